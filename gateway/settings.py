@@ -1,0 +1,235 @@
+"""Every setting of the gateway: read once from the environment, all faults told in one message."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "GATEWAY_"
+SANDBOX = "sandbox"
+
+# Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
+INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
+
+# Microsoft page, "top": the upstream's largest page.
+UPSTREAM_MAX_ROWS = 10_000
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message lists every fault, one a line."""
+
+
+def _switch(value: Any) -> Any:
+    words = {"on": True, "off": False}
+    return words.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _origins(value: Any) -> Any:
+    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Rows = Annotated[int, Field(ge=1, le=UPSTREAM_MAX_ROWS)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+
+class Settings(BaseSettings):
+    """The settings, frozen. A field's environment variable is its name in capitals behind ``GATEWAY_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes; each has a cache of its own.")
+    upstream_url: str = Field(
+        SANDBOX,
+        description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`: no path,"
+        " query or user name; plain http only to loopback or private hosts.",
+    )
+    upstream_path_prefix: str = Field(
+        "/partner/v1",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="What stands before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1` in"
+        " its syntax line.",
+    )
+    upstream_trailing_slash: Switch = Field(
+        False, description="End the upstream's path with a slash, as the Microsoft page's syntax line does."
+    )
+    upstream_timeout_seconds: Seconds = Field(60, description="Time for one upstream attempt, everything included.")
+    operation_timeout_seconds: Seconds = Field(120, description="Time for one GraphQL operation, everything included.")
+    upstream_max_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="Further attempts after connection errors, 408, 500, 502, 503 and 504. A timeout and a truncated or"
+        " garbled reply are tried once more at most.",
+    )
+    upstream_max_concurrency: int = Field(4, ge=1, le=1_000, description="Upstream calls in flight for one token.")
+    upstream_max_connections: int = Field(100, ge=1, le=10_000, description="Upstream connections of one process.")
+    upstream_max_body_bytes: int = Field(
+        67_108_864, ge=1_024, description="A decompressed upstream reply above it is refused."
+    )
+    cache_url: str = Field("memory://", description="`memory://`.")
+    cache_memory_bytes: int = Field(
+        268_435_456, ge=0, description="Bound of the memory tier, everything counted, for one process."
+    )
+    cache_fresh_seconds: float = Field(900, ge=0, le=604_800, description="Answered from cache with no upstream call.")
+    cache_stale_seconds: float = Field(
+        3_600,
+        ge=0,
+        le=604_800,
+        description="After the fresh time: answered stale at once while one refresh runs, and when the upstream fails.",
+    )
+    first_block_rows: Rows = Field(1_000, description="Rows of the small first paging block.")
+    block_rows: Rows = Field(10_000, description="Rows of every other paging block.")
+    max_first_rows: int = Field(10_000, ge=1, le=1_000_000, description="Largest `first` or `last`.")
+    max_query_depth: int = Field(20, ge=1, le=200, description="Nested selections of one operation.")
+    max_query_tokens: int = Field(2_000, ge=10, le=100_000, description="Lexical tokens of one document.")
+    max_query_aliases: int = Field(30, ge=0, le=10_000, description="Aliases of one operation.")
+    max_query_root_fields: int = Field(10, ge=1, le=1_000, description="Root fields of one operation.")
+    max_request_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
+    max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
+    max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
+    shutdown_grace_seconds: Seconds = Field(25, description="Time that requests in flight have after SIGTERM.")
+    cors_origins: Origins = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
+    graphiql: Switch = Field(True, description="Serve GraphiQL.")
+    introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
+    metrics: Switch = Field(True, description="Serve `/metrics`.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`json`, `text`, or by terminal.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :func:`read_settings` hands over counts; nothing is read behind its back."""
+        return (init_settings,)
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _check_upstream(cls, value: str) -> str:
+        return value if value == SANDBOX else _origin(value.rstrip("/"))
+
+    @field_validator("cache_url")
+    @classmethod
+    def _check_cache(cls, value: str) -> str:
+        if value != "memory://":
+            raise ValueError("set it to memory://")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != "*" and (
+                parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin
+            ):
+                raise ValueError("write each as scheme://host or scheme://host:port, or *")
+        return value
+
+    @field_validator("first_block_rows", "block_rows", "max_first_rows", mode="after")
+    @classmethod
+    def _check_rows(cls, value: int, info: ValidationInfo) -> int:
+        if info.field_name == "block_rows" and value < info.data.get("first_block_rows", 1):
+            raise ValueError("must not be smaller than GATEWAY_FIRST_BLOCK_ROWS")
+        return value
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if "upstream_url" not in self.model_fields_set and not is_loopback(self.host):
+            raise ValueError(
+                "GATEWAY_UPSTREAM_URL: not set, and GATEWAY_HOST is not loopback; set it to `sandbox` or a URL"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """True when ``host`` is reachable from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("set it to `sandbox` or an origin such as https://api.partnercenter.microsoft.com")
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s\\?#]", value):
+        raise ValueError("give the origin alone, with no path, query or user name; see GATEWAY_UPSTREAM_PATH_PREFIX")
+    if parts.scheme == "http" and not _is_private(parts.hostname):
+        raise ValueError("plain http is for loopback and private hosts only, because it shows the token; use https")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's.
+        return "." not in host or host.endswith((".local", ".internal", ".localhost", ".svc"))
+    return address.is_loopback or address.is_private
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def ignored_names(environment: Mapping[str, str]) -> list[str]:
+    """Injected ``GATEWAY_`` names that are no settings and are passed over; they deserve one log line."""
+    return sorted(name for name in environment if INJECTED.fullmatch(name) or _is_injected_port(name, environment))
+
+
+def _is_injected_port(name: str, environment: Mapping[str, str]) -> bool:
+    return name == "GATEWAY_PORT" and environment[name].startswith(("tcp://", "udp://"))
+
+
+def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from ``environment``, with ``overrides`` by field name (the command line). Raises SettingsError."""
+    ignored = set(ignored_names(environment))
+    known = {variable(field): field for field in Settings.model_fields}
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
+    faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given.keys() - known.keys())]
+    values: dict[str, Any] = {known[name]: value for name, value in given.items() if name in known}
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return settings
+
+
+def _fault(detail: Any) -> str:
+    text = detail["msg"].removeprefix("Value error, ")
+    return f"{variable(str(detail['loc'][0]))}: {text}" if detail["loc"] else text
+
+
+def _nearest(name: str, known: Mapping[str, str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """Where each field's value came from: ``default``, ``environment`` or ``command line``."""
+    ignored = set(ignored_names(environment))
+    found = dict.fromkeys(Settings.model_fields, "default")
+    found |= {
+        field: "environment" for field in found if variable(field) in environment and variable(field) not in ignored
+    }
+    return found | {field: "command line" for field, value in overrides.items() if value is not None}
+
+
+__all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "read_settings", "sources", "variable"]

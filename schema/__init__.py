@@ -1,0 +1,1 @@
+"""The GraphQL side of the gateway. Nothing in this package knows httpx or aiocache."""
