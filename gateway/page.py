@@ -5,6 +5,7 @@ Cache, single-flight, block reader, measurements, client and fakes all are PageS
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -69,15 +70,10 @@ def _expiry(secret: str) -> float | None:
         return None
     try:
         # JWT payloads are base64url without padding (RFC 7519, section 3).
-        payload = msgspec.json.decode(
-            f'"{parts[1].translate(_STANDARD_BASE64)}{"=" * (-len(parts[1]) % 4)}"', type=bytes
-        )
+        payload = base64.b64decode(parts[1] + "=" * (-len(parts[1]) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(payload, type=_Claims).exp
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
-
-
-_STANDARD_BASE64 = str.maketrans("-_", "+/")
 
 
 class Budget:

@@ -50,14 +50,14 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="Server processes; each has a cache of its own.")
     upstream_url: str = Field(
         SANDBOX,
-        description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`: no path,"
-        " query or user name; plain http only to loopback or private hosts.",
+        description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`:"
+        " no path, query or user name; plain http only to loopback or private hosts.",
     )
     upstream_path_prefix: str = Field(
         "/partner/v1",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="What stands before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1` in"
-        " its syntax line.",
+        description="What stands before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1`"
+        " in its syntax line.",
     )
     upstream_trailing_slash: Switch = Field(
         False, description="End the upstream's path with a slash, as the Microsoft page's syntax line does."
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **others: Any
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what :func:`read_settings` hands over counts; nothing is read behind its back."""
         return (init_settings,)

@@ -1,0 +1,188 @@
+"""CachedPages: a PageSource that answers from memory while it may, and otherwise asks the source behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from gateway.cache.freshness import Freshness, is_incomplete
+from gateway.cache.index import Index, question_key
+from gateway.cache.memory import MemoryStore
+from gateway.errors import Forbidden, GatewayError, Unauthenticated
+from gateway.page import Budget, CacheState, Caller, Page, PageSource, PageWarning
+from gateway.query import PageQuery
+
+
+class CachedPages:
+    """Pages kept per token, question and block.
+
+    Fresh pages cost no upstream call. Stale ones are answered at once while one refresh runs behind them, and stay
+    when that refresh fails. A 401 or 403 drops everything kept for the token, and so nothing stale is served then.
+    Nothing is served past the token's own expiry. Blocks of one question never contradict one another: when a new one
+    does, the older ones go first.
+    """
+
+    def __init__(
+        self,
+        source: PageSource,
+        *,
+        max_bytes: int,
+        freshness: Freshness,
+        first_block_rows: int,
+        block_rows: int,
+        size_of: Callable[[Page], int],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._freshness = freshness
+        self._first_tops = (first_block_rows, block_rows)
+        self._size_of = size_of
+        self._clock = clock
+        self._index = Index()
+        self.store = MemoryStore(max_bytes=max_bytes, clock=clock, on_evict=self._index.discard)
+        self._refreshes: dict[str, asyncio.Task[Page]] = {}
+        self._reads: dict[bytes, set[_Read]] = {}
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        """The page from the cache, or from the source; ``Page.cache`` says which. Raises GatewayError."""
+        if self._expired(caller):
+            return await self._source.fetch(query, caller)
+        found = await self._kept(query, caller)
+        if found is None:
+            return await self._read(query, caller)
+        page, state, kept_query = found
+        if state is CacheState.HIT:
+            return page.having(cache=state, calls=0)
+        self._refresh(kept_query, caller)
+        return page.having(cache=state, calls=0, warnings=(*page.warnings, self._stale_warning(page)))
+
+    async def aclose(self) -> None:
+        """Cancel refreshes under way."""
+        tasks = list(self._refreshes.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def drop_token(self, caller: Caller) -> None:
+        """Forget everything of a token, also what reads under way would store."""
+        for read in self._reads.get(caller.token.locator, ()):
+            read.void = True
+        for key in self._index.keys_of(caller.token.locator):
+            await self._forget(key)
+
+    async def drop_question(self, query: PageQuery, caller: Caller) -> None:
+        """Forget every block of a question."""
+        for key, _, _ in self._index.blocks(question_key(query, caller)):
+            await self._forget(key)
+
+    async def _kept(self, query: PageQuery, caller: Caller) -> tuple[Page, CacheState, PageQuery] | None:
+        """The freshest kept page that holds what ``query`` asks, its state, and the query that it answered."""
+        best: tuple[Page, CacheState, PageQuery] | None = None
+        question = question_key(query, caller)
+        for candidate in self._candidates(query):
+            page: Page | None = await self.store.get(_key(question, candidate))
+            if page is None or not (page.more is False or page.end >= query.skip + query.top):
+                continue
+            state = self._freshness.state(page, self._clock())
+            if state is not CacheState.MISS and (best is None or state < best[1]):
+                best = (page, state, candidate)
+        return best
+
+    def _candidates(self, query: PageQuery) -> Iterator[PageQuery]:
+        yield query
+        if query.skip == 0:
+            yield from (replace(query, top=top) for top in self._first_tops if top != query.top)
+
+    async def _read(self, query: PageQuery, caller: Caller) -> Page:
+        key = _key(question_key(query, caller), query)
+        running = self._refreshes.get(key)
+        if running is not None:
+            return await asyncio.shield(running)
+        return await self._fetch_and_keep(query, caller)
+
+    async def _fetch_and_keep(self, query: PageQuery, caller: Caller) -> Page:
+        read = _Read()
+        reads = self._reads.setdefault(caller.token.locator, set())
+        reads.add(read)
+        try:
+            page = await self._source.fetch(query, caller)
+            if not read.void:
+                await self._keep(query, caller, page)
+        except (Unauthenticated, Forbidden):
+            await self.drop_token(caller)
+            raise
+        else:
+            return page
+        finally:
+            reads.discard(read)
+            if not reads and self._reads.get(caller.token.locator) is reads:
+                del self._reads[caller.token.locator]
+
+    async def _keep(self, query: PageQuery, caller: Caller, page: Page) -> None:
+        if self._expired(caller):
+            return
+        question = question_key(query, caller)
+        key = _key(question, query)
+        previous: Page | None = await self.store.get(key)
+        for other, stamp, fetched_at in self._index.blocks(question):
+            if other != key and stamp.conflicts(page.stamp):
+                if fetched_at > page.fetched_at:
+                    return
+                await self._forget(other)
+        suddenly_empty = query.skip == 0 and not page.rows and previous is not None and len(previous.rows) > 0
+        lifetime_seconds = self._freshness.lifetime_seconds(doubtful=suddenly_empty or is_incomplete(page))
+        if caller.token.expires_at is not None:
+            lifetime_seconds = min(lifetime_seconds, caller.token.expires_at - self._clock())
+        self._index.add(caller.token.locator, question, key, page.stamp, page.fetched_at)
+        if lifetime_seconds <= 0 or not await self.store.set(
+            key, page, size_bytes=self._size_of(page), ttl_seconds=lifetime_seconds
+        ):
+            await self._forget(key)
+
+    async def _forget(self, key: str) -> None:
+        self._index.discard(key)
+        await self.store.delete(key)
+
+    def _refresh(self, query: PageQuery, caller: Caller) -> None:
+        key = _key(question_key(query, caller), query)
+        if key in self._refreshes:
+            return
+        # The refresh outlives the request, so it carries neither its context variables nor its budget.
+        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
+        task = asyncio.create_task(self._fetch_and_keep(query, heir), context=contextvars.Context())
+        self._refreshes[key] = task
+        task.add_done_callback(lambda done: self._refreshed(key, done))
+
+    def _refreshed(self, key: str, task: asyncio.Task[Page]) -> None:
+        del self._refreshes[key]
+        # A coded failure leaves the stale page in place; anything else is a bug that the loop's handler reports.
+        if not task.cancelled() and isinstance(task.exception(), Exception):
+            error = task.exception()
+            if not isinstance(error, GatewayError):
+                asyncio.get_running_loop().call_exception_handler({"message": "a refresh failed", "exception": error})
+
+    def _stale_warning(self, page: Page) -> PageWarning:
+        age_seconds = int(self._clock() - page.fetched_at)
+        return PageWarning(
+            "STALE_DATA", "The rows are from an earlier reading; a newer one is under way.", age_seconds=age_seconds
+        )
+
+    def _expired(self, caller: Caller) -> bool:
+        expires_at = caller.token.expires_at
+        return expires_at is not None and expires_at <= self._clock()
+
+
+class _Read:
+    """One fetch under way; ``void`` once its token was refused meanwhile."""
+
+    __slots__ = ("void",)
+
+    def __init__(self) -> None:
+        self.void = False
+
+
+def _key(question: str, query: PageQuery) -> str:
+    return f"{question}:{query.skip}:{query.top}"
