@@ -1,0 +1,181 @@
+"""One upstream call: attempts until one succeeds or none is left, inside a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_module
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from gateway.errors import RateLimited, UpstreamBadResponse
+from gateway.page import Caller
+from gateway.query import Dataset, PageQuery
+from gateway.upstream.cooldown import Cooldowns
+from gateway.upstream.decode import Decoded, decode
+from gateway.upstream.decompress import Meter
+from gateway.upstream.exchange import Answer, Exchanger, Ids, Requests
+from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
+from gateway.upstream.slots import Slots
+from gateway.upstream.status import failure_for, upstream_reply
+from gateway.upstream.transport import Connections, failure_of, timed_out
+
+# Measured: 10,000 rows take 3.6 MB and 10 ms; bodies far beyond that are decoded beside the loop.
+MAX_LOOP_BODY_BYTES = 8_388_608
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply's rows, perhaps more than asked for, and what it says of further ones, unjudged.
+
+    ``attempts`` counts the HTTP requests it took.
+    """
+
+    rows: tuple[Any, ...]
+    total_count: int | None
+    has_link: bool
+    unreadable_values: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` what the body took."""
+
+    status: int | None
+    outcome: str
+    seconds: float
+    bytes: int
+
+
+class UpstreamClient:
+    """Asks the upstream. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        path_prefix: str,
+        trailing_slash: bool,
+        timeout_seconds: float,
+        operation_timeout_seconds: float,
+        max_retries: int,
+        max_concurrency: int,
+        max_connections: int,
+        max_body_bytes: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = random_module.random,
+        observer: Callable[[UpstreamCall], None] | None = None,
+    ) -> None:
+        self._requests = Requests(base_url=base_url, path_prefix=path_prefix, trailing_slash=trailing_slash)
+        self._timeout_seconds = timeout_seconds
+        self._operation_timeout_seconds = operation_timeout_seconds
+        self._max_retries = max_retries
+        self._slots = Slots(per_token=max_concurrency, total=max_connections)
+        self._connections = Connections(max_connections, transport)
+        self._exchanger = Exchanger(self._connections, max_body_bytes)
+        self._cooldowns = Cooldowns(clock)
+        self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; calls in flight fail."""
+        await self._connections.aclose()
+
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
+        """One reply to ``query``. Raises GatewayError."""
+        loop = asyncio.get_running_loop()
+        deadline = min(deadline, loop.time() + self._operation_timeout_seconds)
+        retries = Retries(self._max_retries, self._random)
+        ids = Ids.of(caller)
+        attempts = 0
+        last = Retry.NEVER
+        while True:
+            attempts += 1
+            found = await self._attempt(query, caller, ids, deadline, after=last)
+            if isinstance(found, Decoded):
+                return Reply(found.rows, found.total_count, found.has_link, found.unreadable_values, attempts)
+            pause_seconds = retries.pause_seconds(found.retry)
+            if pause_seconds is None or loop.time() + pause_seconds >= deadline:
+                raise found.error
+            if pause_seconds:
+                await self._sleep(pause_seconds)
+            ids = ids if found.retry is Retry.TIMEOUT else ids.renewed()
+            last = found.retry
+
+    async def _attempt(
+        self, query: PageQuery, caller: Caller, ids: Ids, deadline: float, *, after: Retry
+    ) -> Decoded | Failure:
+        """One HTTP request. ``after`` says what ended the one before; NEVER for the first."""
+        meter = Meter()
+        locator = caller.token.locator
+        self._cooldowns.require_passed(locator)
+        async with self._slots.hold(locator, deadline):
+            # The wait for the place may have been long enough for another call to be throttled.
+            self._cooldowns.require_passed(locator)
+            started = time.perf_counter()
+            found = await self._exchange(query, caller, ids, deadline, meter, after)
+            seconds = time.perf_counter() - started
+        result = found if isinstance(found, Failure) else await self._judge(found, query.dataset, ids, locator)
+        self._observe(meter, result, seconds)
+        return result
+
+    async def _exchange(
+        self, query: PageQuery, caller: Caller, ids: Ids, deadline: float, meter: Meter, after: Retry
+    ) -> Answer | Failure:
+        limit = min(deadline, asyncio.get_running_loop().time() + self._timeout_seconds)
+        try:
+            # A total limit: the library's own only bound the time between two bytes.
+            async with asyncio.timeout_at(limit):
+                return await self._exchanger.exchange(
+                    self._requests.build(query, caller, ids),
+                    ids,
+                    meter,
+                    # A repetition does not trust a connection that was used before.
+                    fresh=after is not Retry.NEVER,
+                    believe=after is Retry.FOREIGN,
+                )
+        except TimeoutError:
+            return Failure(timed_out(), Retry.TIMEOUT)
+        except AttemptFailed as failed:
+            return failed.failure
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            return failure_of(error)
+
+    async def _judge(self, answer: Answer, dataset: Dataset, ids: Ids, locator: bytes) -> Decoded | Failure:
+        if answer.status == 200:
+            return await _decoded(answer.body, dataset)
+        reply = upstream_reply(
+            answer.status, answer.body, answered_id=answer.headers.get("MS-RequestId"), sent_id=ids.request
+        )
+        failure = failure_for(reply, retry_after_seconds(answer.headers.get("Retry-After"), self._clock()))
+        if isinstance(failure.error, RateLimited):
+            self._cooldowns.start(locator, failure.error.retry_after_seconds)
+        return failure
+
+    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float) -> None:
+        if self._observer is not None:
+            outcome = "ok" if isinstance(result, Decoded) else result.error.code
+            self._observer(UpstreamCall(meter.status, outcome, seconds, meter.received_bytes))
+
+
+async def _decoded(body: bytearray, dataset: Dataset) -> Decoded | Failure:
+    try:
+        if len(body) > MAX_LOOP_BODY_BYTES:
+            return await asyncio.to_thread(decode, body, dataset)
+        return decode(body, dataset)
+    except UpstreamBadResponse as error:
+        return Failure(error, Retry.ONCE)

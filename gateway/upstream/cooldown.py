@@ -1,0 +1,57 @@
+"""Throttled tokens: until a token's cool-down has passed, it is told so at once, without an upstream call."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+
+from gateway.errors import RateLimited, UpstreamReply
+
+# A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
+MAX_COOLDOWNS = 10_000
+
+
+class Cooldowns:
+    """When each throttled token may ask again, by the token's locator. ``clock`` is in seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float], max_cooldowns: int = MAX_COOLDOWNS) -> None:
+        self._clock = clock
+        self._max_cooldowns = max_cooldowns
+        self._until: dict[bytes, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def start(self, locator: bytes, seconds: float) -> None:
+        """Begin, or lengthen, the token's cool-down."""
+        until = self._clock() + seconds
+        self._until[locator] = max(until, self._until.get(locator, until))
+        if len(self._until) > self._max_cooldowns:
+            self._prune()
+
+    def require_passed(self, locator: bytes) -> None:
+        """Raise RateLimited while the token's cool-down lasts."""
+        until = self._until.get(locator)
+        if until is None:
+            return
+        left_seconds = until - self._clock()
+        if left_seconds > 0:
+            raise throttled(math.ceil(left_seconds))
+        del self._until[locator]
+
+    def _prune(self) -> None:
+        now = self._clock()
+        live = ((until, locator) for locator, until in self._until.items() if until > now)
+        # A tenth is freed at a time, so that a flood of tokens does not sort the table at every step.
+        longest = heapq.nlargest(self._max_cooldowns - self._max_cooldowns // 10, live)
+        self._until = {locator: until for until, locator in longest}
+
+
+def throttled(seconds: int, upstream: UpstreamReply | None = None) -> RateLimited:
+    """The one wording for a throttled token."""
+    return RateLimited(
+        f"The upstream throttles this token. Ask again in {seconds} seconds.",
+        retry_after_seconds=seconds,
+        upstream=upstream,
+    )

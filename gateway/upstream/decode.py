@@ -1,0 +1,126 @@
+"""Upstream bodies to rows.
+
+A good body is decoded in one typed pass. Only when that fails, or finds a value out of bounds, is it read again without
+types, row by row and field by field, so that one odd value costs no more than itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from gateway.errors import UpstreamBadResponse
+from gateway.query import Dataset
+from gateway.upstream.values import Reader, exact, is_date, is_long, total_of
+
+# Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData name the same otherwise.
+ROWS_NAMES = ("Value", "value")
+LINK_NAMES = ("@nextLink", "nextLink", "@odata.nextLink")
+TOTAL_NAMES = ("TotalCount", "totalCount", "@odata.count")
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A body's rows, its total if it is a count, whether it has a link, and how many values could not be read."""
+
+    rows: tuple[Any, ...]
+    total_count: int | None
+    has_link: bool
+    unreadable_values: int = 0
+
+
+def without_bom(body: bytes | bytearray) -> bytes | bytearray | memoryview:
+    """``body`` behind its byte order mark; Partner Center is known to send one."""
+    return memoryview(body)[len(BOM) :] if body.startswith(BOM) else body
+
+
+def decode(body: bytes | bytearray, dataset: Dataset) -> Decoded:
+    """Rows of ``body``. Raises UpstreamBadResponse when it is no JSON, or not of the shape that rows come in."""
+    text = without_bom(body)
+    codec = _codec(dataset)
+    try:
+        return codec.typed(text) or codec.untyped(text)
+    except (ValueError, RecursionError):
+        pass
+    # Raised here, so that the error holds no piece of the body.
+    raise UpstreamBadResponse("The upstream's reply is not readable JSON. Ask again; if it stays, tell the operator.")
+
+
+class Codec:
+    """Decoders of one dataset's bodies."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._row = dataset.row
+        names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
+        self._measures = tuple(attrgetter(names[name]) for name in dataset.measures)
+        self._date = attrgetter(names[dataset.date])
+        kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
+        self._reader = Reader({name: (names[name], kinds.get(name, "text")) for name in names})
+        self._typed = msgspec.json.Decoder(_envelope(dataset.row))
+        # Decimals keep what a float would round.
+        self._untyped = msgspec.json.Decoder(float_hook=exact)
+
+    def typed(self, text: bytes | bytearray | memoryview) -> Decoded | None:
+        """The quick way; None where the slow one is needed."""
+        try:
+            found: Any = self._typed.decode(text)
+        except msgspec.ValidationError:
+            return None
+        rows = found.rows_0 if found.rows_0 is not msgspec.UNSET else found.rows_1
+        if rows is msgspec.UNSET:
+            return None
+        for measure in self._measures:
+            if not all(map(is_long, set(map(measure, rows)) - {None})):
+                return None
+        if not all(map(is_date, set(map(self._date, rows)) - {None})):
+            return None
+        link = any((found.link_0, found.link_1, found.link_2))
+        return Decoded(rows, total_of((found.total_0, found.total_1, found.total_2)), link)
+
+    def untyped(self, text: bytes | bytearray | memoryview) -> Decoded:
+        """The slow way. Raises UpstreamBadResponse when there is no list of objects."""
+        document = self._untyped.decode(text)
+        envelope = document if isinstance(document, dict) else {}
+        found = next((envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list)), None)
+        if found is None or not all(isinstance(row, dict) for row in found):
+            raise UpstreamBadResponse("The upstream's reply is not a list of rows. Tell the operator.")
+        unreadable_values = 0
+        rows = []
+        for fields in found:
+            values, faults = self._reader.read(fields)
+            unreadable_values += faults
+            rows.append(self._row(**values))
+        link = any(is_link(envelope.get(name)) for name in LINK_NAMES)
+        total = total_of(envelope.get(name) for name in TOTAL_NAMES)
+        return Decoded(tuple(rows), total, link, unreadable_values)
+
+
+def is_link(value: Any) -> bool:
+    """True when a link is present: anything but null and the empty string."""
+    return value is not None and value != ""
+
+
+@lru_cache(maxsize=64)
+def _codec(dataset: Dataset) -> Codec:
+    return Codec(dataset)
+
+
+def _envelope(row: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    fields: list[tuple[str, Any, Any]] = []
+    rename: dict[str, str] = {}
+    kinds: tuple[tuple[str, tuple[str, ...], Any, Any], ...] = (
+        ("rows", ROWS_NAMES, tuple[row, ...] | msgspec.UnsetType, msgspec.UNSET),  # type: ignore[valid-type] # made here
+        ("link", LINK_NAMES, str | None, None),
+        ("total", TOTAL_NAMES, int | float | str | None, None),
+    )
+    for kind, names, annotation, default in kinds:
+        for number, name in enumerate(names):
+            fields.append((f"{kind}_{number}", annotation, default))
+            rename[f"{kind}_{number}"] = name
+    return msgspec.defstruct("Envelope", fields, rename=rename)
