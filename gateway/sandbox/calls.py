@@ -1,0 +1,78 @@
+"""A bounded record of the requests that the sandbox served, so that tests can see what went over the wire."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.sandbox.tokens import bearer
+
+# Enough for a walk through a distributor's data with many retries.
+MAX_CALLS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCall:
+    """One request. ``query_string`` is as sent; ``status`` is 0 until an answer begins, and stays 0 without one."""
+
+    path: str
+    query_string: str
+    headers: dict[str, str]
+    token: str = field(repr=False)
+    status: int = 0
+
+
+Calls = deque[SandboxCall]
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecorder:
+    """Middleware: keeps every request but those for health, in the order of their arrival."""
+
+    app: ASGIApp
+    calls: Calls
+    log: Callable[[str], None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/healthz":
+            await self.app(scope, receive, send)
+            return
+        started_seconds = time.perf_counter()
+        call = _call(scope)
+        self.calls.append(call)
+
+        async def observed(message: Message) -> None:
+            nonlocal call
+            if message["type"] == "http.response.start":
+                call = self._settle(call, message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed)
+        finally:
+            if self.log is not None:
+                took_milliseconds = (time.perf_counter() - started_seconds) * 1000
+                self.log(f"{scope['method']} {call.path} -> {call.status or 'no answer'} in {took_milliseconds:.0f} ms")
+
+    def _settle(self, call: SandboxCall, status: int) -> SandboxCall:
+        """Writes the status into the record; the call is near its end unless it has been pushed out."""
+        settled = replace(call, status=status)
+        for back in range(1, len(self.calls) + 1):
+            if self.calls[-back] is call:
+                self.calls[-back] = settled
+                break
+        return settled
+
+
+def _call(scope: Scope) -> SandboxCall:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    token = bearer(headers.pop("authorization", None))
+    return SandboxCall(scope["path"], scope["query_string"].decode("latin-1"), headers, token)

@@ -1,0 +1,75 @@
+"""The text of the next link, in every form that was seen or is to be feared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class NextLink:
+    """What a link is made of: where the request came in, what it asked, and where its continuation starts."""
+
+    origin: str
+    path: str
+    parameters: Sequence[tuple[str, str]]
+    """The request's own parameters but top and skip, decoded."""
+    top: int
+    skip: int
+    next_skip: int
+
+    def query(self, skip: int, *, encode: bool) -> str:
+        """top and skip first, then the rest of the question, encoded or raw as in Microsoft's examples."""
+        pairs = (("top", str(self.top)), ("skip", str(skip)), *self.parameters)
+        return "&".join(f"{name}={quote(value, safe='') if encode else value}" for name, value in pairs)
+
+    def relative(self, skip: int) -> str:
+        """Relative to the root of the API, not to the request, and unencoded: Store analytics' documented form."""
+        return f"license?{self.query(skip, encode=False)}"
+
+    def absolute(self, origin: str) -> str:
+        """With scheme and host, encoded."""
+        return f"{origin}{self.path}?{self.query(self.next_skip, encode=True)}"
+
+
+_Style = Callable[[NextLink], object]
+
+# Forms of a link that is there whenever more rows are.
+_STYLES: Final[Mapping[str, _Style]] = {
+    "relative": lambda link: link.relative(link.next_skip),
+    "absolute": lambda link: link.absolute(link.origin),
+    "url-relative": lambda link: f"?{link.query(link.next_skip, encode=True)}",
+    # A Partner Center incident of November 2021.
+    "double-v1": lambda link: (
+        f"{link.origin}/v1//v1/analytics/commercial/deployment/license?{link.query(link.next_skip, encode=True)}"
+    ),
+    "foreign": lambda link: link.absolute("https://elsewhere.invalid"),
+    "userinfo": lambda link: link.absolute("https://api.partnercenter.microsoft.com@elsewhere.invalid"),
+    "changed": lambda link: f"license?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
+    "control": lambda link: f"license?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
+    "stuck": lambda link: link.relative(link.skip),
+    "loop": lambda link: link.relative(0),
+    "backward": lambda link: link.relative(max(0, link.skip - link.top)),
+    "number": lambda link: link.next_skip,
+    "object": lambda link: {"uri": link.relative(link.next_skip), "method": "GET"},
+    "always-null": lambda _: None,
+    "never": lambda _: None,
+    "missing": lambda _: _MISSING,
+}
+# Forms of the relative link that are also there when no more rows are: on the last page, or even after it.
+_ENDLESS: Final = ("on-last", "endless")
+
+LINK_STYLES: Final = (*_STYLES, *_ENDLESS)
+
+
+def link_entry(style: str, key: str, link: NextLink, *, more: bool, rows: int) -> dict[str, object]:
+    """The envelope's entry for the link of a reply with that many rows; empty when its key is left out."""
+    if style in _ENDLESS:
+        shown = more or rows > 0 or style == "endless"
+        return {key: link.relative(link.next_skip) if shown else None}
+    text = _STYLES[style](link) if more or style == "missing" else None
+    return {} if text is _MISSING else {key: text}

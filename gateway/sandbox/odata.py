@@ -1,0 +1,151 @@
+"""The filter language of the Microsoft page: ``field eq|ne 'value'``, joined by ``and``, ``or`` and parentheses.
+
+As in OData, ``and`` binds tighter than ``or`` and a quote inside a value is doubled. Reading is iterative, so no input
+can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from gateway.sandbox.rows import FIELDS
+
+# Not documented by Microsoft; far beyond what a person writes, and within what the engine below can take.
+MAX_DEPTH: Final = 50
+MAX_COMPARISONS: Final = 5_000
+
+_TOKEN: Final = re.compile(r"\s*(?:(?P<text>'[^']*(?:''[^']*)*')|(?P<word>[A-Za-z_][\w.]*)|(?P<paren>[()]))")
+
+
+class FilterError(ValueError):
+    """The filter cannot be read; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``field eq 'value'`` or ``field ne 'value'``; the value is unescaped."""
+
+    field: str
+    operator: Literal["eq", "ne"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """At least two conditions joined by the same word; none of them is a junction of that word."""
+
+    operator: Literal["and", "or"]
+    terms: tuple[Condition, ...]
+
+
+Condition = Comparison | Junction
+
+
+@dataclass(slots=True)
+class _Level:
+    """What stands between two parentheses: alternatives, each a list of conditions that hold together."""
+
+    alternatives: list[list[Condition]] = field(default_factory=lambda: [[]])
+
+    def condition(self) -> Condition:
+        return _join("or", [_join("and", terms) for terms in self.alternatives])
+
+
+def parse_filter(text: str) -> Condition:
+    """Reads a filter. Raises FilterError for anything outside the grammar, and for more than the limits above."""
+    tokens = _Tokens(text)
+    levels = [_Level()]
+    comparisons = 0
+    while True:
+        while tokens.take("("):
+            levels.append(_Level())
+            if len(levels) > MAX_DEPTH + 1:
+                raise FilterError(f"parentheses are nested more than {MAX_DEPTH} deep")
+        levels[-1].alternatives[-1].append(_comparison(tokens))
+        comparisons += 1
+        if comparisons > MAX_COMPARISONS:
+            raise FilterError(f"the filter has more than {MAX_COMPARISONS} comparisons")
+        _close(tokens, levels)
+        if tokens.take("or"):
+            levels[-1].alternatives.append([])
+        elif not tokens.take("and"):
+            break
+    if len(levels) > 1 or not tokens.at_end:
+        raise FilterError(f"expected 'and', 'or' or the end of the filter {tokens.place}")
+    return levels[0].condition()
+
+
+def _close(tokens: _Tokens, levels: list[_Level]) -> None:
+    while tokens.take(")"):
+        if len(levels) == 1:
+            raise FilterError(f"unexpected ')' before {tokens.place}")
+        closed = levels.pop().condition()
+        levels[-1].alternatives[-1].append(closed)
+
+
+def _comparison(tokens: _Tokens) -> Comparison:
+    place = tokens.place
+    name = tokens.next()
+    if name not in FIELDS:
+        raise FilterError(f"expected one of the fields {', '.join(FIELDS)} {place}")
+    place = tokens.place
+    operator = tokens.next().lower()
+    if operator != "eq" and operator != "ne":
+        raise FilterError(f"expected 'eq' or 'ne' {place}")
+    place = tokens.place
+    value = tokens.next()
+    if not value.startswith("'"):
+        raise FilterError(f"expected a value in single quotes {place}")
+    return Comparison(name, "eq" if operator == "eq" else "ne", value[1:-1].replace("''", "'"))
+
+
+def _join(operator: Literal["and", "or"], terms: list[Condition]) -> Condition:
+    flat: list[Condition] = []
+    for term in terms:
+        flat.extend(term.terms if isinstance(term, Junction) and term.operator == operator else (term,))
+    return flat[0] if len(flat) == 1 else Junction(operator, tuple(flat))
+
+
+class _Tokens:
+    """The words, values and parentheses of a filter, one ahead."""
+
+    def __init__(self, text: str) -> None:
+        self._stream = self._scan(text)
+        self._position = 0
+        self._ahead = next(self._stream, "")
+
+    def _scan(self, text: str) -> Iterator[str]:
+        end = len(text.rstrip())
+        position = 0
+        while position < end:
+            found = _TOKEN.match(text, position)
+            if found is None:
+                raise FilterError(f"unexpected {text[position:].lstrip()[:1]!r} near position {position}")
+            self._position = found.start(found.lastgroup or 0)
+            yield found[found.lastgroup or 0]
+            position = found.end()
+        self._position = end
+
+    @property
+    def at_end(self) -> bool:
+        return not self._ahead
+
+    @property
+    def place(self) -> str:
+        """Where the token ahead begins, in words."""
+        return f"at position {self._position}"
+
+    def next(self) -> str:
+        """The token ahead, or an empty text at the end."""
+        taken, self._ahead = self._ahead, next(self._stream, "")
+        return taken
+
+    def take(self, word: str) -> bool:
+        """Steps over the token ahead if it is this word, whatever its case, and says whether it was."""
+        if self._ahead.lower() != word:
+            return False
+        self.next()
+        return True

@@ -1,0 +1,129 @@
+"""Rows and envelopes as faults ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from gateway.sandbox.faults import Faults
+
+_Row = dict[str, object]
+_COUNTS: Final = ("licensesDeployed", "licensesSold")
+_DATE: Final = "processedDateTime"
+# How much older Dynamics rows are: the licence deployment documents of 2017 show four days, this is a milder case.
+_CRM_LAG: Final = timedelta(days=2)
+
+_COUNT_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
+    "string": str,
+    "float": float,
+    "fraction": lambda count: count + 0.5,
+    "junk": lambda _: "n/a",
+    # Beyond what a double holds exactly, still a 64-bit integer.
+    "big": lambda count: 2**53 + 1 + count,
+    "huge": lambda _: msgspec.Raw(str(2**64).encode()),
+    "negative": lambda count: -1 - count,
+}
+_DATE_FORMS: Final[Mapping[str, Callable[[str], object]]] = {
+    "z": lambda date: f"{date}Z",
+    "offset": lambda date: f"{date}+00:00",
+    "fraction": lambda date: f"{date}.1234567",
+    # A form that Store analytics shows.
+    "junk": lambda _: "3/5/2021 12:48:33 PM",
+    "null": lambda _: None,
+    "first": lambda _: "0001-01-01T00:00:00",
+    "last": lambda _: "9999-12-31T23:59:59.9999999",
+}
+_JUNK_ROWS: Final[Mapping[str, object]] = {"null": None, "number": 42, "list": [], "text": "row"}
+_TOTALS: Final[Mapping[str, Callable[[int], object]]] = {
+    "null": lambda _: None,
+    "text": lambda _: "many",
+    "negative": lambda _: -1,
+    "float": lambda total: total + 0.5,
+    "integral": float,
+    "low": lambda total: total // 2,
+    "high": lambda total: total + 1000,
+    "string": str,
+}
+_VALUES: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "text": "rows"}
+
+
+def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped: bool) -> list[_Row]:
+    """Puts the processed date in front of every row, as in the Microsoft page's example; groups have none."""
+    if grouped and not faults.groupdate:
+        return rows
+    date = processed.isoformat()
+    crm_date = (processed - _CRM_LAG).isoformat() if faults.mixed_dates else date
+    return [{_DATE: crm_date if row.get("serviceCode") == "crm" else date, **row} for row in rows]
+
+
+def odd_rows(rows: list[_Row], faults: Faults) -> list[object]:
+    """The rows with the values that the faults ask for; the given ones may be changed in place."""
+    for number, row in enumerate(rows):
+        if faults.counts:
+            for name in _COUNTS:
+                row[name] = _COUNT_FORMS[faults.counts](int(str(row[name])))
+        if faults.dates == "none":
+            row.pop(_DATE, None)
+        elif faults.dates and _DATE in row:
+            row[_DATE] = _DATE_FORMS[faults.dates](str(row[_DATE]))
+        if faults.nulls:
+            names = list(row)
+            row[names[number % len(names)]] = None
+            del row[names[(number * 7 + 3) % len(names)]]
+        if faults.extra_keys:
+            row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
+    junk = _junk(faults.rows_junk)[: len(rows)]
+    return [*junk, *rows[len(junk) :]]
+
+
+def total_entry(total: int, faults: Faults) -> dict[str, object]:
+    """The envelope's entry for the number of all rows."""
+    if faults.total == "missing":
+        return {}
+    return {faults.total_key: _TOTALS[faults.total](total) if faults.total else total}
+
+
+def value_entry(rows: list[object], faults: Faults) -> dict[str, object]:
+    """The envelope's entry for the rows."""
+    if faults.value == "missing":
+        return {}
+    return {faults.value_key: _VALUES[faults.value] if faults.value else rows}
+
+
+def extra_entries(faults: Faults) -> dict[str, object]:
+    """Further entries of the envelope: Store analytics shows the first of them."""
+    if not faults.extra_keys:
+        return {}
+    return {"DataFreshnessTimestamp": "2022-07-29T08:42:00", "unheardOf": [{}]}
+
+
+def _junk(form: str | None) -> list[object]:
+    if form is None:
+        return []
+    return list(_JUNK_ROWS.values()) if form == "all" else [_JUNK_ROWS[form]]
+
+
+def odd_json(body: bytes, faults: Faults) -> bytes:
+    """The body with the damage that the faults ask for."""
+    if faults.garbage:
+        body = b"\x00\x01\x02 this is no JSON <<<"
+    if faults.json:
+        body = _DAMAGE[faults.json](body)
+    return b"\xef\xbb\xbf" + body if faults.bom else body
+
+
+_ROW_HEAD: Final = '"licensesDeployed":'
+
+_DAMAGE: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "cut": lambda body: body[: len(body) // 2],
+    "trailing": lambda body: body + b'{"more":true}',
+    "scalar": lambda _: b"42",
+    "deep": lambda _: b"[" * 100_000 + b"]" * 100_000,
+    "nan": lambda body: body.replace(_ROW_HEAD.encode(), b'"licensesDeployed":NaN,"was":', 1),
+    "digits": lambda body: body.replace(_ROW_HEAD.encode(), _ROW_HEAD.encode() + b"9" * 6_000 + b',"was":', 1),
+    "badutf8": lambda body: body.replace(b'"channel":"', b'"channel":"\xff\xfe', 1),
+    "dupkeys": lambda body: b'{"Value":[],"TotalCount":0,' + body[1:],
+}
