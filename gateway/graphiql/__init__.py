@@ -1,0 +1,1 @@
+"""GraphiQL, served whole by the gateway: the page, its files, and the example operations."""

@@ -1,0 +1,61 @@
+"""The files behind the GraphiQL page, read once and held in memory under the names they are served by."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+OTHER_MEDIA_TYPE: Final = "text/plain; charset=utf-8"
+# What is served: our own files, and those that hatch_build.py fetched.
+SERVED_FOLDERS: Final = ("static", "vendor")
+EXAMPLES_NAME: Final = "examples.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Files by name, and one digest over all of them, so that a URL with the digest in it never changes its meaning."""
+
+    files: Mapping[str, bytes]
+    digest: str
+
+    def media_type(self, name: str) -> str:
+        return MEDIA_TYPES.get(Path(name).suffix, OTHER_MEDIA_TYPE)
+
+
+def load_assets(folder: Path) -> Assets:
+    """Reads every file to serve below ``folder``, and the examples as one JSON file."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for served in SERVED_FOLDERS
+        for path in sorted((folder / served).rglob("*"))
+        if path.is_file()
+    }
+    files[EXAMPLES_NAME] = json.dumps(load_examples(folder / "examples")).encode()
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    # 64 bits are plenty to tell releases apart; nothing relies on it being unguessable.
+    return Assets(files, digest.hexdigest()[:16])
+
+
+def load_examples(folder: Path) -> list[dict[str, str | None]]:
+    """The example operations in the order of their file names, each with its variables as the JSON text to show."""
+    examples: list[dict[str, str | None]] = []
+    for path in sorted(folder.glob("*.graphql")):
+        variables = path.with_suffix(".variables.json")
+        examples.append(
+            {
+                "query": path.read_text(encoding="utf-8").strip(),
+                "variables": variables.read_text(encoding="utf-8").strip() if variables.is_file() else None,
+            }
+        )
+    return examples

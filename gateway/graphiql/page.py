@@ -1,0 +1,87 @@
+"""The GraphiQL page and its routes.
+
+The page stands at ``GET /graphql`` beside the endpoint, its files under ``/graphiql/``. All its URLs are relative, so a
+proxy may put a path in front. Nothing comes from elsewhere, and the Content-Security-Policy holds the page to that.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.graphiql.assets import Assets, load_assets
+
+# GraphiQL's editor (CodeMirror 5) writes style attributes, hence 'unsafe-inline' for styles; its icons and fonts are
+# data: URLs inside its style sheet. Scripts come from files of this origin only.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # The page names its files by digest; an old page would name files that a new release no longer has.
+    "Cache-Control": "no-cache",
+    "Vary": "Accept",
+}
+ASSET_HEADERS: Final[Mapping[str, str]] = {
+    # RFC 8246: the digest in the URL changes whenever a file does.
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SANDBOX_NOTE: Final = (
+    "<p>Sandbox, made-up data. Tokens: <code>contoso</code> 12,000 rows <code>fabrikam</code> 250,000 "
+    "<code>tailspin</code> none <code>sample</code> Microsoft's two. Choose one under Headers.</p>"
+)
+ASK_NOTE: Final = (
+    "<p>Paste an access token under Headers, once: every tab uses it. "
+    "It stays in this page's memory; a reload forgets it.</p>"
+)
+FOLDER: Final = Path(__file__).parent
+
+
+class GraphiQL:
+    """The page for one gateway; ``sandbox`` says whether it names the sandbox's tokens or asks for a real one."""
+
+    def __init__(self, *, sandbox: bool, folder: Path = FOLDER) -> None:
+        self._assets = load_assets(folder)
+        page = (folder / "page.html").read_text(encoding="utf-8")
+        if self.is_complete(self._assets, page):
+            self._html = Template(page).substitute(
+                assets=f"graphiql/{self._assets.digest}",
+                note=SANDBOX_NOTE if sandbox else ASK_NOTE,
+                sandbox=" data-sandbox" if sandbox else "",
+            )
+        else:
+            self._html = (folder / "missing.html").read_text(encoding="utf-8")
+
+    @staticmethod
+    def is_complete(assets: Assets, page: str) -> bool:
+        """Whether every file that the page names is there; in a source tree that was never built, vendor/ is not."""
+        return all(name in assets.files for name in re.findall(r'\$assets/([^"]+)"', page))
+
+    def page_response(self) -> Response:
+        """The answer to ``GET /graphql`` for a browser: always 200, if need be with a word on how to build the page."""
+        return HTMLResponse(self._html, headers=PAGE_HEADERS)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/graphiql/{path:path}", self._asset, methods=["GET"], name="graphiql")]
+
+    async def _asset(self, request: Request) -> Response:
+        # A name is looked up among those read at the start; no path ever reaches the file system.
+        digest, _, name = request.path_params["path"].partition("/")
+        content = self._assets.files.get(name) if digest == self._assets.digest else None
+        if content is None:
+            error = {"message": "There is no such file.", "extensions": {"code": "BAD_REQUEST"}}
+            return JSONResponse({"errors": [error]}, 404, headers={"Cache-Control": "no-store"})
+        return Response(content, headers=ASSET_HEADERS, media_type=self._assets.media_type(name))
