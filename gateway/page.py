@@ -79,7 +79,7 @@ def _expiry(secret: str) -> float | None:
 class Budget:
     """Upstream calls that one operation may still cause.
 
-    ``spend`` is called with what an answer cost; ``require`` refuses to start further work on an empty purse.
+    A fetch reserves one call before it starts, because fields run side by side, and settles what it cost afterwards.
     """
 
     __slots__ = ("max_calls", "spent_calls")
@@ -88,16 +88,17 @@ class Budget:
         self.max_calls = max_calls
         self.spent_calls = 0
 
-    def spend(self, calls: int) -> None:
-        """Note ``calls`` more upstream calls."""
-        self.spent_calls += calls
-
-    def require(self) -> None:
-        """Raise QueryTooComplex when no call is left."""
+    def reserve(self) -> None:
+        """Set one call aside. Raises QueryTooComplex when none is left."""
         if self.spent_calls >= self.max_calls:
             raise QueryTooComplex(
                 f"This operation needs more than {self.max_calls} upstream calls. Ask for fewer rows or fields at once."
             )
+        self.spent_calls += 1
+
+    def settle(self, calls: int) -> None:
+        """Replace a reserved call by the ``calls`` that it took, 0 for an answer from the cache."""
+        self.spent_calls += calls - 1
 
 
 @dataclass(frozen=True, slots=True)

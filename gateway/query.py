@@ -116,7 +116,8 @@ class PageQuery:
     """Rows ``[skip, skip + top)`` of one question, in the upstream's order.
 
     ``filter`` is canonical, or None for every row. ``group_by`` keeps its order, which is part of the question.
-    ``processed_date_time`` is ``YYYY-MM-DDTHH:MM:SS`` or None for the latest.
+    ``processed_date_time`` is ``YYYY-MM-DDTHH:MM:SS`` or None for the latest. ``revalidate`` wants rows read anew, not
+    kept ones; like the range it is no part of the question.
     """
 
     dataset: Dataset
@@ -125,6 +126,7 @@ class PageQuery:
     processed_date_time: str | None = None
     top: int = 0
     skip: int = 0
+    revalidate: bool = False
 
     def rows(self, skip: int, top: int) -> PageQuery:
         """The same question for other rows."""

@@ -14,7 +14,7 @@ DOUBTFUL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The periods in seconds: fresh, then stale, then gone. A doubtful page has a short fresh period and no stale one."""
+    """The periods in seconds: fresh, then stale, then gone. A doubtful page is fresh briefly and never stale."""
 
     fresh_seconds: float
     stale_seconds: float

@@ -50,6 +50,8 @@ class CachedPages:
         """The page from the cache, or from the source; ``Page.cache`` says which. Raises GatewayError."""
         if self._expired(caller):
             return await self._source.fetch(query, caller)
+        if query.revalidate:
+            return await self._read(replace(query, revalidate=False), caller)
         found = await self._kept(query, caller)
         if found is None:
             return await self._read(query, caller)
@@ -71,11 +73,6 @@ class CachedPages:
         for read in self._reads.get(caller.token.locator, ()):
             read.void = True
         for key in self._index.keys_of(caller.token.locator):
-            await self._forget(key)
-
-    async def drop_question(self, query: PageQuery, caller: Caller) -> None:
-        """Forget every block of a question."""
-        for key, _, _ in self._index.blocks(question_key(query, caller)):
             await self._forget(key)
 
     async def _kept(self, query: PageQuery, caller: Caller) -> tuple[Page, CacheState, PageQuery] | None:

@@ -1,0 +1,106 @@
+"""The web application: routes, and the middleware onion as one list."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+from starlette_compress import CompressMiddleware
+
+from gateway.cross_site import CrossSite
+from gateway.errors import BadRequest
+from gateway.health import Health
+from gateway.http_errors import error_response
+from gateway.request_log import RequestLog
+from gateway.telemetry import Metrics
+
+# Smaller replies cost more to compress than to send (one network packet).
+COMPRESS_FROM_BYTES = 1_400
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    graphql: ASGIApp,
+    *,
+    metrics: Metrics,
+    lifespan: Lifespan,
+    sandbox: bool,
+    cors_origins: Sequence[str] = (),
+    sdl: str | None = None,
+    graphiql_routes: Sequence[BaseRoute] = (),
+    show_metrics: bool = True,
+) -> Starlette:
+    """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off."""
+    health = Health()
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql),
+        Route("/", _home if graphiql_routes else _no_home),
+        *graphiql_routes,
+        *health.routes,
+    ]
+    if sdl is not None:
+        routes.append(Route("/schema.graphql", _constant(PlainTextResponse(sdl))))
+    if show_metrics:
+        routes.append(Route("/metrics", _made(metrics.response)))
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+            Middleware(CrossSite, origins=tuple(cors_origins)),
+            Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES),
+        ],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=_lifespan(lifespan, health),
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def run(app: Starlette) -> AsyncIterator[None]:
+        async with inner():
+            health.started()
+            yield
+            health.stopping()
+
+    return run
+
+
+async def _home(request: Request) -> Response:
+    return RedirectResponse("graphql", headers={"Cache-Control": "no-store"})
+
+
+async def _no_home(request: Request) -> Response:
+    return PlainTextResponse("This is a GraphQL gateway. POST operations to /graphql.\n")
+
+
+def _constant(response: Response) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        return response
+
+    return answer
+
+
+def _made(make: Callable[[], Response]) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        return make()
+
+    return answer
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    message = {404: "There is nothing here. The endpoint is /graphql.", 405: "This method is not allowed here."}
+    text = message.get(status, "The request cannot be answered.")
+    correlation_id = request.scope["state"]["correlation_id"]
+    return error_response(BadRequest(text, status=status), correlation_id, headers=headers)

@@ -1,0 +1,97 @@
+"""Who may call from a browser: cross-site requests are refused unless their origin is listed.
+
+There is no ambient credential to abuse, but a refusal costs nothing and also keeps sites from probing a gateway that is
+bound to loopback. Requests without a browser's headers are not asked for more.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import BadRequest
+from gateway.http_errors import error_response
+
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+)
+EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream"
+
+# How long a browser may remember a preflight (ten minutes, the most that all browsers keep to).
+PREFLIGHT_SECONDS = 600
+
+_PUBLIC = ("/healthz", "/readyz")
+
+
+class CrossSite:
+    """ASGI middleware for CORS and against cross-site requests. ``origins`` may hold ``*``."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        allowed = origin is not None and self._allows(origin)
+        if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
+            await self._preflight(scope, origin, allowed)(scope, receive, send)
+        elif not allowed and self._is_cross_site(scope, headers, origin):
+            await self._refusal(scope)(scope, receive, send)
+        else:
+            await self._app(scope, receive, self._granting(send, origin) if origin is not None and allowed else send)
+
+    def _allows(self, origin: str) -> bool:
+        return "*" in self._origins or origin in self._origins
+
+    def _is_cross_site(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
+        if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
+            return False
+        if origin is not None:
+            return origin.partition("://")[2].lower() != headers.get("host", "").lower()
+        return headers.get("sec-fetch-site") == "cross-site"
+
+    def _granting(self, send: Send, origin: str) -> Send:
+        async def granting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = MutableHeaders(scope=message)
+                found["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+                found["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+                found.add_vary_header("Origin")
+            await send(message)
+
+        return granting
+
+    def _preflight(self, scope: Scope, origin: str, allowed: bool) -> Response:
+        if not allowed:
+            return self._refusal(scope)
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
+                "Access-Control-Allow-Methods": "GET, POST",
+                "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+                "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+                "Vary": "Origin",
+            },
+        )
+
+    def _refusal(self, scope: Scope) -> Response:
+        error = BadRequest(
+            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS.", status=403
+        )
+        return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
+
+
+def _is_navigation(scope: Scope, headers: Headers) -> bool:
+    """A link from another site to a page of ours: it opens in a tab of its own and tells the other site nothing."""
+    return (
+        scope["method"] == "GET"
+        and headers.get("origin") is None
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )

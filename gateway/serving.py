@@ -1,0 +1,93 @@
+"""From an application to a listening server: sockets, workers, banner and an orderly end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+# A request's headers: a token of 16 kB and what browsers add (h11 refuses more; httptools has no bound of its own).
+MAX_HEADER_BYTES = 65_536
+
+# Idle keep-alive connections; longer than the 60 s of common load balancers, so that they close first.
+KEEP_ALIVE_SECONDS = 75
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen, and how long requests in flight have at the end."""
+
+    host: str
+    port: int
+    shutdown_grace_seconds: float = 25.0
+
+    def bind(self) -> socket.socket:
+        """The bound socket. Raises CannotListen."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
+        except OSError as error:
+            reason = error.strerror or "it is not available"
+            raise CannotListen(
+                f"Cannot listen on {self.host} port {self.port}: {reason}. Choose another with --port."
+            ) from None
+
+    def config(self, app: ASGIApp | str, *, workers: int = 1) -> uvicorn.Config:
+        """How uvicorn is to serve ``app``; an import string names a factory, which several workers need."""
+        return uvicorn.Config(
+            app,
+            factory=isinstance(app, str),
+            workers=workers,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(self.shutdown_grace_seconds)),
+        )
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """A server that says where it is once it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def url_of(bound: socket.socket) -> str:
+    """The address of a bound socket as a person types it."""
+    host, port = bound.getsockname()[:2]
+    names = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # read, not bound
+    shown = names.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> bool:
+    """Serve until told to stop; False when the application could not start. Raises CannotListen."""
+    bound = listener.bind()
+    server = _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound)))
+    server.run(sockets=[bound])
+    return server.started
+
+
+def run_several(factory: str, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
+    """Serve with several processes behind one socket until told to stop. Raises CannotListen."""
+    bound = listener.bind()
+    config = listener.config(factory, workers=workers)
+    announce(url_of(bound))
+    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[bound]).run()

@@ -1,0 +1,109 @@
+"""What an operator sees: a log line for each request, and Prometheus metrics. Neither holds a token or a filter."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from gateway.cache.memory import MemoryStore
+from gateway.upstream import UpstreamCall
+
+# From a cache hit to a slow upstream page, in seconds.
+_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send structlog's and the standard library's lines to standard error, as JSON or as text."""
+    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor
+    if as_text:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    else:
+        renderer = structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+    )
+    # Locals never enter a traceback: they could hold a token.
+    tracebacks = [] if as_text else [structlog.processors.format_exc_info]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # These tell URLs, and so filters and customers' names, at their usual levels; aiocache tells even values.
+    for name in ("httpx", "httpcore", "aiocache", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+class Metrics:
+    """The process's metrics in a registry of their own. No label has values that a caller could choose."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "gateway_requests", "HTTP requests by route and status.", ("route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "gateway_request_seconds", "Time per request.", ("route",), buckets=_BUCKETS, registry=self._registry
+        )
+        self._operations = Counter(
+            "gateway_operations",
+            "GraphQL operations by outcome (ok or an error code) and cache state.",
+            ("outcome", "cache"),
+            registry=self._registry,
+        )
+        self._upstream_calls = Counter(
+            "gateway_upstream_calls", "Upstream attempts by outcome.", ("outcome",), registry=self._registry
+        )
+        self._upstream_seconds = Histogram(
+            "gateway_upstream_call_seconds", "Time per upstream attempt.", buckets=_BUCKETS, registry=self._registry
+        )
+        self._in_flight = Gauge("gateway_requests_in_flight", "Requests being answered.", registry=self._registry)
+
+    def watch_cache(self, store: MemoryStore) -> None:
+        """Show the memory tier's size and evictions."""
+        gauges = (
+            ("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes),
+            ("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries),
+            ("gateway_cache_evictions", "Blocks that left the memory tier for want of room.", lambda: store.evictions),
+        )
+        for name, text, read in gauges:
+            Gauge(name, text, registry=self._registry).set_function(read)
+
+    def request_started(self) -> None:
+        """Count a request in."""
+        self._in_flight.inc()
+
+    def request_ended(self, *, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
+        """Count a request out."""
+        self._in_flight.dec()
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        if facts is not None:
+            self._operations.labels(facts["outcome"], facts["cache"] or "none").inc()
+
+    def upstream_call_ended(self, call: UpstreamCall) -> None:
+        """Count an upstream attempt."""
+        self._upstream_calls.labels(call.outcome).inc()
+        self._upstream_seconds.observe(call.seconds)
+
+    def response(self) -> Response:
+        """The metrics in Prometheus' text format."""
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

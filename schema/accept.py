@@ -1,0 +1,45 @@
+"""Which kind of reply a client wants: RFC 9110, section 12.5.1, and GraphQL over HTTP, section "Media types"."""
+
+from __future__ import annotations
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+HTML = "text/html"
+
+
+def reply_type(accept: str | None) -> str:
+    """The media type to answer a GraphQL request in. With no preference, or one that cannot be met, plain JSON."""
+    return _best(accept, (JSON, GRAPHQL_JSON)) or JSON
+
+
+def prefers_html(accept: str | None) -> bool:
+    """True when a page suits the client better than any JSON, as for a browser's address bar."""
+    return bool(accept) and _best(accept, (JSON, GRAPHQL_JSON, HTML)) == HTML
+
+
+def _best(accept: str | None, offered: tuple[str, ...]) -> str | None:
+    ranges = [_range(part) for part in (accept or "*/*").split(",")]
+    rated = [(_quality(kind, ranges), -position, kind) for position, kind in enumerate(offered)]
+    (quality, _), _, kind = max(rated)
+    return kind if quality > 0 else None
+
+
+def _quality(kind: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
+    """Weight of ``kind`` under its most specific range, and how specific that is."""
+    family = kind.partition("/")[0]
+    for specificity, pattern in ((2, kind), (1, f"{family}/*"), (0, "*/*")):
+        weights = [weight for name, weight in ranges if name == pattern]
+        if weights:
+            return max(weights), specificity
+    return 0.0, 0
+
+
+def _range(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0

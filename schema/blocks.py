@@ -1,0 +1,163 @@
+"""The rows of one question, loaded block by block as they are needed, and what is known of where they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import UpstreamTimeout
+from gateway.page import Caller, Page, PageSource, PageWarning, Stamp
+from gateway.query import PageQuery
+
+# A shared call ends by itself at its own deadline with the better error; the waiter's own timer runs a little longer.
+GRACE_SECONDS = 0.25
+
+
+class Torn(Exception):
+    """Two blocks come from different processings of the data; they must be read once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSizes:
+    """Rows ``[0, first_rows)`` are one block where that is enough; otherwise blocks of ``rows`` rows."""
+
+    first_rows: int
+    rows: int
+
+    def covering(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Start and size of each block that rows ``[start, stop)`` lie in; ``stop`` is above ``start``."""
+        if stop <= self.first_rows:
+            return [(0, self.first_rows)]
+        first = start - start % self.rows
+        return [(skip, self.rows) for skip in range(first, stop, self.rows)]
+
+
+class Blocks:
+    """Blocks of one question that one answer is cut from. Raises Torn when they contradict one another."""
+
+    def __init__(self, source: PageSource, query: PageQuery, caller: Caller, sizes: BlockSizes) -> None:
+        self._source = source
+        self._query = query
+        self._caller = caller
+        self._sizes = sizes
+        self._pages: dict[int, Page] = {}
+        self.stamp = Stamp()
+
+    @property
+    def pages(self) -> list[Page]:
+        """What was loaded, in the order of rows."""
+        return [self._pages[skip] for skip in sorted(self._pages)]
+
+    @property
+    def known_end(self) -> int | None:
+        """How many rows there are, where that was seen; not what the upstream's total says."""
+        ends = [page.end for page in self.pages if page.more is False and (page.rows or page.skip == 0)]
+        return ends[0] if ends else None
+
+    @property
+    def total_count(self) -> int | None:
+        """The upstream's total, unless it is unusable or what was seen contradicts it."""
+        total = self.stamp.total_count
+        seen_rows = max((page.end for page in self.pages if page.rows), default=0)
+        if total is None or seen_rows > total or self.known_end not in (None, total):
+            return None
+        return total
+
+    async def load(self, start: int, stop: int) -> None:
+        """Load the blocks of rows ``[start, stop)``: the first alone, then the others that exist side by side."""
+        wanted = (
+            [block for block in self._sizes.covering(start, stop) if not self._holds(*block)] if stop > start else []
+        )
+        if wanted and not self._pages:
+            await self._load_block(*wanted.pop(0))
+        wanted = [(skip, rows) for skip, rows in wanted if self._may_exist(skip)]
+        if len(wanted) <= 1:
+            for block in wanted:
+                await self._load_block(*block)
+            return
+        await self._load_side_by_side(wanted)
+
+    async def exists(self, offset: int) -> bool:
+        """Whether row ``offset`` exists; loads its block only when nothing loaded tells."""
+        known = self._known_to_exist(offset)
+        if known is None:
+            await self.load(offset, offset + 1)
+            known = self._known_to_exist(offset)
+        return bool(known)
+
+    async def is_empty(self) -> bool:
+        """True when the question has no row at all."""
+        return not self.total_count and not await self.exists(0)
+
+    def rows(self, start: int, stop: int) -> Iterator[tuple[Page, int, int]]:
+        """Pieces of rows ``[start, stop)``: a page, and the range within its rows."""
+        for page in self.pages:
+            low, high = max(start, page.skip), min(stop, page.end)
+            if low < high:
+                yield page, low - page.skip, high - page.skip
+                start = high
+
+    def warnings(self) -> list[PageWarning]:
+        """The warnings of all that was loaded, one of each code, with counts added up and the greatest age."""
+        found: dict[str, PageWarning] = {}
+        for warning in (warning for page in self.pages for warning in page.warnings):
+            other = found.get(warning.code)
+            found[warning.code] = warning if other is None else _joined(other, warning)
+        return list(found.values())
+
+    def _holds(self, skip: int, rows: int) -> bool:
+        page = self._pages.get(skip)
+        return page is not None and (page.more is False or page.end >= skip + rows)
+
+    def _may_exist(self, skip: int) -> bool:
+        end = self.known_end
+        if end is not None:
+            return skip < end
+        total = self.total_count
+        return total is None or skip < total
+
+    def _known_to_exist(self, offset: int) -> bool | None:
+        for page in self.pages:
+            if page.rows and offset < page.end:
+                return True
+            if page.more is False and offset >= page.end:
+                return False
+            if page.more is True and offset == page.end:
+                return True
+        return None
+
+    async def _load_side_by_side(self, wanted: list[tuple[int, int]]) -> None:
+        tasks = [asyncio.ensure_future(self._load_block(*block)) for block in wanted]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            # The first failure decides the answer; what the others would fetch is of no use to it.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _load_block(self, skip: int, rows: int) -> None:
+        self._caller.budget.reserve()
+        try:
+            async with asyncio.timeout_at(self._caller.deadline + GRACE_SECONDS):
+                page = await self._source.fetch(self._query.rows(skip, rows), self._caller)
+        except TimeoutError:
+            raise UpstreamTimeout("The upstream did not answer in time. Try again, or ask for fewer rows.") from None
+        self._caller.budget.settle(page.calls)
+        if any(page.stamp.conflicts(other.stamp) for other in self._pages.values()):
+            raise Torn
+        self._pages[skip] = page
+        self.stamp = self.stamp.merged(page.stamp)
+
+
+def _joined(one: PageWarning, other: PageWarning) -> PageWarning:
+    counts = [warning.count for warning in (one, other) if warning.count is not None]
+    ages = [warning.age_seconds for warning in (one, other) if warning.age_seconds is not None]
+    return PageWarning(one.code, one.message, sum(counts) if counts else None, max(ages) if ages else None)
+
+
+def cut(pieces: Iterator[tuple[Page, int, int]]) -> list[Any]:
+    """The rows of ``pieces`` in one list."""
+    return [row for page, low, high in pieces for row in page.rows[low:high]]

@@ -1,0 +1,180 @@
+"""One operation from text to result: parse, limits, validate, execute.
+
+This goes through graphql-core directly, with Strawberry's executor, and not through ``strawberry.Schema.execute``:
+that one hides which phase failed, and the phase decides code and HTTP status. Private names of Strawberry are used here
+and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import isawaitable
+from typing import Any, cast
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import ASTValidationRule, NoSchemaIntrospectionCustomRule, recommended_rules
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
+from schema.blocks import GRACE_SECONDS
+from schema.context import Limits, OperationContext
+from schema.errors import coercion_failed, formatted, gateway_error, parse_failed, validation_failed
+from schema.limits import INTROSPECTION_TOKENS, check_document
+
+# Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
+PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
+
+# Comments cost memory only while they are read (our choice: far more than a person writes).
+MAX_COMMENTS = 10_000
+
+# How graphql-core ends the message when a document passes its limits of tokens, comments or nesting.
+_ABORTED = "Parsing aborted."
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRequest:
+    """What a caller sent: GraphQL over HTTP, section "Request parameters"."""
+
+    query: str
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    may_mutate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one operation. ``executed`` is False when it failed before any field was resolved."""
+
+    executed: bool
+    data: dict[str, Any] | None
+    errors: list[dict[str, Any]]
+    causes: list[GatewayError]
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...] = ()
+
+
+class Operations:
+    """Runs operations against one schema, within limits."""
+
+    def __init__(self, schema: strawberry.Schema, limits: Limits, *, introspection: bool) -> None:
+        self._schema = schema._schema
+        self._limits = limits
+        extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
+        self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
+        self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
+
+    async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
+        """Run ``request``. All errors are in the outcome; nothing is raised but BadRequest for a wrong HTTP method."""
+        prepare = self._kept if len(request.query) <= MAX_PREPARED_CHARACTERS else self._prepare
+        prepared = prepare(request.query)
+        if prepared.document is None:
+            return _failed(list(prepared.errors), context)
+        try:
+            operation = _operation(prepared.document, request.operation_name)
+        except ValidationFailed as error:
+            return _failed([GraphQLError(error.message, original_error=error)], context)
+        if operation.operation is not OperationType.QUERY and not request.may_mutate:
+            raise BadRequest("GET runs queries only. Send other operations with POST.", status=405)
+        return await self._execute(prepared.document, operation, request, context)
+
+    def _prepare(self, text: str) -> _Prepared:
+        max_tokens = max(self._limits.max_query_tokens, INTROSPECTION_TOKENS)
+        try:
+            document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
+            check_document(document, self._limits, document.token_count)
+            errors = validate(self._schema, document, self._rules)
+        except GraphQLError as error:
+            if error.message.endswith(_ABORTED):
+                return _refused(QueryTooComplex(f"{error.message.removesuffix(_ABORTED).strip()} Split it up."))
+            return _Prepared(None, tuple(parse_failed(error)))
+        except QueryTooComplex as error:
+            return _refused(error)
+        except RecursionError:
+            return _refused(QueryTooComplex("The document is nested too deeply. Flatten it."))
+        return _Prepared(None, tuple(validation_failed(errors))) if errors else _Prepared(document)
+
+    async def _execute(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        request: OperationRequest,
+        context: OperationContext,
+    ) -> Outcome:
+        try:
+            async with asyncio.timeout(self._limits.operation_timeout_seconds + 2 * GRACE_SECONDS):
+                found = execute(
+                    self._schema,
+                    document,
+                    context_value=context,
+                    variable_values=request.variables,
+                    operation_name=request.operation_name,
+                    executor_class=StrawberryGraphQLCoreExecutionContext,
+                )
+                result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)
+        except TimeoutError:
+            late = DeadlineExceeded("The operation took too long. Ask for fewer rows or fields at once.")
+            return _executed(None, [GraphQLError(late.message, original_error=late)], context, operation)
+        except RecursionError:
+            deep = QueryTooComplex("The variables are nested too deeply. Flatten them.")
+            return _failed([GraphQLError(deep.message, original_error=deep)], context)
+        if result.data is None:
+            # Every root field is nullable, so data is null only when nothing was executed.
+            return _failed(coercion_failed(result.errors or []), context)
+        return _executed(result.data, list(result.errors or []), context, operation)
+
+
+def _refused(error: GatewayError) -> _Prepared:
+    return _Prepared(None, (GraphQLError(error.message, original_error=error),))
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    found = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
+    if not operations:
+        raise ValidationFailed("The document has no operation.")
+    if not found:
+        raise ValidationFailed(f"The document has no operation named '{str(name)[:100]}'.")
+    if len(found) > 1:
+        raise ValidationFailed("The document has several operations. Say which one in 'operationName'.")
+    return found[0]
+
+
+def _failed(errors: list[GraphQLError], context: OperationContext) -> Outcome:
+    return _outcome(False, None, errors, context, None)
+
+
+def _executed(
+    data: dict[str, Any] | None, errors: list[GraphQLError], context: OperationContext, node: OperationDefinitionNode
+) -> Outcome:
+    return _outcome(True, data, errors, context, node.name.value if node.name else None)
+
+
+def _outcome(
+    executed: bool,
+    data: dict[str, Any] | None,
+    errors: list[GraphQLError],
+    context: OperationContext,
+    operation_name: str | None,
+) -> Outcome:
+    causes = [gateway_error(error, context.correlation_id) for error in errors]
+    told = [formatted(error, cause, context.correlation_id) for error, cause in zip(errors, causes, strict=True)]
+    return Outcome(executed, data, told, causes, operation_name)

@@ -1,0 +1,138 @@
+"""The field that asks a dataset: one resolver for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import strawberry
+from strawberry import UNSET, Info
+
+from gateway.query import FALSE, TRUE, Dataset, PageQuery
+from schema.connection import EMPTY, Answer, Connection, ConnectionValue, read_connection
+from schema.context import OperationContext
+from schema.filters import to_filter
+from schema.scalars import DateTime, Long, upstream_date
+from schema.window import page_arguments
+
+_DESCRIPTIONS = {
+    "filter": 'Which rows count. Example: `{serviceCode: {eq: "o365"}}`.',
+    "group_by": "Add the counts up over these dimensions; the others are null then. The order is part of the question."
+    " Example: `[PRODUCT_NAME]`.",
+    "processed_date_time": "Rows as processed at this date, instead of the latest. Example: `2018-10-14`.",
+    "first": "Page forward: at most this many rows. Example: `100`.",
+    "after": "Page forward: rows behind this cursor.",
+    "last": "Page backward: at most this many rows, the last ones.",
+    "before": "Page backward: rows ahead of this cursor.",
+    "offset": "Jump: start at this row, counted from 0. Goes with `first` alone. Example: `5000`.",
+}
+
+
+def row_type(node: type) -> type[msgspec.Struct]:
+    """The row as it is decoded and kept: a flat, frozen struct with the fields of the GraphQL type ``node``."""
+    kinds: dict[Any, Any] = {Long: int}
+    fields = [(name, kinds.get(_bare(kind), str) | None, None) for name, kind in _annotations(node).items()]
+    return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False)
+
+
+def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
+    """The Dataset of a GraphQL type: text fields are dimensions, Longs measures, the DateTime the processed date."""
+    kinds = {_camel(field): _bare(kind) for field, kind in _annotations(node).items()}
+    (date,) = (field for field, kind in kinds.items() if kind is DateTime)
+    return Dataset(
+        name=name,
+        path=path,
+        row=row_type(node),
+        dimensions=tuple(field for field, kind in kinds.items() if kind is str),
+        measures=tuple(field for field, kind in kinds.items() if kind is Long),
+        date=date,
+        service=service,
+    )
+
+
+def connection_field(dataset: Dataset, node: type, dimension: type, filter_input: type, description: str) -> Any:
+    """The Query field of ``dataset``: a connection of ``node`` with the arguments of every dataset."""
+
+    async def resolve(
+        info: Info[OperationContext],
+        filter: Any = UNSET,
+        group_by: Any = UNSET,
+        processed_date_time: Any = UNSET,
+        first: Any = UNSET,
+        after: Any = UNSET,
+        last: Any = UNSET,
+        before: Any = UNSET,
+        offset: Any = UNSET,
+    ) -> Any:
+        context = info.context
+        # An explicit null is the same as leaving the argument out.
+        query = _question(dataset, context, filter or None, group_by or (), processed_date_time or None)
+        arguments = page_arguments(
+            first=_given(first),
+            last=_given(last),
+            after=_given(after),
+            before=_given(before),
+            offset=_given(offset),
+            fingerprint=query.fingerprint,
+            max_rows=context.limits.max_first_rows,
+        )
+        caller = context.caller()
+        if query.filter == FALSE:
+            return EMPTY
+        answer: Answer = await read_connection(context.source, query, caller, arguments, context.sizes)
+        context.note(answer, info.path.as_list())
+        connection: ConnectionValue = answer.connection
+        return connection
+
+    kinds: dict[str, Any] = {
+        "filter": filter_input,
+        "group_by": list[dimension],  # type: ignore[valid-type]
+        "processed_date_time": DateTime,
+        "first": int,
+        "after": str,
+        "last": int,
+        "before": str,
+        "offset": int,
+    }
+    # The types are the dataset's, so they are known only here.
+    resolve.__annotations__ = {
+        "info": Info[OperationContext],
+        **{name: _argument(kind, name) for name, kind in kinds.items()},
+        "return": Connection[node] | None,  # type: ignore[valid-type]
+    }
+    return strawberry.field(resolver=resolve, name=dataset.name, description=description)
+
+
+def _argument(kind: Any, name: str) -> Any:
+    return Annotated[kind | None, strawberry.argument(description=_DESCRIPTIONS[name])]
+
+
+def _question(
+    dataset: Dataset, context: OperationContext, given: Any, group_by: Any, processed_date_time: str | None
+) -> PageQuery:
+    found = TRUE if given is None else to_filter(given, max_bytes=context.limits.max_filter_bytes)
+    return PageQuery(
+        dataset=dataset,
+        filter=None if found == TRUE else found,
+        group_by=tuple(dict.fromkeys(dimension.value for dimension in group_by)),
+        processed_date_time=(
+            None if processed_date_time is None else upstream_date(processed_date_time, argument="processedDateTime")
+        ),
+    )
+
+
+def _given(value: Any) -> Any:
+    return None if value is UNSET else value
+
+
+def _annotations(node: type) -> dict[str, Any]:
+    return {field.python_name: field.type_annotation.annotation for field in node.__strawberry_definition__.fields}  # type: ignore[attr-defined]
+
+
+def _bare(kind: Any) -> Any:
+    return next((part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)), kind)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)

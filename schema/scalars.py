@@ -1,0 +1,74 @@
+"""The two scalars that GraphQL lacks: 64-bit integers, and dates that carry no zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+
+from gateway.errors import BadUserInput
+
+# Range of the Microsoft page's "long".
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+
+Long = NewType("Long", int)
+DateTime = NewType("DateTime", str)
+
+_DATE = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})(?:T(?P<time>\d{2}:\d{2}:\d{2})(?:\.\d{1,7})?(?P<zone>Z|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
+
+
+def _parse_long(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not LONG_MIN <= value <= LONG_MAX:
+        raise TypeError("Long cannot represent a value that is not a 64-bit integer.")
+    return value
+
+
+def _parse_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("DateTime cannot represent a value that is not text such as 2018-10-14T00:00:00.")
+    return value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+SCALARS: dict[object, Any] = {
+    Long: strawberry.scalar(
+        name="Long",
+        description="A 64-bit integer as a JSON number. JavaScript reads numbers exactly up to 2^53. Example: `9`.",
+        serialize=_same,
+        parse_value=_parse_long,
+    ),
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="ISO 8601 text as the upstream writes it, such as `2018-10-14T00:00:00`. It has no zone: do not"
+        " parse it as local time. As an argument, `YYYY-MM-DD` means midnight, and an offset is converted to UTC and"
+        " dropped.",
+        serialize=_same,
+        parse_value=_parse_text,
+    ),
+}
+
+
+def upstream_date(text: str, *, argument: str) -> str:
+    """``text`` as the upstream is asked: ``YYYY-MM-DDTHH:MM:SS``, in UTC if it had an offset.
+
+    Raises BadUserInput naming ``argument`` when it is no such date. Fractions of a second are dropped.
+    """
+    found = _DATE.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        moment = datetime.fromisoformat(f"{found['date']}T{found['time'] or '00:00:00'}{found['zone'] or ''}")
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadUserInput(
+            f"{argument} is not a date. Write it as 2018-10-14 or 2018-10-14T00:00:00.", argument=argument
+        ) from None
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
