@@ -104,7 +104,12 @@ _LISTED: Final[Mapping[int, tuple[int, str]]] = {
 
 
 def _partner_center(refusal: Refusal) -> bytes:
-    body = {"code": refusal.code, "description": refusal.description[:1024], "data": [], "source": _SOURCE}
+    body: dict[str, object] = {
+        "code": refusal.code,
+        "description": refusal.description[:1024],
+        "data": [],
+        "source": _SOURCE,
+    }
     return msgspec.json.encode(body)
 
 

@@ -1,0 +1,194 @@
+"""The filter language: what the reader accepts, and that SQLite finds exactly the rows that plain Python finds."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.sandbox.engine import Engine, Question, View
+from gateway.sandbox.odata import MAX_COMPARISONS, MAX_DEPTH, Comparison, FilterError, Junction, parse_filter
+from gateway.sandbox.rows import ACCOUNTS, FIELDS, rows_of
+
+_ROWS = rows_of("contoso")[:400]
+_ENGINE = Engine(ACCOUNTS["contoso"])
+_VALUES = {field: sorted({str(row[field]) for row in _ROWS if row[field] is not None}) for field in FIELDS}
+
+# Each test here writes its filter as a tree of plain tuples: (field, operator, value) or (word, [trees]).
+Tree = tuple[Any, ...]
+
+
+def _comparisons() -> st.SearchStrategy[Tree]:
+    return st.sampled_from(FIELDS).flatmap(
+        lambda field: st.tuples(
+            st.just(field),
+            st.sampled_from(("eq", "ne")),
+            st.sampled_from(_VALUES[field])
+            | st.sampled_from(_VALUES[field]).map(str.swapcase)
+            | st.text(alphabet="aZ'é (x)", max_size=4),
+        )
+    )
+
+
+_TREES: st.SearchStrategy[Tree] = st.recursive(
+    _comparisons(),
+    lambda terms: st.tuples(st.sampled_from(("and", "or")), st.lists(terms, min_size=2, max_size=4)),
+    max_leaves=25,
+)
+
+
+def _text(tree: Tree) -> str:
+    if len(tree) == 3:
+        return f"{tree[0]} {tree[1]} '{tree[2].replace(chr(39), chr(39) * 2)}'"
+    return "(" + f" {tree[0]} ".join(_text(term) for term in tree[1]) + ")"
+
+
+def _holds(tree: Tree, row: dict[str, Any], *, exact: bool) -> bool:
+    if len(tree) == 2:
+        results = [_holds(term, row, exact=exact) for term in tree[1]]
+        return all(results) if tree[0] == "and" else any(results)
+    field, operator, value = tree
+    stored = row[field]
+    if exact:
+        equal = stored is not None and stored == value
+    else:
+        equal = stored is not None and stored.casefold() == value.casefold()
+    return equal if operator == "eq" else not equal
+
+
+def _found(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
+    question = Question(parse_filter(text), (), 10_000, 0)
+    return _ENGINE.ask(question, View(first_rows=len(_ROWS), exact=exact)).rows
+
+
+def _without_date(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "processedDateTime"} for row in rows]
+
+
+@settings(max_examples=200, deadline=None)
+@given(tree=_TREES, exact=st.booleans())
+def test_sqlite_finds_what_plain_python_finds(tree: Tree, exact: bool) -> None:
+    expected = [row for row in _ROWS if _holds(tree, row, exact=exact)]
+    assert _found(_text(tree), exact=exact) == _without_date(expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(st.tuples(_comparisons(), st.sampled_from(("and", "or"))), min_size=1, max_size=8))
+def test_and_binds_tighter_than_or_without_parentheses(words: list[tuple[Tree, str]]) -> None:
+    text = "".join(f"{_text(tree)} {word} " for tree, word in words).rsplit(" ", 2)[0]
+    alternatives: list[list[Tree]] = [[]]
+    for tree, word in words:
+        alternatives[-1].append(tree)
+        if word == "or":
+            alternatives.append([])
+    expected = [
+        row
+        for row in _ROWS
+        if any(trees and all(_holds(tree, row, exact=False) for tree in trees) for trees in alternatives)
+    ]
+    assert _found(text) == _without_date(expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet="()' \tandoreqneserviceCodx%\x00é", max_size=60) | st.text(max_size=30))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with suppress(FilterError):
+        parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "serviceCode eq 'O365'",
+        "  serviceCode\teq\n'O365'  ",
+        "((serviceCode EQ 'O365'))",
+        "serviceCode eq 'O365' AND(channel Ne 'x')",
+    ],
+)
+def test_blanks_and_the_case_of_keywords_are_free(text: str) -> None:
+    assert parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "()",
+        "serviceCode",
+        "serviceCode eq",
+        "serviceCode eq O365",
+        "serviceCode eq 'O365",
+        "serviceCode eq 'O'Neill'",
+        "serviceCode gt 'a'",
+        "servicecode eq 'a'",
+        "licensesSold eq '5'",
+        "serviceCode eq 'a' and",
+        "and serviceCode eq 'a'",
+        "(serviceCode eq 'a'",
+        "serviceCode eq 'a')",
+        "serviceCode eq 'a' channel eq 'b'",
+        "not serviceCode eq 'a'",
+        "serviceCode eq null",
+        "serviceCode eq 'a';",
+    ],
+)
+def test_what_the_microsoft_page_does_not_describe_is_refused(text: str) -> None:
+    with pytest.raises(FilterError):
+        parse_filter(text)
+
+
+def test_a_doubled_quote_is_one_quote() -> None:
+    assert parse_filter("customerName eq 'O''''Brien ''s'") == Comparison("customerName", "eq", "O''Brien 's")
+
+
+def test_nested_junctions_of_one_word_become_one() -> None:
+    parsed = parse_filter("channel eq 'a' or (channel eq 'b' or (channel eq 'c'))")
+    assert isinstance(parsed, Junction)
+    assert [term.value for term in parsed.terms if isinstance(term, Comparison)] == ["a", "b", "c"]
+
+
+def test_null_equals_nothing_and_differs_from_everything() -> None:
+    null_rows = [row for row in rows_of("contoso") if row["customerName"] is None]
+    assert null_rows
+    view, window = View(), (10_000, 0)
+    equal = _ENGINE.ask(Question(parse_filter("customerName eq ''"), (), *window), view)
+    different = _ENGINE.ask(Question(parse_filter("customerName ne 'x'"), (), 1, 0), view)
+    assert all(row["customerName"] == "" for row in equal.rows)
+    assert different.total == 12_000
+
+
+def test_letters_whose_capitals_are_longer_compare_without_case() -> None:
+    rows = _ENGINE.ask(Question(parse_filter("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()).rows
+    assert {row["customerName"] for row in rows} == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
+
+
+def test_parentheses_may_be_nested_fifty_deep_with_changing_words() -> None:
+    text = "serviceCode eq 'crm'"
+    for level in range(MAX_DEPTH):
+        text = f"channel eq 'reseller' {'and' if level % 2 else 'or'} ({text})"
+    assert _found(text)
+    with pytest.raises(FilterError, match="50 deep"):
+        parse_filter(f"(({text}))")
+    with pytest.raises(FilterError, match="50 deep"):
+        parse_filter("(" * 1_000_000)
+
+
+def test_thousands_of_comparisons_are_answered_quickly() -> None:
+    pairs = [(row["customerTenantId"], row["productId"]) for row in rows_of("contoso")[: MAX_COMPARISONS // 2]]
+    chain = " or ".join(f"(customerTenantId eq '{tenant}' and productId eq '{product}')" for tenant, product in pairs)
+    started_seconds = time.perf_counter()
+    answer = _ENGINE.ask(Question(parse_filter(chain), (), 10_000, 0), View())
+    assert answer.total == len(pairs)
+    assert time.perf_counter() - started_seconds < 3
+    with pytest.raises(FilterError, match=f"more than {MAX_COMPARISONS}"):
+        parse_filter(f"{chain} or channel eq 'x'")
+
+
+def test_a_hundred_thousand_comparisons_are_refused_not_crashed_on() -> None:
+    with pytest.raises(FilterError):
+        parse_filter(" or ".join(["channel eq 'x'"] * 100_000))
