@@ -90,4 +90,4 @@ def run_several(factory: str, listener: Listener, workers: int, announce: Callab
     bound = listener.bind()
     config = listener.config(factory, workers=workers)
     announce(url_of(bound))
-    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[bound]).run()
+    Multiprocess(config, sockets=[bound]).run()

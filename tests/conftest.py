@@ -1,0 +1,115 @@
+"""Real servers for tests: the gateway and the sandbox upstream, each on a socket of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from gateway.__main__ import build
+from gateway.sandbox import SandboxCall, create_sandbox
+from gateway.settings import read_settings
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Serve ``app`` on a free loopback port from a thread of its own; gives its address."""
+    bound = socket.create_server(("127.0.0.1", 0), backlog=1_024)
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.close()
+
+
+@dataclass
+class Upstream:
+    """A sandbox upstream on a socket, with the record of what it was asked."""
+
+    url: str
+    app: Starlette
+
+    @property
+    def calls(self) -> list[SandboxCall]:
+        """Every request so far."""
+        return list(self.app.state.calls)
+
+    def calls_of(self, token: str) -> list[SandboxCall]:
+        """Every request so far with ``token``."""
+        return [call for call in self.calls if call.token == token]
+
+
+@dataclass
+class Gateway:
+    """A gateway on a socket."""
+
+    url: str
+    client: httpx.Client
+
+    def post(
+        self, query: str, token: str | None = "contoso", variables: dict[str, Any] | None = None, **headers: str
+    ) -> httpx.Response:
+        """POST one operation."""
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
+
+    def ask(self, query: str, token: str | None = "contoso", **variables: Any) -> dict[str, Any]:
+        """The whole reply to one operation."""
+        reply: dict[str, Any] = self.post(query, token, variables).json()
+        return reply
+
+    def connection(self, arguments: str = "", token: str = "contoso", fields: str = "totalCount") -> dict[str, Any]:
+        """The connection of one question that must succeed."""
+        reply = self.ask(f"{{ licenseDeployments{f'({arguments})' if arguments else ''} {{ {fields} }} }}", token)
+        assert "errors" not in reply, reply["errors"]
+        found: dict[str, Any] = reply["data"]["licenseDeployments"]
+        return found
+
+
+StartGateway = Callable[..., Gateway]
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    """A sandbox upstream that all tests share; tokens tell the tests apart (``contoso+as=…``)."""
+    app = create_sandbox()
+    with served(app) as url:
+        yield Upstream(url, app)
+
+
+@pytest.fixture
+def start_gateway(upstream: Upstream) -> Iterator[StartGateway]:
+    """Start gateways in front of ``upstream``; keyword arguments are settings by field name."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Gateway:
+            app = build(read_settings({}, {"upstream_url": upstream.url, **settings}))
+            url = stack.enter_context(served(app))
+            return Gateway(url, stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False)))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def gateway(upstream: Upstream) -> Iterator[Gateway]:
+    """One gateway with default settings, for tests that do not mind what others have cached."""
+    app = build(read_settings({}, {"upstream_url": upstream.url}))
+    with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield Gateway(url, client)
