@@ -64,7 +64,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The rows or groups of the window as keys and values in upstream order, and how many there are in all."""
+    """The rows or groups of the window in upstream order, keys as in the Microsoft page, and the number of them all."""
 
     rows: list[dict[str, object]]
     total: int
@@ -90,10 +90,12 @@ class Engine:
         try:
             with self._lock:
                 total = self._total(source, condition.parameters)
-                rows = list(self._rows(source, condition.parameters, question, view))
+                fetched = self._fetch(source, condition.parameters, question, view)
         except sqlite3.OperationalError as error:
             raise FilterError("the filter is too complex") from error
-        return Answer(rows, total)
+        if question.group_by:
+            return Answer(list(self._groups(question.group_by, fetched)), total)
+        return Answer(list(self._plain(self.account.processed_at(view.weeks_back).isoformat(), fetched)), total)
 
     def close(self) -> None:
         """Frees the memory of the rows."""
@@ -132,24 +134,44 @@ class Engine:
         self._totals.move_to_end(key)
         return self._totals[key]
 
-    def _rows(
-        self, source: str, parameters: tuple[int, ...], question: Question, view: View
-    ) -> Iterator[dict[str, object]]:
-        fields = question.group_by or FIELDS
-        deployed, sold = view.count("deployed"), view.count("sold")
+    def _fetch(self, source: str, parameters: tuple[int, ...], question: Question, view: View) -> list[tuple[int, ...]]:
+        deployed, sold, order = view.count("deployed"), view.count("sold"), view.order()
         if question.group_by:
             # Groups come in the order in which their first row appears.
             deployed, sold, order = f"SUM({deployed})", f"SUM({sold})", "MIN(id)"
-        else:
-            order = view.order()
+        fields = ",".join(question.group_by or FIELDS)
         # Only names of the field list and numbers are written into the text; values are bound.
-        sql = f"SELECT {','.join(fields)},{deployed},{sold} {source} ORDER BY {order} LIMIT ? OFFSET ?"
-        texts = [self._texts[field].texts for field in fields]
-        keys = (*fields, "licensesDeployed", "licensesSold")
-        width = len(fields)
-        for values in self._connection.execute(sql, (*parameters, question.top, min(question.skip, _MOST_ROWS))):
-            decoded = [column[code] for column, code in zip(texts, values[:width], strict=True)]
-            yield dict(zip(keys, (*decoded, *values[width:]), strict=True))
+        sql = f"SELECT {fields},{deployed},{sold} {source} ORDER BY {order} LIMIT ? OFFSET ?"
+        window = (question.top, min(question.skip, _MOST_ROWS))
+        return self._connection.execute(sql, (*parameters, *window)).fetchall()
+
+    def _groups(self, fields: tuple[str, ...], fetched: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
+        columns = [self._texts[field].texts for field in fields]
+        for values in fetched:
+            *codes, deployed, sold = values
+            group: dict[str, object] = {
+                field: texts[code] for field, texts, code in zip(fields, columns, codes, strict=True)
+            }
+            group["licensesDeployed"] = deployed
+            group["licensesSold"] = sold
+            yield group
+
+    def _plain(self, date: str, fetched: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
+        # Written out, because ten thousand rows in a loop over names take four times as long.
+        codes, names, channels, tenants, customers, products, titles = (texts.texts for texts in self._texts.values())
+        for code, name, channel, tenant, customer, product, title, deployed, sold in fetched:
+            yield {
+                "processedDateTime": date,
+                "serviceCode": codes[code],
+                "serviceName": names[name],
+                "channel": channels[channel],
+                "customerTenantId": tenants[tenant],
+                "customerName": customers[customer],
+                "productId": products[product],
+                "productName": titles[title],
+                "licensesDeployed": deployed,
+                "licensesSold": sold,
+            }
 
 
 class _Texts:

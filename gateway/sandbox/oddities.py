@@ -51,12 +51,14 @@ _VALUES: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "t
 
 
 def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped: bool) -> list[_Row]:
-    """Puts the processed date in front of every row, as in the Microsoft page's example; groups have none."""
-    if grouped and not faults.groupdate:
-        return rows
-    date = processed.isoformat()
-    crm_date = (processed - _CRM_LAG).isoformat() if faults.mixed_dates else date
-    return [{_DATE: crm_date if row.get("serviceCode") == "crm" else date, **row} for row in rows]
+    """Gives groups a date, and Dynamics rows an older one, if the faults ask for it; changes rows in place."""
+    if grouped and faults.groupdate:
+        rows = [{_DATE: processed.isoformat(), **row} for row in rows]
+    if faults.mixed_dates:
+        for row in rows:
+            if row.get("serviceCode") == "crm" and _DATE in row:
+                row[_DATE] = (processed - _CRM_LAG).isoformat()
+    return rows
 
 
 def odd_rows(rows: list[_Row], faults: Faults) -> list[object]:
