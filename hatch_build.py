@@ -105,10 +105,9 @@ def stamp_of(assets_file: Path, vendor: Path) -> dict[str, Any]:
 def is_current(assets_file: Path, vendor: Path) -> bool:
     """Whether ``vendor`` was made from this very list and nothing in it has changed since."""
     try:
-        found = json.loads((vendor / STAMP_NAME).read_text(encoding="utf-8"))
+        return bool(json.loads((vendor / STAMP_NAME).read_bytes()) == stamp_of(assets_file, vendor))
     except (OSError, ValueError):
         return False
-    return bool(found == stamp_of(assets_file, vendor))
 
 
 def has_own_npm() -> bool:

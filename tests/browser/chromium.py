@@ -1,0 +1,188 @@
+"""Fixtures of the browser tests: the real gateway as a process, headless Chromium, GraphiQL as its user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, BrowserType, ConsoleMessage, Page, Route, expect, sync_playwright
+
+HOST = "127.0.0.1"
+# A cold start on a busy two-core machine took under 5 seconds.
+START_TIMEOUT_SECONDS = 60
+# Root may not use Chromium's sandbox; the rest keeps Chromium from calling home, which would be taken for our requests.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = Path(os.environ.get("GRAPHIQL_SCREENSHOTS", Path(__file__).parent / "screenshots"))
+
+
+class GraphiqlPage:
+    """GraphiQL in one Chromium tab, with what went wrong in it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.outside_requests: list[str] = []
+        self.complaints: list[str] = []
+        page.context.route("**/*", self._guard)
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _guard(self, route: Route) -> None:
+        if urlsplit(route.request.url).hostname == HOST:
+            route.continue_()
+        else:
+            self.outside_requests.append(route.request.url)
+            route.abort()
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        # Violations of the Content-Security-Policy are errors, too. Warnings are GraphiQL's own, about its dialogs.
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self) -> None:
+        """Loads the page; returns when the schema is there, too, which GraphiQL fetches after its editors."""
+        with self.page.expect_response(lambda response: response.request.method == "POST"):
+            self.page.goto(f"{self.url}/graphql")
+        expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
+        expect(self.page.locator(".graphiql-editor-tool .CodeMirror").last).to_be_visible()
+
+    def text(self, pane: str) -> str:
+        """The whole text of a CodeMirror editor, which shows only what is in view."""
+        return str(self.page.locator(f"{pane} .CodeMirror").last.evaluate("element => element.CodeMirror.getValue()"))
+
+    def query(self) -> str:
+        return self.text(".graphiql-query-editor")
+
+    def wait_for_operation(self, name: str) -> None:
+        """GraphiQL takes a tenth of a second to notice which operation a newly chosen tab holds."""
+        self.page.wait_for_function(
+            "name => document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === name",
+            arg=name,
+        )
+
+    def headers(self) -> str:
+        """The Headers pane is the second of the two editor tools."""
+        return self.text(".graphiql-editor-tool")
+
+    def type_headers(self, text: str) -> None:
+        self.page.get_by_role("button", name="Headers", exact=True).click()
+        self.page.locator(".graphiql-editor-tool .CodeMirror").last.click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(text)
+
+    def run(self) -> dict[str, Any]:
+        """Presses the button and returns the answer in the result pane."""
+        self.page.get_by_role("button", name=re.compile("^Execute query")).click()
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        self.page.wait_for_function(
+            "() => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue().trim().endsWith('}')"
+        )
+        answer: dict[str, Any] = json.loads(self.text(".result-window"))
+        return answer
+
+    def screenshot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.mouse.move(0, 0)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+class Chromium:
+    """Opens GraphiQL in fresh browser profiles."""
+
+    def __init__(self, kind: BrowserType, executable: str, url: str) -> None:
+        self._kind, self._executable, self._url = kind, executable, url
+
+    @contextmanager
+    def graphiql(self, profile: Path, *, path: str = "", **options: Any) -> Iterator[GraphiqlPage]:
+        """GraphiQL, opened; ``profile`` is the folder where Chromium keeps whatever a page stores."""
+        context: BrowserContext = self._kind.launch_persistent_context(
+            profile, executable_path=self._executable, args=CHROMIUM_ARGUMENTS, **options
+        )
+        context.set_default_timeout(20_000)
+        try:
+            graphiql = GraphiqlPage(context.pages[0], self._url + path)
+            yield graphiql
+        finally:
+            context.close()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)  # another process: there is no clock to inject
+    process.kill()
+    pytest.fail(f"the gateway did not start:\n{process.communicate()[0]}")
+
+
+@pytest.fixture(scope="session")
+def gateway_url() -> Iterator[str]:
+    """The address of a gateway started as a newcomer would, with no configuration: on the sandbox."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "serve", "--port", str(port)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_until_healthy(process, f"http://{HOST}:{port}")
+    yield f"http://{HOST}:{port}"
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def chromium(gateway_url: str) -> Iterator[Chromium]:
+    """Headless Chromium from the machine; where it is missing the tests are skipped, but never on a CI machine."""
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        reason = "no Chromium on this machine; install it (Debian: apt install chromium) or set CHROMIUM to its path"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        yield Chromium(playwright.chromium, executable, gateway_url)
+
+
+@pytest.fixture
+def graphiql(chromium: Chromium, tmp_path: Path) -> Iterator[GraphiqlPage]:
+    """GraphiQL, open on the sandbox. Afterwards: nothing asked outside, nothing complained about in the console."""
+    with chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
+        graphiql.open()
+        yield graphiql
+        assert graphiql.outside_requests == []
+        assert graphiql.complaints == []

@@ -1,0 +1,145 @@
+"""GraphiQL as people use it: real gateway, real Chromium, every address but the gateway's blocked."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Route, expect
+
+if TYPE_CHECKING:
+    from chromium import Chromium, GraphiqlPage
+
+pytest_plugins = ["chromium"]
+
+ROWS = 12_000  # of the sandbox's token contoso
+
+
+def test_first_query_shows_rows(graphiql: GraphiqlPage) -> None:
+    """A newcomer opens the page, presses the button, and sees licenses."""
+    assert "query SoldAndDeployed" in graphiql.query()
+    assert json.loads(graphiql.headers()) == {"Authorization": "Bearer contoso"}
+    answer = graphiql.run()["data"]["licenseDeployments"]
+    assert answer["totalCount"] == ROWS
+    assert len(answer["nodes"]) == 10
+    assert answer["pageInfo"]["hasNextPage"] is True
+    graphiql.screenshot("light")
+
+
+def test_control_enter_runs_the_query(graphiql: GraphiqlPage) -> None:
+    graphiql.page.locator(".graphiql-query-editor .CodeMirror").click()
+    graphiql.page.keyboard.press("ControlOrMeta+Enter")
+    assert graphiql.result()["data"]["licenseDeployments"]["totalCount"] == ROWS
+
+
+def test_docs_describe_the_schema(graphiql: GraphiqlPage) -> None:
+    graphiql.page.get_by_role("button", name="Show Documentation Explorer").click()
+    docs = graphiql.page.locator(".graphiql-doc-explorer")
+    docs.get_by_text("LicenseDeploymentConnection", exact=True).click()
+    expect(docs.locator(".graphiql-doc-explorer-title")).to_have_text("LicenseDeploymentConnection")
+    expect(docs.get_by_text("totalCount", exact=True)).to_be_visible()
+    graphiql.screenshot("docs")
+
+
+def test_query_builder_writes_the_query(graphiql: GraphiqlPage) -> None:
+    graphiql.page.get_by_role("button", name="Show GraphiQL Explorer").click()
+    builder = graphiql.page.locator(".docExplorerWrap")
+    expect(builder.get_by_text("licenseDeployments")).to_be_visible()
+    assert "channel" not in graphiql.query()
+    builder.get_by_text("channel", exact=True).click()
+    assert "channel" in graphiql.query()
+    graphiql.screenshot("query-builder")
+
+
+def test_every_example_runs(graphiql: GraphiqlPage) -> None:
+    """One tab per example, each with an answer that has data and no errors."""
+    tabs = graphiql.page.get_by_role("tab")
+    assert tabs.count() == 6
+    for number in range(tabs.count()):
+        tabs.nth(number).click()
+        graphiql.wait_for_operation(tabs.nth(number).inner_text())
+        answer = graphiql.run()
+        assert "errors" not in answer, graphiql.query()
+        for connection in answer["data"].values():
+            assert connection.get("nodes") or connection.get("edges"), graphiql.query()
+
+
+def test_token_leaves_no_trace_in_the_browser(chromium: Chromium, tmp_path: Path) -> None:
+    """Typed, sent and reloaded, a token is in no storage, no URL, no history entry and no file of the profile."""
+    canary = "canary0token0that0must0not0stay"
+    profile = tmp_path / "profile"
+    with chromium.graphiql(profile) as graphiql:
+        graphiql.open()
+        graphiql.type_headers(json.dumps({"Authorization": f"Bearer {canary}"}))
+        with graphiql.page.expect_request(lambda request: canary in request.headers.get("authorization", "")):
+            graphiql.run()
+        # GraphiQL stores its tabs half a second after the last change; this outlasts it.
+        graphiql.page.wait_for_timeout(1000)
+        traces = [stored(graphiql)]
+        graphiql.open()
+        traces += [stored(graphiql), graphiql.headers(), graphiql.page.content()]
+        assert [trace for trace in traces if canary in trace] == []
+        assert "Bearer contoso" in graphiql.headers()
+    assert [path for path in profile.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()] == []
+
+
+def stored(graphiql: GraphiqlPage) -> str:
+    """Everything that the page has stored or shown in the address, as text."""
+    in_page = graphiql.page.evaluate("() => JSON.stringify([{...sessionStorage}, history.state, location.href])")
+    return str(in_page) + json.dumps(graphiql.page.context.storage_state(indexed_db=True))
+
+
+def test_choice_of_theme_is_all_that_is_kept(graphiql: GraphiqlPage) -> None:
+    graphiql.run()
+    graphiql.page.get_by_role("button", name="Open settings dialog").click()
+    graphiql.page.get_by_role("button", name="Dark", exact=True).click()
+    graphiql.page.keyboard.press("Escape")
+    graphiql.open()
+    expect(graphiql.page.locator("body")).to_have_class(re.compile("graphiql-dark"))
+    (origin,) = graphiql.page.context.storage_state(indexed_db=True)["origins"]
+    assert origin["localStorage"] == [{"name": "graphiql:theme", "value": "dark"}]
+    assert not origin.get("indexedDB")
+
+
+def test_lost_connection_is_told_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
+    with chromium.graphiql(tmp_path / "profile") as graphiql:
+        graphiql.open()
+        graphiql.page.route("**/graphql", lambda route: route.abort())
+        assert graphiql.run()["errors"][0]["extensions"]["code"] == "NETWORK_ERROR"
+        expect(graphiql.page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
+
+
+def test_page_works_under_a_path_of_a_proxy(chromium: Chromium, tmp_path: Path) -> None:
+    """A proxy that puts /tools/licenses in front and strips it again needs no setting."""
+
+    def strip(route: Route) -> None:
+        route.continue_(url=route.request.url.replace("/tools/licenses/", "/"))
+
+    with chromium.graphiql(tmp_path / "profile", path="/tools/licenses") as graphiql:
+        graphiql.page.route("**/tools/licenses/**", strip)
+        requested: list[str] = []
+        graphiql.page.on("request", lambda request: requested.append(request.url))
+        graphiql.open()
+        assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == ROWS
+        assert [url for url in requested if "/tools/licenses/" not in url and not url.startswith("data:")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dark", {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"}),
+        ("phone", {"viewport": {"width": 390, "height": 844}}),
+    ],
+)
+def test_page_follows_the_screen(chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """In the system's dark theme, and at phone width, everything stays in view and works."""
+    with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
+        graphiql.open()
+        graphiql.run()
+        assert graphiql.page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        for pane in (".graphiql-query-editor", ".graphiql-editor-tool", ".result-window"):
+            expect(graphiql.page.locator(f"{pane} .CodeMirror").last).to_be_in_viewport(ratio=0.9)
+        graphiql.screenshot(name)

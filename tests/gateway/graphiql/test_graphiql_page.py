@@ -1,0 +1,166 @@
+"""The GraphiQL page and its routes, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from graphql import build_schema, parse, validate
+from starlette.applications import Starlette
+
+from gateway.graphiql.assets import load_examples
+from gateway.graphiql.page import FOLDER, GraphiQL
+from schema.build import sdl
+
+VENDOR_FILES = re.findall(r'\$assets/(vendor/[^"]+)"', (FOLDER / "page.html").read_text())
+INLINE_HANDLER = re.compile(r"\son[a-z]+\s*=", re.IGNORECASE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The page's folder with stand-ins for the fetched files, so that these tests need no build."""
+    copy = tmp_path / "graphiql"
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+    for name in VENDOR_FILES:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(f"/* {name} */")
+    return copy
+
+
+@pytest.fixture
+def page(folder: Path) -> GraphiQL:
+    return GraphiQL(sandbox=True, folder=folder)
+
+
+@pytest.fixture
+def client(page: GraphiQL) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Starlette(routes=page.routes))
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
+
+
+def html(page: GraphiQL) -> str:
+    return bytes(page.page_response().body).decode()
+
+
+def asset_paths(page: GraphiQL) -> Iterator[str]:
+    return (f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', html(page)))
+
+
+def test_page_is_locked_down(page: GraphiQL) -> None:
+    response = page.page_response()
+    assert response.status_code == 200
+    assert response.headers["content-security-policy"] == (
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cross-origin-opener-policy"] == "same-origin"
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_page_has_no_inline_script_and_names_no_other_place(page: GraphiQL) -> None:
+    """Scripts come from files, and every address is relative, so a proxy's path in front does no harm."""
+    text = html(page)
+    assert re.findall(r"<script[^>]*>([^<]+)</script>", text) == []
+    assert INLINE_HANDLER.search(text) is None
+    assert all(path.startswith("/graphiql/") and "//" not in path for path in asset_paths(page))
+
+
+def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) -> None:
+    sandbox, real = html(GraphiQL(sandbox=True, folder=folder)), html(GraphiQL(sandbox=False, folder=folder))
+    for token in ("contoso", "fabrikam", "tailspin", "sample"):
+        assert f"<code>{token}</code>" in sandbox
+        assert token not in real
+    assert "data-sandbox" in sandbox
+    assert "data-sandbox" not in real
+    assert "Paste an access token" in real
+
+
+async def test_every_file_the_page_names_is_served_for_good(page: GraphiQL, client: httpx.AsyncClient) -> None:
+    kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+    for path in asset_paths(page):
+        response = await client.get(path)
+        assert response.status_code == 200, path
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["content-type"].split(";")[0] == kinds[Path(path).suffix]
+
+
+async def test_modules_import_only_modules_that_are_served(page: GraphiQL, client: httpx.AsyncClient) -> None:
+    main = next(path for path in asset_paths(page) if path.endswith("main.js"))
+    imported = re.findall(r'from "\./([^"]+)"', (await client.get(main)).text)
+    assert imported
+    for name in imported:
+        assert (await client.get(main.replace("main.js", name))).status_code == 200
+
+
+async def test_head_and_examples_are_answered(page: GraphiQL, client: httpx.AsyncClient) -> None:
+    base = next(asset_paths(page)).rsplit("/", 2)[0]
+    assert (await client.head(f"{base}/static/main.js")).status_code == 200
+    examples = (await client.get(f"{base}/examples.json")).json()
+    assert examples[0]["query"].splitlines()[0].startswith("# Welcome")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/graphiql/",
+        "/graphiql/{digest}",
+        "/graphiql/{digest}/",
+        "/graphiql/{digest}/static",
+        "/graphiql/{digest}/static/",
+        "/graphiql/{digest}/static/none.js",
+        "/graphiql/0123456789abcdef/static/main.js",
+        "/graphiql/{digest}/page.py",
+        "/graphiql/{digest}/assets.toml",
+        "/graphiql/{digest}/static/../page.py",
+        "/graphiql/{digest}/static/%2e%2e/page.py",
+        "/graphiql/{digest}/static/..%2fpage.py",
+        "/graphiql/{digest}/static%2f..%2f..%2fsettings.py",
+        "/graphiql/{digest}//etc/passwd",
+        "/graphiql/{digest}/static/main.js%00.css",
+        "/graphiql/{digest}/static\\main.js",
+    ],
+)
+async def test_other_paths_are_not_found_in_json(page: GraphiQL, client: httpx.AsyncClient, path: str) -> None:
+    """No listing, no way up the tree, nothing under another digest."""
+    digest = next(asset_paths(page)).split("/")[2]
+    response = await client.get(path.replace("{digest}", digest))
+    assert response.status_code == 404
+    assert response.json()["errors"][0]["message"]
+
+
+def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> None:
+    before = set(asset_paths(page))
+    (folder / "static" / "page.css").write_text("body {}")
+    assert before.isdisjoint(asset_paths(GraphiQL(sandbox=True, folder=folder)))
+
+
+def test_source_tree_that_was_never_built_says_how_to_build(folder: Path) -> None:
+    shutil.rmtree(folder / "vendor")
+    page = GraphiQL(sandbox=True, folder=folder)
+    assert page.page_response().status_code == 200
+    assert "pip install -e ." in html(page)
+    assert page.page_response().headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("example", load_examples(FOLDER / "examples"), ids=lambda example: str(example["query"])[2:20])
+def test_examples_fit_the_schema(example: dict[str, str | None]) -> None:
+    """Each is one named operation with a comment on top; its variables are those that it declares."""
+    query = example["query"] or ""
+    document = parse(query)
+    assert validate(build_schema(sdl()), document) == []
+    assert query.startswith("# ")
+    assert max(len(line) for line in query.splitlines() if line.startswith("#")) <= 56
+    (name,) = re.findall(r"^query (\w+)", query, re.MULTILINE)
+    assert name
+    declared = set(re.findall(r"\$(\w+):", query))
+    assert set(json.loads(example["variables"] or "{}")) == declared
