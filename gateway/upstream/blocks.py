@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.client import Reply, UpstreamClient
+from gateway.upstream.client import Reply
 
 
 class _Renewed(Exception):
     """Two replies of one block come from different processings of the data."""
+
+
+class Upstream(Protocol):
+    """What a block is read from; UpstreamClient is one."""
+
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
+        """One reply to ``query``. Raises GatewayError."""
+        ...
 
 
 class BlockReader:
@@ -30,7 +38,7 @@ class BlockReader:
 
     def __init__(
         self,
-        client: UpstreamClient,
+        client: Upstream,
         *,
         max_calls: int,
         clock: Callable[[], float],

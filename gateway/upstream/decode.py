@@ -6,10 +6,11 @@ types, row by row and field by field, so that one odd value costs no more than i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +25,9 @@ TOTAL_NAMES = ("TotalCount", "totalCount", "@odata.count")
 
 BOM = b"\xef\xbb\xbf"
 
+Text = bytes | bytearray | memoryview
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -35,17 +39,30 @@ class Decoded:
     unreadable_values: int = 0
 
 
-def without_bom(body: bytes | bytearray) -> bytes | bytearray | memoryview:
+def without_bom(body: bytes | bytearray) -> Text:
     """``body`` behind its byte order mark; Partner Center is known to send one."""
     return memoryview(body)[len(BOM) :] if body.startswith(BOM) else body
 
 
 def decode(body: bytes | bytearray, dataset: Dataset) -> Decoded:
     """Rows of ``body``. Raises UpstreamBadResponse when it is no JSON, or not of the shape that rows come in."""
-    text = without_bom(body)
-    codec = _codec(dataset)
+    usual = decode_usual(body, dataset)
+    return usual if usual is not None else decode_odd(body, dataset)
+
+
+def decode_usual(body: bytes | bytearray, dataset: Dataset) -> Decoded | None:
+    """The quick half of ``decode``: None when the body needs the other. Raises UpstreamBadResponse."""
+    return _guarded(_codec(dataset).typed, body)
+
+
+def decode_odd(body: bytes | bytearray, dataset: Dataset) -> Decoded:
+    """The thorough half of ``decode``, several times as slow. Raises UpstreamBadResponse."""
+    return _guarded(_codec(dataset).untyped, body)
+
+
+def _guarded(read: Callable[[Text], T], body: bytes | bytearray) -> T:
     try:
-        return codec.typed(text) or codec.untyped(text)
+        return read(without_bom(body))
     except (ValueError, RecursionError):
         pass
     # Raised here, so that the error holds no piece of the body.
@@ -66,7 +83,7 @@ class Codec:
         # Decimals keep what a float would round.
         self._untyped = msgspec.json.Decoder(float_hook=exact)
 
-    def typed(self, text: bytes | bytearray | memoryview) -> Decoded | None:
+    def typed(self, text: Text) -> Decoded | None:
         """The quick way; None where the slow one is needed."""
         try:
             found: Any = self._typed.decode(text)
@@ -83,7 +100,7 @@ class Codec:
         link = any((found.link_0, found.link_1, found.link_2))
         return Decoded(rows, total_of((found.total_0, found.total_1, found.total_2)), link)
 
-    def untyped(self, text: bytes | bytearray | memoryview) -> Decoded:
+    def untyped(self, text: Text) -> Decoded:
         """The slow way. Raises UpstreamBadResponse when there is no list of objects."""
         document = self._untyped.decode(text)
         envelope = document if isinstance(document, dict) else {}

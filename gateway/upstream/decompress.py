@@ -22,11 +22,12 @@ _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 class Meter:
     """What is known of an attempt so far, for whoever reports its failure; bytes count as received, packed."""
 
-    __slots__ = ("received_bytes", "status")
+    __slots__ = ("is_foreign", "received_bytes", "status")
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.received_bytes = 0
+        self.is_foreign = False
 
 
 async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, meter: Meter) -> bytearray:

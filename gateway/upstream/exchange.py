@@ -16,7 +16,7 @@ from gateway.query import PageQuery
 from gateway.upstream.decompress import Meter, read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
-from gateway.upstream.transport import Connections
+from gateway.upstream.transport import Connections, HandshakeGuard
 
 # Error bodies of the documented shapes take a kilobyte or two.
 MAX_ERROR_BODY_BYTES = 65_536
@@ -77,7 +77,7 @@ class Requests:
             }
         )
         url = f"{self._root}/{query.dataset.path}{self._slash}?{query.query_string}"
-        return httpx.Request("GET", url, headers=headers)
+        return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
 
 
 def _version() -> str:
@@ -102,9 +102,11 @@ class Exchanger:
         self._echoes_others = False
 
     async def exchange(
-        self, request: httpx.Request, ids: Ids, meter: Meter, *, fresh: bool, believe: bool = False
+        self, request: httpx.Request, ids: Ids, meter: Meter, *, limit: float, fresh: bool, believe: bool = False
     ) -> Answer:
         """The reply. ``fresh`` forbids a used connection, ``believe`` takes a reply to another request.
+
+        ``limit``, on the loop's clock, is when the caller will end the exchange.
 
         Raises AttemptFailed and the HTTP library's errors.
         """
@@ -113,27 +115,30 @@ class Exchanger:
         response = await transport.handle_async_request(request)
         try:
             # Before the body: a connection that is left in the middle of a reply is closed, not kept.
-            self._check_echo(response, ids, kept=kept, believe=believe)
+            self._check_echo(response, ids, meter, kept=kept, believe=believe)
             meter.status = response.status_code
-            body = await self._body(response, meter)
+            body = await self._body(response, meter, limit)
             return Answer(response.status_code, response.headers, body)
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, meter: Meter) -> bytearray:
+    async def _body(self, response: httpx.Response, meter: Meter, limit: float) -> bytearray:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
         if response.status_code == 200:
             return await read_body(response.stream, encoding, self._max_body_bytes, meter)
         try:
-            async with asyncio.timeout(ERROR_BODY_SECONDS):
+            # Half of what is left at most, so that the status is still told when the body never ends.
+            left_seconds = limit - asyncio.get_running_loop().time()
+            async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
                 return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, meter)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
             return bytearray()
 
-    def _check_echo(self, response: httpx.Response, ids: Ids, *, kept: bool, believe: bool) -> None:
+    def _check_echo(self, response: httpx.Response, ids: Ids, meter: Meter, *, kept: bool, believe: bool) -> None:
         echo = _echo(response.headers, ids)
         self._echoes = echo is True
+        meter.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:

@@ -66,6 +66,9 @@ class Retries:
         """Seconds to wait before the next attempt, or None when there is to be none."""
         if retry is Retry.NEVER or (retry is not Retry.BACKOFF and retry in self._spent):
             return None
+        if retry is Retry.ONCE and Retry.FOREIGN in self._spent:
+            # The refused reply may have been this very one: a broken reply often lacks its ids.
+            return None
         if retry is not Retry.FOREIGN:
             if self._left <= 0:
                 return None

@@ -7,8 +7,11 @@ environment variable is read and no URL is logged.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Mapping
+from typing import Any
 
+import h11
 import httpx
 
 from gateway.errors import (
@@ -36,9 +39,12 @@ class Connections:
 
     def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
         _silence()
-        idle = min(MAX_IDLE_CONNECTIONS, max_connections)
-        self.kept = transport or _pool(max_connections, idle)
-        self.fresh = transport or _pool(max_connections, 0)
+        if transport is None:
+            trust = httpx.create_ssl_context(trust_env=False)
+            self.kept = _pool(trust, max_connections, min(MAX_IDLE_CONNECTIONS, max_connections))
+            self.fresh = _pool(trust, max_connections, 0)
+        else:
+            self.kept = self.fresh = transport
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -47,11 +53,30 @@ class Connections:
             await self.fresh.aclose()
 
 
-def _pool(max_connections: int, idle: int) -> httpx.AsyncBaseTransport:
+def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.AsyncBaseTransport:
     limits = httpx.Limits(
         max_connections=max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
     )
-    return httpx.AsyncHTTPTransport(verify=True, trust_env=False, http2=False, retries=0, limits=limits)
+    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, http2=False, retries=0, limits=limits)
+
+
+class HandshakeGuard:
+    """Closes a connection whose TLS handshake is cancelled, for the library would leave it open.
+
+    One of these is the ``trace`` extension of each request (httpx documentation, request extensions).
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Note an event of the request."""
+        if event == "connection.connect_tcp.complete":
+            self._stream = facts["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._stream = None
+        elif event == "connection.start_tls.failed" and self._stream is not None:
+            await self._stream.aclose()
 
 
 def _silence() -> None:
@@ -113,7 +138,7 @@ FOREIGN: Mapping[type[Exception], tuple[object, Retry]] = {
 
 def failure_of(error: Exception) -> Failure:
     """What an error of the HTTP library, or of the operating system beneath it, means."""
-    if isinstance(error, httpx.RemoteProtocolError) and _is_plain_close(error):
+    if isinstance(error, httpx.RemoteProtocolError) and not _breaks_protocol(error):
         return Failure(_cut(), Retry.ONCE)
     for kind in type(error).__mro__:
         if kind in FOREIGN:
@@ -123,6 +148,8 @@ def failure_of(error: Exception) -> Failure:
     return Failure(_unreachable(), Retry.BACKOFF) if isinstance(error, OSError) else Failure(InternalServerError())
 
 
-def _is_plain_close(error: Exception) -> bool:
-    # A close before the first byte is raised by the library itself; whatever broke the protocol has a cause beneath.
-    return error.__cause__ is not None and error.__cause__.__cause__ is None
+def _breaks_protocol(error: BaseException | None) -> bool:
+    # A close before the first byte is noticed by the pool itself; everything else comes from the protocol's parser.
+    while error is not None and not isinstance(error, h11.RemoteProtocolError):
+        error = error.__cause__ or error.__context__
+    return error is not None

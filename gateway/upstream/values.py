@@ -26,12 +26,12 @@ _DATE = re.compile(
 )
 
 
-def exact(text: str) -> Decimal | None:
-    """A JSON number with a point or an exponent, unrounded; None when its exponent is beyond reason."""
+def exact(text: str) -> Decimal:
+    """A JSON number with a point or an exponent, unrounded; NaN when its exponent is beyond reason."""
     try:
         return Decimal(text)
     except InvalidOperation:
-        return None
+        return Decimal("NaN")
 
 
 def is_long(value: int) -> bool:

@@ -1,0 +1,282 @@
+"""An upstream on a real socket that answers by a script, raw bytes included, and keeps what it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.page import AccessToken, Caller
+from gateway.query import Dataset, PageQuery
+from gateway.upstream import UpstreamCall, UpstreamClient
+
+CORRELATION_ID = "9cbdf63c-2608-4ad8-b0a9-abae27d859d9"
+SECRET = "a-secret-token"
+
+
+class Row(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The Microsoft page's ten fields."""
+
+    service_code: str | None = None
+    service_name: str | None = None
+    channel: str | None = None
+    customer_tenant_id: str | None = None
+    customer_name: str | None = None
+    product_id: str | None = None
+    product_name: str | None = None
+    licenses_deployed: int | None = None
+    licenses_sold: int | None = None
+    processed_date_time: str | None = None
+
+
+DATASET = Dataset(
+    name="licenseDeployments",
+    path="analytics/commercial/deployment/license",
+    row=Row,
+    dimensions=(
+        "serviceCode",
+        "serviceName",
+        "channel",
+        "customerTenantId",
+        "customerName",
+        "productId",
+        "productName",
+    ),
+    measures=("licensesDeployed", "licensesSold"),
+    date="processedDateTime",
+    service="serviceCode",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it arrived: its bytes, and the number of the connection that carried it."""
+
+    raw: bytes
+    connection: int
+
+    def header(self, name: str) -> str:
+        """A header's value."""
+        found = re.search(rf"^{name}: (.*?)\r$", self.raw.decode(), re.IGNORECASE | re.MULTILINE)
+        assert found, name
+        return found[1]
+
+    def number(self, name: str) -> int:
+        """A number in the query string."""
+        found = re.search(rf"[?&]{name}=(\d+)".encode(), self.raw)
+        assert found, name
+        return int(found[1])
+
+
+# A step writes an answer; returning False closes the connection behind it.
+Step = Callable[[Asked, asyncio.StreamWriter], Awaitable[bool]]
+
+
+class Scripted:
+    """Answers each request by the next step; the last one answers all that follow."""
+
+    def __init__(self, *steps: Step) -> None:
+        self._steps = list(steps)
+        self.asked: list[Asked] = []
+        self.connections = 0
+        self.open_connections = 0
+        self.url = ""
+        self.all_closed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        self.open_connections += 1
+        self.all_closed.clear()
+        try:
+            await self._serve(reader, writer, self.connections)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self.open_connections -= 1
+            if not self.open_connections:
+                self.all_closed.set()
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        going = True
+        while going:
+            asked = Asked(await reader.readuntil(b"\r\n\r\n"), number)
+            self.asked.append(asked)
+            step = self._steps[min(len(self.asked), len(self._steps)) - 1]
+            answer = asyncio.ensure_future(step(asked, writer))
+            gone = asyncio.ensure_future(reader.read(1))
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                answer.cancel()
+                raise ConnectionError
+            gone.cancel()
+            await asyncio.wait({gone})
+            going = answer.result()
+            await writer.drain()
+
+
+@asynccontextmanager
+async def upstream(*steps: Step) -> AsyncIterator[Scripted]:
+    """A scripted upstream that listens on loopback."""
+    scripted = Scripted(*steps)
+    server = await asyncio.start_server(scripted.accept, "127.0.0.1", 0, limit=2**20)
+    scripted.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    try:
+        yield scripted
+    finally:
+        server.close()
+        await scripted.all_closed.wait() if scripted.open_connections else None
+
+
+def echo(asked: Asked) -> dict[str, str]:
+    """The two ids of a request, as the upstream sends them back."""
+    return {name: asked.header(name) for name in ("MS-RequestId", "MS-CorrelationId")}
+
+
+def http(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A whole reply."""
+    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode() + body
+
+
+def reply(
+    body: Any = b"", status: int = 200, headers: Mapping[str, str] | None = None, ids: Mapping[str, str] | None = None
+) -> Step:
+    """Answers with ``body``, as JSON unless it is bytes; echoes the request's ids, or says ``ids``."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(status, {**(echo(asked) if ids is None else ids), **(headers or {})}, data))
+        return True
+
+    return step
+
+
+def raw(data: bytes, *, keep: bool = False) -> Step:
+    """Sends bytes as they are, and closes the connection unless told to ``keep`` it."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(data)
+        return keep
+
+    return step
+
+
+def reset() -> Step:
+    """Cuts the connection without a farewell."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.transport.abort()
+        return False
+
+    return step
+
+
+def hang(before: bytes = b"") -> Step:
+    """Sends ``before``, then nothing, until the client hangs up."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(before)
+        await asyncio.Event().wait()
+        return False
+
+    return step
+
+
+def drip(data: bytes) -> Step:
+    """Sends one byte after another, slowly, for as long as the client listens."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        for number in range(len(data)):
+            writer.write(data[number : number + 1])
+            await asyncio.sleep(0.01)
+        return False
+
+    return step
+
+
+def rows(*numbers: int, service: str = "crm", date: str = "2018-10-14T00:00:00") -> list[dict[str, Any]]:
+    """Upstream rows that tell their numbers."""
+    return [{"serviceCode": service, "licensesSold": number, "processedDateTime": date} for number in numbers]
+
+
+def envelope(found: Sequence[Any], total: Any = None, link: Any = None) -> dict[str, Any]:
+    """The Microsoft page's envelope."""
+    return {"Value": found, "@nextLink": link, "TotalCount": total}
+
+
+GOOD = reply(envelope(rows(1, 2), total=2))
+
+
+class Clock:
+    """A clock that moves when it is told to, or slept on."""
+
+    def __init__(self, now: float = 1_540_420_638.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Pass the time at once."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def client(url: str, **changes: Any) -> UpstreamClient:
+    """A client with short patience and no waiting between attempts."""
+    clock = changes.pop("clock", None) or Clock()
+    settings: dict[str, Any] = {
+        "base_url": url,
+        "path_prefix": "/partner/v1",
+        "trailing_slash": False,
+        "timeout_seconds": 5.0,
+        "operation_timeout_seconds": 20.0,
+        "max_retries": 2,
+        "max_concurrency": 4,
+        "max_connections": 100,
+        "max_body_bytes": 2**20,
+        "clock": clock,
+        "sleep": clock.sleep,
+        "random": lambda: 0.5,
+    }
+    return UpstreamClient(**{**settings, **changes})
+
+
+def caller(secret: str = SECRET, **changes: Any) -> Caller:
+    """Somebody who asks."""
+    return Caller(AccessToken(secret), **{"correlation_id": CORRELATION_ID, **changes})
+
+
+def question(**changes: Any) -> PageQuery:
+    """All rows, ten at a time."""
+    return PageQuery(DATASET, **{"top": 10, **changes})
+
+
+def sold(found: Sequence[Any]) -> list[int | None]:
+    """What ``rows`` numbered."""
+    return [row.licenses_sold for row in found]
+
+
+class Watched:
+    """Collects what the client tells its observer."""
+
+    def __init__(self) -> None:
+        self.calls: list[UpstreamCall] = []
+
+    def __call__(self, call: UpstreamCall) -> None:
+        self.calls.append(call)
+
+    @property
+    def outcomes(self) -> list[str]:
+        """One for each attempt."""
+        return [call.outcome for call in self.calls]

@@ -1,0 +1,323 @@
+"""Blocks: every row once, in order, whatever the upstream says of further ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import (
+    Asked,
+    Row,
+    Scripted,
+    Step,
+    caller,
+    client,
+    echo,
+    envelope,
+    http,
+    question,
+    reply,
+    rows,
+    sold,
+    upstream,
+)
+
+from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
+from gateway.page import Caller, Page
+from gateway.query import PageQuery
+from gateway.upstream import BlockReader, Reply
+
+NOW = 1_540_420_638.0
+CRM = (("crm", "2018-10-14T00:00:00"),)
+
+
+async def read(*steps: Step, max_calls: int = 60, **changes: Any) -> tuple[Page, list[tuple[int, int]]]:
+    """A block read from a scripted upstream, and the (skip, top) of each request."""
+    async with upstream(*steps) as up, client(up.url) as it:
+        page = await reader(it, max_calls).fetch(question(**changes), caller())
+        return page, ranges(up)
+
+
+def reader(it: Any, max_calls: int = 60, seconds: float = 20.0) -> BlockReader:
+    """A reader with a clock that stands."""
+    return BlockReader(it, max_calls=max_calls, clock=lambda: NOW, operation_timeout_seconds=seconds)
+
+
+def ranges(up: Scripted) -> list[tuple[int, int]]:
+    """The (skip, top) of each request."""
+    return [(asked.number("skip"), asked.number("top")) for asked in up.asked]
+
+
+async def test_one_reply_with_all_rows_is_one_call() -> None:
+    page, asked = await read(reply(envelope(rows(1, 2), 2)))
+    assert asked == [(0, 10)]
+    assert sold(page.rows) == [1, 2]
+    assert (page.more, page.total_count, page.calls, page.fetched_at, page.skip) == (False, 2, 1, NOW, 0)
+    assert (page.stamp.total_count, page.stamp.dates, page.warnings) == (2, CRM, ())
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/steal?top=1",
+        "//evil.example",
+        "http://user:pass@evil.example:1/",
+        "license?top=10&skip=0",
+        "license?skip=-5",
+        "/v1/analytics\r\nX: y",
+        "\u0000",
+        "javascript:alert(1)",
+        "%2e%2e%2f",
+        7,
+        False,
+        ["x"],
+        {"uri": "x"},
+        "x" * 10_000,
+    ],
+)
+async def test_a_link_says_that_there_is_more_and_never_where(link: Any) -> None:
+    """The next request is the same question at the rows received, asked of the same address."""
+    steps = [
+        reply(envelope(rows(0, 1, 2), link=link)),
+        reply(envelope(rows(3, 4), link=link)),
+        reply(envelope(rows(5))),
+    ]
+    page, asked = await read(*steps, top=6)
+    assert asked == [(0, 6), (3, 3), (5, 1)]
+    assert sold(page.rows) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("total", "link", "given_rows", "more", "total_told"),
+    [
+        (3, None, 3, False, 3),
+        (9, "x", 3, True, 9),
+        (9, None, 3, None, 9),
+        (None, "x", 3, None, None),
+        (None, None, 3, None, None),
+        (3, "x", 3, None, 3),
+        (2, None, 3, None, None),
+        (2, "x", 3, None, None),
+        (9, "x", 5, True, 9),
+        (None, None, 5, True, None),
+        (3, None, 5, True, None),
+    ],
+)
+async def test_a_full_block_says_what_is_known_of_the_next_row(
+    total: int | None, link: str | None, given_rows: int, more: bool | None, total_told: int | None
+) -> None:
+    """Two witnesses, or the row itself, prove it; one witness does not. Rows beyond the block are dropped."""
+    page, asked = await read(reply(envelope(rows(*range(given_rows)), total, link)), top=3)
+    assert asked == [(0, 3)]
+    assert sold(page.rows) == [0, 1, 2]
+    assert page.more is more
+    if given_rows == 3:
+        assert page.total_count == total_told
+
+
+async def test_a_total_beyond_the_rows_is_followed_without_a_link() -> None:
+    page, asked = await read(reply(envelope(rows(0, 1), 3)), reply(envelope(rows(2), 3)))
+    assert asked == [(0, 10), (2, 8)]
+    assert (sold(page.rows), page.more, page.total_count, page.calls) == ([0, 1, 2], False, 3, 2)
+
+
+async def test_a_short_page_without_link_and_total_ends_the_data() -> None:
+    page, asked = await read(reply(envelope(rows(0, 1))))
+    assert (asked, page.more, page.total_count) == ([(0, 10)], False, None)
+
+
+async def test_an_empty_reply_that_nothing_contradicts_ends_the_data() -> None:
+    page, asked = await read(reply(envelope([], 0)))
+    assert (asked, page.rows, page.more, page.total_count, page.warnings) == ([(0, 10)], (), False, 0, ())
+    page, asked = await read(reply(envelope(rows(0), link="x")), reply(envelope([])))
+    assert (asked, sold(page.rows), page.more) == ([(0, 10), (1, 9)], [0], False)
+
+
+async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
+    page, asked = await read(reply(envelope([], 12)), skip=20)
+    assert (asked, page.rows, page.more, page.total_count, page.skip) == ([(20, 10)], (), False, 12, 20)
+
+
+@pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
+async def test_a_promise_that_is_broken_twice_ends_the_data_with_a_warning(total: int | None, link: str | None) -> None:
+    page, asked = await read(reply(envelope(rows(0, 1), total, link)), reply(envelope([], total, link)))
+    assert asked == [(0, 10), (2, 8), (2, 8)]
+    assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)
+    assert [warning.code for warning in page.warnings] == ["UPSTREAM_INCOMPLETE"]
+
+
+async def test_an_empty_reply_with_a_link_is_asked_again_and_then_followed() -> None:
+    empty = reply(envelope([], 4, "x"))
+    steps = [reply(envelope(rows(0), 4, "x")), empty, reply(envelope(rows(1), 4, "x")), empty]
+    page, asked = await read(*steps, reply(envelope(rows(2, 3), 4)))
+    assert asked == [(0, 10), (1, 9), (1, 9), (2, 8), (2, 8)]
+    assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([0, 1, 2, 3], False, 4, ())
+
+
+async def test_a_total_that_the_rows_outgrow_is_not_told() -> None:
+    """Such as one that counts the page and not the data."""
+    page, _ = await read(
+        reply(envelope(rows(0, 1), 2, "x")), reply(envelope(rows(2, 3), 2, "x")), reply(envelope(rows(4), 1))
+    )
+    assert (sold(page.rows), page.more, page.total_count, page.stamp.total_count) == (
+        [0, 1, 2, 3, 4],
+        False,
+        None,
+        None,
+    )
+
+
+async def test_an_endless_upstream_is_left_after_so_many_calls() -> None:
+    async with upstream(reply(envelope(rows(1), link="x"))) as up, client(up.url) as it:
+        with pytest.raises(UpstreamBadResponse):
+            await reader(it, max_calls=7).fetch(question(top=10_000), caller())
+        assert len(up.asked) == 7
+
+
+async def test_attempts_count_as_calls() -> None:
+    page, _ = await read(reply(status=503), reply(envelope(rows(1), 1)))
+    assert page.calls == 2
+
+
+async def test_unreadable_values_are_told_with_their_number() -> None:
+    bad = [{"licensesSold": "?", "processedDateTime": "soon"}]
+    page, _ = await read(reply(envelope([*rows(0), *bad], 3)), reply(envelope(bad, 3)))
+    assert [(warning.code, warning.count) for warning in page.warnings] == [("UPSTREAM_UNREADABLE_VALUES", 4)]
+    assert page.rows[1] == Row()
+
+
+OLD = rows(0, 1)
+NEW = rows(10, 11, date="2018-10-21T00:00:00")
+
+
+async def test_a_block_whose_data_is_processed_anew_is_read_once_more() -> None:
+    """In silence; every call is counted."""
+    steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4))]
+    page, asked = await read(*steps, top=4)
+    assert asked == [(0, 4), (2, 2), (0, 4), (2, 2)]
+    assert (sold(page.rows), page.calls, page.warnings) == ([10, 11, 10, 11], 4, ())
+    assert page.stamp.dates == (("crm", "2018-10-21T00:00:00"),)
+
+
+async def test_another_total_means_other_data() -> None:
+    steps = [reply(envelope(rows(0, 1), 4)), reply(envelope(rows(2, 3), 5)), reply(envelope(rows(0, 1, 2, 3), 5, "x"))]
+    page, asked = await read(*steps, top=4)
+    assert asked == [(0, 4), (2, 2), (0, 4)]
+    assert (page.more, page.total_count, page.calls) == (True, 5, 3)
+
+
+async def test_data_that_will_not_settle_is_told() -> None:
+    steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4))] * 2
+    async with upstream(*steps) as up, client(up.url) as it:
+        with pytest.raises(SnapshotChanged):
+            await reader(it).fetch(question(top=4), caller())
+        assert len(up.asked) == 4
+
+
+async def test_services_may_be_processed_at_different_times() -> None:
+    mixed = [*rows(0), *rows(1, service="o365", date="2018-10-12T00:00:00")]
+    page, asked = await read(reply(envelope(mixed, 4)), reply(envelope(mixed, 4)), top=4)
+    assert len(asked) == 2
+    assert page.stamp.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
+
+
+async def test_a_block_has_its_own_deadline_and_not_its_first_callers() -> None:
+    async def hang(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async with upstream(hang) as up, client(up.url, timeout_seconds=60) as it:
+        with pytest.raises(UpstreamTimeout):
+            await reader(it, seconds=0.1).fetch(question(), caller())
+    async with upstream(reply(envelope(rows(1), 1))) as up, client(up.url) as it:
+        assert sold((await reader(it).fetch(question(), caller(deadline=0.0))).rows) == [1]
+
+
+def paging(count: int, cap: int) -> Step:
+    """An upstream of so many rows that never gives more than ``cap`` of them at once."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        skip, top = asked.number("skip"), asked.number("top")
+        found = rows(*range(skip, min(count, skip + min(top, cap))))
+        link = "license?x" if skip + len(found) < count else None
+        writer.write(http(200, echo(asked), json.dumps(envelope(found, count, link)).encode()))
+        return True
+
+    return step
+
+
+async def test_a_walk_over_all_blocks_finds_every_row_once() -> None:
+    async with upstream(paging(95, 7)) as up, client(up.url) as it:
+        found: list[int | None] = []
+        for skip in range(0, 100, 20):
+            page = await reader(it).fetch(question(skip=skip, top=20), caller())
+            assert (page.more, page.total_count) == (skip + 20 < 95, 95)
+            found += sold(page.rows)
+    assert found == list(range(95))
+
+
+Link = Callable[[int, int], bool]
+Total = Callable[[int, int, int], int | None]
+
+# What an upstream may say; the first of each is right. Only a lack of both, or a link, may shorten pages unseen.
+LINKS: dict[str, Link] = {
+    "right": lambda end, count: end < count,
+    "always": lambda end, count: True,
+    "never": lambda end, count: False,
+}
+TOTALS: dict[str, Total] = {
+    "right": lambda count, end, given: count,
+    "none": lambda count, end, given: None,
+    "high": lambda count, end, given: count + 5,
+    "zero": lambda count, end, given: 0,
+    "page": lambda count, end, given: given,
+}
+
+
+@dataclass
+class Model:
+    """An upstream of so many rows, a page cap and ways of telling of more."""
+
+    count: int
+    cap: int
+    link: Link
+    total: Total
+    calls: list[PageQuery] = field(default_factory=list)
+
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
+        """Some rows."""
+        self.calls.append(query)
+        end = max(query.skip, min(self.count, query.skip + min(query.top, self.cap)))
+        found = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
+        return Reply(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(1, 50),
+    st.integers(0, 45),
+    st.integers(1, 20),
+    st.sampled_from(sorted(LINKS)),
+    st.sampled_from(sorted(TOTALS)),
+)
+async def test_no_row_is_lost_or_doubled_whatever_the_upstream_says(
+    count: int, cap: int, skip: int, top: int, link: str, total: str
+) -> None:
+    """As long as a link or a total betrays a shortened page; and what the page tells of further rows is true."""
+    model = Model(count, cap, LINKS[link], TOTALS[total])
+    page = await reader(model).fetch(question(skip=skip, top=top), caller())
+    is_betrayed = link != "never" or total in ("right", "high")
+    if cap >= top or is_betrayed:
+        assert sold(page.rows) == list(range(skip, min(count, skip + top)))
+        if page.more is not None and "high" not in total:
+            assert page.more is (skip + top < count)
+        if page.total_count is not None and total not in ("high", "page", "zero"):
+            assert page.total_count == count
+    assert len(model.calls) <= top + 3
+    assert all(query.top + query.skip <= skip + top for query in model.calls)

@@ -1,0 +1,390 @@
+"""One call over a real socket: the request to the byte, statuses, attempts, deadlines, places and secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import re
+import traceback
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+from scripted import (
+    CORRELATION_ID,
+    GOOD,
+    SECRET,
+    Asked,
+    Clock,
+    Scripted,
+    Watched,
+    caller,
+    client,
+    drip,
+    envelope,
+    hang,
+    http,
+    question,
+    raw,
+    reply,
+    reset,
+    rows,
+    sold,
+    upstream,
+)
+
+from gateway.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    GatewayError,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthenticated,
+    UpstreamBadResponse,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.query import Comparison
+
+FAR = float("inf")
+GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+async def test_the_microsoft_example_is_reproduced_to_the_byte() -> None:
+    """Path, filter encoding and headers are the page's; top, skip, fresh ids and two transport headers are added."""
+    async with upstream(GOOD) as up, client(up.url) as it:
+        query = question(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"), top=10000)
+        await it.call(query, caller("<token>", locale="en-US"), deadline=FAR)
+        expected = (
+            "GET /partner/v1/analytics/commercial/deployment/license"
+            "?filter=customerTenantId%20eq%20%270112A436-B14E-4888-967B-CA4BB2CF1234%27&top=10000&skip=0 HTTP/1.1\r\n"
+            f"Host: {up.url.removeprefix('http://')}\r\n"
+            "Authorization: Bearer <token>\r\n"
+            "Accept: application/json\r\n"
+            f"MS-RequestId: {up.asked[0].header('MS-RequestId')}\r\n"
+            f"MS-CorrelationId: {CORRELATION_ID}\r\n"
+            "X-Locale: en-US\r\n"
+            "Accept-Encoding: gzip\r\n"
+        )
+        assert up.asked[0].raw.decode().startswith(expected)
+        assert re.fullmatch(
+            r"User-Agent: partner-center-graphql/\S+\r\n\r\n", up.asked[0].raw.decode()[len(expected) :]
+        )
+        assert re.fullmatch(GUID, up.asked[0].header("MS-RequestId"))
+
+
+@pytest.mark.parametrize(
+    "value", ["A & B #1", "50%27 off", "O'Neil/…?", "a+b=c;d", "\u202eü", "..//../x", "\\ { } ^ ` |"]
+)
+async def test_what_the_question_says_is_sent_raw(value: str) -> None:
+    """Nothing between the question and the wire encodes a second time."""
+    async with upstream(GOOD) as up, client(up.url, path_prefix="/v1", trailing_slash=True) as it:
+        query = question(
+            filter=Comparison("customerName", "ne", value),
+            group_by=("channel", "productName"),
+            processed_date_time="2018-10-14T00:00:00",
+            skip=7,
+        )
+        await it.call(query, caller(), deadline=FAR)
+        target = f"GET /v1/analytics/commercial/deployment/license/?{query.query_string} HTTP/1.1\r\n"
+        assert up.asked[0].raw.decode().startswith(target)
+
+
+async def test_a_call_without_correlation_id_or_locale_makes_the_one_and_leaves_out_the_other() -> None:
+    async with upstream(GOOD) as up, client(up.url) as it:
+        await it.call(question(), caller(correlation_id="no\r\nguid"), deadline=FAR)
+        assert re.fullmatch(GUID, up.asked[0].header("MS-CorrelationId"))
+        assert b"x-locale" not in up.asked[0].raw.lower()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "retried"),
+    [
+        (400, UpstreamRejected, False),
+        (401, Unauthenticated, False),
+        (403, Forbidden, False),
+        (404, UpstreamRejected, False),
+        (405, UpstreamRejected, False),
+        (409, UpstreamRejected, False),
+        (418, UpstreamRejected, False),
+        (429, RateLimited, False),
+        (408, UpstreamUnavailable, True),
+        (500, UpstreamUnavailable, True),
+        (502, UpstreamUnavailable, True),
+        (503, UpstreamUnavailable, True),
+        (504, UpstreamUnavailable, True),
+        (501, UpstreamUnavailable, False),
+        (599, UpstreamUnavailable, False),
+        (204, UpstreamBadResponse, False),
+        (206, UpstreamBadResponse, False),
+        (299, UpstreamBadResponse, False),
+        (301, UpstreamRejected, False),
+        (302, UpstreamRejected, False),
+        (307, UpstreamRejected, False),
+        (600, UpstreamBadResponse, False),
+        (999, UpstreamBadResponse, False),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html><b>secret</b></html>", b'{"code": 1'])
+async def test_every_status_is_coded_and_tried_as_often_as_it_deserves(
+    status: int, error: type[GatewayError], retried: bool, body: bytes
+) -> None:
+    """Whatever the body; redirects are not followed; the upstream recovers at once."""
+    watched = Watched()
+    body = b"" if status == 204 else body
+    bad = reply(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})
+    attempts = 3 if retried else 1
+    async with upstream(*[bad] * attempts, GOOD) as up, client(up.url, observer=watched) as it:
+        with pytest.raises(error) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+        assert type(caught.value) is error
+        assert caught.value.upstream is not None
+        assert caught.value.upstream.status == status
+        assert caught.value.upstream.code is None
+        assert caught.value.upstream.request_id == up.asked[-1].header("MS-RequestId")
+        assert "secret" not in caught.value.message
+        assert len(up.asked) == attempts
+        assert watched.outcomes == [error.code] * attempts
+        assert [call.status for call in watched.calls] == [status] * attempts
+        found = await it.call(question(), caller("another"), deadline=FAR)
+        assert sold(found.rows) == [1, 2]
+
+
+async def test_an_upstream_that_recovers_is_asked_until_it_does() -> None:
+    """Each attempt has its own request id and the same correlation id; pauses grow."""
+    clock = Clock()
+    bad = reply(status=503)
+    async with upstream(bad, bad, GOOD) as up, client(up.url, clock=clock) as it:
+        found = await it.call(question(), caller(), deadline=FAR)
+        assert (found.attempts, len(up.asked)) == (3, 3)
+        assert len({asked.header("MS-RequestId") for asked in up.asked}) == 3
+        assert {asked.header("MS-CorrelationId") for asked in up.asked} == {CORRELATION_ID}
+        assert clock.slept == [0.5, 1.0]
+
+
+async def test_a_retry_that_does_not_fit_the_deadline_is_not_begun() -> None:
+    clock = Clock()
+    async with upstream(reply(status=503)) as up, client(up.url, clock=clock, random=lambda: 1.0) as it:
+        with pytest.raises(UpstreamUnavailable):
+            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.9)
+        assert (len(up.asked), clock.slept) == (1, [])
+
+
+async def test_no_retries_are_made_when_none_are_allowed() -> None:
+    async with upstream(reply(status=503)) as up, client(up.url, max_retries=0) as it:
+        with pytest.raises(UpstreamUnavailable):
+            await it.call(question(), caller(), deadline=FAR)
+        assert len(up.asked) == 1
+
+
+async def test_an_upstream_that_does_not_listen_is_unavailable() -> None:
+    async with upstream(GOOD) as up:
+        pass
+    watched = Watched()
+    async with client(up.url, observer=watched) as it:
+        with pytest.raises(UpstreamUnavailable) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+    assert watched.outcomes == ["UPSTREAM_UNAVAILABLE"] * 3
+    assert "127.0.0.1" not in caught.value.message
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [hang(), hang(HEAD), hang(HEAD + b'\r\n{"Value": ['), drip(HEAD * 100), drip(HEAD + b"\r\n" + b" " * 100)],
+    ids=["nothing", "half the head", "half the body", "a head byte by byte", "a body byte by byte"],
+)
+async def test_a_slow_reply_ends_at_the_total_limit_and_is_asked_for_once_more(step: Any) -> None:
+    """The second attempt carries the first one's request id, and both connections are closed."""
+    watched = Watched()
+    async with upstream(step) as up, client(up.url, timeout_seconds=0.15, observer=watched) as it:
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(UpstreamTimeout):
+            await it.call(question(), caller(), deadline=FAR)
+        assert asyncio.get_running_loop().time() - started < 2
+        assert len(up.asked) == 2
+        assert len({asked.header("MS-RequestId") for asked in up.asked}) == 1
+        assert watched.outcomes == ["UPSTREAM_TIMEOUT"] * 2
+        async with asyncio.timeout(5):
+            await up.all_closed.wait()
+
+
+async def test_the_flights_deadline_bounds_an_attempt_too() -> None:
+    async with upstream(hang()) as up, client(up.url, timeout_seconds=60) as it:
+        with pytest.raises(UpstreamTimeout):
+            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.1)
+        assert len(up.asked) == 1
+
+
+@pytest.mark.parametrize("size_bytes", [0, 10, 100_000])
+async def test_an_error_whose_body_never_ends_keeps_its_status(size_bytes: int) -> None:
+    head = b"HTTP/1.1 401 No\r\nContent-Length: 10000000\r\n\r\n" + b"x" * size_bytes
+    async with upstream(hang(head)) as up, client(up.url, timeout_seconds=0.3) as it:
+        with pytest.raises(Unauthenticated):
+            await it.call(question(), caller(), deadline=FAR)
+        assert len(up.asked) == 1
+
+
+async def test_a_throttled_token_is_told_so_without_another_call_until_the_time_has_passed() -> None:
+    """Other tokens are served meanwhile."""
+    clock = Clock()
+    async with (
+        upstream(reply(status=429, headers={"Retry-After": "57"}), GOOD) as up,
+        client(up.url, clock=clock) as it,
+    ):
+        with pytest.raises(RateLimited) as first:
+            await it.call(question(), caller(), deadline=FAR)
+        assert first.value.retry_after_seconds == 57
+        assert first.value.upstream is not None
+        clock.now += 56.5
+        with pytest.raises(RateLimited) as second:
+            await it.call(question(), caller(), deadline=FAR)
+        assert second.value.extensions() == {"code": "RATE_LIMITED", "retryAfterSeconds": 1}
+        assert len(up.asked) == 1
+        await it.call(question(), caller("another"), deadline=FAR)
+        clock.now += 0.5
+        await it.call(question(), caller(), deadline=FAR)
+        assert len(up.asked) == 3
+
+
+async def test_calls_that_wait_for_a_place_see_the_throttling_too() -> None:
+    async with upstream(reply(status=429), GOOD) as up, client(up.url, max_concurrency=1) as it:
+        calls = [it.call(question(), caller(), deadline=FAR) for _ in range(5)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result) for result in found] == [RateLimited] * 5
+        assert len(up.asked) == 1
+
+
+class Gate:
+    """A step that answers when it is opened, and knows how many requests it held at once."""
+
+    def __init__(self, expected: int) -> None:
+        self.held = 0
+        self.most = 0
+        self._expected = expected
+        self.full = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def __call__(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        self.held += 1
+        self.most = max(self.most, self.held)
+        if self.held == self._expected:
+            self.full.set()
+        await self.open.wait()
+        self.held -= 1
+        return await GOOD(asked, writer)
+
+
+async def test_one_token_has_so_many_calls_in_flight_and_no_more() -> None:
+    gate = Gate(4)
+    async with upstream(gate) as up, client(up.url, max_concurrency=2) as it:
+        names = ["one"] * 5 + ["two"] * 5
+        calls = [asyncio.ensure_future(it.call(question(), caller(name), deadline=FAR)) for name in names]
+        await gate.full.wait()
+        assert sorted(asked.header("Authorization") for asked in up.asked) == ["Bearer one"] * 2 + ["Bearer two"] * 2
+        gate.open.set()
+        await asyncio.gather(*calls)
+        assert gate.most <= 4
+        assert len(it._slots) == 0
+
+
+async def test_calls_beyond_the_connections_wait_and_are_then_refused() -> None:
+    gate = Gate(2)
+    async with upstream(gate) as up, client(up.url, max_connections=2) as it:
+        calls = [asyncio.ensure_future(it.call(question(), caller(name), deadline=FAR)) for name in ("one", "two")]
+        await gate.full.wait()
+        with pytest.raises(ServiceUnavailable):
+            await it.call(question(), caller("three"), deadline=asyncio.get_running_loop().time() + 0.05)
+        gate.open.set()
+        await asyncio.gather(*calls)
+        assert len(up.asked) == 2
+
+
+async def test_a_token_whose_places_stay_taken_runs_out_of_time() -> None:
+    gate = Gate(1)
+    async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
+        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        await gate.full.wait()
+        with pytest.raises(DeadlineExceeded):
+            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.05)
+        gate.open.set()
+        await call
+
+
+async def test_a_cancelled_call_closes_its_connection_and_leaves_its_place() -> None:
+    gate = Gate(1)
+    async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
+        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        await gate.full.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(5):
+            await up.all_closed.wait()
+        gate.open.set()
+        await it.call(question(), caller(), deadline=FAR)
+        assert len(it._slots) == 0
+
+
+async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:
+    async with upstream(reply(envelope([]), headers={"Set-Cookie": "who=one; Path=/"})) as up, client(up.url) as it:
+        await it.call(question(), caller("one"), deadline=FAR)
+        await it.call(question(), caller("two"), deadline=FAR)
+        assert b"cookie" not in up.asked[1].raw.lower()
+
+
+@pytest.mark.parametrize("step", [GOOD, reply(status=401), raw(b"garbage\r\n\r\n"), reset(), reply(b"{")])
+async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in logs, not in errors, and in no request object that outlives the call."""
+    caplog.set_level(logging.DEBUG)
+    gc.collect()
+    gc.disable()
+    try:
+        async with upstream(step) as up, client(up.url) as it:
+            [error] = await asyncio.gather(it.call(question(), caller(), deadline=FAR), return_exceptions=True)
+            if isinstance(error, GatewayError):
+                text = "".join(traceback.format_exception(error))
+                assert SECRET not in text + repr(error) + json.dumps(error.extensions())
+                assert (error.__cause__, error.__context__) == (None, None)
+            left = [it for it in gc.get_objects() if isinstance(it, httpx.Request | httpcore.Request)]
+            assert not left
+            assert SECRET not in caplog.text
+            assert "/analytics" not in caplog.text
+    finally:
+        gc.enable()
+
+
+async def test_an_embedded_application_serves_as_the_upstream() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+        await send(start)
+        await send({"type": "http.response.body", "body": json.dumps(envelope(rows(1), 1)).encode()})
+
+    async with client("http://sandbox", transport=httpx.ASGITransport(app)) as it:
+        query = question(filter=Comparison("customerName", "eq", "Ü & Co"))
+        found = await it.call(query, caller(), deadline=FAR)
+    assert sold(found.rows) == [1]
+    assert seen[0]["query_string"].decode() == query.query_string
+    assert seen[0]["path"] == "/partner/v1/analytics/commercial/deployment/license"
+
+
+async def test_a_question_too_long_for_an_address_is_refused_without_a_call() -> None:
+    async with upstream(GOOD) as up, client(up.url) as it:
+        with pytest.raises(UpstreamRejected):
+            await it.call(question(filter=Comparison("customerName", "eq", "x" * 70_000)), caller(), deadline=FAR)
+        assert not up.asked
+
+
+def test_a_scripted_upstream_is_what_these_tests_ask() -> None:
+    """The helpers speak HTTP."""
+    assert http(200, {"A": "b"}, b"xy") == b"HTTP/1.1 200 Whatever\r\nA: b\r\nContent-Length: 2\r\n\r\nxy"
+    assert Scripted(GOOD).asked == []

@@ -1,0 +1,310 @@
+"""Bodies to rows: what is exact, what becomes null and is counted, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import DATASET, Row, envelope
+
+from gateway.errors import UpstreamBadResponse
+from gateway.upstream.decode import decode, decode_odd, decode_usual
+from gateway.upstream.values import is_date
+
+FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
+
+
+def body(row: Any, **others: Any) -> bytes:
+    """A body of one row."""
+    return json.dumps({"Value": [row], **others}).encode()
+
+
+def test_the_microsoft_pages_rows_are_read() -> None:
+    row = {
+        "processedDateTime": "2018-10-14T00:00:00",
+        "serviceCode": "crm",
+        "serviceName": "Microsoft Dynamics",
+        "channel": "reseller",
+        "customerTenantId": "0112A436-B14E-4888-967B-CA4BB2CF1234",
+        "customerName": "TEST COMPANY",
+        "productId": "54B84594-9C77-4499-8D65-5E0D5F410E78",
+        "productName": "DYNAMICS AX TASK",
+        "licensesDeployed": 0,
+        "licensesSold": 9,
+    }
+    found = decode(json.dumps(envelope([row], 1)).encode(), DATASET)
+    assert found.rows == (
+        Row(
+            "crm",
+            "Microsoft Dynamics",
+            "reseller",
+            "0112A436-B14E-4888-967B-CA4BB2CF1234",
+            "TEST COMPANY",
+            "54B84594-9C77-4499-8D65-5E0D5F410E78",
+            "DYNAMICS AX TASK",
+            0,
+            9,
+            "2018-10-14T00:00:00",
+        ),
+    )
+    assert (found.total_count, found.has_link, found.unreadable_values) == (1, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("-0", 0),
+        ("2147483648", 2**31),
+        ("9007199254740993", 2**53 + 1),
+        ("9223372036854775807", 2**63 - 1),
+        ("-9223372036854775808", -(2**63)),
+        ("1e3", 1000),
+        ("6.0", 6),
+        ("-0.0", 0),
+        ("9007199254740993.0", 2**53 + 1),
+        ("0.0e99999999", 0),
+        ('"63"', 63),
+        ('"-5"', -5),
+        ('"9223372036854775807"', 2**63 - 1),
+        ('"6.0"', 6),
+        ("9223372036854775808", None),
+        ("18446744073709551616", None),
+        ("1.5", None),
+        ("1e999999999", None),
+        ("1e99999999999999999999999999", None),
+        ("1e-5", None),
+        ('"1.5"', None),
+        ('"x"', None),
+        ('""', None),
+        ('" 6"', None),
+        ('"1_000"', None),
+        ('"0x10"', None),
+        ('"NaN"', None),
+        ('"Infinity"', None),
+        ('"\\u0666"', None),
+        ('"1e9999999999"', None),
+        ("true", None),
+        ("false", None),
+        ("[1]", None),
+        ('{"a": 1}', None),
+    ],
+)
+def test_a_long_is_exact_or_null_and_counted(text: str, value: int | None) -> None:
+    """The row's other fields survive."""
+    found = decode(f'{{"Value": [{{"licensesSold": {text}, "channel": "reseller"}}]}}'.encode(), DATASET)
+    assert found.rows == (Row(licenses_sold=value, channel="reseller"),)
+    assert found.unreadable_values == (value is None)
+
+
+@pytest.mark.parametrize("text", ["null", None])
+def test_a_null_or_missing_field_is_null_and_not_counted(text: str | None) -> None:
+    row = {} if text is None else dict.fromkeys(FIELDS)
+    for read in (decode_usual, decode_odd):
+        found = read(body(row), DATASET)
+        assert found is not None
+        assert (found.rows, found.unreadable_values) == ((Row(),), 0)
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"a": "b"}])
+def test_what_is_no_text_is_null_in_a_text_field(value: Any) -> None:
+    found = decode(body({"customerName": value, "channel": "reseller"}), DATASET)
+    assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2018-10-14",
+        "2018-10-14T00:00:00",
+        "2018-10-14T00:00",
+        "2018-10-14T00:00:00Z",
+        "2017-03-10T00:00:00+00:00",
+        "2017-03-14T03:25:16.36+00:00",
+        "2018-10-14T00:00:00-11:30",
+        "2018-10-14T23:59:59.1234567",
+        "2018-10-14T23:59:59.1Z",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59.9999999",
+        "2024-02-29",
+    ],
+)
+def test_an_iso_date_is_kept_as_it_is(text: str) -> None:
+    found = decode(body({"processedDateTime": text}), DATASET)
+    assert (found.rows[0].processed_date_time, found.unreadable_values) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "junk",
+        "10/14/2018",
+        "3/5/2021 12:48:33 PM",
+        "2018-10-14 00:00:00",
+        "2018-13-01",
+        "2018-02-29",
+        "0000-01-01",
+        "10000-01-01",
+        "2018-10-14T24:00:00",
+        "2018-10-14T00:00:00.12345678",
+        "2018-10-14T00:00.5",
+        "2018-10-14T00:00:00+25:00",
+        "2018-10-14T00:00:00Z ",
+        "2018-10-14\n",
+        "2018-10-14Z",
+        "٢٠١٨-10-14",
+        "20181014",
+    ],
+)
+def test_what_is_no_iso_date_is_null_and_counted(text: str) -> None:
+    found = decode(body({"processedDateTime": text, "channel": "reseller"}), DATASET)
+    assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
+
+
+@given(st.datetimes(), st.sampled_from(["", "Z", "+00:00", "-07:00"]))
+def test_every_moment_that_python_writes_is_a_date(moment: Any, zone: str) -> None:
+    assert is_date(moment.isoformat() + zone)
+
+
+@pytest.mark.parametrize(
+    ("others", "total", "link"),
+    [
+        ({}, None, False),
+        ({"TotalCount": 5, "@nextLink": None}, 5, False),
+        ({"totalCount": 5, "nextLink": "x"}, 5, True),
+        ({"@odata.count": 5, "@odata.nextLink": "x"}, 5, True),
+        ({"TotalCount": 0, "@nextLink": ""}, 0, False),
+        ({"TotalCount": "5", "@nextLink": "//evil"}, 5, True),
+        ({"TotalCount": 5.0}, 5, False),
+        ({"TotalCount": -1}, None, False),
+        ({"TotalCount": 1.5}, None, False),
+        ({"TotalCount": "many"}, None, False),
+        ({"TotalCount": True}, None, False),
+        ({"TotalCount": [5]}, None, False),
+        ({"TotalCount": 2**63}, None, False),
+        ({"@nextLink": 7}, None, True),
+        ({"@nextLink": False}, None, True),
+        ({"@nextLink": {"uri": "x"}, "TotalCount": None}, None, True),
+        ({"DataFreshnessTimestamp": "2022-07-29T08:42:00", "links": {}}, None, False),
+    ],
+)
+def test_the_envelopes_spellings_are_understood(others: dict[str, Any], total: int | None, link: bool) -> None:
+    for spelling in ("Value", "value"):
+        found = decode(json.dumps({spelling: [{"licensesSold": 1}], **others}).encode(), DATASET)
+        assert (found.rows, found.total_count, found.has_link) == ((Row(licenses_sold=1),), total, link)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"5",
+        b'"text"',
+        b"[]",
+        b"{}",
+        b'{"Value": null}',
+        b'{"Value": {}}',
+        b'{"Value": "x"}',
+        b'{"VALUE": []}',
+        b'{"Value": [null]}',
+        b'{"Value": [5]}',
+        b'{"Value": [[]]}',
+        b'{"Value": ["x"]}',
+        b'{"Value": [{}, null]}',
+        b'{"Value": [',
+        b'{"Value": []',
+        b'{"Value": []} x',
+        b'{"Value": []}{"Value": []}',
+        b'{"Value": [{"licensesSold": NaN}]}',
+        b'{"Value": [], "TotalCount": Infinity}',
+        b'{"Value": [{"channel": "\xff"}]}',
+        b'{"Value": [{"channel": "\\ud800"}]}',
+        b'{"Value": ' + b"[" * 200_000,
+        b'{"Value": [], "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe{\x00}\x00",
+        b"<html></html>",
+        b'{"error": {"code": "x"}}',
+    ],
+)
+def test_what_is_no_list_of_rows_is_refused(text: bytes) -> None:
+    """An empty success would be a lie."""
+    with pytest.raises(UpstreamBadResponse) as caught:
+        decode(text, DATASET)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert decode(b"\xef\xbb\xbf" + body({"licensesSold": 1}), DATASET).rows == (Row(licenses_sold=1),)
+    assert decode(b"\xef\xbb\xbf" + body({"licensesSold": "1"}), DATASET).rows == (Row(licenses_sold=1),)
+
+
+def test_the_last_of_duplicate_keys_counts() -> None:
+    text = b'{"Value": [], "Value": [{"channel": "a", "channel": "b"}]}'
+    assert decode(text, DATASET).rows == (Row(channel="b"),)
+
+
+def test_a_number_of_thousands_of_digits_is_survived() -> None:
+    with pytest.raises(UpstreamBadResponse):
+        decode(b'{"Value": [{"licensesSold": ' + b"9" * 6000 + b"}]}", DATASET)
+
+
+def test_one_odd_value_costs_no_more_than_itself() -> None:
+    rows = [{"licensesSold": number, "licensesDeployed": "?" if number == 500 else 1} for number in range(1000)]
+    found = decode(json.dumps(envelope(rows)).encode(), DATASET)
+    assert [row.licenses_sold for row in found.rows] == list(range(1000))
+    assert found.unreadable_values == 1
+    assert found.rows[500].licenses_deployed is None
+
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=10),
+    st.sampled_from(["2018-10-14T00:00:00", "63", "6.0", [], {}]),
+)
+good_rows = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: st.none() | st.text(max_size=8) for name in DATASET.dimensions},
+        **{name: st.none() | st.integers(-(2**63), 2**63 - 1) for name in DATASET.measures},
+        DATASET.date: st.none() | st.datetimes().map(lambda moment: moment.isoformat()),
+    },
+)
+
+
+@given(st.lists(good_rows, max_size=4), st.none() | st.integers(0, 2**63 - 1), st.none() | st.text(max_size=5))
+def test_both_ways_of_decoding_agree_on_good_rows(found: list[Any], total: int | None, link: str | None) -> None:
+    """The quick way takes all of them, and every value is the upstream's own."""
+    text = json.dumps(envelope(found, total, link)).encode()
+    usual = decode_usual(text, DATASET)
+    assert usual is not None
+    assert usual == decode_odd(text, DATASET)
+    assert usual.unreadable_values == 0
+    names = dict(zip(Row.__struct_encode_fields__, Row.__struct_fields__, strict=True))
+    for row, given_row in zip(usual.rows, found, strict=True):
+        assert all(getattr(row, names[name]) == given_row.get(name) for name in FIELDS)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), values), max_size=4))
+def test_no_value_loses_a_row_or_escapes_the_count(found: list[dict[str, Any]]) -> None:
+    """Every field is the value given, its exact number, or a null that is counted."""
+    decoded = decode(json.dumps(envelope(found)).encode(), DATASET)
+    assert len(decoded.rows) == len(found)
+    given_values = sum(row.get(name) is not None for row in found for name in FIELDS)
+    kept = sum(getattr(row, name) is not None for row in decoded.rows for name in Row.__struct_fields__)
+    assert given_values == kept + decoded.unreadable_values
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_a_stumbling_block(text: bytes) -> None:
+    with pytest.raises(UpstreamBadResponse):
+        decode(text, DATASET)

@@ -1,0 +1,136 @@
+"""Replies are taken only by those who asked for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+
+import pytest
+from scripted import (
+    GOOD,
+    Asked,
+    Step,
+    Watched,
+    caller,
+    client,
+    echo,
+    envelope,
+    http,
+    question,
+    reply,
+    rows,
+    sold,
+    upstream,
+)
+
+from gateway.errors import Unauthenticated
+
+FAR = float("inf")
+OTHERS = {"MS-RequestId": str(uuid.UUID(int=1)), "MS-CorrelationId": str(uuid.UUID(int=2))}
+STALE = envelope(rows(666), 1)
+
+
+def with_extra(extra: bytes) -> Step:
+    """A good reply with another one glued behind it."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, echo(asked), json.dumps(envelope(rows(1, 2), 2)).encode()) + extra)
+        return True
+
+    return step
+
+
+@pytest.mark.parametrize("ids", [OTHERS, {}, {"MS-RequestId": OTHERS["MS-RequestId"]}])
+@pytest.mark.parametrize("status", [200])
+async def test_an_extra_reply_in_the_stream_is_never_given_to_the_next_caller(ids: dict[str, str], status: int) -> None:
+    """With other ids, or with none: three callers get their own rows, on connections that hold nothing else."""
+    extra = http(status, ids, json.dumps(STALE).encode())
+    async with upstream(with_extra(extra)) as up, client(up.url) as it:
+        for name in ("one", "two", "three", "four"):
+            found = await it.call(question(), caller(name), deadline=FAR)
+            assert sold(found.rows) == [1, 2]
+
+
+async def test_a_foreign_refusal_is_not_taken_for_ones_own() -> None:
+    extra = http(401, OTHERS, b"")
+    async with upstream(with_extra(extra)) as up, client(up.url) as it:
+        for name in ("one", "two", "three"):
+            await it.call(question(), caller(name), deadline=FAR)
+
+
+async def test_the_connection_of_a_foreign_reply_is_closed() -> None:
+    """The question is asked once more, on another one."""
+    watched = Watched()
+    async with upstream(GOOD, GOOD, reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, observer=watched) as it:
+        for _ in range(3):
+            found = await it.call(question(), caller(), deadline=FAR)
+            assert sold(found.rows) == [1, 2]
+        assert found.attempts == 2
+        assert watched.outcomes == ["ok", "ok", "UPSTREAM_BAD_RESPONSE", "ok"]
+        assert [call.is_foreign for call in watched.calls] == [False, False, True, False]
+        assert up.asked[2].connection == up.asked[1].connection
+        assert up.asked[3].connection != up.asked[2].connection
+
+
+async def test_it_is_asked_again_even_where_no_retries_are_allowed() -> None:
+    async with upstream(reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, max_retries=0) as it:
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1, 2]
+
+
+async def test_an_upstream_that_always_echoes_others_is_believed_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Asked twice the first time, once from then on, and never twice over one connection."""
+    caplog.set_level(logging.WARNING)
+    async with upstream(reply(STALE, ids=OTHERS)) as up, client(up.url) as it:
+        attempts = [(await it.call(question(), caller(), deadline=FAR)).attempts for _ in range(3)]
+        assert attempts == [2, 1, 1]
+        assert [asked.connection for asked in up.asked] == [1, 2, 3, 4]
+        assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+async def test_connections_are_reused_again_when_the_upstream_echoes_again() -> None:
+    steps = [reply(STALE, ids=OTHERS)] * 2 + [GOOD] * 3
+    async with upstream(*steps) as up, client(up.url) as it:
+        for _ in range(4):
+            await it.call(question(), caller(), deadline=FAR)
+        assert up.asked[3].connection == up.asked[4].connection
+
+
+async def test_ids_are_compared_without_case() -> None:
+    async def shouting(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        ids = {name: value.upper() for name, value in echo(asked).items()}
+        writer.write(http(200, ids, json.dumps(STALE).encode()))
+        return True
+
+    async with upstream(shouting) as up, client(up.url) as it:
+        assert (await it.call(question(), caller(), deadline=FAR)).attempts == 1
+        await it.call(question(), caller(), deadline=FAR)
+        assert up.connections <= 2
+
+
+async def test_a_reply_without_ids_is_accepted_and_its_connection_not_reused() -> None:
+    """Nothing would tell its next reply from an extra one."""
+    async with upstream(reply(envelope(rows(5), 1), ids={})) as up, client(up.url) as it:
+        for _ in range(3):
+            found = await it.call(question(), caller(), deadline=FAR)
+            assert (sold(found.rows), found.attempts) == ([5], 1)
+        assert up.connections == 3
+
+
+async def test_connections_to_an_upstream_that_echoes_are_reused() -> None:
+    async with upstream(GOOD) as up, client(up.url) as it:
+        for _ in range(5):
+            await it.call(question(), caller(), deadline=FAR)
+        assert up.connections == 2
+
+
+async def test_a_refusal_without_ids_is_told_at_once() -> None:
+    async with upstream(GOOD, GOOD, reply(status=401, ids={})) as up, client(up.url) as it:
+        await it.call(question(), caller(), deadline=FAR)
+        await it.call(question(), caller(), deadline=FAR)
+        with pytest.raises(Unauthenticated):
+            await it.call(question(), caller(), deadline=FAR)
+        assert len(up.asked) == 3

@@ -1,0 +1,188 @@
+"""Retry-After, pauses, cool-downs, error codes and the table of foreign errors."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import Clock, caller, client, question, reply, upstream
+
+from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
+from gateway.upstream.cooldown import Cooldowns
+from gateway.upstream.retry import Retries, Retry, retry_after_seconds
+from gateway.upstream.status import error_code
+from gateway.upstream.transport import FOREIGN, failure_of
+
+NOW = 1_540_420_638.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("57", 57),
+        (" 57 ", 57),
+        ("0", 1),
+        ("600", 600),
+        ("601", 600),
+        ("9" * 5000, 600),
+        (None, 30),
+        ("", 30),
+        ("-5", 30),
+        ("1.5", 30),
+        ("soon", 30),
+        ("5, 6", 30),
+        ("\u0665", 30),
+        ("1e3", 30),
+        (formatdate(NOW + 90, usegmt=True), 90),
+        (formatdate(NOW - 90, usegmt=True), 1),
+        (formatdate(NOW + 10**6, usegmt=True), 600),
+        ("Wednesday, 24-Oct-18 22:38:18 GMT", 60),
+        ("Wed, 99 Oct 2018 22:37:18 GMT", 30),
+    ],
+)
+def test_retry_after_is_read_in_every_form_and_clamped(value: str | None, seconds: int) -> None:
+    assert retry_after_seconds(value, NOW) == seconds
+
+
+@given(st.text(max_size=60))
+def test_no_retry_after_leaves_the_bounds(value: str) -> None:
+    assert 1 <= retry_after_seconds(value, NOW) <= 600
+
+
+@pytest.mark.parametrize("value", ["120", "junk", "-1", "999999999999"])
+async def test_the_throttled_caller_is_told_how_long_to_wait(value: str) -> None:
+    body = b'{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }'
+    async with (
+        upstream(reply(body, 429, {"Retry-After": value})) as up,
+        client(up.url, clock=Clock(NOW)) as it,
+    ):
+        with pytest.raises(RateLimited) as caught:
+            await it.call(question(), caller(), deadline=float("inf"))
+        assert caught.value.facts["retryAfterSeconds"] == {"120": 120, "junk": 30, "-1": 30}.get(value, 600)
+        assert caught.value.upstream is not None
+        assert caught.value.upstream.code == 429
+
+
+def test_pauses_grow_to_a_cap_and_have_full_jitter() -> None:
+    retries = Retries(8, lambda: 1.0)
+    assert [retries.pause_seconds(Retry.BACKOFF) for _ in range(9)] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, None]
+    assert Retries(1, lambda: 0.0).pause_seconds(Retry.BACKOFF) == 0.0
+
+
+@pytest.mark.parametrize("kind", [Retry.ONCE, Retry.TIMEOUT, Retry.FOREIGN])
+def test_other_kinds_are_repeated_once_and_at_once(kind: Retry) -> None:
+    retries = Retries(8, lambda: 1.0)
+    assert [retries.pause_seconds(kind) for _ in range(2)] == [0.0, None]
+
+
+def test_the_longest_cooldown_counts_and_their_number_is_bounded() -> None:
+    clock = Clock(0.0)
+    cooldowns = Cooldowns(clock, max_cooldowns=10)
+    cooldowns.start(b"first", 500)
+    cooldowns.start(b"first", 5)
+    for number in range(1000):
+        cooldowns.start(b"%d" % number, 30 + number % 7)
+        assert len(cooldowns) <= 10
+    with pytest.raises(RateLimited) as caught:
+        cooldowns.require_passed(b"first")
+    assert caught.value.retry_after_seconds == 500
+    clock.now = 500.0
+    cooldowns.require_passed(b"first")
+    cooldowns.require_passed(b"unknown")
+
+
+STORE = {
+    "code": "BadRequest",
+    "data": [],
+    "innererror": {"code": "InvalidQueryParameters", "data": ["top parameter cannot be more than 10000"]},
+    "message": "The calling client sent a bad request to the service.",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"code": 3000, "description": "d", "data": [], "source": "PartnerFD"}, 3000),
+        ({"code": "2000", "description": "d"}, 2000),
+        ({"code": "900421"}, 900421),
+        (STORE, "BadRequest"),
+        ({"statusCode": 429, "message": "Rate limit is exceeded."}, 429),
+        ({"error": {"code": "NotFound", "message": "m", "target": "t", "innerError": {}}}, "NotFound"),
+        ({"error": "invalid_grant", "error_description": "AADSTS50076", "error_codes": [50076]}, "invalid_grant"),
+        ({"code": "x" * 65}, None),
+        ({"code": "<b>no</b>"}, None),
+        ({"code": True}, None),
+        ({"code": 2**70}, None),
+        ({"code": {"a": 1}, "error": {"code": ["x"]}}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_an_error_code_is_found_in_every_shape_of_body(body: Any, code: int | str | None) -> None:
+    text = json.dumps(body).encode()
+    assert error_code(text) == code
+    assert error_code(b"\xef\xbb\xbf" + text) == code
+
+
+@given(st.binary(max_size=100))
+def test_no_error_body_is_a_stumbling_block(body: bytes) -> None:
+    code = error_code(body)
+    assert code is None or isinstance(code, int | str)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"code": ' + b"9" * 6000 + b"}", b'{"code": "\xff"}'])
+def test_hostile_error_bodies_have_no_code(body: bytes) -> None:
+    assert error_code(body) is None
+
+
+async def test_a_token_without_multi_factor_authentication_is_told_so() -> None:
+    async with upstream(reply({"code": "900421"}, 401)) as up, client(up.url) as it:
+        with pytest.raises(Unauthenticated) as caught:
+            await it.call(question(), caller(), deadline=float("inf"))
+        assert caught.value.upstream is not None
+        assert caught.value.upstream.code == 900421
+        assert "Multi-factor authentication" in caught.value.message
+
+
+async def test_a_path_that_is_not_found_names_the_settings_that_make_it() -> None:
+    async with upstream(reply({"code": 1000}, 404)) as up, client(up.url) as it:
+        with pytest.raises(UpstreamRejected) as caught:
+            await it.call(question(), caller(), deadline=float("inf"))
+        assert "GATEWAY_UPSTREAM_PATH_PREFIX" in caught.value.message
+        assert "GATEWAY_UPSTREAM_TRAILING_SLASH" in caught.value.message
+
+
+async def test_an_upstream_request_id_that_is_no_guid_is_not_passed_on() -> None:
+    ids = {"MS-RequestId": "<script>"}
+    async with upstream(reply(b"", 400, ids=ids)) as up, client(up.url) as it:
+        with pytest.raises(UpstreamRejected) as caught:
+            await it.call(question(), caller(), deadline=float("inf"))
+        assert caught.value.upstream is not None
+        assert caught.value.upstream.request_id == up.asked[-1].header("MS-RequestId")
+
+
+def test_every_error_of_the_http_library_has_a_meaning() -> None:
+    """A class without subclasses is what gets raised; the library grew one when this fails."""
+    kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    leaves = {kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)}
+    assert leaves == set(FOREIGN)
+
+
+@pytest.mark.parametrize("kind", list(FOREIGN))
+def test_no_meaning_tells_of_library_address_or_text(kind: type[Exception]) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "https://secret.example")
+    message = failure_of(error).error.message
+    assert isinstance(failure_of(error).error, GatewayError)
+    assert not any(word in message.lower() for word in ("secret", "http", "://", kind.__name__.lower()))
+
+
+def test_an_error_of_the_operating_system_means_no_connection() -> None:
+    failure = failure_of(OSError("no route"))
+    assert (type(failure.error), failure.retry) == (UpstreamUnavailable, Retry.BACKOFF)

@@ -1,0 +1,194 @@
+"""Replies that break off, break the rules or would fill the memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+import zlib
+from typing import Any
+
+import pytest
+from scripted import GOOD, Watched, caller, client, envelope, http, question, raw, reply, reset, rows, sold, upstream
+
+from gateway.errors import GatewayError, UpstreamBadResponse, UpstreamUnavailable
+
+FAR = float("inf")
+BODY = json.dumps(envelope(rows(1), 1)).encode()
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (raw(b""), UpstreamUnavailable),
+        (reset(), UpstreamUnavailable),
+        (raw(OK + b"Content-Length: 100\r\n\r\n{"), UpstreamBadResponse),
+        (raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"), UpstreamBadResponse),
+        (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}"), UpstreamBadResponse),
+        (raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), UpstreamBadResponse),
+        (raw(OK + b"Content-Length: -1\r\n\r\n{}"), UpstreamBadResponse),
+        (raw(b"\x00\xff garbage \r\n\r\n"), UpstreamBadResponse),
+        (raw(b"HTTP/9.9 huh\r\n\r\n"), UpstreamBadResponse),
+        (raw(OK + b"X: " + b"y" * 200_000 + b"\r\n\r\n"), UpstreamBadResponse),
+        (raw(OK + b"".join(b"X-%d: y\r\n" % number for number in range(20_000)) + b"\r\n"), UpstreamBadResponse),
+        (raw(http(200, {"Content-Encoding": "gzip"}, gzip.compress(BODY)[:-9])), UpstreamBadResponse),
+        (raw(http(200, {"Content-Encoding": "gzip"}, BODY)), UpstreamBadResponse),
+        (raw(http(200, {"Content-Encoding": "gzip"}, gzip.compress(BODY) + b"more")), UpstreamBadResponse),
+        (reply(b""), UpstreamBadResponse),
+        (reply(b"<html>"), UpstreamBadResponse),
+        (reply(BODY[:-1]), UpstreamBadResponse),
+        (reply({"Value": None}), UpstreamBadResponse),
+    ],
+)
+async def test_a_broken_reply_is_asked_for_once_more_on_a_fresh_connection(
+    step: Any, error: type[GatewayError]
+) -> None:
+    """Then it is coded; the next question is served."""
+    watched = Watched()
+    async with upstream(GOOD, step, step, GOOD) as up, client(up.url, observer=watched) as it:
+        await it.call(question(), caller(), deadline=FAR)
+        with pytest.raises(error) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+        assert type(caught.value) is error
+        assert watched.outcomes == ["ok", error.code, error.code]
+        assert up.asked[1].connection != up.asked[2].connection
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1, 2]
+
+
+@pytest.mark.parametrize("step", [raw(b""), reset(), raw(OK + b"Content-Length: 100\r\n\r\n{"), reply(b"[")])
+async def test_a_reply_that_breaks_once_is_not_noticed(step: Any) -> None:
+    async with upstream(step, GOOD) as up, client(up.url) as it:
+        found = await it.call(question(), caller(), deadline=FAR)
+        assert (sold(found.rows), found.attempts) == ([1, 2], 2)
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd", "compress", "x" * 1000])
+async def test_packing_that_was_not_asked_for_is_refused(encoding: str) -> None:
+    async with upstream(reply(BODY, headers={"Content-Encoding": encoding})) as up, client(up.url) as it:
+        with pytest.raises(UpstreamBadResponse):
+            await it.call(question(), caller(), deadline=FAR)
+        assert len(up.asked) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", " gzip ,identity"])
+async def test_gzip_is_read(encoding: str) -> None:
+    async with (
+        upstream(reply(gzip.compress(BODY), headers={"Content-Encoding": encoding})) as up,
+        client(up.url) as it,
+    ):
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/octet-stream", "", "x;;=", "text/json; charset=latin1"])
+async def test_the_content_type_does_not_matter_when_the_json_is_good(kind: str) -> None:
+    async with upstream(reply(b"\xef\xbb\xbf" + BODY, headers={"Content-Type": kind})) as up, client(up.url) as it:
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+
+
+async def test_a_body_without_a_length_ends_with_its_connection() -> None:
+    async with upstream(raw(OK + b"\r\n" + BODY)) as up, client(up.url) as it:
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+
+
+async def test_interim_replies_are_passed_over() -> None:
+    async with upstream(raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(200, {}, BODY))) as up, client(up.url) as it:
+        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+
+
+def bomb(size_bytes: int) -> bytes:
+    """A gzip stream of blanks."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = b"".join(packer.compress(b" " * 2**20) for _ in range(size_bytes // 2**20))
+    return packed + packer.flush()
+
+
+async def test_a_gzip_bomb_is_cut_off_with_flat_memory_and_a_free_loop() -> None:
+    """A thousandfold: 256 MiB in a quarter of a megabyte."""
+    packed = bomb(2**28)
+    longest_seconds = 0.0
+
+    async def watch() -> None:
+        nonlocal longest_seconds
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            await asyncio.sleep(0)
+            longest_seconds, before = max(longest_seconds, loop.time() - before), loop.time()
+
+    async with (
+        upstream(reply(packed, headers={"Content-Encoding": "gzip"})) as up,
+        client(up.url, max_body_bytes=2**24) as it,
+    ):
+        watcher = asyncio.ensure_future(watch())
+        tracemalloc.start()
+        with pytest.raises(UpstreamBadResponse) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        watcher.cancel()
+        assert "16777216 bytes" in caught.value.message
+        assert len(up.asked) == 1
+        assert peak_bytes < 3 * 2**24
+        assert longest_seconds < 0.5
+
+
+async def test_a_bare_body_beyond_the_cap_is_cut_off() -> None:
+    async with upstream(reply(b" " * 2_000_000)) as up, client(up.url) as it:
+        with pytest.raises(UpstreamBadResponse):
+            await it.call(question(), caller(), deadline=FAR)
+        async with asyncio.timeout(5):
+            await up.all_closed.wait()
+
+
+async def test_an_error_body_beyond_its_bound_is_not_read() -> None:
+    watched = Watched()
+    async with upstream(reply(b" " * 50_000_000, 400)) as up, client(up.url, observer=watched) as it:
+        with pytest.raises(GatewayError) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+        assert caught.value.code == "UPSTREAM_REJECTED"
+        assert watched.calls[0].bytes < 200_000
+
+
+async def test_many_small_gzip_steps_give_the_same_rows() -> None:
+    body = json.dumps(envelope(rows(*range(20_000)), 20_000)).encode()
+    async with (
+        upstream(reply(gzip.compress(body), headers={"Content-Encoding": "gzip"})) as up,
+        client(up.url, max_body_bytes=2**24) as it,
+    ):
+        found = await it.call(question(), caller(), deadline=FAR)
+        assert sold(found.rows) == list(range(20_000))
+
+
+async def test_a_large_body_of_odd_values_is_read_beside_the_loop() -> None:
+    """Counts as text, as sibling endpoints send them."""
+    odd = [{**row, "licensesSold": str(row["licensesSold"])} for row in rows(*range(5_000))]
+    async with upstream(reply(envelope(odd, 5_000))) as up, client(up.url) as it:
+        found = await it.call(question(), caller(), deadline=FAR)
+        assert sold(found.rows) == list(range(5_000))
+        assert found.unreadable_values == 0
+
+
+async def test_a_body_in_chunks_of_a_byte_leaves_turns_to_others() -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY + b" " * 30_000)
+    step = raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    async with upstream(step) as up, client(up.url) as it:
+        turns = 0
+        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        while not call.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert sold(call.result().rows) == [1]
+        assert turns > 1_000
+
+
+async def test_a_secure_address_is_not_asked_in_the_clear() -> None:
+    """No token leaves before the handshake, which this upstream never ends; and no connection stays open."""
+    async with upstream(GOOD) as up, client(up.url.replace("http:", "https:"), timeout_seconds=0.2) as it:
+        with pytest.raises(GatewayError) as caught:
+            await it.call(question(), caller(), deadline=FAR)
+        assert caught.value.code in ("UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE")
+        assert not up.asked
+        async with asyncio.timeout(5):
+            await up.all_closed.wait()
