@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.graphiql.assets import Assets, load_assets
@@ -82,6 +83,5 @@ class GraphiQL:
         digest, _, name = request.path_params["path"].partition("/")
         content = self._assets.files.get(name) if digest == self._assets.digest else None
         if content is None:
-            error = {"message": "There is no such file.", "extensions": {"code": "BAD_REQUEST"}}
-            return JSONResponse({"errors": [error]}, 404, headers={"Cache-Control": "no-store"})
+            raise HTTPException(404)  # the application words all such errors alike
         return Response(content, headers=ASSET_HEADERS, media_type=self._assets.media_type(name))

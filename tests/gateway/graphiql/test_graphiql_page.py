@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -13,8 +14,10 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
+from gateway.app import create_app
 from gateway.graphiql.assets import load_examples
 from gateway.graphiql.page import FOLDER, GraphiQL
+from gateway.telemetry import Metrics
 from schema.build import sdl
 
 VENDOR_FILES = re.findall(r'\$assets/(vendor/[^"]+)"', (FOLDER / "page.html").read_text())
@@ -39,7 +42,9 @@ def page(folder: Path) -> GraphiQL:
 
 @pytest.fixture
 def client(page: GraphiQL) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Starlette(routes=page.routes))
+    """The page's routes in the application that serves them; what asks the upstream is left out."""
+    app = create_app(Starlette(), metrics=Metrics(), lifespan=nullcontext, sandbox=True, graphiql_routes=page.routes)
+    transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
 
 
@@ -135,7 +140,8 @@ async def test_other_paths_are_not_found_in_json(page: GraphiQL, client: httpx.A
     digest = next(asset_paths(page)).split("/")[2]
     response = await client.get(path.replace("{digest}", digest))
     assert response.status_code == 404
-    assert response.json()["errors"][0]["message"]
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
 def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> None:
