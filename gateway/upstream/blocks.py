@@ -83,6 +83,7 @@ class _Block:
         self._query = query
         self._rows: list[Any] = []
         self._stamp: Stamp | None = None
+        self._is_stamp_merged = False
         # The upstream's total as long as nothing contradicts it; None from then on.
         self._total: int | None = None
         self._is_total_contradicted = False
@@ -138,6 +139,7 @@ class _Block:
         if known.conflicts(stamp):
             raise _Renewed
         self._stamp = known.merged(stamp)
+        self._is_stamp_merged = True
 
     def _promises_more(self, reply: Reply) -> bool:
         return reply.has_link or (self._total is not None and self._total > self._end)
@@ -173,13 +175,17 @@ class _Block:
         if self._unreadable_values:
             message = "Values that the gateway cannot read are null."
             self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))
-        dates = self._stamp.dates if self._stamp is not None else ()
+        rows = tuple(self._rows)
+        stamp = self._stamp or Stamp()
+        if self._is_stamp_merged:
+            # Over the whole block, so that a service with two dates in any one reply stays left out.
+            stamp = _stamp(rows, self._query.dataset, None)
         return Page(
-            rows=tuple(self._rows),
+            rows=rows,
             skip=self._query.skip,
             more=self._more,
             total_count=self._total,
-            stamp=Stamp(self._total, dates),
+            stamp=Stamp(self._total, stamp.dates),
             warnings=tuple(self._warnings),
             fetched_at=now,
             calls=self.calls,

@@ -227,6 +227,13 @@ async def test_services_may_be_processed_at_different_times() -> None:
     assert page.stamp.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
 
 
+async def test_a_service_with_two_dates_in_one_reply_identifies_no_processing() -> None:
+    """Not even when another reply of the block shows but one of them."""
+    mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
+    page, asked = await read(reply(envelope(mixed, 4)), reply(envelope(rows(2, 3), 4)), top=4)
+    assert (len(asked), page.stamp.dates) == (2, ())
+
+
 async def test_a_block_has_its_own_deadline_and_not_its_first_callers() -> None:
     async def hang(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         await asyncio.Event().wait()
