@@ -66,18 +66,21 @@ class Blocks:
         return total
 
     async def load(self, start: int, stop: int) -> None:
-        """Load the blocks of rows ``[start, stop)``: the first alone, then the others that exist side by side."""
-        wanted = (
-            [block for block in self._sizes.covering(start, stop) if not self._holds(*block)] if stop > start else []
-        )
+        """Load the blocks of rows ``[start, stop)``: the first alone, those that the total promises side by side.
+
+        What lies behind them is read one by one, until a block says that the data has ended: a total may be too low.
+        """
+        covering = self._sizes.covering(start, stop) if stop > start else []
+        wanted = [block for block in covering if not self._holds(*block)]
         if wanted and not self._pages:
             await self._load_block(*wanted.pop(0))
-        wanted = [(skip, rows) for skip, rows in wanted if self._may_exist(skip)]
-        if len(wanted) <= 1:
-            for block in wanted:
-                await self._load_block(*block)
-            return
-        await self._load_side_by_side(wanted)
+        total = self.total_count or 0
+        await self._load_side_by_side([(skip, rows) for skip, rows in wanted if skip < total])
+        for skip, rows in wanted:
+            if self._known_to_exist(skip) is False:
+                return
+            if not self._holds(skip, rows):
+                await self._load_block(skip, rows)
 
     async def exists(self, offset: int) -> bool:
         """Whether row ``offset`` exists; loads its block only when nothing loaded tells."""
@@ -111,13 +114,6 @@ class Blocks:
         page = self._pages.get(skip)
         return page is not None and (page.more is False or page.end >= skip + rows)
 
-    def _may_exist(self, skip: int) -> bool:
-        end = self.known_end
-        if end is not None:
-            return skip < end
-        total = self.total_count
-        return total is None or skip < total
-
     def _known_to_exist(self, offset: int) -> bool | None:
         for page in self.pages:
             if page.rows and offset < page.end:
@@ -129,6 +125,9 @@ class Blocks:
         return None
 
     async def _load_side_by_side(self, wanted: list[tuple[int, int]]) -> None:
+        if len(wanted) == 1:
+            await self._load_block(*wanted[0])
+            return
         tasks = [asyncio.ensure_future(self._load_block(*block)) for block in wanted]
         try:
             await asyncio.gather(*tasks)

@@ -1,0 +1,259 @@
+"""What the cache keeps, serves, refreshes and drops."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from typing import Any
+
+import pytest
+from fakes import Clock, FakeSource, Row, caller, query
+
+from gateway.cache.freshness import Freshness
+from gateway.cache.pages import CachedPages
+from gateway.cache.size import page_size_bytes
+from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
+from gateway.page import CacheState, Page, PageWarning, Stamp
+from gateway.query import PageQuery
+
+
+class Bench:
+    """A cache over a fake source, with a clock to move."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.clock = Clock()
+        self.source = FakeSource(self.clock)
+        options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
+        self.cache = CachedPages(
+            self.source, freshness=Freshness(100, 1_000), size_of=page_size_bytes, clock=self.clock, **options
+        )
+
+    async def ask(
+        self, token: str = "one", *, after_seconds: float = 0, skip: int = 0, top: int = 10, **changes: Any
+    ) -> Page:
+        self.clock.seconds += after_seconds
+        page = await self.cache.fetch(query(skip, top, **changes), caller(token))
+        await self.settle()
+        return page
+
+    async def settle(self) -> None:
+        """Let refreshes under way come to their end."""
+        if self.source.gate.is_set():
+            await asyncio.gather(*self.cache._refreshes.values(), return_exceptions=True)
+            await asyncio.sleep(0)
+
+    @property
+    def calls(self) -> int:
+        return len(self.source.calls)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_fresh_page_costs_no_upstream_call(bench: Bench) -> None:
+    first = await bench.ask()
+    second = await bench.ask(after_seconds=99)
+    assert (first.cache, second.cache) == (CacheState.MISS, CacheState.HIT)
+    assert second.rows == first.rows
+    assert second.calls == 0
+    assert bench.calls == 1
+
+
+async def test_a_stale_page_is_answered_at_once_with_a_warning_while_one_refresh_runs(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.gate.clear()
+    stale = [await bench.ask(after_seconds=150), await bench.ask(), await bench.ask()]
+    assert {page.cache for page in stale} == {CacheState.STALE}
+    assert [(warning.code, warning.age_seconds) for warning in stale[0].warnings] == [("STALE_DATA", 150)]
+    await asyncio.sleep(0)
+    assert bench.calls == 2
+    bench.source.gate.set()
+    await bench.settle()
+    assert (await bench.ask()).cache is CacheState.HIT
+    assert bench.calls == 2
+
+
+async def test_past_the_stale_period_a_page_is_asked_for_anew(bench: Bench) -> None:
+    await bench.ask()
+    assert (await bench.ask(after_seconds=1_101)).cache is CacheState.MISS
+    assert bench.calls == 2
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamUnavailable("down"), RateLimited("wait", retry_after_seconds=9)], ids=lambda error: error.code
+)
+async def test_a_failing_refresh_leaves_the_stale_page(bench: Bench, error: GatewayError) -> None:
+    await bench.ask()
+    bench.source.error = error
+    assert (await bench.ask(after_seconds=150)).cache is CacheState.STALE
+    assert (await bench.ask(after_seconds=10)).cache is CacheState.STALE
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
+async def test_a_refusal_drops_all_that_is_kept_of_the_token_and_of_no_other(bench: Bench, error: GatewayError) -> None:
+    await bench.ask("one")
+    await bench.ask("one", skip=10)
+    await bench.ask("two")
+    bench.source.error = error
+    with pytest.raises(type(error)):
+        await bench.ask("one", skip=20)
+    with pytest.raises(type(error)):
+        await bench.ask("one")
+    assert (await bench.ask("two")).cache is CacheState.HIT
+
+
+async def test_what_was_under_way_when_its_token_was_refused_is_not_kept(bench: Bench) -> None:
+    bench.source.gate.clear()
+    under_way = asyncio.create_task(bench.cache.fetch(query(), caller()))
+    await asyncio.sleep(0)
+    await bench.cache.drop_token(caller())
+    bench.source.gate.set()
+    await under_way
+    assert bench.cache.store.entries == 0
+
+
+async def test_failures_are_not_kept(bench: Bench) -> None:
+    bench.source.error = UpstreamUnavailable("down")
+    with pytest.raises(UpstreamUnavailable):
+        await bench.ask()
+    bench.source.error = None
+    assert (await bench.ask()).cache is CacheState.MISS
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"token": "two"}, {"processed_date_time": "2026-01-01T00:00:00"}, {"group_by": ("serviceCode",)}, {"skip": 10}],
+    ids=str,
+)
+async def test_another_token_or_question_or_block_is_another_entry(bench: Bench, other: dict[str, Any]) -> None:
+    await bench.ask()
+    await bench.ask(**other)
+    assert bench.calls == 2
+
+
+async def test_another_locale_is_another_entry(bench: Bench) -> None:
+    await bench.cache.fetch(query(), caller(locale="en-US"))
+    await bench.cache.fetch(query(), caller(locale="de-DE"))
+    assert bench.calls == 2
+
+
+async def test_a_large_block_serves_the_small_one(bench: Bench) -> None:
+    await bench.ask(top=10)
+    assert len((await bench.ask(top=5)).rows) == 10
+    assert bench.calls == 1
+
+
+async def test_a_small_block_serves_the_large_one_only_when_it_holds_all_rows(bench: Bench) -> None:
+    await bench.ask(top=5)
+    await bench.ask(top=10)
+    assert bench.calls == 2
+    bench.source.total = 3
+    await bench.ask("two", top=5)
+    await bench.ask("two", top=10)
+    assert bench.calls == 3
+
+
+async def test_a_block_of_a_newer_processing_drops_the_older_blocks(bench: Bench) -> None:
+    await bench.ask()
+    await bench.ask(skip=10, processed_date_time=None)
+    bench.source.date = "2026-02-02T00:00:00"
+    await bench.ask(skip=20, after_seconds=1)
+    assert bench.cache.store.entries == 1
+    assert (await bench.ask()).cache is CacheState.MISS
+    assert (await bench.ask(skip=20)).cache is CacheState.HIT
+
+
+async def test_revalidation_asks_the_source_and_keeps_what_it_says(bench: Bench) -> None:
+    await bench.ask()
+    assert (await bench.ask(revalidate=True)).cache is CacheState.MISS
+    assert (await bench.ask()).cache is CacheState.HIT
+    assert bench.calls == 2
+
+
+async def test_an_incomplete_page_is_kept_for_half_a_minute(bench: Bench) -> None:
+    class Incomplete(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Any) -> Page:
+            page = await super().fetch(query, caller)
+            return page.having(warnings=(PageWarning("UPSTREAM_INCOMPLETE", "short"),))
+
+    bench.cache._source = Incomplete(bench.clock)
+    await bench.ask()
+    assert (await bench.ask(after_seconds=29)).cache is CacheState.HIT
+    assert (await bench.ask(after_seconds=2)).cache is CacheState.MISS
+
+
+async def test_a_sudden_emptiness_is_kept_for_half_a_minute(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.total = 0
+    await bench.ask(after_seconds=150)
+    assert (await bench.ask(after_seconds=29)).rows == ()
+    bench.source.total = 25
+    assert len((await bench.ask(after_seconds=2)).rows) == 10
+
+
+def jwt(expires_at: float) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": expires_at}).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+async def test_nothing_is_served_past_the_expiry_of_the_token(bench: Bench) -> None:
+    token = jwt(bench.clock.seconds + 50)
+    await bench.ask(token)
+    assert (await bench.ask(token, after_seconds=49)).cache is CacheState.HIT
+    assert (await bench.ask(token, after_seconds=2)).cache is CacheState.MISS
+    assert (await bench.ask(token)).cache is CacheState.MISS
+
+
+async def test_the_bound_in_bytes_holds_and_the_least_recently_used_goes_first() -> None:
+    bench = Bench(max_bytes=8_000)
+    for number in range(12):
+        await bench.ask(f"token{number}")
+        assert bench.cache.store.used_bytes <= 8_000
+        await bench.ask("token0")
+    kept = bench.cache.store.entries
+    assert 2 <= kept < 12
+    assert bench.cache.store.evictions == 12 - kept
+    assert (await bench.ask("token0")).cache is CacheState.HIT
+    assert (await bench.ask("token1")).cache is CacheState.MISS
+
+
+async def test_a_page_larger_than_the_bound_is_answered_all_the_same() -> None:
+    bench = Bench(max_bytes=100)
+    assert len((await bench.ask()).rows) == 10
+    assert bench.cache.store.entries == 0
+
+
+async def test_the_index_forgets_what_the_store_forgets() -> None:
+    bench = Bench(max_bytes=8_000)
+    for number in range(30):
+        await bench.ask(f"token{number}")
+    index = bench.cache._index
+    assert len(index._tokens) == len(index._questions) == len(index._owners) == bench.cache.store.entries
+
+
+async def test_keys_and_index_tell_neither_token_nor_question(bench: Bench) -> None:
+    await bench.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
+    seen = repr((bench.cache._index.__dict__, bench.cache.store._cache.__dict__))
+    assert "canary-token" not in seen
+    assert "1999-09-09" not in seen
+
+
+def test_the_size_of_a_page_counts_shared_text_once() -> None:
+    text = "a text that many rows share"
+    shared = Page(tuple(Row(text, 1, text) for _ in range(100)))
+    apart = Page(tuple(Row(f"{text} {n}", 1, text) for n in range(100)))
+    assert page_size_bytes(Page(())) == 0
+    assert page_size_bytes(apart) - page_size_bytes(shared) > 99 * sys.getsizeof(text)
+
+
+def test_stamps_conflict_only_over_what_both_know() -> None:
+    one = Stamp(5, (("crm", "a"), ("o365", "b")))
+    assert not one.conflicts(Stamp())
+    assert not one.conflicts(Stamp(None, (("ems", "c"), ("crm", "a"))))
+    assert one.conflicts(Stamp(6))
+    assert one.conflicts(Stamp(5, (("crm", "b"),)))
+    assert one.merged(Stamp(None, (("ems", "c"),))) == Stamp(5, (("crm", "a"), ("ems", "c"), ("o365", "b")))

@@ -1,0 +1,89 @@
+"""Stand-ins for the contracts of the gateway: a PageSource that counts, and a clock that is set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.page import AccessToken, Caller, Page, Stamp
+from gateway.query import Dataset, PageQuery
+
+
+class Row(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A row of the fake dataset."""
+
+    service_code: str | None = None
+    licenses_sold: int | None = None
+    processed_date_time: str | None = None
+
+
+DATASET = Dataset(
+    name="rows",
+    path="rows",
+    row=Row,
+    dimensions=("serviceCode",),
+    measures=("licensesSold",),
+    date="processedDateTime",
+    service="serviceCode",
+)
+
+
+def query(skip: int = 0, top: int = 10, **changes: object) -> PageQuery:
+    """A question about the fake dataset."""
+    return PageQuery(DATASET, skip=skip, top=top, **changes)  # type: ignore[arg-type]  # tests name real fields
+
+
+def caller(token: str = "one", locale: str | None = None) -> Caller:
+    """A caller with ``token``."""
+    return Caller(AccessToken(token), locale)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeSource:
+    """Answers with rows numbered from ``skip``; holds each answer back while ``gate`` is closed."""
+
+    clock: Callable[[], float]
+    total: int = 25
+    date: str = "2026-01-01T00:00:00"
+    error: GatewayError | None = None
+    calls: list[tuple[AccessToken, int, int]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        self.calls.append((caller.token, query.skip, query.top))
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        stop = min(self.total, query.skip + query.top)
+        rows = tuple(Row("o365", number, self.date) for number in range(query.skip, stop))
+        return Page(
+            rows,
+            query.skip,
+            more=stop < self.total,
+            total_count=self.total,
+            stamp=Stamp(self.total, (("o365", self.date),) if rows else ()),
+            fetched_at=self.clock(),
+            calls=1,
+        )
