@@ -11,9 +11,8 @@ import pytest
 from playwright.sync_api import Route, expect
 
 if TYPE_CHECKING:
-    from chromium import Chromium, GraphiqlPage
+    from tests.browser.conftest import Chromium, GraphiqlPage
 
-pytest_plugins = ["chromium"]
 
 ROWS = 12_000  # of the sandbox's token contoso
 

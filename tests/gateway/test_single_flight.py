@@ -6,12 +6,12 @@ import asyncio
 import contextvars
 
 import pytest
-from fakes import Clock, FakeSource, caller, query
 
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
 from gateway.page import Caller, Page
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
+from tests.gateway.fakes import Clock, FakeSource, caller, query
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import model
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.sandbox.rows import rows_of
+from tests.properties import model
 
 # Few rows and tiny blocks, so that most pages cross some boundary.
 ROWS = 300

@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import pytest
-from fakes import Clock, FakeSource, Row, caller, query
 
 from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
@@ -17,6 +16,7 @@ from gateway.cache.size import page_size_bytes
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
 from gateway.page import CacheState, Page, PageWarning, Stamp
 from gateway.query import PageQuery
+from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
 
 class Bench:

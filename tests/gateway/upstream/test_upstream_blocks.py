@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import (
+
+from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
+from gateway.page import Caller, Page
+from gateway.query import PageQuery
+from gateway.upstream import BlockReader, Reply
+from tests.gateway.upstream.scripted import (
     Asked,
     Row,
     Scripted,
@@ -27,11 +32,6 @@ from scripted import (
     sold,
     upstream,
 )
-
-from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
-from gateway.page import Caller, Page
-from gateway.query import PageQuery
-from gateway.upstream import BlockReader, Reply
 
 NOW = 1_540_420_638.0
 CRM = (("crm", "2018-10-14T00:00:00"),)

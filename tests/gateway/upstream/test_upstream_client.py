@@ -13,7 +13,21 @@ from typing import Any
 import httpcore
 import httpx
 import pytest
-from scripted import (
+
+from gateway.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    GatewayError,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthenticated,
+    UpstreamBadResponse,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from gateway.query import Comparison
+from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
     GOOD,
     SECRET,
@@ -35,20 +49,6 @@ from scripted import (
     sold,
     upstream,
 )
-
-from gateway.errors import (
-    DeadlineExceeded,
-    Forbidden,
-    GatewayError,
-    RateLimited,
-    ServiceUnavailable,
-    Unauthenticated,
-    UpstreamBadResponse,
-    UpstreamRejected,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
-from gateway.query import Comparison
 
 FAR = float("inf")
 GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

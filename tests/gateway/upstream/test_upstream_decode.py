@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import DATASET, Row, envelope
 
 from gateway.errors import UpstreamBadResponse
 from gateway.upstream.decode import decode, decode_odd, decode_usual
 from gateway.upstream.values import is_date
+from tests.gateway.upstream.scripted import DATASET, Row, envelope
 
 FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
 

@@ -8,7 +8,9 @@ import logging
 import uuid
 
 import pytest
-from scripted import (
+
+from gateway.errors import Unauthenticated
+from tests.gateway.upstream.scripted import (
     GOOD,
     Asked,
     Step,
@@ -24,8 +26,6 @@ from scripted import (
     sold,
     upstream,
 )
-
-from gateway.errors import Unauthenticated
 
 FAR = float("inf")
 OTHERS = {"MS-RequestId": str(uuid.UUID(int=1)), "MS-CorrelationId": str(uuid.UUID(int=2))}

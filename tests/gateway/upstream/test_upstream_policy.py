@@ -10,13 +10,13 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import Clock, caller, client, question, reply, upstream
 
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
 from gateway.upstream.status import error_code
 from gateway.upstream.transport import FOREIGN, failure_of
+from tests.gateway.upstream.scripted import Clock, caller, client, question, reply, upstream
 
 NOW = 1_540_420_638.0
 

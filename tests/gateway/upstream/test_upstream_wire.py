@@ -10,9 +10,23 @@ import zlib
 from typing import Any
 
 import pytest
-from scripted import GOOD, Watched, caller, client, envelope, http, question, raw, reply, reset, rows, sold, upstream
 
 from gateway.errors import GatewayError, UpstreamBadResponse, UpstreamUnavailable
+from tests.gateway.upstream.scripted import (
+    GOOD,
+    Watched,
+    caller,
+    client,
+    envelope,
+    http,
+    question,
+    raw,
+    reply,
+    reset,
+    rows,
+    sold,
+    upstream,
+)
 
 FAR = float("inf")
 BODY = json.dumps(envelope(rows(1), 1)).encode()

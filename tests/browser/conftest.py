@@ -150,7 +150,7 @@ def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:
     pytest.fail(f"the gateway did not start:\n{process.communicate()[0]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway_url() -> Iterator[str]:
     """The address of a gateway started as a newcomer would, with no configuration: on the sandbox."""
     port = free_port()
@@ -165,7 +165,7 @@ def gateway_url() -> Iterator[str]:
     process.communicate(timeout=30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(gateway_url: str) -> Iterator[Chromium]:
     """Headless Chromium from the machine; where it is missing the tests are skipped, but never on a CI machine."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

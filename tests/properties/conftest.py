@@ -1,6 +1,0 @@
-"""Lets the properties import their model, which is no test."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
