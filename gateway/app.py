@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, add_compress_type
 
 from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
@@ -23,6 +23,9 @@ from gateway.telemetry import Metrics
 
 # Smaller replies cost more to compress than to send (one network packet).
 COMPRESS_FROM_BYTES = 1_400
+
+# GraphQL over HTTP's media type, which the library does not know yet.
+add_compress_type("application/graphql-response+json")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 

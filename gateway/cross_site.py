@@ -52,7 +52,9 @@ class CrossSite:
         if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
             return False
         if origin is not None:
-            return origin.partition("://")[2].lower() != headers.get("host", "").lower()
+            # The scheme is not compared: behind a proxy that ends TLS it is not known. "null" has no host at all.
+            host = origin.partition("://")[2].lower()
+            return not host or host != headers.get("host", "").lower()
         return headers.get("sec-fetch-site") == "cross-site"
 
     def _granting(self, send: Send, origin: str) -> Send:

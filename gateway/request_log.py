@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import InternalServerError
 from gateway.http_errors import error_response
 from gateway.telemetry import Metrics
+from gateway.upstream.status import GUID
 
 log = structlog.get_logger("gateway")
 
@@ -84,8 +85,5 @@ class RequestLog:
 
 
 def correlation_id(given: str | None) -> str:
-    """``given`` when it is a GUID, else a new one."""
-    try:
-        return str(uuid.UUID(given)) if given and len(given) == 36 else str(uuid.uuid4())
-    except ValueError:
-        return str(uuid.uuid4())
+    """``given`` to the letter when it is a GUID, else a new one."""
+    return given if given and GUID.fullmatch(given) else str(uuid.uuid4())

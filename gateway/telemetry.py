@@ -28,7 +28,10 @@ def configure_logging(log_format: str, level: str) -> None:
     ]
     renderer: structlog.typing.Processor
     if as_text:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The default shows local variables where a certain package is installed; a token may be among them.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         renderer = structlog.processors.JSONRenderer()
     structlog.configure(

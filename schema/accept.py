@@ -18,20 +18,21 @@ def prefers_html(accept: str | None) -> bool:
 
 
 def _best(accept: str | None, offered: tuple[str, ...]) -> str | None:
+    """The offer of the greatest weight; of equals the one named outright, then named first, then offered first."""
     ranges = [_range(part) for part in (accept or "*/*").split(",")]
-    rated = [(_quality(kind, ranges), -position, kind) for position, kind in enumerate(offered)]
-    (quality, _), _, kind = max(rated)
+    rated = [(*_rating(kind, ranges), -place, kind) for place, kind in enumerate(offered)]
+    quality, *_, kind = max(rated)
     return kind if quality > 0 else None
 
 
-def _quality(kind: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
-    """Weight of ``kind`` under its most specific range, and how specific that is."""
+def _rating(kind: str, ranges: list[tuple[str, float]]) -> tuple[float, int, int]:
+    """Weight of ``kind`` under its most specific range, how specific that is, and how far ahead it stands."""
     family = kind.partition("/")[0]
     for specificity, pattern in ((2, kind), (1, f"{family}/*"), (0, "*/*")):
-        weights = [weight for name, weight in ranges if name == pattern]
-        if weights:
-            return max(weights), specificity
-    return 0.0, 0
+        found = [(weight, specificity, -place) for place, (name, weight) in enumerate(ranges) if name == pattern]
+        if found:
+            return max(found)
+    return 0.0, 0, 0
 
 
 def _range(part: str) -> tuple[str, float]:

@@ -44,9 +44,10 @@ class _Meter:
         self._max_levels = max_levels
 
     def selection_set(self, node: SelectionSetNode | None, level: int = 0) -> Measure:
-        found = Measure()
+        # What is not measured must not run: leaving it out would hide it from every other limit, too.
         if level > self._max_levels:
-            return Measure(depth=1)
+            raise QueryTooComplex("The operation is nested too deeply. Flatten it.")
+        found = Measure()
         for selection in node.selections if node else ():
             if isinstance(selection, FieldNode):
                 found = found.beside(self._field(selection, level))
@@ -75,7 +76,7 @@ def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if tokens > limits.max_query_tokens and not all(map(_is_introspection, operations)):
         raise _too_complex("tokens", tokens, limits.max_query_tokens)
-    # Deeper than both bounds nothing needs measuring; Python's own stack stays far away.
+    # Inline fragments and spreads nest without being levels of fields. The room for them keeps Python's stack far away.
     meter = _Meter(document, max_levels=4 * limits.max_query_depth + 40)
     for operation in operations:
         found = meter.selection_set(operation.selection_set)

@@ -35,6 +35,9 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
 
+# A name is the caller's own text, as long as the document may be (our choice).
+MAX_LOGGED_NAME_CHARACTERS = 100
+
 _VARY = "Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
@@ -57,6 +60,7 @@ class GraphQLView:
     limits: Limits
     max_request_bytes: int
     page: Callable[[], Response] | None = None
+    body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error becomes a reply in GraphQL form."""
@@ -66,7 +70,7 @@ class GraphQLView:
         except ClientDisconnect:
             return
         except GatewayError as error:
-            headers = {"Allow": "GET, POST"} if isinstance(error, BadRequest) and error.status == 405 else {}
+            headers = _allowed_methods(request.method) if isinstance(error, BadRequest) and error.status == 405 else {}
             media_type = reply_type(request.headers.get("accept"))
             response = error_response(error, _correlation_id(scope), media_type=media_type, headers=headers)
         response.headers["Vary"] = _VARY
@@ -100,7 +104,7 @@ class GraphQLView:
             raise too_large
         body = bytearray()
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self.body_timeout_seconds):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > self.max_request_bytes:
@@ -138,6 +142,11 @@ def access_token(headers: list[str]) -> AccessToken:
     if len(headers) > 1 or scheme.lower() != "bearer":
         raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
     return AccessToken(secret.strip(" "))
+
+
+def _allowed_methods(refused: str) -> dict[str, str]:
+    """A refused GET held something else than a query, which POST may send."""
+    return {"Allow": "POST" if refused == "GET" else "GET, POST"}
 
 
 def _correlation_id(scope: Scope) -> str:
@@ -189,7 +198,8 @@ def _explained(text: bytes, error: Exception) -> str:
     if member:
         wanted = "text" if member.group(1) in ("query", "operationName") else "an object"
         return f"'{member.group(1)}' is not {wanted}."
-    return 'The body is not a JSON object in UTF-8. Send {"query": "...", "variables": {...}}.'
+    # Half a surrogate pair and numbers beyond 64 bits end here, too: JSON readers differ in what they make of them.
+    return 'The body is not a JSON object in UTF-8 with usual numbers. Send {"query": "...", "variables": {...}}.'
 
 
 async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Outcome]) -> Outcome:
@@ -215,7 +225,7 @@ async def _disconnected(request: Request) -> None:
 def _note_facts(request: Request, context: OperationContext, outcome: Outcome) -> None:
     """Leave what the request's log line and metrics tell of the operation."""
     request.scope.setdefault("state", {})["facts"] = {
-        "operation": outcome.operation_name,
+        "operation": outcome.operation_name and outcome.operation_name[:MAX_LOGGED_NAME_CHARACTERS],
         "outcome": outcome.causes[0].code if outcome.causes else "ok",
         "cache": context.cache_state,
         "rows": context.rows,
@@ -267,8 +277,9 @@ def _make_conditional(request: Request, response: Response, body: bytes) -> None
     etag = f'W/"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["ETag"] = etag
-    known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
-    if etag in known or "*" in known:
+    # RFC 9110, section 13.1.2: weak comparison, in which W/ does not count.
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag.removeprefix("W/") in known or "*" in known:
         response.status_code = 304
         response.body = b""
         del response.headers["content-length"]
