@@ -1,0 +1,43 @@
+"""Commands run as plain processes, for what containers would run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+# Where `gateway` and `python` are found first, as in the image: beside the interpreter that runs the tests.
+PROGRAMS = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+        return port
+
+
+def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a container would see: a PATH, and ``variables``."""
+    return {"PATH": os.pathsep.join([str(PROGRAMS), os.defpath]), **variables}
+
+
+@contextmanager
+def running(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """``command`` in the empty ``folder``, until the end of the block; then SIGTERM, which must end it in order."""
+    process = subprocess.Popen(
+        command, cwd=folder, env=clean_environment(variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+        assert process.poll() is None, f"{command} ended by itself with {process.returncode}"
+        process.terminate()
+        assert process.wait(timeout=20) in (0, -15), f"{command} ended with {process.returncode}"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

@@ -1,0 +1,130 @@
+"""docker-compose.yml says what is true: the schema of the specification holds, and its commands work as processes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.deploy.processes import PROGRAMS, clean_environment, free_port, running
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yml"
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
+OURS = ("gateway", "sandbox")
+# An interpreter of a busy two-core machine takes a second or two to start.
+HEALTHY_WITHIN_SECONDS = 45
+
+
+@dataclass
+class Host:
+    """Stands for the container network: service names become loopback, their ports free ones."""
+
+    folder: Path
+    ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in ("8000", "9000")})
+
+    def here(self, text: str) -> str:
+        """``text`` of the compose file with its defaults filled in, as it must read on this machine."""
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+        text = text.replace("http://sandbox:", "http://127.0.0.1:")
+        return re.sub(r"\b(8000|9000)\b", lambda found: self.ports[found[0]], text)
+
+    def command(self, service: str) -> list[str]:
+        """The service's command."""
+        return [self.here(part) for part in SERVICES[service]["command"]]
+
+    def variables(self, service: str) -> dict[str, str]:
+        """The image's environment and the service's; the port that the gateway takes by default is moved."""
+        image = dict(re.findall(r"(GATEWAY_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+        own = {name: self.here(str(value)) for name, value in SERVICES[service].get("environment", {}).items()}
+        return {**image, **own, **({"GATEWAY_PORT": self.ports["8000"]} if service == "gateway" else {})}
+
+    def is_healthy(self, service: str) -> bool:
+        """What the service's health check says, run as it is written."""
+        kind, *command = SERVICES[service]["healthcheck"]["test"]
+        assert kind == "CMD"
+        check = [self.here(part) for part in command]
+        done = subprocess.run(check, env=clean_environment({}), cwd=self.folder, capture_output=True, check=False)
+        return done.returncode == 0
+
+    def wait_until_healthy(self, service: str) -> None:
+        """As ``depends_on`` with ``service_healthy`` does."""
+        deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
+        while not self.is_healthy(service):
+            assert time.monotonic() < deadline, f"{service} is not healthy"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Both services, started in the order that ``depends_on`` gives."""
+    host = Host(tmp_path_factory.mktemp("containers"))
+    assert SERVICES["gateway"]["depends_on"] == {"sandbox": {"condition": "service_healthy"}}
+    assert not any(host.is_healthy(service) for service in OURS)
+    with running(host.command("sandbox"), host.variables("sandbox"), host.folder):
+        host.wait_until_healthy("sandbox")
+        with running(host.command("gateway"), host.variables("gateway"), host.folder):
+            host.wait_until_healthy("gateway")
+            yield host
+
+
+def test_the_file_holds_to_the_compose_specification() -> None:
+    """Checked with the JSON schema of the specification itself."""
+    command = [str(PROGRAMS / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_gateway_answers_from_its_sandbox(host: Host) -> None:
+    """Commands, environment and health checks of both services, as processes, with one question through both."""
+    reply = httpx.post(
+        f"http://127.0.0.1:{host.ports['8000']}/graphql",
+        json={"query": "{ licenseDeployments { totalCount nodes { customerName licensesSold } } }"},
+        headers={"Authorization": "Bearer sample"},
+        trust_env=False,
+    )
+    assert reply.json()["data"]["licenseDeployments"] == {
+        "totalCount": 2,
+        "nodes": [
+            {"customerName": "TEST COMPANY", "licensesSold": 9},
+            {"customerName": "TEST COMPANY", "licensesSold": 5},
+        ],
+    }
+    # The rows came over the network: nothing is embedded here.
+    assert "X-Gateway-Upstream" not in reply.headers
+
+
+def test_its_services_write_no_file(host: Host) -> None:
+    """So that a read-only file system does not disturb them."""
+    assert list(host.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_locked_down_and_has_a_health_check(name: str) -> None:
+    """Read-only, no capabilities, no new privileges."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_nothing_can_be_reached_from_other_machines() -> None:
+    """There is no TLS in front, and requests carry tokens."""
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports == ["127.0.0.1:8000:8000"]
+
+
+def test_images_of_others_are_pinned_to_a_full_version() -> None:
+    """A tag that moves would change what runs without a change here."""
+    images = [service["image"] for service in SERVICES.values() if "build" not in service]
+    assert images
+    assert all(re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.]+)?", image) for image in images)
