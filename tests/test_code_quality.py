@@ -1,0 +1,178 @@
+"""What holds for the code as a whole: lint, types, and which part may import which."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from schema.build import DATASETS
+
+ROOT = Path(__file__).parents[1]
+
+# Imports point down only, or sideways on one floor; a part is a module or a whole package.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("gateway.errors", "gateway.query", "gateway.settings"),
+    ("gateway.page",),
+    (
+        "gateway.upstream",
+        "gateway.cache",
+        "gateway.single_flight",
+        "gateway.telemetry",
+        "gateway.sandbox",
+        "gateway.graphiql",
+        "gateway.http_errors",
+        "gateway.cross_site",
+        "gateway.request_log",
+    ),
+    ("schema", "gateway.app", "gateway.health", "gateway.serving"),
+    ("gateway.__main__",),
+)
+
+# What a part never imports, whatever the floors allow: our own parts and packages of others alike.
+NEVER: dict[str, tuple[str, ...]] = {
+    "gateway": ("strawberry", "graphql"),
+    "schema": ("httpx", "aiocache", "starlette.testclient", "gateway.app", "gateway.health", "gateway.serving"),
+    "gateway.app": ("schema",),
+    "gateway.health": ("schema",),
+    "gateway.serving": ("schema",),
+}
+
+# The whole top level; what begins with a dot configures tools.
+TOP_LEVEL = {
+    "gateway", "schema", "tests",
+    "README.md", "CHANGELOG.md", "LICENSE",
+    "pyproject.toml", "hatch_build.py", "requirements.lock",
+    "Dockerfile", "docker-compose.yml",
+}  # fmt: skip
+
+
+def module_name(path: Path) -> str:
+    """The name that a file of ours is imported by."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for folder in ("gateway", "schema") for path in (ROOT / folder).rglob("*.py")}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Everything that a module imports, also inside functions and for type checkers alone."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{module} has a relative import"  # noqa: PT018
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from inner & MODULES.keys()
+            if inner - MODULES.keys():
+                yield node.module
+
+
+GRAPH = {module: set(imports(module)) for module in MODULES}
+
+
+def within(name: str, part: str) -> bool:
+    """Whether ``name`` is ``part`` or inside it."""
+    return name == part or name.startswith(f"{part}.")
+
+
+def floor_of(module: str) -> int | None:
+    """The floor of a module; None for the bare package ``gateway``, which holds nothing."""
+    return next((number for number, parts in enumerate(FLOORS) for part in parts if within(module, part)), None)
+
+
+def run(*command: str) -> None:
+    """A tool that must be content."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ruff_finds_nothing() -> None:
+    run("ruff", "check", ".")
+
+
+def test_every_file_is_formatted() -> None:
+    run("ruff", "format", "--check", ".")
+
+
+@pytest.mark.timeout(300)
+def test_all_types_hold_in_strict_mode() -> None:
+    """Gateway, schema and tests; pyproject.toml says how strictly."""
+    run("mypy")
+
+
+def test_every_module_has_a_floor() -> None:
+    """A new part gets its place in FLOORS; the package root holds nothing that needs one."""
+    assert {module for module in MODULES if floor_of(module) is None} <= {"gateway"}
+    assert GRAPH["gateway"] == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down_or_sideways(module: str) -> None:
+    """An import inside a function or under TYPE_CHECKING counts like any other."""
+    own = floor_of(module)
+    targets = {name: floor_of(name) for name in GRAPH[module] if name in MODULES and name != "gateway"}
+    assert own is not None or not targets
+    assert [name for name, floor in targets.items() if floor is not None and floor > (own or 0)] == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """There is an order in which all modules can be read; an error names the ring."""
+    order = TopologicalSorter({module: names & MODULES.keys() for module, names in GRAPH.items()}).static_order()
+    assert set(order) == MODULES.keys()
+
+
+@pytest.mark.parametrize("part", NEVER)
+def test_the_gateway_knows_no_graphql_and_the_schema_no_transport(part: str) -> None:
+    """Each can be read, tested and replaced without the other."""
+    found = [
+        f"{module} imports {name}"
+        for module, names in GRAPH.items()
+        if within(module, part)
+        for name in names
+        for never in NEVER[part]
+        if within(name, never)
+    ]
+    assert found == []
+
+
+def test_the_sandbox_shares_no_code_with_the_gateway() -> None:
+    """What two independent programs agree on means something."""
+    own = [module for module in MODULES if within(module, "gateway.sandbox")]
+    shared = [
+        f"{module} imports {name}"
+        for module in own
+        for name in GRAPH[module]
+        if name.split(".")[0] in ("gateway", "schema") and not within(name, "gateway.sandbox")
+    ]
+    assert own
+    assert shared == []
+
+
+def test_every_file_of_a_dataset_is_served() -> None:
+    """A file in schema/datasets that DATASETS does not list would be dead code."""
+    files = sorted((ROOT / "schema" / "datasets").glob("[!_]*.py"))
+    served = [id(field) for _, field in DATASETS]
+    assert files
+    assert [file.name for file in files if id(importlib.import_module(module_name(file)).FIELD) not in served] == []
+
+
+def test_the_top_level_holds_what_it_should_and_no_more() -> None:
+    """Committed files only; each further entry is one more thing that a newcomer must place."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = subprocess.run(
+        [git, "-c", f"safe.directory={ROOT}", "ls-files", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    entries = {path.split("/")[0] for path in listing.split("\0") if path}
+    assert {entry for entry in entries if not entry.startswith(".")} == TOP_LEVEL
