@@ -1,0 +1,72 @@
+"""What every reply with an error must look like, and bytes on a bare socket."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+# What no message may tell: addresses, code, and whose code it is.
+_FORBIDDEN = re.compile(
+    r"https?://|127\.0\.0\.1|localhost|Traceback|File \"|\.py\b|line \d+, in |Bearer [^<'a ]|"
+    r"(?i:httpx|httpcore|graphql-core|strawberry|starlette|msgspec|uvicorn|aiocache|python|sys\.)"
+)
+
+
+def check_error(
+    response: httpx.Response, code: str, status: int = 200, *, path: list[str | int] | None = None
+) -> dict[str, Any]:
+    """The extensions of the first error of ``response``, once all that every error promises has been checked."""
+    assert response.status_code == status, response.text
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Type"].partition(";")[0] in (
+        "application/json",
+        "application/graphql-response+json",
+    )
+    errors = response.json()["errors"]
+    for error in errors:
+        assert not _FORBIDDEN.search(error["message"]), error["message"]
+        assert error["extensions"]["correlationId"] == response.headers["MS-CorrelationId"]
+    assert errors[0]["extensions"]["code"] == code, errors
+    if path is not None:
+        assert errors[0]["path"] == path
+    found: dict[str, Any] = errors[0]["extensions"]
+    return found
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """A reply read off a bare socket."""
+
+    status: int
+    head: str
+    body: bytes
+
+
+def exchange(url: str, request: bytes) -> RawReply:
+    """Send ``request`` as it is to the server at ``url``, and read until the server closes."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(request)
+        received = bytearray()
+        while chunk := connection.recv(65_536):
+            received += chunk
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    return RawReply(int(head.split(b" ", 2)[1]), head.decode("latin-1"), body)
+
+
+def raw_post(body: bytes, *headers: bytes) -> bytes:
+    """The bytes of a POST to ``/graphql`` that asks the server to close afterwards."""
+    lines = [
+        b"POST /graphql HTTP/1.1",
+        b"Host: gateway",
+        b"Content-Type: application/json",
+        b"Connection: close",
+        b"Content-Length: %d" % len(body),
+        *headers,
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
