@@ -27,11 +27,14 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``command`` in the empty ``folder``, until the end of the block; then SIGTERM, which must end it in order."""
-    process = subprocess.Popen(
-        command, cwd=folder, env=clean_environment(variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def running(
+    command: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path = Path(os.devnull)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``command`` in ``folder``, until the end of the block; then SIGTERM, which must end it in order."""
+    with log.open("wb") as lines:
+        process = subprocess.Popen(
+            command, cwd=folder, env=clean_environment(variables), stdout=subprocess.DEVNULL, stderr=lines
+        )
     try:
         yield process
         assert process.poll() is None, f"{command} ended by itself with {process.returncode}"

@@ -1,0 +1,164 @@
+"""README.md renewed: every example run anew, every generated table made anew.
+
+A fenced block ``graphql TOKEN`` is a question; a block ``json variables`` below it holds its variables, and the block
+``json`` after that its answer. ``after`` and ``before`` in variables are cursors of the answer before. A block
+``console`` holds a curl command and what it prints. Tables stand between comments that name them.
+
+``python -m tests.docs.readme`` rewrites the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.sandbox.rows import ACCOUNTS
+from gateway.settings import Settings, variable
+from tests.deploy.processes import clean_environment, free_port, running
+
+README = Path(__file__).parents[2] / "README.md"
+WRITTEN_URL = "http://127.0.0.1:8000"
+FENCE = re.compile(r"^```(\w+) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# What fits on a line of this length is not broken (our choice: GitHub shows about so much without scrolling).
+ANSWER_WIDTH_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A gateway started as the README says: where it is, and what it said at its start."""
+
+    url: str
+    banner: str
+
+    def ask(self, query: str, token: str, variables: Any) -> Any:
+        """The whole reply to a question."""
+        headers = {"Authorization": f"Bearer {token}"}
+        body = {"query": query, "variables": variables}
+        return httpx.post(f"{self.url}/graphql", json=body, headers=headers, trust_env=False).json()
+
+    def curl(self, command: str) -> str:
+        """What a curl command of the README prints here."""
+        command = command.replace(WRITTEN_URL, self.url)
+        done = subprocess.run(
+            ["bash", "-c", command], env=clean_environment({}), capture_output=True, text=True, check=True
+        )
+        return done.stdout if done.stdout.endswith("\n") else done.stdout + "\n"
+
+
+@contextmanager
+def newcomer() -> Iterator[Newcomer]:
+    """`gateway` with no configuration but a free port."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with running(["gateway", "--port", str(port)], {}, Path(folder), log) as process:
+            deadline = time.monotonic() + 60
+            while "Ctrl-C" not in log.read_text(encoding="utf-8"):
+                assert process.poll() is None and time.monotonic() < deadline, "the gateway did not start"  # noqa: PT018
+                time.sleep(0.02)  # another process: there is no clock to inject
+            banner = log.read_text(encoding="utf-8").split("Ctrl-C.")[0] + "Ctrl-C."
+            yield Newcomer(url, banner.strip("\n").replace(url, WRITTEN_URL) + "\n")
+
+
+def pretty(value: Any, indent: str = "", taken: int = 0) -> str:
+    """JSON with line breaks only where a line would get too long; a row stays on one line."""
+    line = json.dumps(value, ensure_ascii=False)
+    inners = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    is_row = isinstance(value, dict) and not any(isinstance(inner, dict | list) for inner in inners)
+    if not inners or is_row or len(indent) + taken + len(line) <= ANSWER_WIDTH_CHARACTERS:
+        return line
+    inner = indent + "  "
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(inner + pretty(item, inner) for item in value) + f"\n{indent}]"
+    keys = {key: f"{json.dumps(key)}: " for key in value}
+    items = [inner + keys[key] + pretty(item, inner, len(keys[key])) for key, item in value.items()]
+    return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+
+
+def _members(value: Any, name: str) -> Iterator[Any]:
+    """All members of that name in a JSON value."""
+    if isinstance(value, dict):
+        yield from (found for key, found in value.items() if key == name)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _members(inner, name)
+
+
+class Examples:
+    """Renews one fenced block after the other, in the order of the file."""
+
+    def __init__(self, gateway: Newcomer) -> None:
+        self._gateway = gateway
+        self._question = ("", "")
+        self._variables: Any = None
+        self._answer: Any = None
+
+    def renew(self, fence: re.Match[str]) -> str:
+        """The block as it must be."""
+        kind, note, body = fence.groups()
+        if kind == "graphql":
+            self._question, self._variables = (body, note), None
+        elif kind == "json" and note == "variables":
+            self._variables = json.loads(body)
+            for argument, cursor in (("after", "endCursor"), ("before", "startCursor")):
+                if argument in self._variables:
+                    self._variables[argument] = next(_members(self._answer, cursor))
+            body = pretty(self._variables) + "\n"
+        elif kind == "json":
+            query, token = self._question
+            self._answer = self._gateway.ask(query, token, self._variables)
+            body = pretty(self._answer) + "\n"
+        elif kind == "console":
+            command = re.match(r"\$ ((?:.*\\\n)*.*\n)", body)
+            assert command, body
+            body = command[0] + self._gateway.curl(command[1])
+        elif kind == "text" and note == "banner":
+            body = self._gateway.banner
+        return f"```{kind}{f' {note}' if note else ''}\n{body}```"
+
+
+def settings_table() -> str:
+    """All settings."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = ("on" if default else "off") if isinstance(default, bool) else str(default)
+        lines.append(f"| `{variable(name)}` | {f'`{shown}`' if default != () else 'none'} | {field.description} |")
+    return "\n".join(lines)
+
+
+def accounts_table() -> str:
+    """The tokens of the sandbox."""
+    lines = ["| token | rows | latest processed date |", "|---|---|---|"]
+    lines += [f"| `{one.name}` | {one.row_count:,} | {one.latest:%Y-%m-%d} |" for one in ACCOUNTS.values()]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "accounts": accounts_table}
+
+
+def renewed(text: str, gateway: Newcomer) -> str:
+    """``text`` with examples and tables as they must be today."""
+    text = FENCE.sub(Examples(gateway).renew, text)
+    for name, table in TABLES.items():
+        before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        assert mark and end, f"README.md has no place for the table {name}"  # noqa: PT018
+        text = f"{before}{mark}{table()}\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    with newcomer() as started:
+        README.write_text(renewed(README.read_text(encoding="utf-8"), started), encoding="utf-8")
