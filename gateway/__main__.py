@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.settings import SANDBOX, Settings, SettingsError, ignored_names, read_settings, sources, variable
+from gateway.settings import (
+    SANDBOX,
+    Settings,
+    SettingsError,
+    ignored_names,
+    masked,
+    read_settings,
+    sources,
+    variable,
+)
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -138,9 +147,10 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     """Serve GraphQL, and GraphiQL for browsers. With no setting at all it serves made-up data from the sandbox."""
     overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     settings = _settings(overrides)
-    from gateway.serving import CannotListen, Listener, run_one, run_several
+    from gateway.serving import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
     from gateway.telemetry import configure_logging
 
+    end_quietly_on_signals()
     configure_logging(settings.log_format, settings.log_level)
     _tell_ignored()
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
@@ -148,26 +158,36 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
         if settings.workers > 1:
             _export(overrides)
             run_several("gateway.__main__:create", listener, settings.workers, lambda url: _banner(url, settings))
-        elif not run_one(build(settings), listener, lambda url: _banner(url, settings)):
-            sys.exit(3)
+        else:
+            run_one(build(settings), listener, lambda url: _banner(url, settings))
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
 
 
-@commands.command(context_settings={"max_content_width": 120})
+class _WithFaults(click.Command):
+    """A command whose help ends with the table of the sandbox's tokens and faults, as it stands."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from gateway.sandbox import FAULTS_HELP
+
+        formatter.write(f"\n{FAULTS_HELP}")
+
+
+@commands.command(cls=_WithFaults)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=9000, show_default=True, help="Port to listen on, 0 for a free one.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True, help="0 for a free one.")
 def sandbox(host: str, port: int) -> None:
     """Serve the sandbox upstream alone, as a REST service for a gateway on another process or machine."""
     from gateway.sandbox import create_sandbox
-    from gateway.serving import CannotListen, Listener, run_one
+    from gateway.serving import CannotListen, Listener, end_quietly_on_signals, run_one
     from gateway.telemetry import configure_logging
 
+    end_quietly_on_signals()
     configure_logging("auto", "info")
+    # Its replies have a Date of their own, and whoever waits for a fault is in no hurry to get an answer.
+    listener = Listener(host, port, shutdown_grace_seconds=1, date_header=False)
     try:
-        run_one(
-            create_sandbox(), Listener(host, port, 5), lambda url: click.echo(f"Sandbox upstream at {url}", err=True)
-        )
+        run_one(create_sandbox(), listener, lambda url: click.echo(f"Sandbox upstream at {url}", err=True))
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
 
@@ -215,7 +235,9 @@ def _settings(overrides: dict[str, Any]) -> Settings:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return masked(",".join(value) if isinstance(value, tuple) else str(value))
 
 
 def _tell_ignored() -> None:

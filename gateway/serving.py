@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,19 +26,20 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen, and how long requests in flight have at the end."""
+    """Where to listen, how long requests in flight have at the end, and whether replies get a Date header."""
 
     host: str
     port: int
     shutdown_grace_seconds: float = 25.0
+    date_header: bool = True
 
     def bind(self) -> socket.socket:
         """The bound socket. Raises CannotListen."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
-        except OSError as error:
-            reason = error.strerror or "it is not available"
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such address"
             raise CannotListen(
                 f"Cannot listen on {self.host} port {self.port}: {reason}. Choose another with --port."
             ) from None
@@ -50,6 +54,7 @@ class Listener:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=self.date_header,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(self.shutdown_grace_seconds)),
@@ -77,12 +82,23 @@ def url_of(bound: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> bool:
-    """Serve until told to stop; False when the application could not start. Raises CannotListen."""
+def end_quietly_on_signals() -> None:
+    """From now on Ctrl-C and SIGTERM end the process with exit code 0.
+
+    A server has its own handlers while it runs; it raises the signal again once it has ended in order.
+    """
+
+    def leave(*_: Any) -> None:
+        sys.exit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> None:
+    """Serve until told to stop. Raises CannotListen, and SystemExit when the application cannot start."""
     bound = listener.bind()
-    server = _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound)))
-    server.run(sockets=[bound])
-    return server.started
+    _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
 
 
 def run_several(factory: str, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:

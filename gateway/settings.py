@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "GATEWAY_"
@@ -16,6 +16,12 @@ SANDBOX = "sandbox"
 
 # Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
 INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
+
+# No top-level domain has these names (RFC 6761, RFC 6762, ICANN's "internal", Kubernetes' ".svc").
+_LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|internal|localhost|svc)", re.ASCII)
+
+# Where a URL keeps secrets: before the host, and in a parameter that Redis clients know.
+_SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 # Microsoft page, "top": the upstream's largest page.
 UPSTREAM_MAX_ROWS = 10_000
@@ -135,20 +141,12 @@ class Settings(BaseSettings):
                 raise ValueError("write each as scheme://host or scheme://host:port, or *")
         return value
 
-    @field_validator("first_block_rows", "block_rows", "max_first_rows", mode="after")
+    @field_validator("block_rows")
     @classmethod
     def _check_rows(cls, value: int, info: ValidationInfo) -> int:
-        if info.field_name == "block_rows" and value < info.data.get("first_block_rows", 1):
+        if value < info.data.get("first_block_rows", 1):
             raise ValueError("must not be smaller than GATEWAY_FIRST_BLOCK_ROWS")
         return value
-
-    @model_validator(mode="after")
-    def _check_exposure(self) -> Self:
-        if "upstream_url" not in self.model_fields_set and not is_loopback(self.host):
-            raise ValueError(
-                "GATEWAY_UPSTREAM_URL: not set, and GATEWAY_HOST is not loopback; set it to `sandbox` or a URL"
-            )
-        return self
 
 
 def is_loopback(host: str) -> bool:
@@ -160,12 +158,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+    try:
+        parts = urlsplit(value)
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_origin = False
+    if not is_origin:
         raise ValueError("set it to `sandbox` or an origin such as https://api.partnercenter.microsoft.com")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s\\?#]", value):
         raise ValueError("give the origin alone, with no path, query or user name; see GATEWAY_UPSTREAM_PATH_PREFIX")
-    if parts.scheme == "http" and not _is_private(parts.hostname):
+    if parts.scheme == "http" and not _is_private(parts.hostname or ""):
         raise ValueError("plain http is for loopback and private hosts only, because it shows the token; use https")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
@@ -174,8 +176,9 @@ def _is_private(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's.
-        return "." not in host or host.endswith((".local", ".internal", ".localhost", ".svc"))
+        # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's. A number
+        # is an address in disguise, and letters beyond ASCII may stand for a dot.
+        return _LOCAL_NAME.fullmatch(host) is not None
     return address.is_loopback or address.is_private
 
 
@@ -205,14 +208,20 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
         settings = Settings(**values)
     except ValidationError as error:
         faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+    if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
+        faults.append("GATEWAY_UPSTREAM_URL: not set, and GATEWAY_HOST is not loopback; set it to `sandbox` or a URL")
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
 
 
 def _fault(detail: Any) -> str:
-    text = detail["msg"].removeprefix("Value error, ")
-    return f"{variable(str(detail['loc'][0]))}: {text}" if detail["loc"] else text
+    return f"{variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def masked(text: str) -> str:
+    """``text`` without the secrets of a URL, to be shown."""
+    return _SECRET.sub("***", text)
 
 
 def _nearest(name: str, known: Mapping[str, str]) -> str:
@@ -232,4 +241,4 @@ def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dic
     return found | {field: "command line" for field, value in overrides.items() if value is not None}
 
 
-__all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "read_settings", "sources", "variable"]
+__all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "masked", "read_settings", "sources", "variable"]

@@ -44,15 +44,26 @@ def to_filter(given: Any, *, max_bytes: int) -> Filter:
     nested deeper than 50 levels and texts over the bound.
     """
     found = canonical(_group(given, ARGUMENT, 0))
+    if _levels(found) > MAX_DEPTH:
+        raise _too_deep()
     size_bytes = len(encoded(found.text()))
     if size_bytes > max_bytes:
-        fit = max(1, comparisons(found) * max_bytes // size_bytes)
+        fit = comparisons(found) * max_bytes // size_bytes
         raise BadUserInput(
             f"The filter is {size_bytes} bytes long once encoded, more than {max_bytes}. About {fit} of its"
             f" {comparisons(found)} values fit; ask in several questions.",
             argument=ARGUMENT,
         )
     return found
+
+
+def _levels(part: Filter) -> int:
+    """How many junctions lie in one another: parentheses in the text, and the whole."""
+    return 0 if isinstance(part, Comparison) else 1 + max(map(_levels, part.operands), default=0)
+
+
+def _too_deep() -> BadUserInput:
+    return BadUserInput(f"The filter is nested deeper than {MAX_DEPTH} levels. Flatten it.", argument=ARGUMENT)
 
 
 def _given(part: Any) -> Iterator[tuple[str, Any]]:
@@ -70,7 +81,7 @@ def _camel(name: str) -> str:
 
 def _group(part: Any, path: str, depth: int) -> Filter:
     if depth > MAX_DEPTH:
-        raise BadUserInput(f"The filter is nested deeper than {MAX_DEPTH} levels. Flatten it.", argument=ARGUMENT)
+        raise _too_deep()
     return Junction(
         "and", tuple(_condition(name, _not_null(value, f"{path}.{name}"), path, depth) for name, value in _given(part))
     )

@@ -17,7 +17,8 @@ Long = NewType("Long", int)
 DateTime = NewType("DateTime", str)
 
 _DATE = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})(?:T(?P<time>\d{2}:\d{2}:\d{2})(?:\.\d{1,7})?(?P<zone>Z|[+-]\d{2}:\d{2})?)?", re.ASCII
+    r"(?P<date>\d{4}-\d{2}-\d{2})(?:T(?P<time>\d{2}:\d{2}:\d{2})(?:\.\d{1,7})?(?P<zone>Z|[+-]\d{2}:[0-5]\d)?)?",
+    re.ASCII,
 )
 
 
