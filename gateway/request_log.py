@@ -64,6 +64,9 @@ class RequestLog:
         headers["MS-CorrelationId"] = correlation_id
         headers["Server-Timing"] = f"total;dur={1_000 * (time.perf_counter() - started):.1f}"
         headers.setdefault("X-Content-Type-Options", "nosniff")
+        if "Vary" in headers:
+            # Each layer adds what it looked at, whether or not another one did.
+            headers["Vary"] = ", ".join(dict.fromkeys(name.strip() for name in headers["Vary"].split(",")))
         if self._sandbox:
             headers["X-Gateway-Upstream"] = "sandbox"
 

@@ -1,0 +1,312 @@
+"""What a reply says to caches, proxies and whoever measures."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.query import PageQuery
+from gateway.telemetry import Metrics
+from schema.blocks import BlockSizes
+from schema.build import DATASETS, build_schema
+from schema.context import Limits
+from schema.execution import Operations
+from schema.view import GraphQLView
+from tests.conftest import served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import ASGIApp
+
+    from tests.conftest import Gateway, StartGateway, Upstream
+
+ROWS = "{ licenseDeployments(first: 100) { totalCount nodes { customerName productName licensesSold } } }"
+TOTAL = "{ licenseDeployments { totalCount } }"
+
+
+def post(gateway: Gateway, query: str, token: str | None, headers: dict[str, str]) -> httpx.Response:
+    return gateway.post(query, token, None, **headers)
+
+
+def get(gateway: Gateway, query: str, token: str | None, **headers: str) -> httpx.Response:
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return gateway.client.get("/graphql", params={"query": query}, headers=headers)
+
+
+# Conditional requests
+
+
+def test_a_good_reply_to_get_may_be_kept_but_is_to_be_asked_about(gateway: Gateway) -> None:
+    response = get(gateway, ROWS, "contoso+as=etag")
+    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert response.headers["ETag"].startswith('W/"')
+
+
+@pytest.mark.parametrize("known", ["W/{}", '"other", W/{}', "W/{},{}", "*", "{}"])
+def test_what_the_client_has_is_not_sent_again(gateway: Gateway, known: str) -> None:
+    first = get(gateway, ROWS, "contoso+as=etag")
+    tag = first.headers["ETag"].removeprefix("W/")
+    second = get(gateway, ROWS, "contoso+as=etag", **{"If-None-Match": known.replace("{}", tag)})
+    assert second.status_code == 304
+    assert second.content == b""
+    for name in ("ETag", "Cache-Control", "Vary"):
+        assert second.headers[name] == first.headers[name]
+    assert second.headers["X-Cache"] == "hit"
+
+
+def test_another_tag_gets_the_whole_reply(gateway: Gateway) -> None:
+    response = get(gateway, ROWS, "contoso+as=etag", **{"If-None-Match": 'W/"other", "another"'})
+    assert response.status_code == 200
+    assert len(response.json()["data"]["licenseDeployments"]["nodes"]) == 100
+
+
+def test_a_tag_opens_nothing_to_another_token(gateway: Gateway) -> None:
+    etag = get(gateway, ROWS, "contoso+as=etag").headers["ETag"]
+    for token in (None, "stranger"):
+        response = get(gateway, ROWS, token, **{"If-None-Match": etag})
+        assert response.status_code == 401
+        assert "ETag" not in response.headers
+
+
+def test_other_data_has_another_tag(start_gateway: StartGateway) -> None:
+    gateway, token = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0), "contoso+reprocess-after=1+as=etag"
+    first = get(gateway, ROWS, token)
+    second = get(gateway, ROWS, token, **{"If-None-Match": first.headers["ETag"]})
+    assert second.status_code == 200
+    assert second.headers["ETag"] != first.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("query", "token"),
+    [
+        ("{", None),
+        ("{ nothing }", None),
+        (TOTAL, None),
+        ("{ __typename licenseDeployments { totalCount } }", None),
+        (TOTAL, "contoso+status=403+as=no-store"),
+        ("{ licenseDeployments(first: 5) { nodes { licensesSold } } }", "contoso+counts=junk+as=no-store"),
+    ],
+)
+def test_errors_partial_data_and_warnings_are_not_to_be_kept(gateway: Gateway, query: str, token: str | None) -> None:
+    response = get(gateway, query, token, **{"If-None-Match": "*"})
+    assert response.status_code != 304
+    assert {"errors", "extensions"} & set(response.json())
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "ETag" not in response.headers
+
+
+def test_a_reply_to_post_is_not_to_be_kept(gateway: Gateway) -> None:
+    response = post(gateway, ROWS, "contoso+as=no-store", {"If-None-Match": "*"})
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "ETag" not in response.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+def test_a_reply_depends_on_these_headers(gateway: Gateway, method: str) -> None:
+    params, body = ({"query": TOTAL}, None) if method == "GET" else ({}, {"query": TOTAL})
+    response = gateway.client.request(method, "/graphql", params=params, json=body)
+    named = [name.strip() for name in response.headers["Vary"].split(",")]
+    assert sorted(named) == ["Accept", "Accept-Encoding", "Authorization", "Origin", "X-Locale"]
+
+
+# Where the rows came from
+
+
+def test_x_cache_and_age_are_those_of_the_worst_block(gateway: Gateway) -> None:
+    token = "contoso+as=x-cache"
+    both = "{ a: licenseDeployments { totalCount } b: licenseDeployments(groupBy: [CHANNEL]) { totalCount } }"
+    assert gateway.post("{ __typename }", token).headers.get("X-Cache") is None
+    assert gateway.post("{ licenseDeployments(filter: {or: []}) { totalCount } }", token).headers.get("X-Cache") is None
+    for query, wanted in ((TOTAL, "miss"), (TOTAL, "hit"), (both, "miss"), (both, "hit")):
+        response = gateway.post(query, token)
+        assert response.headers["X-Cache"] == wanted
+        assert int(response.headers["Age"]) < 30
+    assert "X-Cache" not in gateway.post(TOTAL, None).headers
+
+
+def test_a_stale_answer_says_so_and_is_not_to_be_kept(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=3_600)
+    assert get(gateway, TOTAL, "contoso+as=stale").headers["X-Cache"] == "miss"
+    response = get(gateway, TOTAL, "contoso+as=stale")
+    assert response.headers["X-Cache"] == "stale"
+    assert response.headers["Cache-Control"] == "no-store"
+    (warning,) = response.json()["extensions"]["warnings"]
+    assert warning["code"] == "STALE_DATA"
+    assert warning["path"] == ["licenseDeployments"]
+    assert warning["ageSeconds"] >= 0
+
+
+class Shelf:
+    """A PageSource whose pages are as old, as well kept and as warned about as each test says, by processed date."""
+
+    def __init__(self, pages: dict[str | None, tuple[CacheState, float, tuple[PageWarning, ...]]]) -> None:
+        self._pages = pages
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        state, age_seconds, warnings = self._pages[query.processed_date_time]
+        row = DATASETS[0][0].row(channel="direct")
+        return Page([row], total_count=1, warnings=warnings, fetched_at=time.time() - age_seconds, cache=state)
+
+
+def application(source: Shelf) -> ASGIApp:
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+
+    limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
+    operations = Operations(build_schema(), limits, introspection=True)
+    view = GraphQLView(operations, source, BlockSizes(10, 10), limits, max_request_bytes=10_000)
+    return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "state", "age"),
+    [
+        ((CacheState.HIT, 10), (CacheState.HIT, 100), "hit", 100),
+        ((CacheState.HIT, 10), (CacheState.STALE, 100), "stale", 100),
+        ((CacheState.MISS, 0), (CacheState.STALE, 100), "miss", 100),
+        ((CacheState.MISS, 0), (CacheState.HIT, 50), "miss", 50),
+    ],
+)
+def test_of_several_blocks_the_worst_state_and_the_greatest_age_are_told(
+    one: tuple[CacheState, float], other: tuple[CacheState, float], state: str, age: int
+) -> None:
+    older = 'licenseDeployments(processedDateTime: "2018-10-14") { totalCount }'
+    query = f"{{ a: licenseDeployments {{ totalCount }} b: {older} }}"
+    with served(application(Shelf({None: (*one, ()), "2018-10-14T00:00:00": (*other, ())}))) as url:
+        headers = {"Authorization": "Bearer contoso"}
+        response = httpx.post(f"{url}/graphql", json={"query": query}, headers=headers, trust_env=False)
+    assert response.headers["X-Cache"] == state
+    assert age <= int(response.headers["Age"]) <= age + 5
+
+
+def test_a_warning_alone_forbids_keeping() -> None:
+    warnings = (PageWarning("UPSTREAM_UNREADABLE_VALUES", "Some values are unreadable.", count=3),)
+    with served(application(Shelf({None: (CacheState.HIT, 1, warnings)}))) as url:
+        headers = {"Authorization": "Bearer contoso"}
+        response = httpx.get(f"{url}/graphql", params={"query": TOTAL}, headers=headers, trust_env=False)
+    assert response.json()["extensions"] == {
+        "warnings": [
+            {
+                "code": "UPSTREAM_UNREADABLE_VALUES",
+                "message": "Some values are unreadable.",
+                "path": ["licenseDeployments"],
+                "count": 3,
+            }
+        ]
+    }
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "X-Gateway-Upstream" not in response.headers
+
+
+# What every reply tells
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/graphql?query={__typename}", "/healthz", "/nothing", "/metrics"])
+def test_every_reply_has_an_id_and_a_time(gateway: Gateway, path: str) -> None:
+    response = gateway.client.get(path)
+    assert UUID(response.headers["MS-CorrelationId"])
+    name, _, milliseconds = response.headers["Server-Timing"].partition(";dur=")
+    assert name == "total"
+    assert float(milliseconds) >= 0
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in response.headers or "uvicorn" in response.headers["Server"]
+
+
+@pytest.mark.parametrize("given", ["1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e", "1F0B3A52-5B3E-4B50-9A0C-2F3A4B5C6D7E"])
+def test_a_guid_of_the_clients_comes_back_and_goes_upstream_to_the_letter(
+    gateway: Gateway, upstream: Upstream, given: str
+) -> None:
+    token = f"contoso+as=guid-{given}"
+    response = post(gateway, TOTAL, token, {"MS-CorrelationId": given})
+    assert response.headers["MS-CorrelationId"] == given
+    (call,) = upstream.calls_of(token)
+    assert call.headers["ms-correlationid"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        "1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7",
+        "1f0b3a525b3e4b509a0c2f3a4b5c6d7e",
+        "{1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e}",
+        "----1f0b3a525b3e4b509a0c2f3a4b5c6d7e",
+        "0x0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e",
+        "1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e" * 2,
+        "<script>alert(1)</script>-----------",
+    ],
+)
+def test_any_other_id_is_replaced(gateway: Gateway, given: str) -> None:
+    response = post(gateway, "{ __typename }", None, {"MS-CorrelationId": given})
+    assert response.headers["MS-CorrelationId"] != given
+    assert UUID(response.headers["MS-CorrelationId"])
+
+
+def test_each_reply_has_an_id_of_its_own(gateway: Gateway) -> None:
+    ids = {gateway.post("{ __typename }", None).headers["MS-CorrelationId"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+def test_made_up_data_is_marked(start_gateway: StartGateway, gateway: Gateway) -> None:
+    embedded = start_gateway(upstream_url="sandbox")
+    for path in ("/graphql?query={__typename}", "/healthz", "/nothing"):
+        assert embedded.client.get(path).headers["X-Gateway-Upstream"] == "sandbox"
+        assert "X-Gateway-Upstream" not in gateway.client.get(path).headers
+
+
+# Compression
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+@pytest.mark.parametrize(
+    ("accept_encoding", "wanted"),
+    [
+        ("zstd", "zstd"),
+        ("br", "br"),
+        ("gzip", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br", "br"),
+        ("zstd;q=0, br;q=0, gzip", "gzip"),
+        ("deflate", None),
+        ("identity", None),
+        ("nonsense;q=x", None),
+    ],
+)
+def test_large_replies_are_compressed_as_the_client_can(
+    gateway: Gateway, accept: str, accept_encoding: str, wanted: str | None
+) -> None:
+    plain = post(gateway, ROWS, "contoso+as=compressed", {"Accept-Encoding": "identity"})
+    response = post(gateway, ROWS, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
+    assert response.headers.get("Content-Encoding") == wanted
+    assert response.json() == plain.json()
+    if wanted is not None:
+        assert int(response.headers["Content-Length"]) < len(plain.content) / 2
+
+
+def test_a_small_reply_is_not_compressed(gateway: Gateway) -> None:
+    response = post(gateway, "{ __typename }", None, {"Accept-Encoding": "gzip, br, zstd"})
+    assert "Content-Encoding" not in response.headers
+
+
+def test_a_compressed_reply_keeps_its_tag(gateway: Gateway) -> None:
+    tags = {
+        get(gateway, ROWS, "contoso+as=etag", **{"Accept-Encoding": encoding}).headers["ETag"]
+        for encoding in ("identity", "gzip", "br", "zstd")
+    }
+    assert len(tags) == 1
+    (tag,) = tags
+    response = get(gateway, ROWS, "contoso+as=etag", **{"Accept-Encoding": "br", "If-None-Match": tag})
+    assert (response.status_code, response.content) == (304, b"")
+    assert "Content-Encoding" not in response.headers
