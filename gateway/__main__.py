@@ -81,7 +81,9 @@ def build(settings: Settings) -> Starlette:
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
     view = GraphQLView(
-        operations=Operations(build_schema(), limits, introspection=settings.introspection),
+        operations=Operations(
+            build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path
+        ),
         source=SingleFlight(cache),
         sizes=BlockSizes(settings.first_block_rows, settings.block_rows),
         limits=limits,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Protocol
@@ -157,13 +157,26 @@ class PageWarning:
     age_seconds: int | None = None
 
 
+class Renderings(Protocol):
+    """Encoded pieces of a page, kept with it and within its cache's bound; what was kept may be gone at any time."""
+
+    def get(self, key: Hashable) -> bytes | None:
+        """What was kept under ``key``, if it still is."""
+        ...
+
+    def keep(self, key: Hashable, rendering: bytes) -> None:
+        """Keep ``rendering`` if there is room."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Rows ``[skip, skip + len(rows))`` of a question; immutable, so that cache and flights may share it.
 
     ``more`` is what is known of row ``skip + len(rows)``: True it exists, False it does not, None nobody can tell
     without asking. ``total_count`` is None when the upstream's figure is unusable. ``fetched_at`` is in seconds since
-    1970, ``calls`` the upstream calls that this fetch caused, 0 when it came from a cache.
+    1970, ``calls`` the upstream calls that this fetch caused, 0 when it came from a cache. ``renderings`` is None for
+    a page that no cache keeps.
     """
 
     rows: Sequence[Any]
@@ -175,6 +188,7 @@ class Page:
     fetched_at: float = 0.0
     calls: int = 0
     cache: CacheState = CacheState.MISS
+    renderings: Renderings | None = field(default=None, compare=False, repr=False)
 
     @property
     def end(self) -> int:

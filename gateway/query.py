@@ -8,7 +8,7 @@ wrote them in whatever order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -33,6 +33,11 @@ class Dataset:
     measures: tuple[str, ...]
     date: str
     service: str
+
+    @cached_property
+    def attributes(self) -> Mapping[str, str]:
+        """The row's attribute for each upstream field name."""
+        return {field.encode_name: field.name for field in msgspec.structs.fields(self.row)}
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -108,6 +108,10 @@ class Settings(BaseSettings):
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
     introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
     metrics: Switch = Field(True, description="Serve `/metrics`.")
+    fast_path: Switch = Field(
+        True,
+        description="Answer connections in one pass; `off` leaves every field to graphql-core, with equal results.",
+    )
     log_format: Literal["auto", "json", "text"] = Field("auto", description="`json`, `text`, or by terminal.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 

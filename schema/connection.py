@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import strawberry
 
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, PageSource, PageWarning
+from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Stamp
 from gateway.query import PageQuery
 from schema import cursor
 from schema.blocks import Blocks, BlockSizes, Torn
@@ -71,15 +71,25 @@ class PageInfoValue:
     start_cursor: str | None
     end_cursor: str | None
 
+    def by_name(self) -> dict[str, bool | str | None]:
+        """The values under their names in the schema."""
+        return {
+            "hasNextPage": self.has_next_page,
+            "hasPreviousPage": self.has_previous_page,
+            "startCursor": self.start_cursor,
+            "endCursor": self.end_cursor,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring rows of one block: their offset, and the head of their cursors."""
+    """Neighbouring rows of one block: their offset, what their cursors tell, and what their page keeps rendered."""
 
     offset: int
     rows: Sequence[Any]
     fingerprint: bytes
-    stamp: Any
+    stamp: Stamp
+    renderings: Renderings | None
 
     def cursors(self) -> list[str]:
         """The cursor of each row."""
@@ -87,17 +97,21 @@ class Piece:
 
     def cursor(self, index: int) -> str:
         """The cursor of the row at ``index``, which may be negative."""
-        position = index % len(self.rows)
-        return cursor.encode(self.fingerprint, self.stamp, [self.offset + position])[0]
+        offset = self.offset + index % len(self.rows)
+        return cursor.encode(self.fingerprint, self.stamp, range(offset, offset + 1))[0]
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionValue:
-    """What resolves a Connection: edges and nodes are made when they are asked for."""
+    """What resolves a Connection: edges and nodes are made when they are asked for.
+
+    ``attributes`` maps the names of a row's fields in the schema to its attributes.
+    """
 
     pieces: tuple[Piece, ...]
     page_info: PageInfoValue
     total_count: int | None
+    attributes: Mapping[str, str]
 
     @property
     def nodes(self) -> list[Any]:
@@ -112,7 +126,7 @@ class ConnectionValue:
         ]
 
 
-EMPTY = ConnectionValue((), PageInfoValue(False, False, None, None), 0)
+EMPTY = ConnectionValue((), PageInfoValue(False, False, None, None), 0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +175,14 @@ def _is_behind(blocks: Blocks, arguments: PageArguments) -> bool:
 
 async def _answer(blocks: Blocks, query: PageQuery, start: int, stop: int) -> Answer:
     pieces = tuple(
-        Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.stamp)
+        Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.stamp, page.renderings)
         for page, low, high in blocks.rows(start, stop)
     )
     stop = pieces[-1].offset + len(pieces[-1].rows) if pieces else start
     has_next_page = await blocks.exists(stop)
     has_previous_page = start > 0 and (bool(pieces) or not await blocks.is_empty())
     ends = (pieces[0].cursor(0), pieces[-1].cursor(-1)) if pieces else (None, None)
-    connection = ConnectionValue(pieces, PageInfoValue(has_next_page, has_previous_page, *ends), blocks.total_count)
+    page_info = PageInfoValue(has_next_page, has_previous_page, *ends)
+    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes)
     pages = blocks.pages
     return Answer(connection, blocks.warnings(), [page.cache for page in pages], [page.fetched_at for page in pages])

@@ -1,7 +1,8 @@
 """Cursors: opaque text that names a row of one question in one snapshot.
 
-A cursor is base64url of two parts. The head says version, question and snapshot, and is the same for a whole block. The
-tail says the row's offset, with a check that depends on the head. It carries no URL, no token and no authority: a
+A cursor is a head and a tail. The head is base64url of version, question, snapshot, run (4,096 rows) and a check over
+all that; it is the same for the whole run. The tail names the row within the run: two characters, and two that check
+them. So the cursors of a page cost one joining of text each. A cursor carries no URL, no token and no authority: a
 forged one reaches nothing that ``offset`` could not. So it needs no secret and survives restarts and other replicas.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.errors import InvalidCursor
@@ -21,11 +21,21 @@ VERSION = 1
 MAX_SERVICES = 12
 
 _NO_TOTAL = (1 << 48) - 1
-_TAIL_BYTES, _TAIL_CHARACTERS = 9, 12
+_CHECK_BYTES, _RUN_BYTES = 4, 4
 _MAX_CHARACTERS = 256
 
-# Knuth's multiplicative constant: odd, hence invertible modulo 2^32, so that no two offsets have the same check.
-_MULTIPLIER = 2_654_435_761
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+# Rows of one run: what two characters tell apart.
+RUN_ROWS = len(_ALPHABET) ** 2
+
+# An odd number, so that multiplying by it modulo the run permutes it: no two rows have the same check.
+_MULTIPLIER = 2_531
+
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
+_TAILS = [_PAIRS[row] + _PAIRS[(row * _MULTIPLIER + 1_871) % RUN_ROWS] for row in range(RUN_ROWS)]
+_ROW_OF_TAIL = {tail: row for row, tail in enumerate(_TAILS)}
+_TAIL_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,60 +72,57 @@ class Cursor:
     snapshot: Snapshot
 
 
-def encode(fingerprint: bytes, stamp: Stamp, offsets: Iterable[int]) -> list[str]:
-    """The cursors of rows at ``offsets``, all of one question and one block."""
-    head = _head(fingerprint, Snapshot.of(stamp))
-    prefix, salt = urlsafe_b64encode(head).decode(), _salt(head)
-    tails = b"".join(_tail(offset, salt).to_bytes(_TAIL_BYTES, "big") for offset in offsets)
-    text = urlsafe_b64encode(tails).decode()
-    return [prefix + text[i : i + _TAIL_CHARACTERS] for i in range(0, len(text), _TAIL_CHARACTERS)]
+def encode(fingerprint: bytes, stamp: Stamp, offsets: range) -> list[str]:
+    """The cursors of the rows at ``offsets``, neighbours in one question and one block."""
+    snapshot = Snapshot.of(stamp)
+    found: list[str] = []
+    start = offsets.start
+    while start < offsets.stop:
+        run, row = divmod(start, RUN_ROWS)
+        rows = min(offsets.stop - start, RUN_ROWS - row)
+        prefix = urlsafe_b64encode(_head(fingerprint, snapshot, run)).decode()
+        found += map(prefix.__add__, _TAILS[row : row + rows])
+        start += rows
+    return found
 
 
 def decode(text: str, fingerprint: bytes, *, argument: str) -> Cursor:
     """What ``text`` says. Raises InvalidCursor unless it was made for the question with ``fingerprint``."""
     try:
-        if len(text) > _MAX_CHARACTERS or len(text) % 4:
+        if len(text) > _MAX_CHARACTERS:
             raise ValueError
-        raw = urlsafe_b64decode(text.encode("ascii"))
-        if urlsafe_b64encode(raw).decode() != text:
+        head = urlsafe_b64decode(text[:-_TAIL_CHARACTERS].encode("ascii"))
+        if urlsafe_b64encode(head).decode() != text[:-_TAIL_CHARACTERS]:
             raise ValueError
-        head, tail = raw[:-_TAIL_BYTES], int.from_bytes(raw[-_TAIL_BYTES:], "big")
-        offset = tail >> 32
-        snapshot = _snapshot(head)
-        if head != _head(fingerprint, snapshot) or tail != _tail(offset, _salt(head)):
+        run, snapshot = _read(head)
+        if head != _head(fingerprint, snapshot, run):
             raise ValueError
-    except (ValueError, IndexError):
+        row = _ROW_OF_TAIL[text[-_TAIL_CHARACTERS:]]
+    except (ValueError, LookupError):
         raise InvalidCursor(
             f"The cursor in '{argument}' does not belong to this question. Start again without it, and change neither"
             " filter, groupBy nor processedDateTime while paging."
         ) from None
-    return Cursor(offset, snapshot)
+    return Cursor(run * RUN_ROWS + row, snapshot)
 
 
-def _head(fingerprint: bytes, snapshot: Snapshot) -> bytes:
+def _head(fingerprint: bytes, snapshot: Snapshot, run: int) -> bytes:
     total = _NO_TOTAL if snapshot.total_count is None else min(snapshot.total_count, _NO_TOTAL - 1)
-    parts = [bytes([VERSION]), fingerprint, total.to_bytes(6, "big"), bytes([len(snapshot.dates)])]
-    parts += [service + when.to_bytes(6, "big") for service, when in snapshot.dates]
-    head = b"".join(parts)
-    # Base64 writes three bytes as four characters; a head of whole groups of three can be joined as text.
-    return head + bytes(-len(head) % 3)
+    parts = [bytes([VERSION]), fingerprint, run.to_bytes(_RUN_BYTES, "big"), total.to_bytes(6, "big")]
+    parts += [bytes([len(snapshot.dates)]), *(service + when.to_bytes(6, "big") for service, when in snapshot.dates)]
+    said = b"".join(parts)
+    # Base64 needs no padding for whole groups of three bytes.
+    said += bytes(-(len(said) + _CHECK_BYTES) % 3)
+    return said + _digest(said, _CHECK_BYTES)
 
 
-def _snapshot(head: bytes) -> Snapshot:
-    total, services = int.from_bytes(head[9:15], "big"), head[15]
-    pairs = [head[16 + 10 * i : 26 + 10 * i] for i in range(services)]
+def _read(head: bytes) -> tuple[int, Snapshot]:
+    run, total, services = int.from_bytes(head[9:13], "big"), int.from_bytes(head[13:19], "big"), head[19]
+    pairs = [head[20 + 10 * i : 30 + 10 * i] for i in range(services)]
     if any(len(pair) != 10 for pair in pairs):
         raise ValueError
     dates = tuple((pair[:4], int.from_bytes(pair[4:], "big")) for pair in pairs)
-    return Snapshot(None if total == _NO_TOTAL else total, dates)
-
-
-def _tail(offset: int, salt: int) -> int:
-    return offset << 32 | (offset * _MULTIPLIER + salt) & 0xFFFFFFFF
-
-
-def _salt(head: bytes) -> int:
-    return int.from_bytes(_digest(head, 4), "big")
+    return run, Snapshot(None if total == _NO_TOTAL else total, dates)
 
 
 def _digest(data: bytes, size_bytes: int) -> bytes:

@@ -35,6 +35,7 @@ from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, QueryTooC
 from schema.blocks import GRACE_SECONDS
 from schema.context import Limits, OperationContext
 from schema.errors import coercion_failed, formatted, gateway_error, parse_failed, validation_failed
+from schema.executor import FastExecutor
 from schema.limits import INTROSPECTION_TOKENS, check_document
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
@@ -81,9 +82,12 @@ class _Prepared:
 class Operations:
     """Runs operations against one schema, within limits."""
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits, *, introspection: bool) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, limits: Limits, *, introspection: bool, fast_path: bool = True
+    ) -> None:
         self._schema = schema._schema
         self._limits = limits
+        self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
         self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
         self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
@@ -136,7 +140,7 @@ class Operations:
                     context_value=context,
                     variable_values=request.variables,
                     operation_name=request.operation_name,
-                    executor_class=StrawberryGraphQLCoreExecutionContext,
+                    executor_class=self._executor,
                 )
                 result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)
         except TimeoutError:

@@ -21,20 +21,18 @@ ENTRY_OVERHEAD_BYTES = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A value with its size in bytes."""
+    """A value with its size in bytes. ``owner`` is who may charge more to it while it is kept."""
 
     value: Any
     size_bytes: int
+    owner: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Record:
     content: Sized
     expires_at: float
-
-    @property
-    def cost_bytes(self) -> int:
-        return self.content.size_bytes + ENTRY_OVERHEAD_BYTES
+    cost_bytes: int
 
 
 class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no types
@@ -72,16 +70,38 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
     async def _set(
         self, key: str, value: Sized, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
-        record = _Record(value, self._clock() + ttl if ttl else float("inf"))
+        expires_at = self._clock() + ttl if ttl else float("inf")
+        record = _Record(value, expires_at, value.size_bytes + ENTRY_OVERHEAD_BYTES)
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
         self._records[key] = record
         self.used_bytes += record.cost_bytes
+        self._make_room()
+        return True
+
+    def peek(self, key: str) -> Any | None:
+        """What ``get`` gives, at once: aiocache's own way costs more than a whole small answer."""
+        record = self._records.get(key)
+        if record is None or record.expires_at <= self._clock():
+            return None
+        self._records.move_to_end(key)
+        return record.content.value
+
+    def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
+        """Add ``extra_bytes``, which may be negative, to what ``key`` costs; False when ``owner``'s value has left."""
+        record = self._records.get(key)
+        if record is None or record.content.owner is not owner:
+            return False
+        record.cost_bytes += extra_bytes
+        self.used_bytes += extra_bytes
+        self._make_room()
+        return key in self._records
+
+    def _make_room(self) -> None:
         while self.used_bytes > self.max_bytes:
             self.evictions += 1
             self._evict(next(iter(self._records)))
-        return True
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return int(self._remove(key))
@@ -114,9 +134,22 @@ class MemoryStore:
         found = cast(Sized | None, await self._cache.get(key))
         return None if found is None else found.value
 
-    async def set(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float) -> bool:
-        """Keep ``value``; False when it alone is larger than the bound."""
-        return cast(bool, await self._cache.set(key, Sized(value, size_bytes), ttl=ttl_seconds))
+    def peek(self, key: str) -> Any | None:
+        """What ``get`` gives, without waiting."""
+        return self._cache.peek(key)
+
+    async def set(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
+        """Keep ``value``; False when it alone is larger than the bound. ``owner`` may charge more to it later."""
+        return cast(bool, await self._cache.set(key, Sized(value, size_bytes, owner), ttl=ttl_seconds))
+
+    def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
+        """Add to what ``key`` costs; False when the value that ``owner`` came with is kept no longer."""
+        return self._cache.charge(key, owner, extra_bytes)
+
+    @property
+    def max_bytes(self) -> int:
+        """The bound."""
+        return self._cache.max_bytes
 
     async def delete(self, key: str) -> None:
         """Forget ``key``."""

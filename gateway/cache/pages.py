@@ -11,6 +11,7 @@ from dataclasses import replace
 from gateway.cache.freshness import Freshness, is_incomplete
 from gateway.cache.index import Index, question_key
 from gateway.cache.memory import MemoryStore
+from gateway.cache.renderings import KeptRenderings
 from gateway.errors import Forbidden, GatewayError, Unauthenticated
 from gateway.page import Budget, CacheState, Caller, Page, PageSource, PageWarning
 from gateway.query import PageQuery
@@ -107,7 +108,7 @@ class CachedPages:
         try:
             page = await self._source.fetch(query, caller)
             if not read.void:
-                await self._keep(query, caller, page)
+                page = await self._keep(query, caller, page)
         except (Unauthenticated, Forbidden):
             await self.drop_token(caller)
             raise
@@ -118,26 +119,31 @@ class CachedPages:
             if not reads and self._reads.get(caller.token.locator) is reads:
                 del self._reads[caller.token.locator]
 
-    async def _keep(self, query: PageQuery, caller: Caller, page: Page) -> None:
+    async def _keep(self, query: PageQuery, caller: Caller, page: Page) -> Page:
+        """Keep ``page`` if that makes sense; gives it with a place for renderings if it was kept."""
         if self._expired(caller):
-            return
+            return page
         question = question_key(query, caller)
         key = _key(question, query)
         previous: Page | None = await self.store.get(key)
         for other, stamp, fetched_at in self._index.blocks(question):
             if other != key and stamp.conflicts(page.stamp):
                 if fetched_at > page.fetched_at:
-                    return
+                    return page
                 await self._forget(other)
         suddenly_empty = query.skip == 0 and not page.rows and previous is not None and len(previous.rows) > 0
         lifetime_seconds = self._freshness.lifetime_seconds(doubtful=suddenly_empty or is_incomplete(page))
         if caller.token.expires_at is not None:
             lifetime_seconds = min(lifetime_seconds, caller.token.expires_at - self._clock())
+        renderings = KeptRenderings(self.store, key)
+        kept = page.having(renderings=renderings)
         self._index.add(caller.token.locator, question, key, page.stamp, page.fetched_at)
-        if lifetime_seconds <= 0 or not await self.store.set(
-            key, page, size_bytes=self._size_of(page), ttl_seconds=lifetime_seconds
+        if lifetime_seconds > 0 and await self.store.set(
+            key, kept, size_bytes=self._size_of(page), ttl_seconds=lifetime_seconds, owner=renderings
         ):
-            await self._forget(key)
+            return kept
+        await self._forget(key)
+        return page
 
     async def _forget(self, key: str) -> None:
         self._index.discard(key)

@@ -242,12 +242,14 @@ async def test_keys_and_index_tell_neither_token_nor_question(bench: Bench) -> N
     assert "1999-09-09" not in seen
 
 
-def test_the_size_of_a_page_counts_shared_text_once() -> None:
-    text = "a text that many rows share"
-    shared = Page(tuple(Row(text, 1, text) for _ in range(100)))
-    apart = Page(tuple(Row(f"{text} {n}", 1, text) for n in range(100)))
+def test_the_size_of_a_page_grows_with_its_rows_and_their_texts() -> None:
+    def size_bytes(rows: int, text: str) -> int:
+        return page_size_bytes(Page(tuple(Row(text, 1, None) for _ in range(rows))))
+
     assert page_size_bytes(Page(())) == 0
-    assert page_size_bytes(apart) - page_size_bytes(shared) > 99 * sys.getsizeof(text)
+    assert size_bytes(200, "x" * 100) - size_bytes(200, "x") == 200 * 99
+    assert size_bytes(20_000, "x") > 20_000 * sys.getsizeof(Row("x", 1, None))
+    assert size_bytes(20_000, "x") < 25 * size_bytes(1_000, "x")
 
 
 def test_stamps_conflict_only_over_what_both_know() -> None:

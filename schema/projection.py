@@ -1,0 +1,115 @@
+"""Answers a connection in one pass: the selected fields of all its rows straight to JSON.
+
+graphql-core completes every leaf by itself, 100,000 of them for a page of 10,000 rows. But rows are flat and alike, so
+what a selection asks of one it asks of all. A :class:`Selection` is that question, compiled from the fields that
+graphql-core collected (aliases, fragments and directives are its work). Rendering builds, with C-speed iterators, one
+small struct for each row, whose encoding is what graphql-core's result would be encoded to, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from schema.connection import ConnectionValue, Piece
+
+_encode = msgspec.json.Encoder().encode
+
+# Struct classes kept for selections that were seen; making one takes about 30 microseconds.
+KEPT_CLASSES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of the answer: its response key, the field's name in the schema, and what is selected of it."""
+
+    key: str
+    name: str
+    inside: Selection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is selected of one object type, in response order. Equal selections are equal values."""
+
+    type_name: str
+    fields: tuple[Field, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The response keys."""
+        return tuple(field.key for field in self.fields)
+
+
+def render(selection: Selection, connection: ConnectionValue) -> bytes:
+    """The JSON of ``connection``."""
+    members = (_encode(field.key) + b":" + _member(field, selection, connection) for field in selection.fields)
+    return b"{" + b",".join(members) + b"}"
+
+
+def _member(field: Field, selection: Selection, connection: ConnectionValue) -> bytes:
+    if field.inside is None:
+        return _encode(selection.type_name if field.name == "__typename" else connection.total_count)
+    if field.name == "pageInfo":
+        return _page_info(field.inside, connection)
+    columns = _node_columns if field.name == "nodes" else _edge_columns
+    pieces = (_piece(field.name, field.inside, piece, columns, connection.attributes) for piece in connection.pieces)
+    return b"[" + b",".join(pieces) + b"]"
+
+
+def _page_info(selection: Selection, connection: ConnectionValue) -> bytes:
+    values = connection.page_info.by_name()
+    found = {
+        field.key: selection.type_name if field.name == "__typename" else values[field.name]
+        for field in selection.fields
+    }
+    return _encode(found)
+
+
+Columns = Callable[[Selection, Piece, Mapping[str, str]], Iterator[Iterable[Any]]]
+
+
+def _piece(name: str, selection: Selection, piece: Piece, columns: Columns, attributes: Mapping[str, str]) -> bytes:
+    """The items of one piece without the brackets, from what its page keeps if it was rendered before."""
+    key = (name, selection, piece.offset, len(piece.rows))
+    kept = None if piece.renderings is None else piece.renderings.get(key)
+    if kept is not None:
+        return kept
+    rendering = _encode(list(_structs(selection, columns(selection, piece, attributes))))[1:-1]
+    if piece.renderings is not None:
+        piece.renderings.keep(key, rendering)
+    return rendering
+
+
+def _structs(selection: Selection, columns: Iterator[Iterable[Any]]) -> Iterator[Any]:
+    return map(_struct(selection.keys), *columns)
+
+
+def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
+    for field in selection.fields:
+        if field.name == "__typename":
+            yield repeat(selection.type_name, len(piece.rows))
+        else:
+            yield map(attrgetter(attributes[field.name]), piece.rows)
+
+
+def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
+    for field in selection.fields:
+        if field.inside is not None:
+            yield _structs(field.inside, _node_columns(field.inside, piece, attributes))
+        else:
+            yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else piece.cursors()
+
+
+@lru_cache(maxsize=KEPT_CLASSES)
+def _struct(keys: tuple[str, ...]) -> type[msgspec.Struct]:
+    names = [f"field_{number}" for number in range(len(keys))]
+    return msgspec.defstruct(
+        "Item", [(name, Any) for name in names], rename=dict(zip(names, keys, strict=True)), frozen=True, gc=False
+    )
