@@ -1,0 +1,221 @@
+"""Questions as values: one canonical filter, one exact text, and a sandbox that reads what the gateway writes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.query import FALSE, TRUE, Comparison, Filter, Junction, PageQuery, canonical, comparisons, encoded, negate
+from gateway.sandbox import odata
+from gateway.sandbox.names import ODD_NAMES
+from tests.gateway.fakes import query
+
+FIELDS = ("serviceCode", "channel", "customerName")
+ODD_VALUES = (
+    *ODD_NAMES,
+    "a",
+    "A",
+    "a'b",
+    "''",
+    "100%",
+    "%27",
+    "a+b c",
+    "a&filter=b",
+    "' or 'x' eq 'x",
+    "(",
+    "\u202e",
+    "🍰",
+)
+
+Row = dict[str, str | None]
+
+VALUES = st.sampled_from(ODD_VALUES) | st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=5)
+COMPARISONS: st.SearchStrategy[Filter] = st.builds(
+    Comparison, st.sampled_from(FIELDS), st.sampled_from(("eq", "ne")), VALUES
+)
+FILTERS: st.SearchStrategy[Filter] = st.recursive(
+    COMPARISONS,
+    lambda inner: st.builds(Junction, st.sampled_from(("and", "or")), st.lists(inner, max_size=4).map(tuple)),
+    max_leaves=20,
+)
+
+
+def holds(part: Any, row: Row) -> bool:
+    """What a filter of the gateway or of the sandbox says of a row: null equals nothing and differs from everything."""
+    if hasattr(part, "value"):
+        equal = row[part.field] is not None and row[part.field] == part.value
+        return equal is (part.operator == "eq")
+    operands = part.terms if isinstance(part, odata.Junction) else part.operands
+    return (all if part.operator == "and" else any)(holds(operand, row) for operand in operands)
+
+
+def values_in(part: Filter) -> list[str]:
+    """Every value that a filter compares with."""
+    if isinstance(part, Comparison):
+        return [part.value]
+    return [value for operand in part.operands for value in values_in(operand)]
+
+
+@st.composite
+def filters_and_rows(draw: st.DrawFn) -> tuple[Filter, list[Row]]:
+    """A filter, and rows whose values are likely to be among those that it compares with."""
+    part = draw(FILTERS)
+    cells = st.none() | st.sampled_from([*values_in(part), "other"])
+    return part, draw(st.lists(st.fixed_dictionaries(dict.fromkeys(FIELDS, cells)), min_size=1, max_size=8))
+
+
+def shuffled(part: Filter, chance: random.Random) -> Filter:
+    """The same filter, written by another person: other order, duplicates, double negation, needless junctions."""
+    if isinstance(part, Junction):
+        operands = [shuffled(operand, chance) for operand in part.operands]
+        operands += [chance.choice(operands)] if operands else []
+        chance.shuffle(operands)
+        part = Junction(part.operator, tuple(operands))
+    if chance.random() < 0.3:
+        part = negate(negate(part))
+    if chance.random() < 0.3:
+        part = Junction(chance.choice(("and", "or")), (part,))
+    return part
+
+
+@settings(max_examples=300, deadline=None)
+@given(pair=filters_and_rows())
+def test_the_sandbox_parses_back_every_filter_that_the_gateway_writes(pair: tuple[Filter, list[Row]]) -> None:
+    part, rows = pair
+    written = canonical(part)
+    if written in (TRUE, FALSE):
+        assert [holds(part, row) for row in rows] == [written == TRUE] * len(rows)
+        return
+    read = odata.parse_filter(unquote(encoded(written.text())))
+    assert [holds(read, row) for row in rows] == [holds(part, row) for row in rows]
+
+
+@given(part=FILTERS)
+def test_the_canonical_form_of_a_canonical_form_is_itself(part: Filter) -> None:
+    assert canonical(canonical(part)) == canonical(part)
+
+
+@given(part=FILTERS, chance=st.randoms(use_true_random=False))
+def test_order_duplicates_and_double_negation_do_not_make_another_question(part: Filter, chance: random.Random) -> None:
+    other = shuffled(part, chance)
+    assert canonical(other) == canonical(part)
+    assert query(filter=canonical(other)).question == query(filter=canonical(part)).question
+
+
+@given(pair=filters_and_rows())
+def test_the_complement_holds_exactly_where_the_filter_does_not(pair: tuple[Filter, list[Row]]) -> None:
+    part, rows = pair
+    assert [holds(canonical(negate(part)), row) for row in rows] == [not holds(part, row) for row in rows]
+    assert canonical(negate(negate(part))) == canonical(part)
+
+
+@given(part=FILTERS)
+def test_no_canonical_junction_holds_a_constant_or_another_of_its_kind(part: Filter) -> None:
+    pending = [canonical(part)]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, Junction) and found not in (TRUE, FALSE):
+            assert len(found.operands) >= 2
+            assert not any(isinstance(inner, Junction) and inner.operator == found.operator for inner in found.operands)
+            assert TRUE not in found.operands
+            assert FALSE not in found.operands
+            pending += found.operands
+
+
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_percent_encoding_has_no_plus_sign_and_comes_back(text: str) -> None:
+    written = encoded(text)
+    assert written.isascii()
+    assert not set(written) & set("+ '&=#?/(),;")
+    assert unquote(written) == text
+
+
+def test_the_example_of_the_microsoft_page_is_encoded_to_the_byte() -> None:
+    question = query(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"))
+    assert question.query_string.startswith(
+        "filter=customerTenantId%20eq%20%270112A436-B14E-4888-967B-CA4BB2CF1234%27&"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (Comparison("channel", "ne", "O'Neill"), "channel ne 'O''Neill'"),
+        (
+            Junction("or", (Comparison("channel", "eq", "b"), Comparison("channel", "eq", "a"))),
+            "channel eq 'a' or channel eq 'b'",
+        ),
+    ],
+)
+def test_a_filter_is_written_as_odata(part: Filter, text: str) -> None:
+    assert canonical(part).text() == text
+
+
+def test_an_or_inside_an_and_stands_in_parentheses_and_so_does_an_and_inside_an_or() -> None:
+    a, b, c = (Comparison("channel", "eq", value) for value in "abc")
+    assert (
+        Junction("and", (Junction("or", (a, b)), c)).text() == "(channel eq 'a' or channel eq 'b') and channel eq 'c'"
+    )
+    assert (
+        Junction("or", (Junction("and", (a, b)), c)).text() == "(channel eq 'a' and channel eq 'b') or channel eq 'c'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("operator", "operand", "expected"),
+    [("and", TRUE, "rest"), ("and", FALSE, FALSE), ("or", TRUE, TRUE), ("or", FALSE, "rest")],
+)
+def test_constants_are_folded_away(operator: Any, operand: Filter, expected: Any) -> None:
+    rest = Comparison("channel", "eq", "a")
+    assert canonical(Junction(operator, (rest, operand))) == (rest if expected == "rest" else expected)
+
+
+def test_the_number_of_comparisons_is_counted_at_any_depth() -> None:
+    a = Comparison("channel", "eq", "a")
+    assert comparisons(Junction("and", (a, Junction("or", (a, a)), TRUE))) == 3
+
+
+def test_parameters_stand_in_the_order_of_the_microsoft_page_and_only_when_set() -> None:
+    whole = query(
+        filter=Comparison("channel", "eq", "a b"),
+        group_by=("serviceCode", "channel"),
+        processed_date_time="2018-10-14T00:00:00",
+        top=10,
+        skip=20,
+    )
+    assert whole.query_string == (
+        "filter=channel%20eq%20%27a%20b%27&groupby=serviceCode%2Cchannel"
+        "&processedDateTime=2018-10-14T00%3A00%3A00&top=10&skip=20"
+    )
+    assert parse_qs(whole.query_string)["groupby"] == ["serviceCode,channel"]
+    assert query().query_string == "top=10&skip=0"
+
+
+def test_the_range_is_no_part_of_the_question_and_all_else_is() -> None:
+    one = query(filter=Comparison("channel", "eq", "a"), group_by=("serviceCode", "channel"))
+    assert one.rows(70, 7).fingerprint == one.fingerprint
+    assert one.rows(70, 7).query_string.endswith("top=7&skip=70")
+    others = [
+        query(group_by=("serviceCode", "channel")),
+        query(filter=Comparison("channel", "eq", "b"), group_by=("serviceCode", "channel")),
+        query(filter=Comparison("channel", "eq", "a"), group_by=("channel", "serviceCode")),
+        query(filter=Comparison("channel", "eq", "a"), group_by=("serviceCode", "channel"), processed_date_time="x"),
+    ]
+    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert all(len(other.fingerprint) == 8 for other in others)
+
+
+def test_equal_questions_are_one_key_of_a_table() -> None:
+    table: dict[PageQuery, int] = {query(filter=Comparison("channel", "eq", "a")): 1}
+    assert table[query(filter=Comparison("channel", "eq", "a"))] == 1
+    assert query(filter=Comparison("channel", "eq", "A")) not in table
+
+
+def test_no_value_can_pretend_to_be_another_parameter() -> None:
+    found = parse_qs(query(filter=Comparison("channel", "eq", "x'&top=1&filter=#+%26")).query_string)
+    assert found == {"filter": ["channel eq 'x''&top=1&filter=#+%26'"], "top": ["10"], "skip": ["0"]}

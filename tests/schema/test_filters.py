@@ -1,0 +1,204 @@
+"""From the filter input to the canonical filter: the whole algebra, and what is refused rather than guessed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strawberry import UNSET
+
+from gateway.errors import BadUserInput
+from gateway.query import FALSE, TRUE, Comparison, Filter, encoded
+from gateway.sandbox import odata
+from schema.datasets.license_deployment import LicenseDeploymentFilter
+from schema.filters import MAX_DEPTH, StringFilter, to_filter
+
+NAMES = {"and": "and_", "or": "or_", "not": "not_", "in": "in_", "notIn": "not_in", "serviceCode": "service_code"}
+
+
+def filter_input(given: dict[str, Any]) -> LicenseDeploymentFilter:
+    """The input object of a filter as GraphQL's variables write it."""
+    return LicenseDeploymentFilter(**{NAMES.get(name, name): _operand(name, value) for name, value in given.items()})
+
+
+def _operand(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in ("and", "or"):
+        return [None if item is None else filter_input(item) for item in value]
+    return filter_input(value) if name == "not" else _string_filter(value)
+
+
+def _string_filter(value: dict[str, Any]) -> StringFilter:
+    return StringFilter(**{NAMES.get(name, name): operand for name, operand in value.items()})
+
+
+def read(given: dict[str, Any], max_bytes: int = 8_000) -> Filter:
+    """The canonical filter of ``given``."""
+    return to_filter(filter_input(given), max_bytes=max_bytes)
+
+
+def refused(given: dict[str, Any], max_bytes: int = 8_000) -> str:
+    """The message of the BadUserInput that ``given`` must be."""
+    with pytest.raises(BadUserInput) as caught:
+        read(given, max_bytes)
+    assert caught.value.facts == {"argument": "filter"}
+    return caught.value.message
+
+
+A, B = {"channel": {"eq": "a"}}, {"channel": {"eq": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (A, "channel eq 'a'"),
+        ({"channel": {"ne": "a"}}, "channel ne 'a'"),
+        ({"channel": {"in": ["b", "a", "b"]}}, "channel eq 'a' or channel eq 'b'"),
+        ({"channel": {"in": ["a"]}}, "channel eq 'a'"),
+        ({"channel": {"notIn": ["b", "a"]}}, "channel ne 'a' and channel ne 'b'"),
+        ({"channel": {"eq": "a", "ne": "b"}}, "channel eq 'a' and channel ne 'b'"),
+        ({"channel": {"eq": "a"}, "serviceCode": {"eq": "b"}}, "channel eq 'a' and serviceCode eq 'b'"),
+        ({"channel": {"in": ["a", "b"], "ne": "c"}}, "(channel eq 'a' or channel eq 'b') and channel ne 'c'"),
+        ({"and": [A, B]}, "channel eq 'a' and channel eq 'b'"),
+        ({"or": [B, A]}, "channel eq 'a' or channel eq 'b'"),
+        ({"or": [A], "and": [A]}, "channel eq 'a'"),
+        ({"not": A}, "channel ne 'a'"),
+        ({"not": {"not": A}}, "channel eq 'a'"),
+        ({"not": {"or": [A, B]}}, "channel ne 'a' and channel ne 'b'"),
+        ({"not": {"and": [A, {"channel": {"ne": "b"}}]}}, "channel eq 'b' or channel ne 'a'"),
+        ({"not": {"channel": {"in": ["a", "b"]}}}, "channel ne 'a' and channel ne 'b'"),
+        ({"not": {"channel": {"notIn": ["a", "b"]}}}, "channel eq 'a' or channel eq 'b'"),
+        ({"or": [{"and": [A, B]}, {"channel": {"eq": "c"}}]}, "(channel eq 'a' and channel eq 'b') or channel eq 'c'"),
+        ({"channel": {"eq": ""}}, "channel eq ''"),
+        ({"channel": {"eq": "O'Neill"}}, "channel eq 'O''Neill'"),
+        ({"channel": {"eq": "Straße"}}, "channel eq 'Straße'"),
+    ],
+)
+def test_a_filter_becomes_what_the_upstream_understands(given: dict[str, Any], text: str) -> None:
+    assert read(given).text() == text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"and": []},
+        {"and": [{}, {}]},
+        {"channel": {}},
+        {"channel": {"notIn": []}},
+        {"not": {"channel": {"in": []}}},
+        {"not": {"or": []}},
+        {"or": [{}, A]},
+    ],
+)
+def test_what_every_row_passes_is_true(given: dict[str, Any]) -> None:
+    assert read(given) == TRUE
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"or": []},
+        {"channel": {"in": []}},
+        {"channel": {"in": [], "eq": "a"}},
+        {"not": {}},
+        {"not": {"channel": {}}},
+        {"not": {"channel": {"notIn": []}}},
+        {"and": [A, {"or": []}]},
+        {"or": [{"channel": {"in": []}}, {"not": {}}]},
+    ],
+)
+def test_what_no_row_passes_is_false(given: dict[str, Any]) -> None:
+    assert read(given) == FALSE
+
+
+def test_an_empty_filter_is_recognised_whatever_else_was_left_unset() -> None:
+    assert to_filter(LicenseDeploymentFilter(channel=UNSET, or_=UNSET), max_bytes=64) == TRUE
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"channel": None}, "filter.channel"),
+        ({"not": None}, "filter.not"),
+        ({"and": None}, "filter.and"),
+        ({"or": None}, "filter.or"),
+        ({"or": [A, None]}, "filter.or[1]"),
+        ({"channel": {"eq": None}}, "filter.channel.eq"),
+        ({"channel": {"in": None}}, "filter.channel.in"),
+        ({"channel": {"notIn": ["a", None]}}, "filter.channel.notIn"),
+        ({"and": [A, {"not": {"serviceCode": {"ne": None}}}]}, "filter.and[1].not.serviceCode.ne"),
+    ],
+)
+def test_a_null_inside_a_filter_is_refused_where_it_stands(given: dict[str, Any], path: str) -> None:
+    assert refused(given).startswith(f"{path} is null.")
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"])
+@pytest.mark.parametrize("operator", ["eq", "ne", "in", "notIn"])
+def test_control_characters_and_halves_of_characters_are_refused(operator: str, character: str) -> None:
+    value = f"a{character}b"
+    message = refused({"or": [{"channel": {operator: [value] if "in" in operator.lower() else value}}]})
+    assert message.startswith(f"filter.or[0].channel.{operator} holds a control character")
+    assert character not in message
+
+
+@given(value=st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30))
+def test_any_other_value_is_one_comparison_with_exactly_that_value(value: str) -> None:
+    found = read({"channel": {"eq": value}})
+    assert found == Comparison("channel", "eq", value)
+    assert odata.parse_filter(found.text()) == odata.Comparison("channel", "eq", value)
+
+
+def test_the_bound_counts_encoded_bytes_and_is_inclusive() -> None:
+    size_bytes = len(encoded("channel eq 'é'"))
+    assert read({"channel": {"eq": "é"}}, size_bytes)
+    assert f"{size_bytes} bytes" in refused({"channel": {"eq": "é"}}, size_bytes - 1)
+
+
+def test_a_filter_that_is_too_long_says_how_many_of_its_values_fit() -> None:
+    values = [f"00000000-0000-0000-0000-{number:012}" for number in range(500)]
+    message = refused({"channel": {"in": values}})
+    told = re.search(r"About (\d+) of its 500 values fit", message)
+    assert told, message
+    assert read({"channel": {"in": values[: int(told[1])]}})
+    assert refused({"channel": {"in": values[: int(told[1]) + 2]}})
+
+
+def test_a_single_value_that_is_too_long_does_not_fit() -> None:
+    assert "About 0 of its 1 values fit" in refused({"channel": {"eq": "x" * 8_001}})
+
+
+def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
+    """A filter with ``levels`` objects around the innermost."""
+    found: dict[str, Any] = A
+    for _ in range(levels):
+        found = {wrapper: found if wrapper == "not" else [found]}
+    return found
+
+
+@pytest.mark.parametrize("wrapper", ["not", "and", "or"])
+def test_nesting_is_bounded_though_it_says_nothing(wrapper: str) -> None:
+    assert read(nested(MAX_DEPTH, wrapper=wrapper)) == Comparison("channel", "eq", "a")
+    for levels in (MAX_DEPTH + 1, 200):
+        assert refused(nested(levels, wrapper=wrapper)) == "The filter is nested deeper than 50 levels. Flatten it."
+
+
+def alternating(levels: int) -> dict[str, Any]:
+    """Each level is an AND and an OR of its own, so that nothing folds."""
+    found: dict[str, Any] = A
+    for level in range(levels):
+        found = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, found]}
+    return found
+
+
+@pytest.mark.parametrize("levels", range(1, MAX_DEPTH + 2))
+def test_a_filter_of_any_depth_is_one_that_the_sandbox_reads_or_refused(levels: int) -> None:
+    if levels > MAX_DEPTH // 2:
+        assert "nested deeper" in refused(alternating(levels), 100_000)
+    else:
+        assert odata.parse_filter(read(alternating(levels), 100_000).text())
