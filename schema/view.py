@@ -70,7 +70,7 @@ class GraphQLView:
         except ClientDisconnect:
             return
         except GatewayError as error:
-            headers = _allowed_methods(request.method) if isinstance(error, BadRequest) and error.status == 405 else {}
+            headers = _error_headers(error, request.method)
             media_type = reply_type(request.headers.get("accept"))
             response = error_response(error, _correlation_id(scope), media_type=media_type, headers=headers)
         response.headers["Vary"] = _VARY
@@ -144,9 +144,13 @@ def access_token(headers: list[str]) -> AccessToken:
     return AccessToken(secret.strip(" "))
 
 
-def _allowed_methods(refused: str) -> dict[str, str]:
-    """A refused GET held something else than a query, which POST may send."""
-    return {"Allow": "POST" if refused == "GET" else "GET, POST"}
+def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
+    """What RFC 9110 wants beside 405 (section 15.5.6) and 408 (section 15.5.9)."""
+    status = error.status if isinstance(error, BadRequest) else None
+    if status == 405:
+        # A refused GET held something else than a query, which POST may send.
+        return {"Allow": "POST" if method == "GET" else "GET, POST"}
+    return {"Connection": "close"} if status == 408 else {}
 
 
 def _correlation_id(scope: Scope) -> str:

@@ -64,9 +64,9 @@ def test_a_bad_request_is_told_in_graphql_form(
     assert ("Allow" in response.headers) == (status == 405)
 
 
-def test_a_body_that_does_not_arrive_in_time_is_408() -> None:
+def test_a_body_that_does_not_arrive_in_time_is_408_and_ends_the_connection() -> None:
     with served(application(Forgetful(), body_timeout_seconds=0.05)) as url:
-        head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        head = b"POST /graphql HTTP/1.1\r\nHost: x\r\n"
         reply = exchange(url, head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
     assert reply.status == 408
     assert b'"code":"BAD_REQUEST"' in reply.body

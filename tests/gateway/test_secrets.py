@@ -1,0 +1,313 @@
+"""A token and a customer's name go to the upstream and nowhere else: no log line, reply, metric, repr or memory."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gc
+import json
+import os
+import pickle
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from gateway.__main__ import build
+from gateway.errors import Unauthenticated
+from gateway.page import AccessToken, Caller
+from gateway.settings import read_settings
+from tests.conftest import served
+from tests.schema.replies import exchange, raw_post
+
+if TYPE_CHECKING:
+    from tests.conftest import Upstream
+
+CANARY = "kanarienvogel7f3a"
+CUSTOMER = "Umbrella Corporation 4711"
+
+
+def segment(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+# As Entra's tokens are built (RFC 7519); nobody checks the signature.
+JWT = ".".join([segment({"alg": "RS256"}), segment({"exp": 9_999_999_999, "name": CANARY}), CANARY])
+SECRETS = [CANARY, JWT, *JWT.split(".")[1:], CUSTOMER, *CUSTOMER.split(" ")[:1]]
+
+TOTAL = "{ licenseDeployments { totalCount } }"
+FILTERED = f'{{ licenseDeployments(filter: {{customerName: {{eq: "{CUSTOMER}"}}}}) {{ totalCount }} }}'
+
+
+def secrets_in(text: str) -> list[str]:
+    return [secret for secret in SECRETS if secret.lower() in text.lower()]
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    """What ``holds`` gives once it is true."""
+    give_up, pause = time.monotonic() + 20, threading.Event()
+    while not (found := holds()):
+        assert time.monotonic() < give_up
+        pause.wait(0.02)
+    return found
+
+
+@contextmanager
+def process(log: Path, *arguments: str, **environment: str) -> Iterator[str]:
+    """A server in a process of its own that writes its log to ``log``; gives its address."""
+    with log.open("wb") as file:
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
+                **environment,
+            },
+        )
+        try:
+            found = until(lambda: re.search(r"http://[0-9.]+:\d+", log.read_text()) or child.poll() is not None)
+            assert isinstance(found, re.Match), log.read_text()
+            yield found.group()
+        finally:
+            child.terminate()
+            child.wait(30)
+
+
+def everything(url: str) -> list[httpx.Response]:
+    """Successes, failures and faults, each with a secret in the token and a customer in the question."""
+    faults = ["status=503", "status=403", "mfa", "throttle=5", "garbage", "truncate", "json=cut", "redirect=302"]
+    tokens = [f"contoso+{fault}+as={CANARY}" for fault in (*faults, "error-body=2+status=400")]
+    replies: list[httpx.Response] = []
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+
+        def send(query: str, token: str, **headers: str) -> None:
+            headers["Authorization"] = f"Bearer {token}"
+            replies.append(client.post("/graphql", json={"query": query}, headers=headers))
+
+        for query in (TOTAL, TOTAL, FILTERED):
+            send(query, f"contoso+as={CANARY}")
+        for token in [*tokens, JWT]:
+            send(FILTERED, token)
+        send("{", JWT)
+        send("{ nothing }", JWT)
+        send(TOTAL, f"{CANARY} {CANARY}")
+        send(TOTAL, f"{CANARY}," * 10)
+        send(TOTAL, JWT, Origin="https://elsewhere.example")
+        send(TOTAL, JWT, Cookie=f"token={CANARY}", Referer=f"https://x.example/{CANARY}")
+        bearer = {"Authorization": f"Bearer contoso+as={CANARY}"}
+        replies.append(client.get("/graphql", params={"query": FILTERED, "token": JWT}, headers=bearer))
+        replies.append(client.get("/graphql", params={"access_token": JWT}, headers={"Accept": "text/html"}))
+        replies.append(client.get(f"/{CANARY}", headers=bearer))
+        replies.append(client.get("/metrics", headers=bearer))
+        replies.append(client.get("/readyz", headers=bearer))
+        replies.append(client.put("/graphql", headers=bearer))
+    exchange(url, raw_post(b"{", f"Authorization: Bearer {CANARY}\0".encode()))
+    return replies
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_log_line_and_no_reply_of_a_real_process_tells_a_secret(
+    upstream: Upstream, tmp_path: Path, log_format: str
+) -> None:
+    log = tmp_path / "log"
+    settings = {
+        "GATEWAY_PORT": "0",
+        "GATEWAY_UPSTREAM_URL": upstream.url,
+        "GATEWAY_UPSTREAM_MAX_RETRIES": "0",
+        "GATEWAY_LOG_FORMAT": log_format,
+        "GATEWAY_LOG_LEVEL": "debug",
+        "PYTHONASYNCIODEBUG": "1",
+    }
+    with process(log, "-m", "gateway", **settings) as url:
+        replies = everything(url)
+    assert {reply.status_code for reply in replies} >= {200, 400, 401, 403, 404, 405, 429} - {400}
+    assert sum(reply.text.count('"totalCount":') for reply in replies) >= 3
+    for reply in replies:
+        assert not secrets_in(reply.text), reply.text
+        assert not secrets_in(str(reply.headers.raw)), reply.headers
+    lines = log.read_text()
+    assert lines.count("correlation_id") >= len(replies)
+    assert not secrets_in(lines), lines
+
+
+BROKEN = """
+import sys
+from contextlib import asynccontextmanager
+
+from gateway.app import create_app
+from gateway.serving import Listener, run_one
+from gateway.telemetry import Metrics, configure_logging
+from schema.blocks import BlockSizes
+from schema.build import build_schema
+from schema.context import Limits
+from schema.execution import Operations
+from schema.view import GraphQLView
+
+
+class Broken:
+    async def fetch(self, query, caller):
+        secret = caller.token.reveal()
+        text = query.filter.text()
+        raise KeyError("a bug")
+
+
+def broken_page():
+    secret = sys.argv[2]
+    raise KeyError("another bug")
+
+
+@asynccontextmanager
+async def lifespan():
+    yield
+
+
+configure_logging(sys.argv[1], "debug")
+limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
+operations = Operations(build_schema(), limits, introspection=True)
+view = GraphQLView(operations, Broken(), BlockSizes(10, 10), limits, max_request_bytes=10_000, page=broken_page)
+app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
+run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_question(tmp_path: Path, log_format: str) -> None:
+    log = tmp_path / "log"
+    with process(log, "-c", BROKEN, log_format, CANARY) as url:
+        headers = {"Authorization": f"Bearer {JWT}"}
+        first = httpx.post(f"{url}/graphql", json={"query": FILTERED}, headers=headers, trust_env=False)
+        second = httpx.get(f"{url}/graphql", headers={**headers, "Accept": "text/html"}, trust_env=False)
+    assert first.json()["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert second.status_code == 500
+    lines = log.read_text()
+    assert "KeyError: 'a bug'" in lines, "the log must tell the bug itself"
+    assert "KeyError: 'another bug'" in lines
+    assert "in fetch" in lines
+    assert not secrets_in(first.text + second.text + lines)
+
+
+# Values
+
+
+def test_no_repr_tells_the_token() -> None:
+    token = AccessToken(JWT)
+    caller = Caller(token, "en-US")
+    for value in (token, caller, [caller], {"caller": caller}):
+        assert not secrets_in(f"{value} {value!r} {value!s}")
+    assert token.reveal() == JWT
+
+
+def test_a_token_is_neither_pickled_nor_copied() -> None:
+    for way in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="pickled or copied"):
+            way(AccessToken(JWT))
+
+
+def test_the_error_about_a_malformed_token_does_not_quote_it() -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        AccessToken(f"{JWT} {CANARY}")
+    assert not secrets_in(f"{caught.value} {caught.value!r} {caught.value.extensions()}")
+
+
+# Memory
+
+
+def referents(holder: object) -> list[Any]:
+    """What ``holder`` refers to; the collector passes over the keys of a dict when all of them are text."""
+    keys = list(dict.keys(holder)) if isinstance(holder, dict) else []
+    return [*gc.get_referents(holder), *keys]
+
+
+def holders(needle: Callable[[], bytes]) -> list[str]:
+    """The kinds of objects that refer to text or bytes with ``needle`` in it, found through the garbage collector.
+
+    The needle is made anew here, so that looking for it is not what keeps it.
+    """
+    gc.collect()
+    wanted = needle()
+    text = wanted.decode()
+    found = []
+    for holder in gc.get_objects():
+        left = referents(holder)
+        while left:
+            value = left.pop()
+            if (type(value) is str and text in value) or (type(value) in (bytes, bytearray) and wanted in value):
+                found.append(type(holder).__name__)
+            elif type(value) in (dict, tuple) and not gc.is_tracked(value):
+                # The collector leaves out what cannot be part of a cycle, such as a dict of texts.
+                left += referents(value)
+    return found
+
+
+def spell(letters: list[int]) -> Callable[[], bytes]:
+    """Makes a needle from numbers, so that nothing else in this process holds it."""
+    return lambda: bytes(number ^ 0x55 for number in letters)
+
+
+# Written out nowhere, not even here: source text is kept in memory, too.
+NEEDLE = spell([35, 48, 39, 50, 60, 38, 38, 56, 48, 60, 59, 59, 60, 54, 61, 33])
+
+
+def ask_with_needle(url: str, token: bytes, body: bytes) -> int:
+    return exchange(url, raw_post(body, b"Authorization: Bearer " + token + b"+as=" + NEEDLE())).status
+
+
+def test_the_search_of_memory_finds_what_is_there() -> None:
+    assert holders(NEEDLE) == []
+    for keep in (
+        lambda: [NEEDLE()],
+        lambda: [NEEDLE().decode()],
+        lambda: [bytearray(b"x" + NEEDLE())],
+        lambda: [{NEEDLE().decode(): 1}],
+        lambda: [{"header": (b"authorization", NEEDLE())}],
+        lambda: AccessToken(f"x{NEEDLE().decode()}"),
+    ):
+        kept = keep()
+        assert holders(NEEDLE) == [type(kept).__name__]
+        del kept
+        assert holders(NEEDLE) == []
+
+
+def test_after_the_request_nothing_in_the_gateway_holds_the_token(tmp_path: Path) -> None:
+    """The upstream runs in another process, for it remembers what it was asked."""
+    with ExitStack() as stack:
+        upstream = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
+        app = build(read_settings({}, {"upstream_url": upstream, "upstream_max_retries": 0}))
+        url = stack.enter_context(served(app))
+        body = json.dumps({"query": TOTAL}).encode()
+        for token, status in (
+            (b"contoso", 200),
+            (b"contoso", 200),
+            (b"contoso+status=503", 200),
+            (b"contoso+status=401", 401),
+            (b"contoso+throttle=60", 429),
+            (b"contoso+truncate", 200),
+            (b"stranger", 401),
+            (b"malformed,", 401),
+        ):
+            assert ask_with_needle(url, token, body) == status
+        assert ask_with_needle(url, b"contoso", b"{") == 400
+        until(lambda: not holders(NEEDLE))
+
+
+def test_the_token_is_in_memory_only_while_its_request_is_under_way(tmp_path: Path) -> None:
+    """So the test above would have found it. A caller who hangs up leaves nothing behind, either."""
+    with ExitStack() as stack:
+        elsewhere = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
+        url = stack.enter_context(served(build(read_settings({}, {"upstream_url": elsewhere}))))
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as connection:
+            body = json.dumps({"query": TOTAL}).encode()
+            connection.sendall(raw_post(body, b"Authorization: Bearer contoso+hang+as=" + NEEDLE()))
+            until(lambda: "AccessToken" in holders(NEEDLE))
+        until(lambda: not holders(NEEDLE))
