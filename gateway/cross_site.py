@@ -51,11 +51,11 @@ class CrossSite:
     def _is_cross_site(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
         if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
             return False
-        if origin is not None:
-            # The scheme is not compared: behind a proxy that ends TLS it is not known. "null" has no host at all.
-            host = origin.partition("://")[2].lower()
-            return not host or host != headers.get("host", "").lower()
-        return headers.get("sec-fetch-site") == "cross-site"
+        if headers.get("sec-fetch-site") == "cross-site":
+            return True
+        # The scheme is not compared: behind a proxy that ends TLS it is not known. "null" has no host at all.
+        host = None if origin is None else origin.partition("://")[2].lower()
+        return host is not None and (not host or host != headers.get("host", "").lower())
 
     def _granting(self, send: Send, origin: str) -> Send:
         async def granting(message: Message) -> None:

@@ -42,6 +42,8 @@ def configure_logging(log_format: str, level: str) -> None:
     # Locals never enter a traceback: they could hold a token.
     tracebacks = [] if as_text else [structlog.processors.format_exc_info]
     handler = logging.StreamHandler(sys.stderr)
+    # On the handler too, for the libraries below have a level of their own.
+    handler.setLevel(level.upper())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

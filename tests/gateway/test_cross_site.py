@@ -103,6 +103,12 @@ def test_the_own_origin_is_answered_also_behind_a_proxy_that_ends_tls(gateway: G
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
+def test_what_the_browser_calls_cross_site_is_refused_whatever_its_origin(gateway: Gateway) -> None:
+    """A page of the same host without TLS, say."""
+    headers = {"Origin": own_origin(gateway), "Sec-Fetch-Site": "cross-site"}
+    check_refused(gateway.client.post("/graphql", json=QUERY, headers=headers))
+
+
 def test_a_link_on_another_site_opens_the_page(gateway: Gateway) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     response = gateway.client.get("/graphql", headers={**headers, "Accept": "text/html"})
