@@ -105,7 +105,20 @@ async def _end(blocks: Blocks, start: int) -> int:
             " 'first', or give 'before'.",
             argument="last",
         )
-    return end
+    absent = min((page.skip for page in blocks.pages if page.more is False and not page.rows), default=end)
+    return end if absent >= end else await _sought_end(blocks, absent)
+
+
+async def _sought_end(blocks: Blocks, end: int) -> int:
+    """The end of rows whose total is too high by whole blocks, found by halving; ``end`` is known to be none."""
+    start = 0
+    while blocks.known_end is None and start < end:
+        middle = (start + end) // 2
+        if await blocks.exists(middle):
+            start = middle + 1
+        else:
+            end = middle
+    return end if blocks.known_end is None else blocks.known_end
 
 
 async def check_cursors(blocks: Blocks, arguments: PageArguments) -> None:

@@ -1,0 +1,179 @@
+"""The schema is the one that clients were promised, and everything in it is described."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import graphql
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
+
+from gateway.query import Dataset
+from schema import datasets
+from schema.build import DATASETS, build_schema, sdl
+
+PROMISED = """
+scalar Long
+scalar DateTime
+
+type Query {
+  licenseDeployments(
+    filter: LicenseDeploymentFilter
+    groupBy: [LicenseDeploymentDimension!]
+    processedDateTime: DateTime
+    first: Int
+    after: String
+    last: Int
+    before: String
+    offset: Int
+  ): LicenseDeploymentConnection
+}
+
+type LicenseDeploymentConnection {
+  edges: [LicenseDeploymentEdge!]!
+  nodes: [LicenseDeployment!]!
+  pageInfo: PageInfo!
+  totalCount: Long
+}
+
+type LicenseDeploymentEdge {
+  cursor: String!
+  node: LicenseDeployment!
+}
+
+type PageInfo {
+  hasNextPage: Boolean!
+  hasPreviousPage: Boolean!
+  startCursor: String
+  endCursor: String
+}
+
+type LicenseDeployment {
+  serviceCode: String
+  serviceName: String
+  channel: String
+  customerTenantId: String
+  customerName: String
+  productId: String
+  productName: String
+  licensesDeployed: Long
+  licensesSold: Long
+  processedDateTime: DateTime
+}
+
+enum LicenseDeploymentDimension {
+  SERVICE_CODE
+  SERVICE_NAME
+  CHANNEL
+  CUSTOMER_TENANT_ID
+  CUSTOMER_NAME
+  PRODUCT_ID
+  PRODUCT_NAME
+}
+
+input LicenseDeploymentFilter {
+  and: [LicenseDeploymentFilter!]
+  or: [LicenseDeploymentFilter!]
+  not: LicenseDeploymentFilter
+  serviceCode: StringFilter
+  serviceName: StringFilter
+  channel: StringFilter
+  customerTenantId: StringFilter
+  customerName: StringFilter
+  productId: StringFilter
+  productName: StringFilter
+}
+
+input StringFilter {
+  eq: String
+  ne: String
+  in: [String!]
+  notIn: [String!]
+}
+"""
+
+PRINTED: GraphQLSchema = graphql.build_schema(sdl())
+
+
+def described() -> Iterator[tuple[str, str | None]]:
+    """Everything in the schema that can have a description, by its path."""
+    for name, kind in PRINTED.type_map.items():
+        if name.startswith("__") or graphql.is_specified_scalar_type(kind):
+            continue
+        yield name, kind.description
+        for inner, member in _members(kind).items():
+            yield f"{name}.{inner}", member.description
+            for argument, value in getattr(member, "args", {}).items():
+                yield f"{name}.{inner}({argument})", value.description
+
+
+def _members(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, GraphQLEnumType):
+        return dict(kind.values)
+    return dict(kind.fields) if isinstance(kind, GraphQLObjectType | GraphQLInputObjectType) else {}
+
+
+def structure(schema: GraphQLSchema) -> set[str]:
+    """Each type, field, argument, enum value and input field with its type and default."""
+    found = set()
+    for name, kind in schema.type_map.items():
+        if name.startswith("__") or graphql.is_specified_scalar_type(kind):
+            continue
+        found.add(f"{type(kind).__name__} {name}")
+        for inner, member in _members(kind).items():
+            found.add(f"{name}.{inner}: {getattr(member, 'type', None)} = {getattr(member, 'default_value', None)}")
+            found |= {f"{name}.{inner}({key}: {value.type})" for key, value in getattr(member, "args", {}).items()}
+    return found
+
+
+def test_the_schema_is_the_promised_one() -> None:
+    promised = graphql.build_schema(PROMISED)
+    changes = [change for change in graphql.find_schema_changes(promised, PRINTED) if "escription" not in str(change)]
+    assert changes == []
+    assert structure(PRINTED) == structure(promised)
+
+
+def test_nothing_breaks_or_endangers_who_was_promised_the_schema() -> None:
+    promised = graphql.build_schema(PROMISED)
+    assert graphql.find_breaking_changes(promised, PRINTED) == []
+    assert graphql.find_dangerous_changes(promised, PRINTED) == []
+
+
+@pytest.mark.parametrize(("path", "description"), list(described()), ids=lambda value: str(value)[:40])
+def test_everything_is_described(path: str, description: str | None) -> None:
+    assert description, path
+    assert description[0].isupper() or description[0] in "`6"
+    assert description.rstrip().endswith((".", "`", "`.")), description
+
+
+def test_what_is_printed_is_what_is_served() -> None:
+    assert structure(graphql.build_schema(graphql.print_schema(build_schema()._schema))) == structure(PRINTED)
+    assert graphql.validate_schema(build_schema()._schema) == []
+    assert sdl().endswith("}\n")
+    assert sdl() == sdl()
+
+
+def test_every_dataset_with_a_file_has_its_field() -> None:
+    names = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
+    modules = [importlib.import_module(f"schema.datasets.{name}") for name in names]
+    in_files = {value.name for module in modules for value in vars(module).values() if isinstance(value, Dataset)}
+    assert in_files == {dataset.name for dataset, _ in DATASETS}
+    assert PRINTED.query_type is not None
+    assert set(PRINTED.query_type.fields) == in_files
+
+
+def test_a_row_a_group_and_a_filter_know_the_same_dimensions() -> None:
+    for dataset, _ in DATASETS:
+        (row,) = [kind for name, kind in PRINTED.type_map.items() if f"{name}Row" == dataset.row.__name__]
+        assert isinstance(row, GraphQLObjectType)
+        filters = PRINTED.type_map[f"{row.name}Filter"]
+        dimensions = PRINTED.type_map[f"{row.name}Dimension"]
+        assert isinstance(filters, GraphQLInputObjectType)
+        assert isinstance(dimensions, GraphQLEnumType)
+        assert set(filters.fields) - {"and", "or", "not"} == set(dataset.dimensions)
+        assert len(dimensions.values) == len(dataset.dimensions)
+        assert set(row.fields) == {*dataset.dimensions, *dataset.measures, dataset.date}
+        assert dataset.service in dataset.dimensions
