@@ -47,7 +47,8 @@ def build(settings: Settings) -> Starlette:
     from schema.build import build_schema, sdl
     from schema.context import Limits
     from schema.execution import Operations
-    from schema.view import GraphQLView
+    from schema.plans import Plans
+    from schema.view import FastPath, GraphQLView
 
     sandbox = settings.upstream_url == SANDBOX
     metrics = Metrics()
@@ -89,6 +90,7 @@ def build(settings: Settings) -> Starlette:
         limits=limits,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
+        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
     )
 
     @asynccontextmanager

@@ -208,6 +208,14 @@ class PageSource(Protocol):
         ...
 
 
+class KeptPages(Protocol):
+    """What answers from memory alone."""
+
+    def peek(self, query: PageQuery, caller: Caller) -> Page | None:
+        """The fresh page kept for ``query``, or None."""
+        ...
+
+
 def stamp_of(rows: Iterable[Any], *, service: str, date: str, total_count: int | None) -> Stamp:
     """The stamp of ``rows``, read from their attributes named ``service`` and ``date``."""
     seen: dict[str, str | None] = {}

@@ -148,6 +148,11 @@ class PageQuery:
         return hashlib.blake2b(self.question.encode(), digest_size=8).digest()
 
     @cached_property
+    def digest(self) -> bytes:
+        """32 bytes that tell questions apart; cache keys are made of them."""
+        return hashlib.blake2b(self.question.encode(), digest_size=32).digest()
+
+    @cached_property
     def query_string(self) -> str:
         """The upstream's query string: filter, groupby, processedDateTime, top, skip; the first three when set."""
         return "&".join([*self._selection(), f"top={self.top}", f"skip={self.skip}"])

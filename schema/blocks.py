@@ -44,6 +44,8 @@ class Blocks:
         self._sizes = sizes
         self._pages: dict[int, Page] = {}
         self.stamp = Stamp()
+        # Start and size of each block that was asked for.
+        self.asked: list[tuple[int, int]] = []
 
     @property
     def pages(self) -> list[Page]:
@@ -138,6 +140,7 @@ class Blocks:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _load_block(self, skip: int, rows: int) -> None:
+        self.asked.append((skip, rows))
         self._caller.budget.reserve()
         try:
             async with asyncio.timeout_at(self._caller.deadline + GRACE_SECONDS):

@@ -102,16 +102,27 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The question for one block, what was asked of it, and the place to keep renderings of the answer."""
+
+    query: PageQuery
+    arguments: PageArguments
+    renderings: Renderings
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionValue:
     """What resolves a Connection: edges and nodes are made when they are asked for.
 
-    ``attributes`` maps the names of a row's fields in the schema to its attributes.
+    ``attributes`` maps the names of a row's fields in the schema to its attributes. ``origin`` is the single block that
+    everything here was read from, None when there were several or none.
     """
 
     pieces: tuple[Piece, ...]
     page_info: PageInfoValue
     total_count: int | None
     attributes: Mapping[str, str]
+    origin: Origin | None = None
 
     @property
     def nodes(self) -> list[Any]:
@@ -157,7 +168,7 @@ async def read_connection(
             if any(_conflicts(given, blocks) for given in arguments.cursors):
                 raise snapshot_changed(blocks)
             await check_cursors(blocks, arguments)
-            return await _answer(blocks, query, *window)
+            return await _answer(blocks, query, arguments, *window)
         except Torn:
             continue
     raise SnapshotChanged("The data is being processed anew at this moment. Start again from the first page.")
@@ -173,7 +184,7 @@ def _is_behind(blocks: Blocks, arguments: PageArguments) -> bool:
     return kept and any(given.snapshot.is_newer(present) for given in arguments.cursors)
 
 
-async def _answer(blocks: Blocks, query: PageQuery, start: int, stop: int) -> Answer:
+async def _answer(blocks: Blocks, query: PageQuery, arguments: PageArguments, start: int, stop: int) -> Answer:
     pieces = tuple(
         Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.stamp, page.renderings)
         for page, low, high in blocks.rows(start, stop)
@@ -183,6 +194,13 @@ async def _answer(blocks: Blocks, query: PageQuery, start: int, stop: int) -> An
     has_previous_page = start > 0 and (bool(pieces) or not await blocks.is_empty())
     ends = (pieces[0].cursor(0), pieces[-1].cursor(-1)) if pieces else (None, None)
     page_info = PageInfoValue(has_next_page, has_previous_page, *ends)
-    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes)
+    origin = _origin(blocks, query, arguments)
+    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes, origin)
     pages = blocks.pages
     return Answer(connection, blocks.warnings(), [page.cache for page in pages], [page.fetched_at for page in pages])
+
+
+def _origin(blocks: Blocks, query: PageQuery, arguments: PageArguments) -> Origin | None:
+    if len(blocks.asked) != 1 or blocks.pages[0].renderings is None:
+        return None
+    return Origin(query.rows(*blocks.asked[0]), arguments, blocks.pages[0].renderings)

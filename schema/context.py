@@ -10,6 +10,7 @@ from typing import Any
 from gateway.page import Caller, PageSource
 from schema.blocks import BlockSizes
 from schema.connection import Answer
+from schema.projection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class OperationContext:
     caller: Callable[[], Caller]
     warnings: list[dict[str, Any]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    selections: list[Selection] = field(default_factory=list)
 
     def note(self, answer: Answer, path: list[str | int]) -> None:
         """Gather an answer's warnings under ``path``, and its cache facts."""

@@ -34,6 +34,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         """The object's result; for a ConnectionValue, its JSON."""
         if isinstance(result, ConnectionValue):
             selection = self.select(return_type, field_details_list)
+            self.context_value.selections.append(selection)
             return msgspec.Raw(render(selection, result))
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 

@@ -8,7 +8,7 @@ small struct for each row, whose encoding is what graphql-core's result would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -18,8 +18,11 @@ from typing import Any
 import msgspec
 
 from schema.connection import ConnectionValue, Piece
+from schema.window import PageArguments
 
 _encode = msgspec.json.Encoder().encode
+
+Text = bytes | memoryview
 
 # Struct classes kept for selections that were seen; making one takes about 30 microseconds.
 KEPT_CLASSES = 512
@@ -48,19 +51,46 @@ class Selection:
 
 
 def render(selection: Selection, connection: ConnectionValue) -> bytes:
-    """The JSON of ``connection``."""
-    members = (_encode(field.key) + b":" + _member(field, selection, connection) for field in selection.fields)
-    return b"{" + b",".join(members) + b"}"
+    """The JSON of ``connection``, from what its block keeps if it was rendered before."""
+    origin = connection.origin
+    if origin is None:
+        return b"".join(_parts(selection, connection))
+    key = rendering_key(selection, origin.arguments)
+    kept = origin.renderings.get(key)
+    if kept is None:
+        kept = b"".join(_parts(selection, connection))
+        origin.renderings.keep(key, kept)
+    return kept
 
 
-def _member(field: Field, selection: Selection, connection: ConnectionValue) -> bytes:
+def rendering_key(selection: Selection, arguments: PageArguments) -> Hashable:
+    """What tells apart the renderings that one block keeps: with the block, these two decide every byte."""
+    return selection, arguments
+
+
+def _parts(selection: Selection, connection: ConnectionValue) -> Iterator[Text]:
+    """The JSON in pieces, so that megabytes are joined once."""
+    before = b"{"
+    for field in selection.fields:
+        yield before + _encode(field.key) + b":"
+        yield from _member(field, selection, connection)
+        before = b","
+    yield b"}" if selection.fields else b"{}"
+
+
+def _member(field: Field, selection: Selection, connection: ConnectionValue) -> Iterator[Text]:
     if field.inside is None:
-        return _encode(selection.type_name if field.name == "__typename" else connection.total_count)
-    if field.name == "pageInfo":
-        return _page_info(field.inside, connection)
-    columns = _node_columns if field.name == "nodes" else _edge_columns
-    pieces = (_piece(field.name, field.inside, piece, columns, connection.attributes) for piece in connection.pieces)
-    return b"[" + b",".join(pieces) + b"]"
+        yield _encode(selection.type_name if field.name == "__typename" else connection.total_count)
+    elif field.name == "pageInfo":
+        yield _page_info(field.inside, connection)
+    else:
+        columns = _node_columns if field.name == "nodes" else _edge_columns
+        before = b"["
+        for piece in connection.pieces:
+            yield before
+            yield _piece(field.inside, piece, columns, connection)
+            before = b","
+        yield b"]" if connection.pieces else b"[]"
 
 
 def _page_info(selection: Selection, connection: ConnectionValue) -> bytes:
@@ -75,15 +105,17 @@ def _page_info(selection: Selection, connection: ConnectionValue) -> bytes:
 Columns = Callable[[Selection, Piece, Mapping[str, str]], Iterator[Iterable[Any]]]
 
 
-def _piece(name: str, selection: Selection, piece: Piece, columns: Columns, attributes: Mapping[str, str]) -> bytes:
-    """The items of one piece without the brackets, from what its page keeps if it was rendered before."""
-    key = (name, selection, piece.offset, len(piece.rows))
-    kept = None if piece.renderings is None else piece.renderings.get(key)
+def _piece(selection: Selection, piece: Piece, columns: Columns, connection: ConnectionValue) -> Text:
+    """The items of one piece without the brackets. A page of several blocks keeps them with each block."""
+    keeper = piece.renderings if connection.origin is None else None
+    key = (selection, piece.offset, len(piece.rows))
+    kept = None if keeper is None else keeper.get(key)
     if kept is not None:
         return kept
-    rendering = _encode(list(_structs(selection, columns(selection, piece, attributes))))[1:-1]
-    if piece.renderings is not None:
-        piece.renderings.keep(key, rendering)
+    items = list(_structs(selection, columns(selection, piece, connection.attributes)))
+    rendering = memoryview(_encode(items))[1:-1]
+    if keeper is not None:
+        keeper.keep(key, bytes(rendering))
     return rendering
 
 

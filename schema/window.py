@@ -40,6 +40,12 @@ class PageArguments:
         """First offset that may be shown."""
         return self.offset if self.after is None else self.after.offset + 1
 
+    def rows_within(self, end: int) -> int:
+        """How many rows these arguments show of data that ends at ``end``."""
+        stop = end if self.before is None else min(end, self.before.offset)
+        wanted = self.first if self.first is not None else self.last or 0
+        return max(0, min(wanted, stop - self.start))
+
 
 def page_arguments(
     *,

@@ -62,6 +62,21 @@ class CachedPages:
         self._refresh(kept_query, caller)
         return page.having(cache=state, calls=0, warnings=(*page.warnings, self._stale_warning(page)))
 
+    def peek(self, query: PageQuery, caller: Caller) -> Page | None:
+        """The fresh page that is kept for ``query``, without waiting; None where ``fetch`` must be asked."""
+        if self._expired(caller):
+            return None
+        question = question_key(query, caller)
+        for candidate in self._candidates(query):
+            page: Page | None = self.store.peek(_key(question, candidate))
+            if (
+                page is not None
+                and _holds(page, query)
+                and self._freshness.state(page, self._clock()) is CacheState.HIT
+            ):
+                return page
+        return None
+
     async def aclose(self) -> None:
         """Cancel refreshes under way."""
         tasks = list(self._refreshes.values())
@@ -82,7 +97,7 @@ class CachedPages:
         question = question_key(query, caller)
         for candidate in self._candidates(query):
             page: Page | None = await self.store.get(_key(question, candidate))
-            if page is None or not (page.more is False or page.end >= query.skip + query.top):
+            if page is None or not _holds(page, query):
                 continue
             state = self._freshness.state(page, self._clock())
             if state is not CacheState.MISS and (best is None or state < best[1]):
@@ -185,6 +200,10 @@ class _Read:
 
     def __init__(self) -> None:
         self.void = False
+
+
+def _holds(page: Page, query: PageQuery) -> bool:
+    return page.more is False or page.end >= query.skip + query.top
 
 
 def _key(question: str, query: PageQuery) -> str:
