@@ -75,6 +75,14 @@ class _AnnouncedServer(uvicorn.Server):
         if self.started:
             self._announce()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # A second Ctrl-C waits for no request, but what the application holds is closed all the same.
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
+
 
 def url_of(bound: socket.socket) -> str:
     """The address of a bound socket as a person types it."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,49 @@ def test_a_request_in_flight_is_answered_after_sigterm(start: Start, workers: st
 def answers(url: str) -> bool:
     """Whether a later request has been answered, so that earlier ones have been read."""
     return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+
+
+@contextmanager
+def hanging_request(url: str) -> Iterator[socket.socket]:
+    """A connection whose request the sandbox never answers, once it has been read."""
+    host, port = url.removeprefix("http://").split(":")
+    body = b'{"query": "{ licenseDeployments { totalCount } }"}'
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(
+            b"POST /graphql HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer sample+hang\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        eventually(lambda: "gateway_requests_in_flight 2.0" in httpx.get(f"{url}/metrics", trust_env=False).text)
+        yield connection
+
+
+def test_a_request_that_outlasts_the_grace_is_cut_off(start: Start) -> None:
+    running = start("--port", "0", GATEWAY_SHUTDOWN_GRACE_SECONDS="1")
+    with hanging_request(running.url):
+        status, said, took_seconds = running.end(signal.SIGTERM)
+    assert (status, "Traceback" in said) == (0, False), said
+    assert "Cancel 1 running task(s)" in said
+    assert 1 <= took_seconds < 1 + END_SECONDS
+
+
+def test_a_second_ctrl_c_waits_for_no_request(start: Start) -> None:
+    running = start("--port", "0")
+    with hanging_request(running.url):
+        running.process.send_signal(signal.SIGINT)
+        eventually(lambda: refuses(running.url))
+        assert running.process.poll() is None
+        status, said, took_seconds = running.end(signal.SIGINT)
+    assert (status, "Traceback" in said) == (0, False), said
+    assert took_seconds < END_SECONDS
+
+
+def refuses(url: str) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        httpx.get(url, trust_env=False)
+    except httpx.TransportError:
+        return True
+    return False
 
 
 def test_a_sandbox_does_not_wait_for_who_waits_for_a_fault(start: Start) -> None:
