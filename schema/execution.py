@@ -31,12 +31,12 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
+from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from schema.blocks import GRACE_SECONDS
 from schema.context import Limits, OperationContext
 from schema.errors import coercion_failed, formatted, gateway_error, parse_failed, validation_failed
 from schema.executor import FastExecutor
-from schema.limits import INTROSPECTION_TOKENS, check_document
+from schema.limits import INTROSPECTION_TOKENS, check_document, check_variables
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
@@ -102,7 +102,8 @@ class Operations:
             return _failed(list(prepared.errors), context)
         try:
             operation = _operation(prepared.document, request.operation_name)
-        except ValidationFailed as error:
+            check_variables(request.variables, self._limits)
+        except (ValidationFailed, BadUserInput) as error:
             return _failed([GraphQLError(error.message, original_error=error)], context)
         return await self._execute(prepared.document, operation, request, context)
 

@@ -65,6 +65,8 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         offset: Any = UNSET,
     ) -> Any:
         context = info.context
+        # First, so that reading long arguments is for callers with a token.
+        caller = context.caller()
         # An explicit null is the same as leaving the argument out.
         query = _question(dataset, context, filter or None, group_by or (), processed_date_time or None)
         arguments = page_arguments(
@@ -76,7 +78,6 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
             fingerprint=query.fingerprint,
             max_rows=context.limits.max_first_rows,
         )
-        caller = context.caller()
         if query.filter == FALSE:
             return EMPTY
         answer: Answer = await read_connection(context.source, query, caller, arguments, context.sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +16,15 @@ ARGUMENT = "filter"
 
 # Deeper nesting says nothing that a flat filter could not; the bound keeps recursion far from Python's (our choice).
 MAX_DEPTH = 50
+
+# A filter may say things twice, but not read more than this many times what may be sent (our choice).
+READ_FACTOR = 4
+
+# What joins one comparison to the next: an encoded `` or ``.
+_JOINT_BYTES = 8
+
+# Unicode's control characters (Cc) and lone surrogates (Cs).
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @strawberry.input(
@@ -43,18 +52,22 @@ def to_filter(given: Any, *, max_bytes: int) -> Filter:
     ``max_bytes`` bounds its percent-encoded text. Raises BadUserInput for null operands, control characters, filters
     nested deeper than 50 levels and texts over the bound.
     """
-    found = canonical(_group(given, ARGUMENT, 0))
+    walk = _Walk(max_bytes)
+    found = canonical(walk.group(given, ARGUMENT, 0))
     if _levels(found) > MAX_DEPTH:
         raise _too_deep()
     size_bytes = len(encoded(found.text()))
     if size_bytes > max_bytes:
-        fit = comparisons(found) * max_bytes // size_bytes
-        raise BadUserInput(
-            f"The filter is {size_bytes} bytes long once encoded, more than {max_bytes}. About {fit} of its"
-            f" {comparisons(found)} values fit; ask in several questions.",
-            argument=ARGUMENT,
-        )
+        raise _too_long(f"is {size_bytes} bytes long once encoded", size_bytes, comparisons(found), max_bytes)
     return found
+
+
+def _too_long(what: str, size_bytes: int, values: int, max_bytes: int) -> BadUserInput:
+    return BadUserInput(
+        f"The filter {what}, more than {max_bytes}. About {values * max_bytes // size_bytes} of its {values} values fit;"
+        " ask in several questions.",
+        argument=ARGUMENT,
+    )
 
 
 def _levels(part: Filter) -> int:
@@ -79,31 +92,49 @@ def _camel(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def _group(part: Any, path: str, depth: int) -> Filter:
-    if depth > MAX_DEPTH:
-        raise _too_deep()
-    return Junction(
-        "and", tuple(_condition(name, _not_null(value, f"{path}.{name}"), path, depth) for name, value in _given(part))
-    )
+class _Walk:
+    """One walk over a filter input. It ends early when what was read cannot fit, whatever of it is said twice."""
 
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._read_bytes = 0
+        self._values = 0
 
-def _condition(name: str, value: Any, path: str, depth: int) -> Filter:
-    here = f"{path}.{name}"
-    if name == "and" or name == "or":
-        operands = (_group(_not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1) for i, item in enumerate(value))
-        return Junction("and" if name == "and" else "or", tuple(operands))
-    if name == "not":
-        return negate(_group(value, here, depth + 1))
-    return Junction("and", tuple(_comparison(name, operator, operand, here) for operator, operand in _given(value)))
+    def group(self, part: Any, path: str, depth: int) -> Filter:
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        conditions = [
+            self._condition(name, _not_null(value, f"{path}.{name}"), path, depth) for name, value in _given(part)
+        ]
+        return Junction("and", tuple(conditions))
 
+    def _condition(self, name: str, value: Any, path: str, depth: int) -> Filter:
+        here = f"{path}.{name}"
+        if name == "and" or name == "or":
+            operands = [
+                self.group(_not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1) for i, item in enumerate(value)
+            ]
+            return Junction("and" if name == "and" else "or", tuple(operands))
+        if name == "not":
+            return negate(self.group(value, here, depth + 1))
+        parts = [self._comparison(name, operator, operand, here) for operator, operand in _given(value)]
+        return Junction("and", tuple(parts))
 
-def _comparison(field: str, operator: str, operand: Any, path: str) -> Filter:
-    here = f"{path}.{operator}"
-    values = operand if isinstance(operand, list) else [operand]
-    texts = [_text(_not_null(value, here), here) for value in ([None] if operand is None else values)]
-    matches = tuple(Comparison(field, "eq", text) for text in texts)
-    found = Junction("or", matches)
-    return found if operator in ("eq", "in") else negate(found)
+    def _comparison(self, field: str, operator: str, operand: Any, path: str) -> Filter:
+        here = f"{path}.{operator}"
+        values = operand if isinstance(operand, list) else [operand]
+        matches = tuple(self._match(field, _text(_not_null(value, here), here)) for value in values)
+        found = Junction("or", matches)
+        return found if operator in ("eq", "in") else negate(found)
+
+    def _match(self, field: str, text: str) -> Comparison:
+        found = Comparison(field, "eq", text)
+        self._values += 1
+        self._read_bytes += len(encoded(found.text())) + _JOINT_BYTES
+        if self._read_bytes > READ_FACTOR * self._max_bytes:
+            what = f"has over {self._read_bytes} bytes in its first {self._values} values alone"
+            raise _too_long(what, self._read_bytes, self._values, self._max_bytes)
+        return found
 
 
 def _not_null(value: Any, path: str) -> Any:
@@ -116,6 +147,6 @@ def _not_null(value: Any, path: str) -> Any:
 
 
 def _text(value: str, path: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+    if _UNSENDABLE.search(value):
         raise BadUserInput(f"{path} holds a control character or half a character. Remove it.", argument=ARGUMENT)
     return value

@@ -83,6 +83,7 @@ def _from_url(request: Request) -> Parameters:
     found = request.query_params
     if not found.get("query"):
         raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
+    _object_text(found.get("extensions"), "extensions")
     return Parameters(
         query=found["query"],
         operationName=found.get("operationName") or None,

@@ -169,6 +169,15 @@ def test_a_filter_that_is_too_long_says_how_many_of_its_values_fit() -> None:
     assert refused({"channel": {"in": values[: int(told[1]) + 2]}})
 
 
+def test_what_cannot_fit_by_far_is_not_read_to_its_end() -> None:
+    message = refused({"channel": {"in": ["the same"] * 1_000_000}})
+    told = re.search(
+        r"bytes in its first (\d+) values alone, more than 8000\. About (\d+) of its \1 values fit", message
+    )
+    assert told, message
+    assert int(told[2]) < int(told[1]) < 2_000
+
+
 def test_a_single_value_that_is_too_long_does_not_fit() -> None:
     assert "About 0 of its 1 values fit" in refused({"channel": {"eq": "x" * 8_001}})
 
