@@ -64,8 +64,8 @@ def to_filter(given: Any, *, max_bytes: int) -> Filter:
 
 def _too_long(what: str, size_bytes: int, values: int, max_bytes: int) -> BadUserInput:
     return BadUserInput(
-        f"The filter {what}, more than {max_bytes}. About {values * max_bytes // size_bytes} of its {values} values fit;"
-        " ask in several questions.",
+        f"The filter {what}, more than {max_bytes}. About {values * max_bytes // size_bytes} of its {values} values"
+        " fit; ask in several questions.",
         argument=ARGUMENT,
     )
 
