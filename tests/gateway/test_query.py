@@ -83,7 +83,7 @@ def shuffled(part: Filter, chance: random.Random) -> Filter:
     return part
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pair=filters_and_rows())
 def test_the_sandbox_parses_back_every_filter_that_the_gateway_writes(pair: tuple[Filter, list[Row]]) -> None:
     part, rows = pair

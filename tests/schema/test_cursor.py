@@ -65,6 +65,7 @@ def test_a_cursor_can_stand_in_a_url_as_it_is(stamp: Stamp, offset: int) -> None
     assert set(one(offset, stamp)) <= set(ALPHABET)
 
 
+@settings(max_examples=20, deadline=None)
 @given(stamp=STAMPS, block=st.integers(0, 20))
 def test_the_cursors_of_a_block_are_short_differ_and_mostly_begin_alike(stamp: Stamp, block: int) -> None:
     texts = cursor.encode(QUESTION, stamp, range(10_000 * block, 10_000 * (block + 1)))
