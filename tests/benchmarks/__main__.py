@@ -1,0 +1,49 @@
+"""The command: ``python -m tests.benchmarks``, from the root of the repository, with the test extra installed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from tests.benchmarks.rounds import QUICK, Effort
+from tests.benchmarks.run import PARTS, run
+
+RESULTS_FOLDER = Path(__file__).parent / "results"
+
+
+_ONLY = f"A case of this name, else all whose names contain it; or one of {', '.join(PARTS)}. Repeatable."
+_OUT = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--quick", is_flag=True, help="Less of everything, in under a minute: to see that it works.")
+@click.option("--only", multiple=True, metavar="NAME", help=_ONLY)
+@click.option("--no-peers", is_flag=True, help="Leave the Node servers out.")
+@click.option("--redis", "redis_url", help="Measure a gateway with GATEWAY_CACHE_URL set to this, too.")
+@click.option("--out", type=_OUT, default=RESULTS_FOLDER, help="Folder for results.json, results.md and chart.svg.")
+def main(quick: bool, only: tuple[str, ...], no_peers: bool, redis_url: str | None, out: Path) -> None:
+    """Measure the gateway beside plain Strawberry, a REST proxy, a constant reply and, where Node is, its peers."""
+    from tests.benchmarks.report import markdown
+    from tests.benchmarks.writing import write
+
+    # Whoever ends this program ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    start = time.monotonic()
+    try:
+        results = run(
+            QUICK if quick else Effort(), only=only, peers=not no_peers, redis_url=redis_url,
+            tell=lambda line: click.echo(f"{time.monotonic() - start:5.0f} s  {line}", err=True),
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(markdown(results))
+    write(results, out)
+    click.echo(f"{time.monotonic() - start:5.0f} s  written to {out}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What is measured: each case is one question, a number of clients, and those who are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.benchmarks.contenders import CONSTANT, GATEWAY, MERCURIUS, PLAIN, PROXY, PROXY_1000, REDIS, YOGA
+from tests.benchmarks.questions import Kind, Question
+
+_ALL = (GATEWAY, REDIS, PLAIN, PROXY, MERCURIUS, YOGA)
+_GRAPHQL = (GATEWAY, REDIS, PLAIN, MERCURIUS, YOGA)
+_QUICKER = (GATEWAY, REDIS, MERCURIUS, YOGA)
+_TWO = (GATEWAY, PLAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of figures for each contender; those that are not running are passed over."""
+
+    name: str
+    question: Question
+    clients: int
+    contenders: tuple[str, ...]
+    # The issue's table rests on it, so it gets more rounds.
+    is_judged: bool = False
+
+
+def _case(
+    name: str, rows: int, kind: Kind, contenders: tuple[str, ...], *, clients: int = 1, fields: int = 10,
+    shape: str = "nodes", is_judged: bool = False,
+) -> Case:  # fmt: skip
+    return Case(name, Question(rows, kind, fields, shape), clients, contenders, is_judged)
+
+
+LARGE, MIDDLE, SMALL = 10_000, 1_000, 20
+
+WARM = (
+    _case("warm 10k", LARGE, Kind.SEEN, _ALL, is_judged=True),
+    _case("warm 10k, new selection", LARGE, Kind.NEW, _ALL, is_judged=True),
+    _case("warm 10k, edges", LARGE, Kind.SEEN, _GRAPHQL, shape="edges", is_judged=True),
+    _case("warm 10k, edges, new selection", LARGE, Kind.NEW, (GATEWAY,), shape="edges", is_judged=True),
+    _case("warm 10k, 2 fields", LARGE, Kind.SEEN, _GRAPHQL, fields=2),
+    _case("warm 10k, 4 clients", LARGE, Kind.SEEN, _GRAPHQL, clients=4),
+    _case("warm 1k", MIDDLE, Kind.SEEN, _GRAPHQL),
+    _case("warm 1k, 2 fields, new selection", MIDDLE, Kind.NEW, _TWO, fields=2),
+    _case("warm 20", SMALL, Kind.SEEN, (*_GRAPHQL, CONSTANT)),
+    _case("warm 20, 4 clients", SMALL, Kind.SEEN, _TWO, clients=4),
+    _case("warm 20, edges, 4 clients", SMALL, Kind.SEEN, _TWO, clients=4, shape="edges"),
+    _case("warm 20, new selection, 4 clients", SMALL, Kind.NEW, _TWO, clients=4),
+    _case("warm 20, 16 clients", SMALL, Kind.SEEN, (*_GRAPHQL, CONSTANT), clients=16, is_judged=True),
+    _case("warm 20, 64 clients", SMALL, Kind.SEEN, (*_QUICKER, CONSTANT), clients=64),
+)
+COLD = (
+    _case("cold 10k", LARGE, Kind.COLD, _ALL, is_judged=True),
+    _case("cold 10k, edges", LARGE, Kind.COLD, _GRAPHQL, shape="edges", is_judged=True),
+    _case("cold 10k, 2 fields", LARGE, Kind.COLD, _TWO, fields=2),
+    _case("cold 10k, 4 clients", LARGE, Kind.COLD, _ALL, clients=4),
+    _case("cold 1k", MIDDLE, Kind.COLD, (*_ALL, PROXY_1000)),
+    _case("cold 20", SMALL, Kind.COLD, (*_ALL, PROXY_1000)),
+    _case("cold 20, 16 clients", SMALL, Kind.COLD, (*_ALL, PROXY_1000), clients=16, is_judged=True),
+    _case("cold 20, 64 clients", SMALL, Kind.COLD, (*_QUICKER, PROXY_1000), clients=64),
+)
+CASES = WARM + COLD

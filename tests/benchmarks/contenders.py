@@ -1,0 +1,87 @@
+"""Who is measured: the gateway, and others that answer the same questions from the same upstream."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from tests.benchmarks.servers import Server, free_port, module, running
+
+PEERS_FOLDER = Path(__file__).parent / "peers"
+UPSTREAM_ROWS = 250_000
+_INSTALL_SECONDS = 120
+
+GATEWAY, REDIS, PLAIN = "gateway", "gateway-redis", "plain Strawberry"
+PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
+MERCURIUS, YOGA = "Mercurius", "GraphQL Yoga"
+PEERS = (MERCURIUS, YOGA)
+# What each speaks; a proxy that asks for another page is the same process.
+GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
+
+Running = AbstractContextManager[Server]
+
+
+def stub(rows: int = UPSTREAM_ROWS) -> Running:
+    """The upstream."""
+    port = free_port()
+    return running("stub upstream", module("stub", port, rows), port)
+
+
+def gateway(upstream: Server, name: str = GATEWAY, **settings: object) -> Running:
+    """The gateway with default settings but for the ones given by field name."""
+    port = free_port()
+    variables = {f"GATEWAY_{field.upper()}": str(value) for field, value in settings.items()}
+    variables["GATEWAY_UPSTREAM_URL"] = upstream.url
+    return running(name, [sys.executable, "-m", "gateway", "serve", "--port", str(port)], port, variables)
+
+
+def plain(upstream: Server) -> Running:
+    """Plain Strawberry."""
+    return _python(PLAIN, "plain", upstream.url)
+
+
+def _python(name: str, script: str, upstream: str) -> Running:
+    port = free_port()
+    return running(name, module(script, port, upstream), port)
+
+
+def _node(name: str, script: str, upstream: Server) -> Running:
+    port = free_port()
+    command = [shutil.which("node") or "node", script, str(port), upstream.url]
+    return running(name, command, port, {"NODE_ENV": "production"}, PEERS_FOLDER)
+
+
+def install_peers() -> str | None:
+    """Install the Node servers beside their configuration. Returns why there are none, or None."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return "node and npm are not installed"
+    lock, done = PEERS_FOLDER / "package-lock.json", PEERS_FOLDER / "node_modules" / ".package-lock.json"
+    if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
+        return None
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    try:
+        subprocess.run(command, cwd=PEERS_FOLDER, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
+    except (subprocess.SubprocessError, OSError) as error:
+        return f"npm could not install them: {type(error).__name__}"
+    return None
+
+
+def start(stack: ExitStack, upstream: Server, *, peers: bool, redis_url: str | None = None) -> dict[str, Server]:
+    """Start every contender; ``stack`` ends them."""
+    commands = {
+        GATEWAY: gateway(upstream),
+        PLAIN: plain(upstream),
+        PROXY: _python(PROXY, "proxy", upstream.url),
+        CONSTANT: _python(CONSTANT, "proxy", "constant"),
+    }
+    if redis_url:
+        commands[REDIS] = gateway(upstream, REDIS, cache_url=redis_url)
+    if peers:
+        commands[MERCURIUS] = _node(MERCURIUS, "mercurius.mjs", upstream)
+        commands[YOGA] = _node(YOGA, "yoga.mjs", upstream)
+    servers = {name: stack.enter_context(command) for name, command in commands.items()}
+    return servers | {PROXY_1000: servers[PROXY]}

@@ -1,0 +1,188 @@
+"""The load generator: a process of its own that reads jobs as lines of JSON and answers each with its figures.
+
+Closed loop: each client sends its next request when the answer to the last one is complete. With ``rate``, the clients
+together start that many requests a second; one that cannot start in time because its last is unanswered counts from
+when it should have started, so that a server that stands still is not measured too seldom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from time import perf_counter
+from typing import Any, cast
+
+import httptools
+import msgspec
+import uvloop
+
+from tests.benchmarks.questions import DIGITS, MARK
+
+_MARK = MARK.encode()
+# Enough for the headers and the beginning of the body.
+_KEPT_BYTES = 2_048
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What to send, how often and how long. ``seconds`` starts no new request after it, but waits for those sent."""
+
+    port: int
+    request: str
+    expected_start: str
+    clients: int = 1
+    seconds: float = 1.0
+    min_requests: int = 1
+    max_requests: int = 10**9
+    rate: float = 0.0
+    first_number: int = 0
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a job; ``failures`` are answers that are not 200, not data, or carry errors."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    reply_bytes: int
+    failures: int
+    failure: str = ""
+
+    @property
+    def requests_per_second(self) -> float:
+        """Throughput."""
+        return self.requests / self.seconds
+
+
+class Run:
+    """One job under way."""
+
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        self.job = job
+        self.loop = loop
+        self.template = job.request.encode()
+        self.expected_start = job.expected_start.encode()
+        self.start = 0.0
+        self.sent = 0
+        self.latencies: list[float] = []
+        self.reply_bytes = 0
+        self.failures = 0
+        self.failure = ""
+
+    def next_request(self) -> bytes | None:
+        """Another request, or None when it was enough."""
+        job = self.job
+        is_late = perf_counter() - self.start >= job.seconds and self.sent >= job.min_requests
+        if is_late or self.sent >= job.max_requests:
+            return None
+        self.sent += 1
+        return self.template.replace(_MARK, b"%0*d" % (DIGITS, job.first_number + self.sent))
+
+    def fail(self, why: str) -> None:
+        """Note an answer that is none."""
+        self.failures += 1
+        self.failure = why
+
+    def result(self) -> Result:
+        """The figures."""
+        seconds = perf_counter() - self.start
+        values = sorted(self.latencies) or [math.nan]
+        p50, p99 = (values[min(len(values) - 1, int(len(values) * share))] * 1_000 for share in (0.5, 0.99))
+        return Result(len(self.latencies), seconds, p50, p99, self.reply_bytes, self.failures, self.failure)
+
+
+class Client(asyncio.Protocol):
+    """One keep-alive connection."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._interval = run.job.clients / run.job.rate if run.job.rate else 0.0
+        self._is_waiting = False
+        self.done = run.loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+    def begin(self, number: int) -> None:
+        """Send the first request; the clients' turns are spread evenly."""
+        self._due = self._run.start + self._interval * number / self._run.job.clients
+        self._next()
+
+    def _next(self) -> None:
+        now = perf_counter()
+        if not self._interval:
+            self._send(now)
+        elif now >= self._due:
+            self._send(self._due)
+        else:
+            # The timer's own lateness is not the server's.
+            self._run.loop.call_later(self._due - now, lambda: self._send(perf_counter()))
+
+    def _send(self, since: float) -> None:
+        request = None if self.done.done() else self._run.next_request()
+        if request is None:
+            self._transport.close()
+            return
+        self._since = since
+        if self._interval:
+            self._due += self._interval
+        self._parser = httptools.HttpResponseParser(self)
+        self._head = self._tail = b""
+        self._size = 0
+        self._is_waiting = True
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of the answer."""
+        if len(self._head) < _KEPT_BYTES:
+            self._head += data
+        self._tail = data
+        self._size += len(data)
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        """The answer is complete: note it, and send the next request."""
+        run = self._run
+        self._is_waiting = False
+        run.latencies.append(perf_counter() - self._since)
+        run.reply_bytes = self._size
+        body = self._head[:_KEPT_BYTES].partition(b"\r\n\r\n")[2]
+        is_good = run.expected_start in body and b'"errors"' not in self._tail[-_KEPT_BYTES:]
+        if self._parser.get_status_code() != 200 or not is_good:
+            run.fail(f"{self._parser.get_status_code()}: {body[:200]!r}")
+        run.loop.call_soon(self._next)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell that this client has ended."""
+        if self._is_waiting:
+            self._run.fail("the connection was closed before the answer was complete")
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def measure(job: Job) -> Result:
+    """Run one job."""
+    run = Run(job, asyncio.get_running_loop())
+    clients = []
+    for _ in range(job.clients):
+        _, client = await run.loop.create_connection(lambda: Client(run), "127.0.0.1", job.port)
+        clients.append(client)
+    run.start = perf_counter()
+    for number, client in enumerate(clients):
+        client.begin(number)
+    await asyncio.gather(*(client.done for client in clients))
+    return run.result()
+
+
+def main() -> None:
+    """One job a line, until the input ends."""
+    for line in sys.stdin.buffer:
+        result: Any = uvloop.run(measure(msgspec.json.decode(line, type=Job)))
+        sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""One run: start everything, see that all agree, measure, end everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tests.benchmarks import agreement, beside, contenders, growth, memory, rounds
+from tests.benchmarks.cases import CASES, Case
+from tests.benchmarks.contenders import PROXY_1000
+from tests.benchmarks.generators import Generator, generator
+from tests.benchmarks.results import Results
+from tests.benchmarks.rounds import Effort
+from tests.benchmarks.servers import Server
+
+BESIDE, GROWTH, MEMORY = PARTS = ("beside", "growth", "memory")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured, and beside whom."""
+
+    cases: Sequence[Case]
+    parts: frozenset[str]
+    peers: bool
+    redis_url: str | None
+
+
+def plan(effort: Effort, only: Sequence[str], *, peers: bool, redis_url: str | None) -> Plan:
+    """What ``only`` names, or as much as ``effort`` has room for. Raises RuntimeError for a name of nothing."""
+    cases = [case for case in CASES if case.is_judged or not effort.judged_only]
+    parts = frozenset(PARTS)
+    if only:
+        cases = [case for name in only for case in _named(name)]
+        parts = frozenset(only) & parts
+    return Plan(cases, parts, peers, redis_url)
+
+
+def _named(name: str) -> list[Case]:
+    if name in PARTS:
+        return []
+    found = [case for case in CASES if case.name == name] or [case for case in CASES if name in case.name]
+    if not found:
+        raise RuntimeError(f"No case is called {name!r}. There are: {'; '.join(case.name for case in CASES)}.")
+    return found
+
+
+def run(
+    effort: Effort, *, only: Sequence[str] = (), peers: bool = True, redis_url: str | None = None,
+    tell: Tell = lambda _: None,
+) -> Results:  # fmt: skip
+    """Measure what ``only`` names, or everything. Raises RuntimeError when a process or an answer fails."""
+    missing = contenders.install_peers() if peers else "they were not asked for"
+    chosen = plan(effort, only, peers=missing is None, redis_url=redis_url)
+    results = Results()
+    if missing:
+        results.notes.append(f"Node peers left out: {missing}.")
+    if redis_url is None:
+        results.notes.append("Redis tier left out: no address was given.")
+    tell("starting")
+    with contenders.stub() as upstream, generator() as load:
+        if chosen.cases or BESIDE in chosen.parts:
+            _side_by_side(upstream, load, effort, results, chosen, tell)
+        if GROWTH in chosen.parts:
+            tell(GROWTH)
+            results.growth = growth.measure(upstream, load, effort)
+        if MEMORY in chosen.parts:
+            tell(MEMORY)
+            results.memory = memory.measure(upstream, load, effort)
+    return results
+
+
+def _side_by_side(
+    upstream: Server, load: Generator, effort: Effort, results: Results, chosen: Plan, tell: Tell
+) -> None:
+    with ExitStack() as stack:
+        servers = contenders.start(stack, upstream, peers=chosen.peers, redis_url=chosen.redis_url)
+        agreement.check(upstream, servers)
+        for case in chosen.cases:
+            tell(case.name)
+            results.cases[case.name] = rounds.measure(case, servers, load, effort)
+        results.peak_memory_bytes = {
+            name: server.peak_memory_bytes for name, server in servers.items() if name != PROXY_1000
+        }
+        if BESIDE in chosen.parts:
+            tell(BESIDE)
+            with generator() as other:
+                results.beside = beside.measure(servers, load, other, effort)

@@ -1,0 +1,101 @@
+"""An upstream that costs next to nothing: ready-made bodies for any ``top`` and ``skip``, whatever the token.
+
+``python -m tests.benchmarks.stub PORT ROWS``; ``GET /calls`` tells how many questions were answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import lru_cache
+from itertools import islice
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import uvloop
+
+from gateway.sandbox.rows import ACCOUNTS, FIELDS, generate
+
+# Microsoft page, "top": the largest page, and the default.
+MAX_ROWS = 10_000
+# Pages of the largest size take 3.5 MB; a walk over all rows needs 25 of them.
+_KEPT_PAGES = 64
+_ECHOED = (b"ms-requestid:", b"ms-correlationid:")
+
+
+class Pages:
+    """Bodies of one data set, encoded row by row in advance and joined when first asked for."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = _encoded(rows)
+        self.page = lru_cache(maxsize=_KEPT_PAGES)(self._page)
+
+    def _page(self, skip: int, top: int) -> bytes:
+        end = skip + top
+        link = b'"/next?skip=%d"' % end if end < len(self._rows) else b"null"
+        rows = b",".join(self._rows[skip:end])
+        return b'{"Value":[%b],"@nextLink":%b,"TotalCount":%d}' % (rows, link, len(self._rows))
+
+
+def _encoded(count: int) -> list[bytes]:
+    account = ACCOUNTS["fabrikam"]
+    date = account.processed_at(0).isoformat()
+    encode = msgspec.json.Encoder().encode
+    return [
+        encode(
+            {
+                "processedDateTime": date,
+                **dict(zip(FIELDS, row[:7], strict=True)),
+                "licensesDeployed": row.deployed,
+                "licensesSold": row.sold,
+            }
+        )
+        for row in islice(generate(account), count)
+    ]
+
+
+class Upstream(asyncio.Protocol):
+    """One connection: requests without bodies, answered in order."""
+
+    calls = 0
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            self._answer(head.split(b"\r\n"))
+
+    def _answer(self, lines: list[bytes]) -> None:
+        target = urlsplit(lines[0].split(b" ")[1].decode())
+        if target.path == "/calls":
+            body = b"%d" % Upstream.calls
+        else:
+            Upstream.calls += 1
+            asked = parse_qs(target.query)
+            top = min(int(asked.get("top", [str(MAX_ROWS)])[0]), MAX_ROWS)
+            body = self._pages.page(int(asked.get("skip", ["0"])[0]), top)
+        # The gateway keeps a connection only while its ids are echoed.
+        echo = b"".join(line + b"\r\n" for line in lines[1:] if line.lower().startswith(_ECHOED))
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+        self._transport.writelines([head + echo + b"Content-Length: %d\r\n\r\n" % len(body), body])
+
+
+async def serve(port: int, rows: int) -> None:
+    """Serve for ever."""
+    pages = Pages(rows)
+    server = await asyncio.get_running_loop().create_server(lambda: Upstream(pages), "127.0.0.1", port, backlog=1_024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
