@@ -42,6 +42,7 @@ def build(settings: Settings) -> Starlette:
     from gateway.sandbox import create_sandbox
     from gateway.single_flight import SingleFlight
     from gateway.telemetry import Metrics
+    from gateway.tuning import tune_process
     from gateway.upstream import BlockReader, UpstreamClient
     from schema.blocks import BlockSizes
     from schema.build import build_schema, sdl
@@ -95,6 +96,7 @@ def build(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        tune_process()
         try:
             yield
         finally:

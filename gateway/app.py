@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, add_compress_type
 
 from gateway.cross_site import CrossSite
@@ -26,6 +26,18 @@ COMPRESS_FROM_BYTES = 1_400
 
 # GraphQL over HTTP's media type, which the library does not know yet.
 add_compress_type("application/graphql-response+json")
+
+
+class Compress(CompressMiddleware):
+    """Compression for clients that accept any; for others not even a look at the reply."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and any(name == b"accept-encoding" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -58,7 +70,7 @@ def create_app(
         middleware=[
             Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
             Middleware(CrossSite, origins=tuple(cors_origins)),
-            Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM_BYTES),
+            Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
         ],
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(lifespan, health),

@@ -21,6 +21,9 @@ EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-
 # How long a browser may remember a preflight (ten minutes, the most that all browsers keep to).
 PREFLIGHT_SECONDS = 600
 
+# What browsers tell of where a request comes from; without either there is nothing to judge.
+_TELLING = frozenset({b"origin", b"sec-fetch-site"})
+
 _PUBLIC = ("/healthz", "/readyz")
 
 
@@ -33,6 +36,9 @@ class CrossSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] != "OPTIONS" and not any(name in _TELLING for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
+from collections.abc import Iterable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import InternalServerError
+from gateway.errors import InternalServerError, ServiceUnavailable
 from gateway.http_errors import error_response
 from gateway.telemetry import Metrics
 from gateway.upstream.status import GUID
@@ -18,6 +19,9 @@ log = structlog.get_logger("gateway")
 
 # Routes that metrics tell apart; other paths are callers' inventions.
 _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql"})
+
+# Vary is joined anew; the others are this layer's to give.
+_OWN = frozenset({b"vary", b"x-content-type-options"})
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -28,14 +32,17 @@ class RequestLog:
     def __init__(self, app: ASGIApp, metrics: Metrics, *, sandbox: bool) -> None:
         self._app = app
         self._metrics = metrics
-        self._sandbox = sandbox
+        self._log = log.bind()
+        self._headers = [(b"x-content-type-options", b"nosniff")]
+        if sandbox:
+            self._headers.append((b"x-gateway-upstream", b"sandbox"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["correlation_id"] = correlation_id(Headers(scope=scope).get("ms-correlationid"))
+        state["correlation_id"] = correlation_id(scope["headers"])
         started = time.perf_counter()
         status = 0
 
@@ -49,6 +56,12 @@ class RequestLog:
         self._metrics.request_started()
         try:
             await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The server's grace time is over. A client that is still there shall know that it may ask again.
+            if not status:
+                error = ServiceUnavailable("The gateway is shutting down. Try again.")
+                await error_response(error, state["correlation_id"])(scope, receive, sending)
+            raise
         except Exception:
             log.exception("unforeseen error", correlation_id=state["correlation_id"])
             if status:
@@ -60,21 +73,19 @@ class RequestLog:
             self._tell(scope, status, time.perf_counter() - started)
 
     def _complete(self, message: Message, correlation_id: str, started: float) -> None:
-        headers = MutableHeaders(scope=message)
-        headers["MS-CorrelationId"] = correlation_id
-        headers["Server-Timing"] = f"total;dur={1_000 * (time.perf_counter() - started):.1f}"
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        if "Vary" in headers:
-            # Each layer adds what it looked at, whether or not another one did.
-            headers["Vary"] = ", ".join(dict.fromkeys(name.strip() for name in headers["Vary"].split(",")))
-        if self._sandbox:
-            headers["X-Gateway-Upstream"] = "sandbox"
+        milliseconds = 1_000 * (time.perf_counter() - started)
+        message["headers"] = [
+            *_with_one_vary(message["headers"]),
+            (b"ms-correlationid", correlation_id.encode()),
+            (b"server-timing", b"total;dur=%.1f" % milliseconds),
+            *self._headers,
+        ]
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
         route = path if path in _ROUTES else "/graphiql" if path.startswith("/graphiql/") else "other"
         self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
-        tell = log.debug if path in _QUIET else log.info
+        tell = self._log.debug if path in _QUIET else self._log.info
         tell(
             "request",
             method=scope["method"],
@@ -87,6 +98,17 @@ class RequestLog:
         )
 
 
-def correlation_id(given: str | None) -> str:
-    """``given`` to the letter when it is a GUID, else a new one."""
-    return given if given and GUID.fullmatch(given) else str(uuid.uuid4())
+def correlation_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The client's MS-CorrelationId to the letter when it is a GUID, else a new one."""
+    for name, value in headers:
+        if name == b"ms-correlationid":
+            given = value.decode("latin-1")
+            return given if GUID.fullmatch(given) else str(uuid.uuid4())
+    return str(uuid.uuid4())
+
+
+def _with_one_vary(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """``headers`` with a Vary that names each header once; every layer adds what it looked at."""
+    found = [(name, value) for name, value in headers if name not in _OWN]
+    given = [name.strip() for field, value in headers if field == b"vary" for name in value.split(b",")]
+    return [*found, (b"vary", b", ".join(dict.fromkeys(given)))] if given else found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -22,32 +24,39 @@ def configure_logging(log_format: str, level: str) -> None:
     """Send structlog's and the standard library's lines to standard error, as JSON or as text."""
     as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor
+    # Tracebacks without local variables: a token may be among them.
     if as_text:
-        # The default shows local variables where a certain package is installed; a token may be among them.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        formatting: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
-        renderer = structlog.processors.JSONRenderer()
+        formatting = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, *formatting],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
     )
-    # Locals never enter a traceback: they could hold a token.
-    tracebacks = [] if as_text else [structlog.processors.format_exc_info]
+    _configure_standard_library(level, shared, formatting)
+
+
+def _json(event: dict[str, Any], **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+def _configure_standard_library(
+    level: str, shared: list[structlog.typing.Processor], formatting: list[structlog.typing.Processor]
+) -> None:
+    """Let libraries' lines look like our own."""
     handler = logging.StreamHandler(sys.stderr)
     # On the handler too, for the libraries below have a level of their own.
     handler.setLevel(level.upper())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *formatting],
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -99,10 +108,10 @@ class Metrics:
     def request_ended(self, *, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
         """Count a request out."""
         self._in_flight.dec()
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        _child(self._requests, route, str(status)).inc()
+        _child(self._seconds, route).observe(seconds)
         if facts is not None:
-            self._operations.labels(facts["outcome"], facts["cache"] or "none").inc()
+            _child(self._operations, facts["outcome"], facts["cache"] or "none").inc()
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
         """Count an upstream attempt."""
@@ -112,3 +121,9 @@ class Metrics:
     def response(self) -> Response:
         """The metrics in Prometheus' text format."""
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@lru_cache(maxsize=1_024)
+def _child(metric: Any, *labels: str) -> Any:
+    """The metric for these labels; looking it up costs the library more than counting."""
+    return metric.labels(*labels)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
 
+@lru_cache(maxsize=256)
 def reply_type(accept: str | None) -> str:
     """The media type to answer a GraphQL request in. With no preference, or one that cannot be met, plain JSON."""
     return _best(accept, (JSON, GRAPHQL_JSON)) or JSON
 
 
+@lru_cache(maxsize=256)
 def prefers_html(accept: str | None) -> bool:
     """True when a page suits the client better than any JSON, as for a browser's address bar."""
     return bool(accept) and _best(accept, (JSON, GRAPHQL_JSON, HTML)) == HTML

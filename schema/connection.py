@@ -166,7 +166,7 @@ async def read_connection(
                 query = replace(query, revalidate=True)
                 continue
             if any(_conflicts(given, blocks) for given in arguments.cursors):
-                raise snapshot_changed(blocks)
+                raise await snapshot_changed(blocks)
             await check_cursors(blocks, arguments)
             return await _answer(blocks, query, arguments, *window)
         except Torn:

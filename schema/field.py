@@ -68,7 +68,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         # First, so that reading long arguments is for callers with a token.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        query = _question(dataset, context, filter or None, group_by or (), processed_date_time or None)
+        query = _question(dataset, context, filter or None, group_by or (), _given(processed_date_time))
         arguments = page_arguments(
             first=_given(first),
             last=_given(last),

@@ -18,7 +18,7 @@ import msgspec
 from gateway.page import Caller, KeptPages, Page
 from gateway.query import PageQuery
 from schema.context import OperationContext
-from schema.projection import Selection, rendering_key
+from schema.projection import rendering_key
 from schema.window import PageArguments
 
 # Plans kept, and the longest key; together below about 20 MB.
@@ -30,11 +30,11 @@ PlanKey = tuple[str, str | None, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an operation came to. ``head`` is the reply's text before the connection."""
+    """What an operation came to. ``rendering`` names the connection in what its block keeps; ``head`` goes before it."""
 
     query: PageQuery
     arguments: PageArguments
-    selection: Selection
+    rendering: str
     head: bytes
     operation_name: str | None
 
@@ -43,7 +43,7 @@ class Plan:
         page = kept.peek(self.query, caller)
         if page is None or page.renderings is None or page.warnings:
             return None
-        rendering = page.renderings.get(rendering_key(self.selection, self.arguments))
+        rendering = page.renderings.get(self.rendering)
         return None if rendering is None else (b"".join((self.head, rendering, b"}}")), page)
 
 
@@ -68,6 +68,7 @@ class Plans:
         if origin is None or len(key[0]) + len(key[2]) > MAX_KEY_CHARACTERS:
             return
         head = b'{"data":{' + msgspec.json.encode(next(iter(data))) + b":"
-        self._plans[key] = Plan(origin.query, origin.arguments, context.selections[0], head, operation_name)
+        rendering = rendering_key(context.selections[0], origin.arguments)
+        self._plans[key] = Plan(origin.query, origin.arguments, rendering, head, operation_name)
         if len(self._plans) > KEPT_PLANS:
             self._plans.popitem(last=False)

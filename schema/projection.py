@@ -8,7 +8,7 @@ small struct for each row, whose encoding is what graphql-core's result would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -63,9 +63,12 @@ def render(selection: Selection, connection: ConnectionValue) -> bytes:
     return kept
 
 
-def rendering_key(selection: Selection, arguments: PageArguments) -> Hashable:
-    """What tells apart the renderings that one block keeps: with the block, these two decide every byte."""
-    return selection, arguments
+def rendering_key(selection: Selection, arguments: PageArguments) -> str:
+    """What tells apart the renderings that one block keeps: with the block, these two decide every byte.
+
+    It is text because Python remembers the hash of a text, and not that of nested values.
+    """
+    return repr((selection, arguments))
 
 
 def _parts(selection: Selection, connection: ConnectionValue) -> Iterator[Text]:

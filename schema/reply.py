@@ -7,26 +7,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest, GatewayError, RateLimited, ServiceUnavailable, Unauthenticated
 from gateway.http_errors import error_response, status_headers
 from schema.accept import GRAPHQL_JSON, reply_type
 from schema.context import OperationContext
 from schema.execution import Outcome
+from schema.request import header
 
-VARY = "Authorization, X-Locale, Accept, Accept-Encoding, Origin"
+VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
-def outcome_response(request: Request, context: OperationContext, outcome: Outcome) -> Response:
+def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) -> Response:
     """The reply to an operation."""
-    media_type = reply_type(request.headers.get("accept"))
+    media_type = reply_type(header(scope, b"accept"))
     body = msgspec.json.encode(_payload(context, outcome))
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
     response = Response(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
-    if request.method == "GET" and outcome.executed and not outcome.errors and not context.warnings:
-        _make_conditional(request, response, body)
+    if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.warnings:
+        _make_conditional(scope, response, body)
     else:
         response.headers["Cache-Control"] = "no-store"
     return response
@@ -59,23 +60,45 @@ def _cache_headers(context: OperationContext) -> Mapping[str, str]:
     return {} if state is None else {"X-Cache": state, "Age": str(age_seconds)}
 
 
-def _make_conditional(request: Request, response: Response, body: bytes) -> None:
+def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
     """Let the client keep the reply, but ask each time (RFC 9111, section 5.2.2.4; RFC 9110, section 13.1.2)."""
     etag = f'W/"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["ETag"] = etag
     # RFC 9110, section 13.1.2: weak comparison, in which W/ does not count.
-    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    known = {tag.strip().removeprefix("W/") for tag in header(scope, b"if-none-match").split(",")}
     if etag.removeprefix("W/") in known or "*" in known:
         response.status_code = 304
         response.body = b""
         del response.headers["content-length"]
 
 
-def refusal(request: Request, error: GatewayError, correlation_id: str) -> Response:
+class KeptReply:
+    """The reply to an operation whose rendering was kept: complete data, and nothing more to say about it.
+
+    It does what Starlette's Response does with a tenth of the work, which on this path is most of it.
+    """
+
+    def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
+        self._body = body
+        self.raw_headers = [
+            (b"content-type", reply_type(header(scope, b"accept")).encode() + b"; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-cache", b"hit"),
+            (b"age", b"%d" % age_seconds),
+            (b"cache-control", b"no-store"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
     """The reply to a request that came to no operation."""
-    media_type = reply_type(request.headers.get("accept"))
-    return error_response(error, correlation_id, media_type=media_type, headers=_error_headers(error, request.method))
+    media_type = reply_type(header(scope, b"accept"))
+    return error_response(error, correlation_id, media_type=media_type, headers=_error_headers(error, scope["method"]))
 
 
 def _error_headers(error: GatewayError, method: str) -> dict[str, str]:

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
 from gateway.page import AccessToken
@@ -27,12 +29,21 @@ class Parameters(msgspec.Struct):
     extensions: dict[str, Any] | None = None
 
 
-async def read_parameters(request: Request, *, max_bytes: int, timeout_seconds: float) -> Parameters:
-    """The parameters of a GET or POST request. Raises BadRequest and PayloadTooLarge."""
-    if request.method == "GET":
-        return _from_url(request)
-    _check_content_type(request.headers.get("content-type", ""))
-    return _decoded(await _body(request, max_bytes, timeout_seconds))
+async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> Parameters:
+    """The parameters of a GET or POST request. Raises BadRequest, PayloadTooLarge and ClientDisconnect."""
+    if scope["method"] == "GET":
+        return _from_url(QueryParams(scope["query_string"]))
+    _check_content_type(header(scope, b"content-type"))
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return _decoded(await _body(scope, receive, max_bytes))
+    except TimeoutError:
+        raise BadRequest("The request body did not arrive in time.", status=408) from None
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of that name, in lower case as ASGI has it; empty when there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def variables_of(parameters: Parameters) -> dict[str, Any] | None:
@@ -43,17 +54,18 @@ def variables_of(parameters: Parameters) -> dict[str, Any] | None:
         raise BadRequest("'variables' is not an object of usual values.") from None
 
 
-def locale_of(request: Request) -> str | None:
+def locale_of(scope: Scope) -> str | None:
     """The client's X-Locale, if it is a plausible one."""
-    given = request.headers.get("x-locale", "")
-    return given if _LOCALE.fullmatch(given) else None
+    given = header(scope, b"x-locale")
+    return given if given and _LOCALE.fullmatch(given) else None
 
 
-def access_token(headers: list[str]) -> AccessToken:
-    """The bearer token of the Authorization headers; the scheme's case does not matter (RFC 9110, section 11.1).
+def access_token(scope: Scope) -> AccessToken:
+    """The bearer token of the request; the scheme's case does not matter (RFC 9110, section 11.1).
 
     Raises Unauthenticated unless there is exactly one, well-formed.
     """
+    headers = [value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"]
     if not headers:
         raise Unauthenticated("This field needs a token. Send 'Authorization: Bearer <access token>'.")
     scheme, _, secret = headers[0].partition(" ")
@@ -62,25 +74,29 @@ def access_token(headers: list[str]) -> AccessToken:
     return AccessToken(secret.strip(" "))
 
 
-async def _body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
-    announced = request.headers.get("content-length", "")
-    too_large = PayloadTooLarge(f"The request body is over {max_bytes} bytes. Send less at once.")
+async def _body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    announced = header(scope, b"content-length")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_large
-    except TimeoutError:
-        raise BadRequest("The request body did not arrive in time.", status=408) from None
-    return bytes(body)
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size_bytes += len(chunks[-1])
+        if size_bytes > max_bytes:
+            raise _too_large(max_bytes)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _from_url(request: Request) -> Parameters:
-    found = request.query_params
+def _too_large(max_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is over {max_bytes} bytes. Send less at once.")
+
+
+def _from_url(found: QueryParams) -> Parameters:
     if not found.get("query"):
         raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
     _object_text(found.get("extensions"), "extensions")
@@ -101,17 +117,22 @@ def _object_text(text: str | None, name: str) -> bytes:
 
 
 def _check_content_type(content_type: str) -> None:
+    if content_type == JSON:
+        return
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
     if kind != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
         raise BadRequest("Send the operation as 'Content-Type: application/json' in UTF-8.", status=415)
 
 
+_PARAMETERS = msgspec.json.Decoder(Parameters)
+
+
 def _decoded(body: bytes) -> Parameters:
     # A byte order mark is no JSON, but harmless; editors and PowerShell write it.
     text = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        parameters = msgspec.json.decode(text, type=Parameters)
+        parameters = _PARAMETERS.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(_explained(text, error)) from None
     if not parameters.query:

@@ -8,19 +8,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest, GatewayError, Unauthenticated
 from gateway.page import Budget, Caller, KeptPages, PageSource
-from schema.accept import prefers_html, reply_type
+from schema.accept import prefers_html
 from schema.blocks import BlockSizes
 from schema.context import Limits, OperationContext
 from schema.execution import OperationRequest, Operations, Outcome
 from schema.plans import PlanKey, Plans
-from schema.reply import VARY, outcome_response, refusal
-from schema.request import access_token, locale_of, read_parameters, variables_of
+from schema.reply import VARY, KeptReply, outcome_response, refusal
+from schema.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
@@ -52,51 +52,52 @@ class GraphQLView:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error becomes a reply in GraphQL form."""
-        request = Request(scope, receive)
+        response: Response | KeptReply
         try:
-            response = await self._respond(request)
+            response = await self._respond(scope, receive)
         except ClientDisconnect:
             return
         except GatewayError as error:
-            response = refusal(request, error, _correlation_id(scope))
-        response.headers["Vary"] = VARY
+            response = refusal(scope, error, _correlation_id(scope))
+        response.raw_headers.append((b"vary", VARY))
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
-        if request.method not in ("GET", "POST"):
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | KeptReply:
+        if scope["method"] not in ("GET", "POST"):
             raise BadRequest("Use GET or POST.", status=405)
-        if request.method == "GET" and self.page is not None and prefers_html(request.headers.get("accept")):
+        if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
             return self.page()
         parameters = await read_parameters(
-            request, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
+            scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
         )
         key = (parameters.query or "", parameters.operationName, bytes(parameters.variables))
-        planned = self._planned(request, key)
-        if planned is not None:
-            return planned
-        context = self._context(request)
-        operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=request.method == "POST")
-        outcome = await _unless_disconnected(request, self.operations.run(operation, context))
+        return self._planned(scope, key) or await self._executed(scope, receive, key, parameters)
+
+    async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
+        """The reply to an operation, the ordinary way."""
+        context = self._context(scope)
+        operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
+        outcome = await _unless_disconnected(receive, self.operations.run(operation, context))
         if self.fast_path is not None and outcome.data and not outcome.errors:
             self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
         _note_facts(
-            request,
+            scope,
             outcome=outcome.causes[0].code if outcome.causes else "ok",
             operation=outcome.operation_name,
             cache=context.cache_state,
             rows=context.rows,
             upstream_calls=context.upstream_calls,
         )
-        return outcome_response(request, context, outcome)
+        return outcome_response(scope, context, outcome)
 
-    def _planned(self, request: Request, key: PlanKey) -> Response | None:
+    def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
         """The reply to an operation that was asked before, if the caller's rows are kept and fresh."""
         # A GET reply has an ETag, which the ordinary way knows to make.
-        plan = self.fast_path.plans.find(key) if self.fast_path is not None and request.method == "POST" else None
+        plan = self.fast_path.plans.find(key) if self.fast_path is not None and scope["method"] == "POST" else None
         if plan is None or self.fast_path is None:
             return None
         try:
-            found = plan.answer(self.fast_path.kept, self._caller(request, Budget(0), 0.0))
+            found = plan.answer(self.fast_path.kept, Caller(access_token(scope), locale_of(scope)))
         except Unauthenticated:
             # The ordinary way says so at the field's path.
             return None
@@ -104,39 +105,36 @@ class GraphQLView:
             return None
         body, page = found
         rows = plan.arguments.rows_within(page.end)
-        _note_facts(request, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
-        age_seconds = max(0, int(time.time() - page.fetched_at))
-        headers = {"X-Cache": "hit", "Age": str(age_seconds), "Cache-Control": "no-store"}
-        return Response(body, 200, headers, media_type=f"{reply_type(request.headers.get('accept'))}; charset=utf-8")
+        _note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
+        return KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
 
-    def _context(self, request: Request) -> OperationContext:
+    def _context(self, scope: Scope) -> OperationContext:
         budget = Budget(self.limits.max_upstream_calls)
         deadline = asyncio.get_running_loop().time() + self.limits.operation_timeout_seconds
 
         def caller() -> Caller:
-            return self._caller(request, budget, deadline)
+            return self._caller(scope, budget, deadline)
 
-        return OperationContext(self.source, self.sizes, self.limits, _correlation_id(request.scope), caller)
+        return OperationContext(self.source, self.sizes, self.limits, _correlation_id(scope), caller)
 
-    def _caller(self, request: Request, budget: Budget, deadline: float) -> Caller:
-        token = access_token(request.headers.getlist("authorization"))
-        return Caller(token, locale_of(request), _correlation_id(request.scope), deadline, budget)
+    def _caller(self, scope: Scope, budget: Budget, deadline: float) -> Caller:
+        return Caller(access_token(scope), locale_of(scope), _correlation_id(scope), deadline, budget)
 
 
 def _correlation_id(scope: Scope) -> str:
     return str(scope.get("state", {}).get("correlation_id", ""))
 
 
-def _note_facts(request: Request, *, operation: str | None, **facts: Any) -> None:
+def _note_facts(scope: Scope, *, operation: str | None, **facts: Any) -> None:
     """Leave what the request's log line and metrics tell of the operation."""
     clipped = operation and operation[:MAX_LOGGED_NAME_CHARACTERS]
-    request.scope.setdefault("state", {})["facts"] = {"operation": clipped, **facts}
+    scope.setdefault("state", {})["facts"] = {"operation": clipped, **facts}
 
 
-async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+async def _unless_disconnected(receive: Receive, work: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Run ``work``, but cancel it as soon as the client is gone: nobody is left to read the answer."""
     task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnected(request))
+    watcher = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -148,6 +146,6 @@ async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Outco
         await asyncio.gather(task, watcher, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass

@@ -131,11 +131,13 @@ async def check_cursors(blocks: Blocks, arguments: PageArguments) -> None:
     """Raise SnapshotChanged when a cursor lies past the present end."""
     for given in arguments.cursors:
         if not await blocks.exists(given.offset):
-            raise snapshot_changed(blocks)
+            raise await snapshot_changed(blocks)
 
 
-def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
-    """The error for a cursor of another snapshot, with the date of the present one where it is known."""
+async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
+    """The error for a cursor of another snapshot, with the date of the present one where the upstream tells it."""
+    if not blocks.stamp.dates:
+        await blocks.load(0, 1)
     dates = [when for _, when in blocks.stamp.dates]
     message = "The data was processed anew since this cursor was given. Start again from the first page."
     return SnapshotChanged(message, processedDateTime=max(dates)) if dates else SnapshotChanged(message)

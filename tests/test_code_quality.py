@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cache",
         "gateway.single_flight",
         "gateway.telemetry",
+        "gateway.tuning",
         "gateway.sandbox",
         "gateway.graphiql",
         "gateway.http_errors",

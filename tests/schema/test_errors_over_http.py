@@ -262,10 +262,10 @@ def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) 
 
 def test_a_token_that_the_upstream_does_not_know(gateway: Gateway, upstream: Upstream) -> None:
     for _ in range(2):
-        response = gateway.post(TOTAL, "stranger")
+        response = gateway.post(TOTAL, "somebody-unknown")
         assert upstream_facts(response, "UNAUTHENTICATED", 401)["status"] == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
-    assert len(upstream.calls_of("stranger")) == 2, "one attempt each, and no memory of it"
+    assert len(upstream.calls_of("somebody-unknown")) == 2, "one attempt each, and no memory of it"
 
 
 def test_a_token_without_multi_factor_authentication(gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import re
+import sys
 import traceback
 from typing import Any
 
@@ -352,6 +353,9 @@ async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest
                 text = "".join(traceback.format_exception(error))
                 assert SECRET not in text + repr(error) + json.dumps(error.extensions())
                 assert (error.__cause__, error.__context__) == (None, None)
+            # From Python 3.13 on, tracebacks of the libraries hold requests in cycles; their collection is on its way.
+            if sys.version_info >= (3, 13):
+                gc.collect()
             left = [it for it in gc.get_objects() if isinstance(it, httpx.Request | httpcore.Request)]
             assert not left
             assert SECRET not in caplog.text
