@@ -14,11 +14,14 @@ PEERS_FOLDER = Path(__file__).parent / "peers"
 UPSTREAM_ROWS = 250_000
 _INSTALL_SECONDS = 120
 
-GATEWAY, REDIS, PLAIN = "gateway", "gateway-redis", "plain Strawberry"
+GATEWAY, REDIS, PLAIN = "gateway", "gateway with Redis", "plain Strawberry"
+# The gateway itself, asked for `nodes` where the case asks for `edges`: so both run side by side.
+GATEWAY_NODES = "gateway, nodes"
 PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
 MERCURIUS, YOGA = "Mercurius", "GraphQL Yoga"
 PEERS = (MERCURIUS, YOGA)
-# What each speaks; a proxy that asks for another page is the same process.
+# Two names of one process.
+ALIASES = (PROXY_1000, GATEWAY_NODES)
 GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
 
 Running = AbstractContextManager[Server]
@@ -84,4 +87,4 @@ def start(stack: ExitStack, upstream: Server, *, peers: bool, redis_url: str | N
         commands[MERCURIUS] = _node(MERCURIUS, "mercurius.mjs", upstream)
         commands[YOGA] = _node(YOGA, "yoga.mjs", upstream)
     servers = {name: stack.enter_context(command) for name, command in commands.items()}
-    return servers | {PROXY_1000: servers[PROXY]}
+    return servers | {PROXY_1000: servers[PROXY], GATEWAY_NODES: servers[GATEWAY]}

@@ -39,7 +39,9 @@ class Growth:
 def measure(upstream: Server, load: Generator, effort: Effort) -> list[Growth]:
     """Each size in a process of its own, so that its peak memory is its own."""
     sizes = effort.growth_rows
-    return [_one_answer(upstream, load, rows) for rows in sizes] + [_walk(upstream, rows) for rows in sizes[-2:]]
+    return [_one_answer(upstream, load, rows) for rows in sizes] + [
+        _walk(upstream, rows) for rows in sizes if rows >= _PAGE_ROWS
+    ]
 
 
 def _one_answer(upstream: Server, load: Generator, rows: int) -> Growth:

@@ -14,8 +14,15 @@ from tests.benchmarks.servers import Server
 ROWS = 10_000
 _CLIENTS = 4
 # Between cold pages: selections of cached rows that were asked before, and that were not.
-_MIXED_REQUESTS = 20
-_PORTIONS = 10
+_MIXED = [
+    Question(rows, kind, fields, shape)
+    for rows in (ROWS, 20)
+    for kind in (Kind.SEEN, Kind.NEW)
+    for fields in (10, 2)
+    for shape in ("nodes", "edges")
+]
+_MIXED_REQUESTS = 12
+_PORTION_TOKENS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +35,6 @@ class Memory:
     peak_bytes: int
     seconds: float
 
-    @property
-    def above_bound_bytes(self) -> int:
-        """What the process took beside its cache."""
-        return self.peak_bytes - self.bound_bytes
-
 
 def measure(upstream: Server, load: Generator, effort: Effort) -> Memory:
     """Every token asks once; in between, some ask again in other ways."""
@@ -40,11 +42,9 @@ def measure(upstream: Server, load: Generator, effort: Effort) -> Memory:
     with contenders.gateway(upstream, cache_memory_bytes=bound_bytes) as server:
         idle_bytes = server.memory_bytes
         seconds = 0.0
-        for _ in range(_PORTIONS):
-            seconds += _ask(load, server, Question(ROWS, Kind.COLD), effort.tokens // _PORTIONS)
-            for kind in (Kind.SEEN, Kind.NEW):
-                for shape in ("nodes", "edges"):
-                    seconds += _ask(load, server, Question(ROWS, kind, shape=shape), _MIXED_REQUESTS)
+        for _ in range(max(1, effort.tokens // _PORTION_TOKENS)):
+            seconds += _ask(load, server, Question(ROWS, Kind.COLD), min(effort.tokens, _PORTION_TOKENS))
+            seconds += sum(_ask(load, server, question, _MIXED_REQUESTS) for question in _MIXED)
         return Memory(effort.tokens, bound_bytes, idle_bytes, server.peak_memory_bytes, seconds)
 
 

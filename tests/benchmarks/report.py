@@ -46,9 +46,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         ]
         return f"| {' | '.join(cells)} |"
 
-    rule = (
-        "|" + "|".join("-" * (width + 1) + ("-" if column == 0 else ":") for column, width in enumerate(widths)) + "|"
-    )
+    rule = "|".join("-" * (width + 1) + ("-" if column == 0 else ":") for column, width in enumerate(widths))
     return "\n".join([line(head), f"|{rule}|", *map(line, rows)])
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.cases import Case
+from tests.benchmarks.contenders import PLAIN
 from tests.benchmarks.figures import Sample, Series
 from tests.benchmarks.generators import Generator, job, run_wrk, uses_wrk
 from tests.benchmarks.load import Result
 from tests.benchmarks.questions import Kind, Question
 from tests.benchmarks.servers import Server
 
-# So many answers make a selection "asked before" for every just-in-time compiler among the contenders.
+# So many answers make a selection "asked before" for every just-in-time compiler; plain Strawberry has none.
 _WARM_UP_REQUESTS = 3
 _MIN_REQUESTS = 2
 
@@ -29,7 +30,7 @@ class Effort:
     min_requests: int = _MIN_REQUESTS
     tokens: int = 1_000
     growth_rows: tuple[int, ...] = (100, 1_000, 10_000, 100_000, 250_000)
-    beside_seconds: float = 2.0
+    beside_seconds: float = 1.5
     beside_rounds: int = 3
     judged_only: bool = False
 
@@ -42,7 +43,7 @@ class Effort:
 
 QUICK = Effort(
     slot_seconds=0.1, judged_rounds=2, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
-    tokens=100, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True,
+    tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True,
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def measure(case: Case, servers: Mapping[str, Server], load: Generator, effort: 
     """All rounds of those of the case's contenders that are running. Raises RuntimeError when answers fail."""
     names = [name for name in case.contenders if name in servers]
     for name in names:
-        warm_up(case.question, name, servers[name], load)
+        warm_up(case.asked(name), name, servers[name], load)
     samples: dict[str, list[Sample]] = {name: [] for name in names}
     for number in range(effort.rounds(case)):
         # Every other round backwards: nobody is always the one after the slowest.
@@ -64,14 +65,14 @@ def warm_up(question: Question, name: str, server: Server, load: Generator) -> N
     kinds = {question.kind, Kind.SEEN} if question.kind is Kind.NEW else {question.kind}
     for kind in sorted(kinds, key=lambda kind: kind.name):
         asked = Question(question.rows, kind, question.fields, question.shape)
-        load.run(job(server, name, asked, seconds=0, min_requests=_WARM_UP_REQUESTS))
+        load.run(job(server, name, asked, seconds=0, min_requests=1 if name == PLAIN else _WARM_UP_REQUESTS))
 
 
 def _sample(case: Case, name: str, server: Server, load: Generator, effort: Effort) -> Sample:
     asked = job(
         server,
         name,
-        case.question,
+        case.asked(name),
         clients=case.clients,
         seconds=effort.slot_seconds,
         min_requests=max(effort.min_requests, case.clients),

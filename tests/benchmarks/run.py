@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks import agreement, beside, contenders, growth, memory, rounds
 from tests.benchmarks.cases import CASES, Case
-from tests.benchmarks.contenders import PROXY_1000
+from tests.benchmarks.contenders import ALIASES
 from tests.benchmarks.generators import Generator, generator
 from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import Effort
@@ -83,7 +83,7 @@ def _side_by_side(
             tell(case.name)
             results.cases[case.name] = rounds.measure(case, servers, load, effort)
         results.peak_memory_bytes = {
-            name: server.peak_memory_bytes for name, server in servers.items() if name != PROXY_1000
+            name: server.peak_memory_bytes for name, server in servers.items() if name not in ALIASES
         }
         if BESIDE in chosen.parts:
             tell(BESIDE)
