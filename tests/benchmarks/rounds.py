@@ -42,7 +42,7 @@ class Effort:
 
 
 QUICK = Effort(
-    slot_seconds=0.1, judged_rounds=2, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
+    slot_seconds=0.1, judged_rounds=1, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
     tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True,
 )  # fmt: skip
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
 from tests.benchmarks import contenders
 from tests.benchmarks.agreement import ask
+from tests.benchmarks.chart import chart
 from tests.benchmarks.contenders import CONSTANT, GATEWAY, PLAIN
+from tests.benchmarks.figures import Sample, Series
 from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import QUICK
 from tests.benchmarks.run import Plan, plan, run
@@ -46,6 +49,21 @@ def test_the_gateway_and_plain_strawberry_answer_with_the_same_data() -> None:
 def test_an_aim_without_figures_is_told_as_not_measured() -> None:
     """Never as reached, and never as missed."""
     assert {verdict.word for verdict in verdicts(Results())} == {"not measured"}
+
+
+def test_the_chart_is_well_formed_and_names_everyone() -> None:
+    """It stands in the README, where nothing would complain."""
+    series = {GATEWAY: _series(1.5), PLAIN: _series(420.0)}
+    results = Results(cases={"warm 10k": series})
+    drawing = chart(results)
+    assert drawing is not None
+    texts = {element.text for element in ElementTree.fromstring(drawing).iter() if element.tag.endswith("text")}
+    assert {GATEWAY, PLAIN, "1.5", "420"} <= texts
+    assert chart(Results()) is None
+
+
+def _series(p50_ms: float) -> Series:
+    return Series((Sample(p50_ms, 2 * p50_ms, 1_000 / p50_ms, p50_ms, 10, 100),))
 
 
 def test_only_takes_one_case_by_its_name_and_several_by_a_part_of_it() -> None:
