@@ -65,17 +65,38 @@ def create_app(
         routes.append(Route("/schema.graphql", _constant(PlainTextResponse(sdl))))
     if show_metrics:
         routes.append(Route("/metrics", _made(metrics.response)))
-    app = Starlette(
+    onion = [
+        Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        Middleware(CrossSite, origins=tuple(cors_origins)),
+        Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
+    ]
+    app = _Gateway(
         routes=routes,
-        middleware=[
-            Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
-            Middleware(CrossSite, origins=tuple(cors_origins)),
-            Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
-        ],
+        middleware=onion,
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(lifespan, health),
     )
     app.router.redirect_slashes = False
+    app.graphql = _wrapped(graphql, onion)
+    return app
+
+
+class _Gateway(Starlette):
+    """Starlette with a shorter way to the endpoint: past the router, and through the same onion."""
+
+    graphql: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/graphql":
+            scope["app"] = self
+            await self.graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def _wrapped(app: ASGIApp, onion: Sequence[Middleware]) -> ASGIApp:
+    for layer in reversed(onion):
+        app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
 

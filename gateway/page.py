@@ -11,6 +11,7 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -219,7 +220,7 @@ class KeptPages(Protocol):
 def stamp_of(rows: Iterable[Any], *, service: str, date: str, total_count: int | None) -> Stamp:
     """The stamp of ``rows``, read from their attributes named ``service`` and ``date``."""
     seen: dict[str, str | None] = {}
-    for name, when in {(getattr(row, service), getattr(row, date)) for row in rows}:
+    for name, when in set(map(attrgetter(service, date), rows)):
         if when is not None:
             key = name or ""
             seen[key] = None if key in seen and seen[key] != when else when

@@ -11,10 +11,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
+
+# A measure's type in a row: the Microsoft page's "long", 64 bits.
+Measure = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Dataset:
     """One upstream table: where it lives, what a row looks like and what it can be filtered and grouped by.
 
     ``row`` is a :class:`msgspec.Struct` whose encoded field names are the upstream's. ``dimensions`` and ``measures``
-    are upstream field names; a measure is a 64-bit integer. ``date`` is the field that tells when a row was processed
-    and ``service`` the dimension whose rows are processed together.
+    are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field that tells when a row
+    was processed and ``service`` the dimension whose rows are processed together.
     """
 
     name: str

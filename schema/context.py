@@ -51,6 +51,11 @@ class OperationContext:
                 told["ageSeconds"] = warning.age_seconds
             self.warnings.append(told)
 
+    def release(self) -> None:
+        """Let go of all rows. graphql-core's executor is part of a cycle, and would hold them until the collector runs."""
+        self.answers.clear()
+        self.selections.clear()
+
     @property
     def cache_state(self) -> str | None:
         """``hit``, ``stale`` or ``miss``: the worst of all blocks; None when no block was used."""

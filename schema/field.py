@@ -8,7 +8,7 @@ import msgspec
 import strawberry
 from strawberry import UNSET, Info
 
-from gateway.query import FALSE, TRUE, Dataset, PageQuery
+from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
 from schema.connection import EMPTY, Answer, Connection, ConnectionValue, read_connection
 from schema.context import OperationContext
 from schema.filters import to_filter
@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
 
 def row_type(node: type) -> type[msgspec.Struct]:
     """The row as it is decoded and kept: a flat, frozen struct with the fields of the GraphQL type ``node``."""
-    kinds: dict[Any, Any] = {Long: int}
+    kinds: dict[Any, Any] = {Long: Measure}
     fields = [(name, kinds.get(_bare(kind), str) | None, None) for name, kind in _annotations(node).items()]
     return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False)
 

@@ -30,7 +30,7 @@ PlanKey = tuple[str, str | None, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an operation came to. ``rendering`` names the connection in what its block keeps; ``head`` goes before it."""
+    """What an operation came to. ``rendering`` names the connection in what its block keeps, ``head`` precedes it."""
 
     query: PageQuery
     arguments: PageArguments

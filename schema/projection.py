@@ -8,7 +8,7 @@ small struct for each row, whose encoding is what graphql-core's result would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -115,15 +115,24 @@ def _piece(selection: Selection, piece: Piece, columns: Columns, connection: Con
     kept = None if keeper is None else keeper.get(key)
     if kept is not None:
         return kept
-    items = list(_structs(selection, columns(selection, piece, connection.attributes)))
+    if _is_whole_row(selection, connection.attributes):
+        items: Sequence[Any] = piece.rows
+    else:
+        items = list(_structs(selection, columns(selection, piece, connection.attributes), len(piece.rows)))
     rendering = memoryview(_encode(items))[1:-1]
     if keeper is not None:
         keeper.keep(key, bytes(rendering))
     return rendering
 
 
-def _structs(selection: Selection, columns: Iterator[Iterable[Any]]) -> Iterator[Any]:
-    return map(_struct(selection.keys), *columns)
+def _is_whole_row(selection: Selection, attributes: Mapping[str, str]) -> bool:
+    """True for every field in the row's own order under its own name: rows are encoded as they are."""
+    return [(field.key, field.name) for field in selection.fields] == [(name, name) for name in attributes]
+
+
+def _structs(selection: Selection, columns: Iterator[Iterable[Any]], rows: int) -> Iterable[Any]:
+    # Directives may leave nothing of a selection.
+    return map(_struct(selection.keys), *columns) if selection.fields else repeat({}, rows)
 
 
 def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
@@ -137,7 +146,7 @@ def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
 def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
     for field in selection.fields:
         if field.inside is not None:
-            yield _structs(field.inside, _node_columns(field.inside, piece, attributes))
+            yield _structs(field.inside, _node_columns(field.inside, piece, attributes), len(piece.rows))
         else:
             yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else piece.cursors()
 

@@ -77,18 +77,21 @@ class GraphQLView:
         """The reply to an operation, the ordinary way."""
         context = self._context(scope)
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
-        outcome = await _unless_disconnected(receive, self.operations.run(operation, context))
-        if self.fast_path is not None and outcome.data and not outcome.errors:
-            self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
-        _note_facts(
-            scope,
-            outcome=outcome.causes[0].code if outcome.causes else "ok",
-            operation=outcome.operation_name,
-            cache=context.cache_state,
-            rows=context.rows,
-            upstream_calls=context.upstream_calls,
-        )
-        return outcome_response(scope, context, outcome)
+        try:
+            outcome = await _unless_disconnected(receive, self.operations.run(operation, context))
+            if self.fast_path is not None and outcome.data and not outcome.errors:
+                self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
+            _note_facts(
+                scope,
+                outcome=outcome.causes[0].code if outcome.causes else "ok",
+                operation=outcome.operation_name,
+                cache=context.cache_state,
+                rows=context.rows,
+                upstream_calls=context.upstream_calls,
+            )
+            return outcome_response(scope, context, outcome)
+        finally:
+            context.release()
 
     def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
         """The reply to an operation that was asked before, if the caller's rows are kept and fresh."""

@@ -182,7 +182,7 @@ class UpstreamClient:
             self._observer(UpstreamCall(meter.status, outcome, seconds, meter.received_bytes, meter.is_foreign))
 
 
-async def _decoded(body: bytearray, dataset: Dataset) -> Decoded | Failure:
+async def _decoded(body: bytes, dataset: Dataset) -> Decoded | Failure:
     try:
         usual: Decoded | None = await _near(MAX_USUAL_BYTES, decode_usual, body, dataset)
         return usual if usual is not None else await _near(MAX_ODD_BYTES, decode_odd, body, dataset)
@@ -190,6 +190,6 @@ async def _decoded(body: bytearray, dataset: Dataset) -> Decoded | Failure:
         return Failure(error, Retry.ONCE)
 
 
-async def _near(max_bytes: int, read: Callable[[bytearray, Dataset], T], body: bytearray, dataset: Dataset) -> T:
+async def _near(max_bytes: int, read: Callable[[bytes, Dataset], T], body: bytes, dataset: Dataset) -> T:
     """Read a body of up to ``max_bytes`` at once, a larger one beside the loop."""
     return read(body, dataset) if len(body) <= max_bytes else await asyncio.to_thread(read, body, dataset)

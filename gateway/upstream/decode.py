@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
-from gateway.upstream.values import Reader, exact, is_date, is_long, total_of
+from gateway.upstream.values import Reader, exact, is_date, total_of
 
 # Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData name the same otherwise.
 ROWS_NAMES = ("Value", "value")
@@ -25,7 +25,7 @@ TOTAL_NAMES = ("TotalCount", "totalCount", "@odata.count")
 
 BOM = b"\xef\xbb\xbf"
 
-Text = bytes | bytearray | memoryview
+Text = bytes | memoryview
 T = TypeVar("T")
 
 
@@ -39,28 +39,28 @@ class Decoded:
     unreadable_values: int = 0
 
 
-def without_bom(body: bytes | bytearray) -> Text:
+def without_bom(body: bytes) -> Text:
     """``body`` behind its byte order mark; Partner Center is known to send one."""
     return memoryview(body)[len(BOM) :] if body.startswith(BOM) else body
 
 
-def decode(body: bytes | bytearray, dataset: Dataset) -> Decoded:
+def decode(body: bytes, dataset: Dataset) -> Decoded:
     """Rows of ``body``. Raises UpstreamBadResponse when it is no JSON, or not of the shape that rows come in."""
     usual = decode_usual(body, dataset)
     return usual if usual is not None else decode_odd(body, dataset)
 
 
-def decode_usual(body: bytes | bytearray, dataset: Dataset) -> Decoded | None:
+def decode_usual(body: bytes, dataset: Dataset) -> Decoded | None:
     """The quick half of ``decode``: None when the body needs the other. Raises UpstreamBadResponse."""
     return _guarded(_codec(dataset).typed, body)
 
 
-def decode_odd(body: bytes | bytearray, dataset: Dataset) -> Decoded:
+def decode_odd(body: bytes, dataset: Dataset) -> Decoded:
     """The thorough half of ``decode``, several times as slow. Raises UpstreamBadResponse."""
     return _guarded(_codec(dataset).untyped, body)
 
 
-def _guarded(read: Callable[[Text], T], body: bytes | bytearray) -> T:
+def _guarded(read: Callable[[Text], T], body: bytes) -> T:
     try:
         return read(without_bom(body))
     except (ValueError, RecursionError):
@@ -75,7 +75,6 @@ class Codec:
     def __init__(self, dataset: Dataset) -> None:
         self._row = dataset.row
         names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
-        self._measures = tuple(attrgetter(names[name]) for name in dataset.measures)
         self._date = attrgetter(names[dataset.date])
         kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
         self._reader = Reader({name: (names[name], kinds.get(name, "text")) for name in names})
@@ -92,9 +91,6 @@ class Codec:
         rows = found.rows_0 if found.rows_0 is not msgspec.UNSET else found.rows_1
         if rows is msgspec.UNSET:
             return None
-        for measure in self._measures:
-            if not all(map(is_long, set(map(measure, rows)) - {None})):
-                return None
         if not all(map(is_date, set(map(self._date, rows)) - {None})):
             return None
         link = any((found.link_0, found.link_1, found.link_2))

@@ -30,25 +30,25 @@ class Meter:
         self.is_foreign = False
 
 
-async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, meter: Meter) -> bytearray:
+async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, meter: Meter) -> bytes:
     """The whole unpacked body. Raises AttemptFailed: too large, garbled, or packed in a way that was not asked for.
 
     ``encoding`` is the Content-Encoding header. RFC 9110, section 8.4: several may be listed; none or one gzip is read.
     """
-    body = bytearray()
-    turns = 0
+    parts: list[bytes] = []
+    size_bytes = 0
     unpacker = _unpacker(encoding)
     async for piece in pieces:
         meter.received_bytes += len(piece)
         for part in unpacker.feed(piece):
-            body += part
-            if len(body) > max_bytes:
+            parts.append(part)
+            size_bytes += len(part)
+            if size_bytes > max_bytes:
                 raise AttemptFailed(_too_large(max_bytes))
-            turns += 1
-            if turns % TURN_PIECES == 0:
+            if len(parts) % TURN_PIECES == 0:
                 await asyncio.sleep(0)
     unpacker.finish()
-    return body
+    return b"".join(parts)
 
 
 class Identity:

@@ -52,7 +52,7 @@ class Answer:
 
     status: int
     headers: httpx.Headers
-    body: bytearray
+    body: bytes
 
 
 class Requests:
@@ -122,7 +122,7 @@ class Exchanger:
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, meter: Meter, limit: float) -> bytearray:
+    async def _body(self, response: httpx.Response, meter: Meter, limit: float) -> bytes:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
         if response.status_code == 200:
@@ -133,7 +133,7 @@ class Exchanger:
             async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
                 return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, meter)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
-            return bytearray()
+            return b""
 
     def _check_echo(self, response: httpx.Response, ids: Ids, meter: Meter, *, kept: bool, believe: bool) -> None:
         echo = _echo(response.headers, ids)

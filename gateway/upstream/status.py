@@ -40,13 +40,13 @@ _CODE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _MAX_CODE = 2**63 - 1
 
 
-def upstream_reply(status: int, body: bytes | bytearray, *, answered_id: str | None, sent_id: str) -> UpstreamReply:
+def upstream_reply(status: int, body: bytes, *, answered_id: str | None, sent_id: str) -> UpstreamReply:
     """The facts of an error reply that may be told."""
     request_id = answered_id if answered_id and GUID.fullmatch(answered_id) else sent_id
     return UpstreamReply(status, error_code(body), request_id)
 
 
-def error_code(body: bytes | bytearray) -> int | str | None:
+def error_code(body: bytes) -> int | str | None:
     """The code in an error body: an integer, or a short name, else None."""
     try:
         document = msgspec.json.decode(without_bom(body))

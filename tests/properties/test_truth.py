@@ -16,6 +16,7 @@ ROWS = 300
 SOME = rows_of("contoso")[:ROWS]
 TOKEN = f"contoso+rows={ROWS}+as=truth"
 BLOCKS = [(7, 20), (1, 1), (50, 10_000), (20, 20)]
+GATEWAYS = [(*blocks, "on") for blocks in BLOCKS] + [(7, 20, "off")]
 
 FIELDS = " ".join(model.FIELDS)
 QUERY = f"""
@@ -85,10 +86,10 @@ def windows(draw: st.DrawFn) -> dict[str, int | None]:
     return found | {"after": draw(st.none() | COUNTS), "before": draw(st.none() | COUNTS)}
 
 
-@pytest.fixture(params=BLOCKS, ids=str)
+@pytest.fixture(params=GATEWAYS, ids=str)
 def truthful(request: pytest.FixtureRequest, start_gateway: Any) -> Any:
-    first, rows = request.param
-    return start_gateway(first_block_rows=first, block_rows=rows, max_upstream_calls=1_000)
+    first, rows, fast_path = request.param
+    return start_gateway(first_block_rows=first, block_rows=rows, fast_path=fast_path, max_upstream_calls=1_000)
 
 
 def cursor_at(gateway: Any, question: dict[str, Any], offset: int | None, total: int) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.page import AccessToken, Caller
-from gateway.query import Dataset, PageQuery
+from gateway.query import Dataset, Measure, PageQuery
 from gateway.upstream import UpstreamCall, UpstreamClient
 
 CORRELATION_ID = "9cbdf63c-2608-4ad8-b0a9-abae27d859d9"
@@ -30,8 +30,8 @@ class Row(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     customer_name: str | None = None
     product_id: str | None = None
     product_name: str | None = None
-    licenses_deployed: int | None = None
-    licenses_sold: int | None = None
+    licenses_deployed: Measure | None = None
+    licenses_sold: Measure | None = None
     processed_date_time: str | None = None
 
 

@@ -1,0 +1,190 @@
+"""The fast path answers every operation with the very bytes that graphql-core's own path comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from graphql.execution.collect_fields import CollectedFields
+from graphql.execution.executor import Executor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from gateway.__main__ import build
+from gateway.sandbox import create_sandbox
+from gateway.settings import read_settings
+from schema.executor import FastExecutor
+from tests.conftest import served
+from tests.properties.model import FIELDS
+
+NODE_FIELDS = [*FIELDS, "__typename"]
+PAGE_INFO_FIELDS = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
+CONDITIONS = ["", "", "", " @include(if: $yes)", " @skip(if: $no)", " @skip(if: $yes)", " @include(if: true)"]
+CORRELATION_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+def leaf(names: list[str]) -> st.SearchStrategy[str]:
+    """One leaf, perhaps under an alias. An alias always names the same field, so that selections can be merged."""
+    return st.builds(
+        lambda name, aliased, condition: (f"x_{name.strip('_')}: " if aliased else "") + name + condition,
+        st.sampled_from(names),
+        st.booleans(),
+        st.sampled_from(CONDITIONS),
+    )
+
+
+def selections(type_name: str, fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """A selection set with nested inline fragments, with and without a type, and what they repeat."""
+    flat = st.lists(fields, min_size=1, max_size=5).map(" ".join)
+    fragment = st.sampled_from(["...", f"... on {type_name}", "... @include(if: $yes)", "... @skip(if: $yes)"])
+    return st.recursive(
+        flat,
+        lambda inner: st.builds("{0} {1} {{ {2} }} {3}".format, flat, fragment, inner, flat),
+        max_leaves=4,
+    )
+
+
+NODE = selections("LicenseDeployment", leaf(NODE_FIELDS) | st.just("...NodeParts"))
+EDGE_FIELD = (
+    leaf(["cursor", "__typename"])
+    | NODE.map(lambda inside: f"node {{ {inside} }}")
+    | NODE.map(lambda inside: f"same: node {{ {inside} }}")
+)
+CONNECTION_FIELD = (
+    leaf(["totalCount", "__typename"])
+    | NODE.map(lambda inside: f"nodes {{ {inside} }}")
+    | NODE.map(lambda inside: f"again: nodes {{ {inside} }}")
+    | selections("LicenseDeploymentEdge", EDGE_FIELD).map(lambda inside: f"edges {{ {inside} }}")
+    | selections("PageInfo", leaf(PAGE_INFO_FIELDS)).map(lambda inside: f"pageInfo {{ {inside} }}")
+    | st.just("...ConnectionParts")
+)
+CONNECTION = selections("LicenseDeploymentConnection", CONNECTION_FIELD)
+ARGUMENTS = st.sampled_from(
+    [
+        "",
+        "(first: 3)",
+        "(first: 0)",
+        "(last: 2)",
+        "(offset: 4, first: 5)",
+        "(first: 50)",
+        "(groupBy: [SERVICE_CODE])",
+        "(first: $rows)",
+        "(filter: {serviceCode: {eq: $code}})",
+        "(filter: {or: []})",
+        "(first: -1)",
+        '(after: "x")',
+    ]
+)
+ROOT_FIELD = st.builds(
+    "{0}licenseDeployments{1} {{ {2} }}".format, st.sampled_from(["", "one: "]), ARGUMENTS, CONNECTION
+)
+PLAIN_NODE = selections("LicenseDeployment", leaf(NODE_FIELDS))
+TYPES = {"yes": "Boolean!", "no": "Boolean!", "rows": "Int", "code": "String"}
+
+
+def document(root: str, beside: str, node: str, other: str) -> str:
+    """A document that declares the variables and fragments that it uses."""
+    fragments = ""
+    if "...ConnectionParts" in root:
+        fragments += f" fragment ConnectionParts on LicenseDeploymentConnection {{ totalCount nodes {{ {other} }} }}"
+    if "...NodeParts" in root:
+        fragments += f" fragment NodeParts on LicenseDeployment {{ {node} }}"
+    declared = [f"${name}: {kind}" for name, kind in TYPES.items() if f"${name}" in root + fragments]
+    return f"query Q{'(' + ', '.join(declared) + ')' if declared else ''} {{ {root} {beside} }}{fragments}"
+
+
+BESIDE = st.sampled_from(["", "", "", "__typename", "two: licenseDeployments(first: 1) { totalCount }"])
+DOCUMENTS = st.builds(document, ROOT_FIELD, BESIDE, PLAIN_NODE, PLAIN_NODE)
+VARIABLES = st.fixed_dictionaries(
+    {"yes": st.booleans(), "no": st.booleans()},
+    optional={"rows": st.none() | st.integers(0, 12), "code": st.sampled_from(["crm", "o365"])},
+)
+TOKENS = st.sampled_from(
+    ["contoso+rows=9+nulls+counts=string", "contoso+rows=9", "sample", "tailspin", "contoso+rows=9+counts=big"]
+)
+
+
+class Paths:
+    """Three gateways over one upstream: fast, fast with tiny blocks, and graphql-core's own way."""
+
+    def __init__(self, upstream_url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        common: dict[str, Any] = {"upstream_url": upstream_url, "max_query_tokens": 10_000, "max_query_aliases": 1_000}
+        tiny = {"first_block_rows": 2, "block_rows": 4}
+        self._pairs = [
+            (self._client(**common), self._client(**common, fast_path="off")),
+            (self._client(**common, **tiny), self._client(**common, **tiny, fast_path="off")),
+        ]
+
+    def _client(self, **overrides: Any) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(build(read_settings({}, overrides)))
+        headers = {"Accept-Encoding": "identity", "MS-CorrelationId": CORRELATION_ID}
+        return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers, timeout=60)
+
+    def answers(self, document: str, variables: dict[str, Any], token: str) -> list[list[tuple[int, bytes]]]:
+        """For each pair: what the ordinary path says, and what the fast one says twice, the second time from a plan."""
+        return self._loop.run_until_complete(self._answers(document, variables, token))
+
+    async def _answers(self, document: str, variables: dict[str, Any], token: str) -> list[list[tuple[int, bytes]]]:
+        request: dict[str, Any] = {
+            "json": {"query": document, "variables": variables},
+            "headers": {"Authorization": f"Bearer {token}"},
+        }
+        found = []
+        for fast, ordinary in self._pairs:
+            replies = [await client.post("/graphql", **request) for client in (ordinary, fast, fast)]
+            found.append([(reply.status_code, reply.content) for reply in replies])
+        return found
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def paths() -> Iterator[Paths]:
+    with served(create_sandbox()) as url:
+        found = Paths(url)
+        yield found
+        found.close()
+
+
+# For thousands, set it in the environment: some milliseconds an example.
+EXAMPLES = int(os.environ.get("FAST_PATH_EXAMPLES", "250"))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(document=DOCUMENTS, variables=VARIABLES, token=TOKENS)
+@pytest.mark.timeout(3_600)
+def test_every_path_comes_to_the_same_bytes(paths: Paths, document: str, variables: dict[str, Any], token: str) -> None:
+    for ordinary, *fast in paths.answers(document, variables, token):
+        assert fast == [ordinary, ordinary]
+
+
+def test_the_operations_of_that_test_are_mostly_good_ones(paths: Paths) -> None:
+    """Documents that all fail alike would prove nothing."""
+    good: list[bool] = []
+
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(document=DOCUMENTS, variables=VARIABLES)
+    def ask(document: str, variables: dict[str, Any]) -> None:
+        [[(_, body), *_], _] = paths.answers(document, variables, "contoso+rows=9")
+        good.append(bool(json.loads(body).get("data")))
+
+    ask()
+    assert sum(good) > len(good) / 3
+
+
+def test_the_private_names_that_the_executor_relies_on_are_where_they_were() -> None:
+    """A new version of graphql-core or Strawberry that moves them fails here, and not in silence."""
+    assert FastExecutor.__mro__[1] is StrawberryGraphQLCoreExecutionContext
+    names = Executor.complete_object_value.__code__.co_varnames[: Executor.complete_object_value.__code__.co_argcount]
+    assert names == ("self", "return_type", "field_details_list", "info", "path", "result", "position_context")
+    assert FastExecutor.complete_object_value.__code__.co_varnames[: len(names)] == names
+    assert CollectedFields._fields[0] == "grouped_field_set"
+    assert FastExecutor.collect_subfields is Executor.collect_subfields
