@@ -52,7 +52,7 @@ class OperationContext:
             self.warnings.append(told)
 
     def release(self) -> None:
-        """Let go of all rows. graphql-core's executor is part of a cycle, and would hold them until the collector runs."""
+        """Let go of all rows: graphql-core's executor is in a cycle, and would hold them until the collector runs."""
         self.answers.clear()
         self.selections.clear()
 
