@@ -159,14 +159,14 @@ class PageWarning:
 
 
 class Renderings(Protocol):
-    """Encoded pieces of a page, kept with it and within its cache's bound; what was kept may be gone at any time."""
+    """What was made of a page, kept with it and within its cache's bound; what was kept may be gone at any time."""
 
-    def get(self, key: Hashable) -> bytes | None:
-        """What was kept under ``key``, if it still is."""
+    def get(self, key: Hashable) -> Any:
+        """What was kept under ``key``, or None."""
         ...
 
-    def keep(self, key: Hashable, rendering: bytes) -> None:
-        """Keep ``rendering`` if there is room."""
+    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        """Keep ``value`` if there is room."""
         ...
 
 

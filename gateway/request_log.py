@@ -20,9 +20,6 @@ log = structlog.get_logger("gateway")
 # Routes that metrics tell apart; other paths are callers' inventions.
 _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql"})
 
-# Vary is joined anew; the others are this layer's to give.
-_OWN = frozenset({b"vary", b"x-content-type-options"})
-
 # The two high bits of this digit are fixed to 10 (RFC 9562, section 4.1).
 _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
@@ -118,6 +115,8 @@ def _new_guid() -> str:
 
 def _with_one_vary(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """``headers`` with a Vary that names each header once; every layer adds what it looked at."""
-    found = [(name, value) for name, value in headers if name not in _OWN]
-    given = [name.strip() for field, value in headers if field == b"vary" for name in value.split(b",")]
-    return [*found, (b"vary", b", ".join(dict.fromkeys(given)))] if given else found
+    given = [value for name, value in headers if name == b"vary"]
+    if len(given) < 2:
+        return list(headers)
+    names = [name.strip() for value in given for name in value.split(b",")]
+    return [*(pair for pair in headers if pair[0] != b"vary"), (b"vary", b", ".join(dict.fromkeys(names)))]

@@ -56,6 +56,8 @@ class Listener:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing here depends on the client's address or scheme, so no header is believed about them.
+            proxy_headers=False,
             date_header=self.date_header,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -27,6 +27,12 @@ Text = bytes | memoryview
 # Struct classes kept for selections that were seen; making one takes about 30 microseconds.
 KEPT_CLASSES = 512
 
+# Columns of fewer rows are gathered faster than they are found (our choice).
+KEPT_COLUMN_ROWS = 2_000
+
+# CPython on 64 bits.
+POINTER_BYTES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -56,10 +62,10 @@ def render(selection: Selection, connection: ConnectionValue) -> bytes:
     if origin is None:
         return b"".join(_parts(selection, connection))
     key = rendering_key(selection, origin.arguments)
-    kept = origin.renderings.get(key)
+    kept: bytes | None = origin.renderings.get(key)
     if kept is None:
         kept = b"".join(_parts(selection, connection))
-        origin.renderings.keep(key, kept)
+        origin.renderings.keep(key, kept, len(kept))
     return kept
 
 
@@ -112,7 +118,7 @@ def _piece(selection: Selection, piece: Piece, columns: Columns, connection: Con
     """The items of one piece without the brackets. A page of several blocks keeps them with each block."""
     keeper = piece.renderings if connection.origin is None else None
     key = (selection, piece.offset, len(piece.rows))
-    kept = None if keeper is None else keeper.get(key)
+    kept: bytes | None = None if keeper is None else keeper.get(key)
     if kept is not None:
         return kept
     if _is_whole_row(selection, connection.attributes):
@@ -121,7 +127,7 @@ def _piece(selection: Selection, piece: Piece, columns: Columns, connection: Con
         items = list(_structs(selection, columns(selection, piece, connection.attributes), len(piece.rows)))
     rendering = memoryview(_encode(items))[1:-1]
     if keeper is not None:
-        keeper.keep(key, bytes(rendering))
+        keeper.keep(key, bytes(rendering), len(rendering))
     return rendering
 
 
@@ -140,7 +146,21 @@ def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
         if field.name == "__typename":
             yield repeat(selection.type_name, len(piece.rows))
         else:
-            yield map(attrgetter(attributes[field.name]), piece.rows)
+            yield _column(attributes[field.name], piece)
+
+
+def _column(attribute: str, piece: Piece) -> Iterable[Any]:
+    """One attribute of all rows. Of many rows it is kept: the next selection is likely to hold it, too."""
+    values = map(attrgetter(attribute), piece.rows)
+    if piece.renderings is None or len(piece.rows) < KEPT_COLUMN_ROWS:
+        return values
+    key = (attribute, piece.offset, len(piece.rows))
+    kept: list[Any] | None = piece.renderings.get(key)
+    if kept is None:
+        kept = list(values)
+        # The values belong to the rows; the list holds a pointer to each.
+        piece.renderings.keep(key, kept, POINTER_BYTES * len(kept))
+    return kept
 
 
 def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:

@@ -1,9 +1,10 @@
-"""Encoded pieces of a kept page, charged to its entry in the store."""
+"""What was made of a kept page, charged to its entry in the store."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import Any
 
 from gateway.cache.memory import MemoryStore
 
@@ -20,27 +21,29 @@ class KeptRenderings:
     def __init__(self, store: MemoryStore, key: str) -> None:
         self._store = store
         self._key = key
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+        # Each value with what it costs.
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._used_bytes = 0
 
-    def get(self, key: Hashable) -> bytes | None:
-        """The rendering kept under ``key``, if it still is."""
+    def get(self, key: Hashable) -> Any:
+        """The value kept under ``key``, if it still is."""
         found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-        return found
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
 
-    def keep(self, key: Hashable, rendering: bytes) -> None:
-        """Keep ``rendering`` as long as its page is kept and the room lasts."""
-        cost_bytes = len(rendering) + RENDERING_OVERHEAD_BYTES
+    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        """Keep ``value`` as long as its page is kept and the room lasts."""
+        cost_bytes = size_bytes + RENDERING_OVERHEAD_BYTES
         max_bytes = self._store.max_bytes * MAX_SHARE
         if cost_bytes > max_bytes or key in self._kept:
             return
         while self._used_bytes + cost_bytes > max_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self._charge(-len(oldest) - RENDERING_OVERHEAD_BYTES)
+            _, (_, oldest_bytes) = self._kept.popitem(last=False)
+            self._charge(-oldest_bytes)
         if self._charge(cost_bytes):
-            self._kept[key] = rendering
+            self._kept[key] = (value, cost_bytes)
 
     def _charge(self, extra_bytes: int) -> bool:
         self._used_bytes += extra_bytes
