@@ -217,11 +217,19 @@ class KeptPages(Protocol):
         ...
 
 
-def stamp_of(rows: Iterable[Any], *, service: str, date: str, total_count: int | None) -> Stamp:
+def stamp_of(rows: Sequence[Any], *, service: str, date: str, total_count: int | None) -> Stamp:
     """The stamp of ``rows``, read from their attributes named ``service`` and ``date``."""
     seen: dict[str, str | None] = {}
-    for name, when in set(map(attrgetter(service, date), rows)):
+    for name, when in _pairs(rows, service, date):
         if when is not None:
             key = name or ""
             seen[key] = None if key in seen and seen[key] != when else when
     return Stamp(total_count, tuple(sorted((key, when) for key, when in seen.items() if when is not None)))
+
+
+def _pairs(rows: Sequence[Any], service: str, date: str) -> Iterable[tuple[str | None, str | None]]:
+    dates = set(map(attrgetter(date), rows))
+    if len(dates) > 1:
+        return set(map(attrgetter(service, date), rows))
+    # One date, as usual: a set of texts is made in a third of the time of a set of pairs.
+    return [(name, when) for name in set(map(attrgetter(service), rows)) for when in dates]
