@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 def build(settings: Settings) -> Starlette:
     """The whole gateway for ``settings``: an ASGI application that owns its cache and connections."""
     # Imported here so that `gateway --help` need not wait for them.
-    import httpx
-
     from gateway.app import create_app
     from gateway.cache.freshness import Freshness
     from gateway.cache.pages import CachedPages
@@ -44,6 +42,7 @@ def build(settings: Settings) -> Starlette:
     from gateway.telemetry import Metrics
     from gateway.tuning import tune_process
     from gateway.upstream import BlockReader, UpstreamClient
+    from gateway.upstream.embedded import EmbeddedTransport
     from schema.blocks import BlockSizes
     from schema.build import build_schema, sdl
     from schema.context import Limits
@@ -63,7 +62,7 @@ def build(settings: Settings) -> Starlette:
         max_concurrency=settings.upstream_max_concurrency,
         max_connections=settings.upstream_max_connections,
         max_body_bytes=settings.upstream_max_body_bytes,
-        transport=httpx.ASGITransport(create_sandbox()) if sandbox else None,
+        transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         observer=metrics.upstream_call_ended,
     )
     cache = CachedPages(

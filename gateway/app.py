@@ -62,7 +62,7 @@ def create_app(
         *health.routes,
     ]
     if sdl is not None:
-        routes.append(Route("/schema.graphql", _constant(PlainTextResponse(sdl))))
+        routes.append(Route("/schema.graphql", _made(lambda: PlainTextResponse(sdl))))
     if show_metrics:
         routes.append(Route("/metrics", _made(metrics.response)))
     onion = [
@@ -119,14 +119,9 @@ async def _no_home(request: Request) -> Response:
     return PlainTextResponse("This is a GraphQL gateway. POST operations to /graphql.\n")
 
 
-def _constant(response: Response) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
-        return response
-
-    return answer
-
-
 def _made(make: Callable[[], Response]) -> Callable[[Request], Response]:
+    """An endpoint that makes a reply for each request; the layers around it change what they are given."""
+
     def answer(request: Request) -> Response:
         return make()
 

@@ -53,6 +53,7 @@ class Listener:
             factory=isinstance(app, str),
             workers=workers,
             lifespan="on",
+            http=_http(),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -63,6 +64,15 @@ class Listener:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(self.shutdown_grace_seconds)),
         )
+
+
+def _http() -> Any:
+    """Ours over httptools; where that is not at hand, uvicorn's over h11, which bounds heads by itself."""
+    try:
+        from gateway.http_protocol import BoundedHttpProtocol
+    except ImportError:
+        return "h11"
+    return BoundedHttpProtocol
 
 
 class _AnnouncedServer(uvicorn.Server):

@@ -55,8 +55,13 @@ class Blocks:
     @property
     def known_end(self) -> int | None:
         """How many rows there are, where that was seen; not what the upstream's total says."""
-        ends = [page.end for page in self.pages if page.more is False and (page.rows or page.skip == 0)]
-        return ends[0] if ends else None
+        pages = self.pages
+        for previous, page in zip([None, *pages], pages, strict=False):
+            # An empty block tells the end only where the block before it reaches that far.
+            is_joined = page.skip == 0 or (previous is not None and previous.end == page.skip)
+            if page.more is False and (page.rows or is_joined):
+                return page.end
+        return None
 
     @property
     def total_count(self) -> int | None:
@@ -117,14 +122,13 @@ class Blocks:
         return page is not None and (page.more is False or page.end >= skip + rows)
 
     def _known_to_exist(self, offset: int) -> bool | None:
-        for page in self.pages:
-            if page.rows and offset < page.end:
-                return True
-            if page.more is False and offset >= page.end:
-                return False
-            if page.more is True and offset == page.end:
-                return True
-        return None
+        pages = self.pages
+        if any(page.rows and offset < page.end for page in pages):
+            return True
+        # Who saw the end knows better than who was promised more.
+        if any(page.more is False and offset >= page.end for page in pages):
+            return False
+        return True if any(page.more is True and offset == page.end for page in pages) else None
 
     async def _load_side_by_side(self, wanted: list[tuple[int, int]]) -> None:
         if len(wanted) == 1:

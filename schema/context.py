@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.page import Caller, PageSource
+from gateway.page import Budget, Caller, PageSource
 from schema.blocks import BlockSizes
 from schema.connection import Answer
 from schema.projection import Selection
@@ -35,6 +35,7 @@ class OperationContext:
     sizes: BlockSizes
     limits: Limits
     correlation_id: str
+    budget: Budget
     caller: Callable[[], Caller]
     warnings: list[dict[str, Any]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -69,8 +70,8 @@ class OperationContext:
 
     @property
     def upstream_calls(self) -> int:
-        """Rows' blocks that did not come from the cache."""
-        return sum(1 for answer in self.answers for state in answer.cache_states if state.name == "MISS")
+        """Upstream calls that the operation caused; one for a block whose reading failed."""
+        return self.budget.spent_calls
 
     @property
     def rows(self) -> int:

@@ -21,6 +21,9 @@ INTROSPECTION_TOKENS = 600
 
 _INTROSPECTION = ("__schema", "__type")
 
+# An alias is written once and repeated with every row (our choice; names that people give are far shorter).
+MAX_ALIAS_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -60,6 +63,8 @@ class _Meter:
         return found
 
     def _field(self, node: FieldNode, level: int) -> Measure:
+        if node.alias is not None and len(node.alias.value) > MAX_ALIAS_CHARACTERS:
+            raise QueryTooComplex(f"An alias has more than {MAX_ALIAS_CHARACTERS} characters. Shorten it.")
         inside = self.selection_set(node.selection_set, level + 1)
         # Introspection has a depth of its own, which validation bounds by a rule made for it.
         depth = 1 if node.name.value in _INTROSPECTION else 1 + inside.depth

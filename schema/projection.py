@@ -65,7 +65,7 @@ def render(selection: Selection, connection: ConnectionValue) -> bytes:
     kept: bytes | None = origin.renderings.get(key)
     if kept is None:
         kept = b"".join(_parts(selection, connection))
-        origin.renderings.keep(key, kept, len(kept))
+        origin.renderings.keep(key, kept, len(kept) + len(key))
     return kept
 
 

@@ -118,7 +118,7 @@ class GraphQLView:
         def caller() -> Caller:
             return self._caller(scope, budget, deadline)
 
-        return OperationContext(self.source, self.sizes, self.limits, _correlation_id(scope), caller)
+        return OperationContext(self.source, self.sizes, self.limits, _correlation_id(scope), budget, caller)
 
     def _caller(self, scope: Scope, budget: Budget, deadline: float) -> Caller:
         return Caller(access_token(scope), locale_of(scope), _correlation_id(scope), deadline, budget)

@@ -36,6 +36,11 @@ class PageArguments:
         return [given for given in (self.after, self.before) if given is not None]
 
     @property
+    def counts_from_end(self) -> bool:
+        """True when the window hangs on where all rows end."""
+        return self.last is not None and self.before is None
+
+    @property
     def start(self) -> int:
         """First offset that may be shown."""
         return self.offset if self.after is None else self.after.offset + 1
@@ -85,7 +90,9 @@ async def load_window(blocks: Blocks, arguments: PageArguments) -> tuple[int, in
     for _ in range(_MAX_MOVES):
         start, stop = await _range(blocks, arguments)
         await blocks.load(start, stop)
-        if (start, stop) == await _range(blocks, arguments):
+        # Rows behind what was taken for the end show that the total was too low.
+        is_end_wrong = arguments.counts_from_end and await blocks.exists(stop)
+        if not is_end_wrong and (start, stop) == await _range(blocks, arguments):
             break
     return start, stop
 

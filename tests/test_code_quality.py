@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cross_site",
         "gateway.request_log",
     ),
-    ("schema", "gateway.app", "gateway.health", "gateway.serving"),
+    ("schema", "gateway.app", "gateway.health", "gateway.http_protocol", "gateway.serving"),
     ("gateway.__main__",),
 )
 

@@ -125,6 +125,9 @@ class _Block:
         """Drop a total that is smaller than the rows seen. Beyond the end of the data there are none to see."""
         total = reply.total_count
         end = self._end + rows
+        if total == 0 and end > 0 and not rows:
+            # Counted over no rows, as SQL's window functions do: it tells that these rows are none, not that all are.
+            total = None
         seen = end if rows or self._rows else 0
         if (total is not None and total < seen) or (self._total is not None and self._total < seen):
             self._is_total_contradicted = True

@@ -1,0 +1,118 @@
+"""What is not HTTP, or too much of it, is refused in GraphQL form; over bare sockets, with the server as it is run."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from gateway.__main__ import build
+from gateway.serving import Listener
+from gateway.settings import read_settings
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    listener = Listener("127.0.0.1", 0, 1)
+    bound = listener.bind()
+    server = uvicorn.Server(listener.config(build(read_settings({}))))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    yield bound.getsockname()[:2]
+    server.should_exit = True
+    thread.join()
+
+
+def exchange(address: tuple[str, int], *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send ``pieces`` and read until the server closes: status, headers and body."""
+    with socket.create_connection(address, timeout=10) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except OSError:
+            pass
+        received = b""
+        try:
+            while more := connection.recv(65_536):
+                received += more
+        except OSError:
+            pass
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in lines), body
+
+
+def refused(address: tuple[str, int], *pieces: bytes) -> int:
+    """The status of a refusal, which is checked to be one in GraphQL form that ends the connection."""
+    status, headers, body = exchange(address, *pieces)
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    assert headers["connection"] == "close"
+    [error] = json.loads(body)["errors"]
+    assert error["extensions"]["code"] == "BAD_REQUEST"
+    assert error["extensions"]["correlationId"]
+    return status
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"FOO /graphql HTTP/1.1\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+    ],
+    ids=["method", "negative length", "two lengths", "length and chunks", "TLS", "no HTTP"],
+)
+def test_what_is_not_http_is_told_so_in_json(address: tuple[str, int], request_: bytes) -> None:
+    assert refused(address, request_) == 400
+
+
+def test_a_head_that_never_ends_is_cut_off(address: tuple[str, int]) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Endless: "
+    assert refused(address, start, *[b"y" * 16_384] * 100) == 431
+
+
+def test_many_headers_are_bounded_together(address: tuple[str, int]) -> None:
+    assert refused(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *[b"X-Many: y\r\n" * 1_000] * 100) == 431
+
+
+def test_a_large_body_is_no_large_head(address: tuple[str, int]) -> None:
+    body = b'{"query": "{ __typename }", "extensions": {"pad": "%s"}}' % (b"x" * 500_000)
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    status, _, answer = exchange(address, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert status == 200
+    assert json.loads(answer) == {"data": {"__typename": "Query"}}
+
+
+def test_each_request_of_a_connection_has_a_head_of_its_own(address: tuple[str, int]) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Pad: " + b"y" * 30_000 + b"\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    status, _, rest = exchange(address, one, one, one, last)
+    assert status == 200
+    assert rest.count(b"HTTP/1.1 200 OK") == 3
+
+
+def test_one_clients_encoding_is_not_the_next_ones(address: tuple[str, int]) -> None:
+    """The schema was once sent to everybody as the first client had it."""
+    packed = b"GET /schema.graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n"
+    plain = b"GET /schema.graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert exchange(address, packed)[1]["content-encoding"] == "gzip"
+    _, headers, body = exchange(address, plain)
+    assert "content-encoding" not in headers
+    assert b"type Query" in body
+
+
+def test_a_reply_that_the_embedded_sandbox_breaks_off_is_a_bad_response(address: tuple[str, int]) -> None:
+    body = b'{"query": "{ licenseDeployments { totalCount } }"}'
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    token = b"Authorization: Bearer sample+truncate\r\n"
+    _, _, answer = exchange(address, head + token + b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert json.loads(answer)["errors"][0]["extensions"]["code"] == "UPSTREAM_BAD_RESPONSE"
