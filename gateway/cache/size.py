@@ -13,7 +13,7 @@ POINTER_BYTES = 8
 
 
 # Pages up to this size are measured row by row; of larger ones evenly spread rows speak for the others.
-SAMPLE_ROWS = 128
+SAMPLE_ROWS = 64
 
 # What a sample may miss, on top of what it says.
 SAMPLE_MARGIN = 1.1

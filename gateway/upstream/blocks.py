@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
-
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
@@ -196,5 +194,5 @@ class _Block:
 
 
 def _stamp(rows: tuple[Any, ...], dataset: Dataset, total_count: int | None) -> Stamp:
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
+    names = dataset.attributes
     return stamp_of(rows, service=names[dataset.service], date=names[dataset.date], total_count=total_count)
