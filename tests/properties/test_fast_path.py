@@ -155,7 +155,7 @@ def paths() -> Iterator[Paths]:
 
 
 # For thousands, set it in the environment: some milliseconds an example.
-EXAMPLES = int(os.environ.get("FAST_PATH_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("FAST_PATH_EXAMPLES", "60"))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
