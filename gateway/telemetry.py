@@ -48,7 +48,7 @@ def configure_logging(log_format: str, level: str) -> None:
 
 
 def _json_line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
-    """An event as a line of JSON, in one step: there is a line for each request, and steps cost more than their work."""
+    """An event as a line of JSON, in one step: there is one for each request, and steps cost more than their work."""
     event["level"] = name
     event["timestamp"] = datetime.now(UTC).isoformat()
     if "exc_info" in event:
