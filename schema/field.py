@@ -19,8 +19,9 @@ _DESCRIPTIONS = {
     "filter": 'Which rows count. Example: `{serviceCode: {eq: "o365"}}`.',
     "group_by": "Add the counts up over these dimensions; the others are null then. The order is part of the question."
     " Example: `[PRODUCT_NAME]`.",
-    "processed_date_time": "Rows as processed at this date, instead of the latest. Example: `2018-10-14`.",
-    "first": "Page forward: at most this many rows. Example: `100`.",
+    "processed_date_time": "Rows as processed at this date, instead of the latest. The report cannot list its dates;"
+    " one at which nothing was processed has no rows. Example: `2018-10-14`.",
+    "first": "Page forward: at most this many rows; 100 when neither `first` nor `last` is given. Example: `100`.",
     "after": "Page forward: rows behind this cursor.",
     "last": "Page backward: at most this many rows, the last ones.",
     "before": "Page backward: rows ahead of this cursor.",
