@@ -26,7 +26,6 @@ CONTENT_SECURITY_POLICY: Final = (
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     # The page names its files by digest; an old page would name files that a new release no longer has.
@@ -36,16 +35,25 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 ASSET_HEADERS: Final[Mapping[str, str]] = {
     # RFC 8246: the digest in the URL changes whenever a file does.
     "Cache-Control": "public, max-age=31536000, immutable",
-    "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_TOKENS: Final = {
+    "contoso": "(12,000 rows)",
+    "fabrikam": "(250,000)",
+    "tailspin": "(0)",
+    "sample": "(Microsoft's 2 rows)",
+}
+_BUTTONS: Final = ", ".join(
+    f'<button type="button" data-token="{token}" aria-pressed="false" title="Use this token">{token}</button> {rows}'
+    for token, rows in _TOKENS.items()
+)
 SANDBOX_NOTE: Final = (
-    "<p>Sandbox, made-up data. Tokens: <code>contoso</code> 12,000 rows <code>fabrikam</code> 250,000 "
-    "<code>tailspin</code> none <code>sample</code> Microsoft's two. Choose one under Headers.</p>"
+    f'<p role="group" aria-label="Token of the sandbox">Sandbox, made-up data. Tokens: {_BUTTONS}. '
+    "A reload clears tabs and history.</p>"
 )
 ASK_NOTE: Final = (
     "<p>Paste an access token under Headers, once: every tab uses it. "
-    "It stays in this page's memory; a reload forgets it.</p>"
+    "It stays in this page's memory. A reload clears it, tabs and history.</p>"
 )
 FOLDER: Final = Path(__file__).parent
 

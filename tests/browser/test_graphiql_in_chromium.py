@@ -142,3 +142,60 @@ def test_page_follows_the_screen(chromium: Chromium, tmp_path: Path, name: str, 
         for pane in (".graphiql-query-editor", ".graphiql-editor-tool", ".result-window"):
             expect(graphiql.page.locator(f"{pane} .CodeMirror").last).to_be_in_viewport(ratio=0.9)
         graphiql.screenshot(name)
+
+
+def shown_token(graphiql: GraphiqlPage) -> Any:
+    """The Authorization header in the Headers pane."""
+    return json.loads(graphiql.headers())["Authorization"]
+
+
+def test_a_token_typed_and_sent_is_that_of_every_tab(graphiql: GraphiqlPage) -> None:
+    """Tabs nobody has touched show it and send it; one with another token keeps its own."""
+    tabs = graphiql.page.get_by_role("tab")
+    graphiql.type_headers('{"Authorization": "Bearer fabrikam"}')
+    assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000
+    tabs.nth(1).click()
+    graphiql.wait_for_operation("NextPage")
+    assert shown_token(graphiql) == "Bearer fabrikam"
+    assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000
+    graphiql.type_headers('{"Authorization": "Bearer tailspin", "X-Locale": "de"}')
+    graphiql.run()
+    tabs.nth(2).click()
+    graphiql.wait_for_operation("FilterByProduct")
+    assert shown_token(graphiql) == "Bearer tailspin"
+    tabs.nth(0).click()
+    graphiql.wait_for_operation("SoldAndDeployed")
+    assert shown_token(graphiql) == "Bearer fabrikam"
+
+
+def test_a_button_in_the_bar_chooses_the_token(graphiql: GraphiqlPage) -> None:
+    """By mouse or keyboard, for this tab and the untouched ones, and without losing other headers."""
+    contoso, fabrikam, sample = (
+        graphiql.page.get_by_role("button", name=name, exact=True) for name in ("contoso", "fabrikam", "sample")
+    )
+    expect(contoso).to_have_attribute("aria-pressed", "true")
+    fabrikam.click()
+    expect(fabrikam).to_have_attribute("aria-pressed", "true")
+    expect(contoso).to_have_attribute("aria-pressed", "false")
+    assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000
+    graphiql.page.get_by_role("tab").nth(4).click()
+    graphiql.wait_for_operation("JumpToPage")
+    assert shown_token(graphiql) == "Bearer fabrikam"
+    graphiql.type_headers('{"X-Locale": "de", "authorization": "Bearer contoso"}')
+    expect(contoso).to_have_attribute("aria-pressed", "true")
+    sample.focus()
+    graphiql.page.keyboard.press("Enter")
+    assert json.loads(graphiql.headers()) == {"Authorization": "Bearer sample", "X-Locale": "de"}
+    assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 2
+    graphiql.page.get_by_role("tab").nth(0).click()
+    graphiql.wait_for_operation("SoldAndDeployed")
+    assert shown_token(graphiql) == "Bearer sample"
+
+
+def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None:
+    """And with the token of the others."""
+    graphiql.page.get_by_role("button", name="fabrikam", exact=True).click()
+    graphiql.page.get_by_role("button", name="New tab").click()
+    expect(graphiql.page.get_by_role("tab")).to_have_count(7)
+    assert shown_token(graphiql) == "Bearer fabrikam"
+    assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000

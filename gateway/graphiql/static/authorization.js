@@ -1,25 +1,90 @@
-// Each GraphiQL tab has headers of its own. A token pasted into one of them should not have to be pasted into the
-// others, so the last one sent is remembered, in this closure and nowhere else, and used by tabs that still show
-// the placeholder.
+// Each GraphiQL tab has headers of its own, but a token given in one of them should not have to be given again in the
+// others. So the last one is remembered, in this object and nowhere else, and shown in tabs whose headers are untouched.
 
 const PLACEHOLDER = "Bearer <paste an access token here>";
 
-/** The text that the Headers pane of a new tab starts with. */
-export function startHeaders(sandbox) {
-  return JSON.stringify({ Authorization: sandbox ? "Bearer contoso" : PLACEHOLDER }, null, 2);
-}
+/** The authorization that all tabs of one page share. */
+export class Authorization {
+  #last;
+  #editor = null;
+  #untouched = new Set();
+  #listeners = new Set();
 
-/** Returns the function that turns a tab's headers into those to send; a placeholder is never sent. */
-export function rememberAuthorization() {
-  let last = null;
-  return (headers) => {
-    const name = Object.keys(headers).find((key) => key.toLowerCase() === "authorization");
+  constructor(sandbox) {
+    this.#last = sandbox ? "Bearer contoso" : PLACEHOLDER;
+  }
+
+  /** The text that the Headers pane of a tab starts with. */
+  startHeaders() {
+    const text = JSON.stringify({ Authorization: this.#last }, null, 2);
+    this.#untouched.add(text);
+    return text;
+  }
+
+  /** Turns a tab's headers into those to send, and remembers the token among them; a placeholder is never sent. */
+  prepareHeaders = (headers) => {
+    const name = authorizationName(headers);
     if (name === undefined) return headers;
     if (headers[name] !== PLACEHOLDER) {
-      last = headers[name];
+      this.#last = headers[name];
       return headers;
     }
     const { [name]: _placeholder, ...others } = headers;
-    return last === null ? others : { ...others, Authorization: last };
+    return this.#last === PLACEHOLDER ? others : { ...others, Authorization: this.#last };
   };
+
+  /** Puts `token` into the headers of the tab in view, beside whatever else is there. */
+  choose(token) {
+    this.#last = `Bearer ${token}`;
+    if (this.#editor === null) return;
+    const { [authorizationName(this.#shown())]: _former, ...others } = this.#shown();
+    this.#editor.setValue(JSON.stringify({ Authorization: this.#last, ...others }, null, 2));
+    // Chosen, not typed: such a tab follows the next choice, too.
+    if (Object.keys(others).length === 0) this.#untouched.add(this.#editor.getValue());
+  }
+
+  /** Follows the editor of the Headers pane, which shows one tab after the other; returns how to stop. */
+  attach(editor) {
+    const follow = (_, changes) => {
+      // What GraphiQL itself puts there is the text of a tab just opened; what a person types is left alone.
+      const opened = changes.some((change) => change.origin === "setValue");
+      if (opened && this.#untouched.has(editor.getValue())) this.#refresh();
+      this.#tell();
+    };
+    this.#editor = editor;
+    editor.on("changes", follow);
+    this.#tell();
+    return () => editor.off("changes", follow);
+  }
+
+  /** Calls `listener` with the token of the tab in view, now and whenever it changes. */
+  watch(listener) {
+    this.#listeners.add(listener);
+    this.#tell();
+  }
+
+  #refresh() {
+    const text = this.startHeaders();
+    if (this.#editor.getValue() !== text) this.#editor.setValue(text);
+  }
+
+  #shown() {
+    try {
+      const headers = JSON.parse(this.#editor.getValue());
+      return headers !== null && typeof headers === "object" && !Array.isArray(headers) ? headers : {};
+    } catch {
+      return {};
+    }
+  }
+
+  #tell() {
+    if (this.#editor === null) return;
+    const headers = this.#shown();
+    const [scheme, token] = String(headers[authorizationName(headers)]).split(" ");
+    for (const listener of this.#listeners) listener(scheme.toLowerCase() === "bearer" ? token : undefined);
+  }
+}
+
+function authorizationName(headers) {
+  return Object.keys(headers).find((key) => key.toLowerCase() === "authorization");
 }

@@ -1,7 +1,7 @@
 // Puts GraphiQL together. React, ReactDOM, GraphiQL and its explorer are browser builds that the page loads before this
 // module; they announce themselves as globals.
 
-import { rememberAuthorization, startHeaders } from "./authorization.js";
+import { Authorization } from "./authorization.js";
 import { createFetcher } from "./fetcher.js";
 import { createStorage } from "./storage.js";
 
@@ -9,17 +9,39 @@ const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
 const root = document.getElementById("graphiql");
 const h = React.createElement;
 
+// What a tab opened with the plus sign starts with.
+const NEW_QUERY = `# Ctrl-Space suggests what may stand here.
+{ licenseDeployments(first: 10) { totalCount nodes { customerName productName licensesSold } } }
+`;
+
 /** The example operations, one tab each; a gateway that cannot give them still gets a usable page. */
 async function loadExamples() {
   try {
     const response = await fetch(new URL("../examples.json", import.meta.url), { credentials: "omit" });
     return await response.json();
   } catch {
-    return [{ query: "{ __typename }", variables: null }];
+    return [{ query: NEW_QUERY, variables: null }];
   }
 }
 
-const headers = startHeaders("sandbox" in root.dataset);
+/** The buttons in the bar that choose one of the sandbox's tokens; elsewhere there are none. */
+function connectTokenButtons(authorization) {
+  const buttons = document.querySelectorAll("button[data-token]");
+  for (const button of buttons) button.addEventListener("click", () => authorization.choose(button.dataset.token));
+  authorization.watch((token) => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.token === token));
+  });
+}
+
+/** Stands where GraphiQL would link to its own site, shows nothing, and hands over the editor of the Headers pane. */
+function HeadersEditor({ authorization }) {
+  const { headerEditor } = GraphiQL.React.useEditorContext({ nonNull: true });
+  React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
+  return h("span");
+}
+
+const authorization = new Authorization("sandbox" in root.dataset);
+const headers = authorization.startHeaders();
 const examples = await loadExamples();
 
 ReactDOM.createRoot(root).render(
@@ -27,17 +49,18 @@ ReactDOM.createRoot(root).render(
     GraphiQL,
     {
       // The page is served where the endpoint is, also behind a proxy that adds a path in front.
-      fetcher: createFetcher(window.location.pathname, rememberAuthorization()),
+      fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders),
       storage: createStorage(),
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
       defaultEditorToolsVisibility: "headers",
+      defaultQuery: NEW_QUERY,
       defaultHeaders: headers,
       defaultTabs: examples.map((example) => ({ ...example, headers })),
       inputValueDeprecation: true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
-    // The bar above says whose page this is; without this child GraphiQL links to its own site here.
-    h(GraphiQL.Logo, null, h("span")),
+    h(GraphiQL.Logo, null, h(HeadersEditor, { authorization })),
   ),
 );
+connectTokenButtons(authorization);
