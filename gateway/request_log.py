@@ -85,7 +85,7 @@ class RequestLog:
         path, facts = scope["path"], scope["state"].get("facts")
         route = path if path in _ROUTES else "/graphiql" if path.startswith("/graphiql/") else "other"
         self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
-        tell = self._log.debug if path in _QUIET else self._log.info
+        tell = self._log.debug if path in _QUIET or route == "/graphiql" else self._log.info
         tell(
             "request",
             method=scope["method"],
