@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +23,9 @@ _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schem
 
 # The two high bits of this digit are fixed to 10 (RFC 9562, section 4.1).
 _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
+# Vary is joined anew; the other is this layer's to give.
+_OWN = frozenset({b"vary", b"x-content-type-options"})
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -115,8 +119,11 @@ def _new_guid() -> str:
 
 def _with_one_vary(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """``headers`` with a Vary that names each header once; every layer adds what it looked at."""
-    given = [value for name, value in headers if name == b"vary"]
-    if len(given) < 2:
-        return list(headers)
-    names = [name.strip() for value in given for name in value.split(b",")]
-    return [*(pair for pair in headers if pair[0] != b"vary"), (b"vary", b", ".join(dict.fromkeys(names)))]
+    found = [pair for pair in headers if pair[0] not in _OWN]
+    given = b", ".join([value for name, value in headers if name == b"vary"])
+    return [*found, (b"vary", _names_once(given))] if given else found
+
+
+@lru_cache(maxsize=64)
+def _names_once(given: bytes) -> bytes:
+    return b", ".join(dict.fromkeys(name.strip() for name in given.split(b",")))
