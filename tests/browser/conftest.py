@@ -75,10 +75,10 @@ class GraphiqlPage:
     def query(self) -> str:
         return self.text(".graphiql-query-editor")
 
-    def wait_for_operation(self, name: str) -> None:
+    def wait_for_operation(self, name: str | None) -> None:
         """GraphiQL takes a tenth of a second to notice which operation a newly chosen tab holds."""
         self.page.wait_for_function(
-            "name => document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === name",
+            "name => document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName == name",
             arg=name,
         )
 
