@@ -147,5 +147,10 @@ def _explained(text: bytes, error: Exception) -> str:
     if member:
         wanted = "text" if member.group(1) in ("query", "operationName") else "an object"
         return f"'{member.group(1)}' is not {wanted}."
-    # Half a surrogate pair and numbers beyond 64 bits end here, too: JSON readers differ in what they make of them.
-    return 'The body is not a JSON object in UTF-8 with usual numbers. Send {"query": "...", "variables": {...}}.'
+    if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
+        # Half a surrogate pair, too: JSON readers differ in what they make of it, as of the numbers below.
+        return (
+            'The body is not valid JSON in UTF-8. Send {"query": "...", "variables": {...}}; a line break inside a'
+            " string is written \\n."
+        )
+    return 'The body is not a JSON object with usual numbers. Send {"query": "...", "variables": {...}}.'
