@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import uvicorn
@@ -22,8 +26,24 @@ MAX_HEADER_BYTES = 65_536
 KEEP_ALIVE_SECONDS = 75
 
 
+# What another port may mend: it is in use, or needs rights that we lack.
+_PORT_FAULTS = frozenset({errno.EADDRINUSE, errno.EACCES})
+
+
 class CannotListen(Exception):
     """The address cannot be listened on; the message says what to do."""
+
+
+def _number(error: Exception) -> int:
+    return (error.errno or 0) if isinstance(error, OSError) else 0
+
+
+def _reason(error: Exception) -> str:
+    # Python's own text for a failed bind repeats the address.
+    number = _number(error)
+    if number == errno.EADDRINUSE:
+        return "it is in use"
+    return os.strerror(number).lower() if number in errno.errorcode else "there is no such address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +61,15 @@ class Listener:
         try:
             return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "there is no such address"
             raise CannotListen(
-                f"Cannot listen on {self.host} port {self.port}: {reason}. Choose another with --port."
+                f"Cannot listen on {self.host} port {self.port}: {_reason(error)}. Choose another with"
+                f" {'--port' if _number(error) in _PORT_FAULTS else '--host'}."
             ) from None
 
     def config(self, app: ASGIApp | str, *, workers: int = 1) -> uvicorn.Config:
         """How uvicorn is to serve ``app``; an import string names a factory, which several workers need."""
-        return uvicorn.Config(
+        kind = _WorkerConfig if isinstance(app, str) else uvicorn.Config
+        return kind(
             app,
             factory=isinstance(app, str),
             workers=workers,
@@ -129,9 +150,54 @@ def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -
     _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
 
 
+class _WorkerConfig(uvicorn.Config):
+    """A worker's configuration; it is loaded once the server's own signal handlers are in place."""
+
+    def load(self) -> None:
+        # A Ctrl-C that came before is the supervisor's business: ignored for a moment, it is forgotten.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, handler)
+        super().load()
+
+
+class _AnnouncedWorkers(Multiprocess):
+    """Workers that say where they are once one of them can be reached."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announce: Callable[[], None]) -> None:
+        super().__init__(config, sockets)
+        self._announce: Callable[[], None] | None = announce
+
+    def init_processes(self) -> None:
+        # Started with the first worker otherwise, and its start lets Ctrl-C through again.
+        resource_tracker.ensure_running()
+        with _ctrl_c_held():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _ctrl_c_held():
+            super().keep_subprocess_alive()
+        workers = () if self.signal_queue else self.processes
+        if self._announce and any(worker.process.is_alive() and worker.is_ready() for worker in workers):
+            self._announce()
+            self._announce = None
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block, and in a process started inside until it loads its configuration.
+
+    A terminal sends it to the workers, too, and one that is still importing would end with a traceback.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def run_several(factory: str, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
     """Serve with several processes behind one socket until told to stop. Raises CannotListen."""
     bound = listener.bind()
     config = listener.config(factory, workers=workers)
-    announce(url_of(bound))
-    Multiprocess(config, sockets=[bound]).run()
+    _AnnouncedWorkers(config, [bound], lambda: announce(url_of(bound))).run()

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.origin import check_browser_origin, is_loopback, upstream_origin
+from gateway.setting_faults import remedy
+
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
 
+# Fields that the command line may give, and by which option.
+OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "workers": "--workers"}
+
 # Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
 INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
-
-# No top-level domain has these names (RFC 6761, RFC 6762, ICANN's "internal", Kubernetes' ".svc").
-_LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|internal|localhost|svc)", re.ASCII)
 
 # Where a URL keeps secrets: before the host, and in a parameter that Redis clients know.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
     upstream_max_body_bytes: int = Field(
         67_108_864, ge=1_024, description="A decompressed upstream reply above it is refused."
     )
-    cache_url: str = Field("memory://", description="`memory://`.")
+    cache_url: str = Field("memory://", description="Where the cache lives; today only `memory://`.")
     cache_memory_bytes: int = Field(
         268_435_456, ge=0, description="Bound of the memory tier, everything counted, for one process."
     )
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
     @field_validator("upstream_url")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
-        return value if value == SANDBOX else _origin(value.rstrip("/"))
+        return value if value == SANDBOX else upstream_origin(value.rstrip("/"))
 
     @field_validator("cache_url")
     @classmethod
@@ -138,52 +139,16 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            parts = urlsplit(origin)
-            if origin != "*" and (
-                parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin
-            ):
-                raise ValueError("write each as scheme://host or scheme://host:port, or *")
+            if origin != "*":
+                check_browser_origin(origin)
         return value
 
     @field_validator("block_rows")
     @classmethod
     def _check_rows(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("first_block_rows", 1):
-            raise ValueError("must not be smaller than GATEWAY_FIRST_BLOCK_ROWS")
+            raise ValueError("set it to no less than GATEWAY_FIRST_BLOCK_ROWS")
         return value
-
-
-def is_loopback(host: str) -> bool:
-    """True when ``host`` is reachable from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _origin(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_origin = False
-    if not is_origin:
-        raise ValueError("set it to `sandbox` or an origin such as https://api.partnercenter.microsoft.com")
-    if parts.path or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s\\?#]", value):
-        raise ValueError("give the origin alone, with no path, query or user name; see GATEWAY_UPSTREAM_PATH_PREFIX")
-    if parts.scheme == "http" and not _is_private(parts.hostname or ""):
-        raise ValueError("plain http is for loopback and private hosts only, because it shows the token; use https")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _is_private(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's. A number
-        # is an address in disguise, and letters beyond ASCII may stand for a dot.
-        return _LOCAL_NAME.fullmatch(host) is not None
-    return address.is_loopback or address.is_private
 
 
 def variable(field: str) -> str:
@@ -207,20 +172,25 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
     faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given.keys() - known.keys())]
     values: dict[str, Any] = {known[name]: value for name, value in given.items() if name in known}
-    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    typed = {name: value for name, value in (overrides or {}).items() if value is not None}
+    told = {name: f"{OPTIONS[name]} ({variable(name)})" for name in typed.keys() & OPTIONS.keys()}
+    values.update(typed)
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        faults += [_fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+        faults += [_fault(detail, told) for detail in error.errors(include_url=False, include_input=False)]
     if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
-        faults.append("GATEWAY_UPSTREAM_URL: not set, and GATEWAY_HOST is not loopback; set it to `sandbox` or a URL")
+        host = told.get("host", "GATEWAY_HOST")
+        faults.append(f"GATEWAY_UPSTREAM_URL: not set, and {host} is not loopback; set it to `sandbox` or a URL")
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
 
 
-def _fault(detail: Any) -> str:
-    return f"{variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}"
+def _fault(detail: Any, told: Mapping[str, str]) -> str:
+    field = str(detail["loc"][0])
+    own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else None
+    return f"{told.get(field, variable(field))}: {own or remedy(Settings.model_fields[field])}"
 
 
 def masked(text: str) -> str:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # Imports point down only, or sideways on one floor; a part is a module or a whole package.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("gateway.errors", "gateway.query", "gateway.settings"),
+    ("gateway.errors", "gateway.query", "gateway.settings", "gateway.setting_faults", "gateway.origin"),
     ("gateway.page",),
     (
         "gateway.upstream",
@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.request_log",
     ),
     ("schema", "gateway.app", "gateway.health", "gateway.http_protocol", "gateway.serving"),
-    ("gateway.__main__",),
+    ("gateway.__main__", "gateway.commands", "gateway.wiring"),
 )
 
 # What a part never imports, whatever the floors allow: our own parts and packages of others alike.

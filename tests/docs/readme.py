@@ -2,7 +2,8 @@
 
 A fenced block ``graphql TOKEN`` is a question; a block ``json variables`` below it holds its variables, and the block
 ``json`` after that its answer. ``after`` and ``before`` in variables are cursors of the answer before. A block
-``console`` holds a curl command and what it prints. Tables stand between comments that name them.
+``console`` holds a curl command, with the query that it reads up to the word QUERY, and what it prints. Tables stand
+between comments that name them.
 
 ``python -m tests.docs.readme`` rewrites the file.
 """
@@ -120,7 +121,7 @@ class Examples:
             self._answer = self._gateway.ask(query, token, self._variables)
             body = pretty(self._answer) + "\n"
         elif kind == "console":
-            command = re.match(r"\$ ((?:.*\\\n)*.*\n)", body)
+            command = re.match(r"\$ ((?:.*\\\n)*.*\n(?:(?<=<<'QUERY'\n)(?:.*\n)*?QUERY\n)?)", body)
             assert command, body
             body = command[0] + self._gateway.curl(command[1])
         elif kind == "text" and note == "banner":

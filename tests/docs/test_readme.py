@@ -14,8 +14,9 @@ import pytest
 from starlette.routing import Route
 
 from gateway import errors
-from gateway.__main__ import build, commands
+from gateway.commands import commands
 from gateway.settings import read_settings
+from gateway.wiring import build
 from tests.deploy.processes import clean_environment
 from tests.docs.readme import FENCE, README, Newcomer, newcomer, renewed
 
@@ -75,12 +76,23 @@ def test_python_examples_are_python() -> None:
         compile(example, "README.md", "exec")
 
 
-def test_a_newcomer_sees_both_commands_at_once() -> None:
-    """The one that runs it and the one that tests it come in the first lines, whole."""
-    first = "\n".join(TEXT.splitlines()[:25])
+def test_a_newcomer_sees_both_commands_soon() -> None:
+    """The one that runs it in the first lines, the one that tests it behind the first answer, both whole."""
     setup = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock"
-    assert f"\n{setup} . && .venv/bin/gateway\n" in first
-    assert f"\n{setup} -e '.[test]' && .venv/bin/pytest\n" in first
+    run, test = (TEXT.index(f"\n{command}\n") for command in (
+        f"{setup} . && .venv/bin/gateway", f"{setup} -e '.[test]' && .venv/bin/pytest",
+    ))  # fmt: skip
+    assert run < TEXT.index('{"data":') < test
+    assert TEXT.count("\n", 0, run) < 25
+    assert TEXT.count("\n", 0, test) < 60
+
+
+def test_every_heading_in_the_contents_exists() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
+    assert headings <= set(re.findall(r"\]\(#([^)]+)\)", TEXT))
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

@@ -196,9 +196,8 @@ def test_the_banner_names_the_upstream_that_is_asked(start: Start) -> None:
 def test_a_port_in_use_is_one_clear_line(command: tuple[str, ...], taken_port: int) -> None:
     done = run(*command, "--port", str(taken_port))
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"Error: Cannot listen on 127.0.0.1 port {taken_port}: ")
-    assert "--port" in line
+    expected = f"Error: Cannot listen on 127.0.0.1 port {taken_port}: it is in use. Choose another with --port.\n"
+    assert done.stderr == expected
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 300, "1.2.3"])
@@ -214,7 +213,7 @@ def test_bad_settings_stop_it_with_every_fault(command: tuple[str, ...]) -> None
     done = run(*command, "--workers", "0", GATEWAY_PORT="eight", GATEWAY_PROT="1", GATEWAY_METRICS="perhaps")
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
-    for name in ("GATEWAY_PORT: ", "GATEWAY_PROT: ", "GATEWAY_METRICS: ", "GATEWAY_WORKERS: "):
+    for name in ("GATEWAY_PORT: ", "GATEWAY_PROT: ", "GATEWAY_METRICS: ", "--workers (GATEWAY_WORKERS): "):
         assert f"\n{name}" in done.stderr
     assert "did you mean GATEWAY_PORT?" in done.stderr
 
@@ -250,6 +249,32 @@ def test_ctrl_c_and_sigterm_end_it_in_order_and_leave_nothing_behind(
         eventually(partial(has_ended, pid))
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, trust_env=False)
+
+
+@pytest.mark.parametrize("module", ["click", "pydantic", "uvicorn", "schema.build"])
+def test_ctrl_c_while_it_is_importing_ends_it_without_a_word(start: Start, module: str) -> None:
+    running = start("--port", "0", PYTHONPROFILEIMPORTTIME="1")
+    running.read_until(rf"\| +{re.escape(module)}\b")
+    status, said, took_seconds = running.end(signal.SIGINT)
+    assert status in (0, 130), said
+    assert [line for line in said.splitlines() if line and not line.startswith("import time:")] == []
+    assert took_seconds < END_SECONDS
+
+
+def test_ctrl_c_while_its_workers_are_importing_ends_it_without_a_word(start: Start) -> None:
+    """A terminal sends it to the workers, too."""
+    running = start("--port", "0", "--workers", "2")
+    # Python's resource tracker is the third.
+    eventually(lambda: len(children_of(running.process.pid)) == 3, START_SECONDS)
+    status, said, took_seconds = running.end(signal.SIGINT)
+    assert (status, said) == (0, "")
+    assert took_seconds < END_SECONDS
+
+
+def test_it_says_where_it_is_only_when_a_worker_can_be_reached(start: Start) -> None:
+    """A request sent at once is answered at once; it need not wait for the workers' imports."""
+    url = start("--port", "0", "--workers", "2").url
+    assert httpx.get(f"{url}/healthz", trust_env=False, timeout=0.5).status_code == 200
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -418,7 +443,7 @@ def test_settings_are_shown_with_their_value_default_and_origin() -> None:
     lines = done.stdout.splitlines()
     assert [line.partition("=")[0] for line in lines] == [variable(name) for name in Settings.model_fields]
     assert "GATEWAY_PORT=8123  (default 8000; from command line)" in lines
-    assert "GATEWAY_CORS_ORIGINS=https://a.example,*  (default ; from environment)" in lines
+    assert "GATEWAY_CORS_ORIGINS=https://a.example,*  (default none; from environment)" in lines
     assert "GATEWAY_GRAPHIQL=off  (default on; from environment)" in lines
     assert "GATEWAY_UPSTREAM_URL=sandbox  (default sandbox; from default)" in lines
     assert "GATEWAY_CACHE_FRESH_SECONDS=900  (default 900; from default)" in lines

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from gateway.origin import is_loopback
 from gateway.settings import (
     Settings,
     SettingsError,
     ignored_names,
-    is_loopback,
     masked,
     read_settings,
     sources,
@@ -45,16 +45,42 @@ def test_every_fault_is_told_at_once_and_by_name() -> None:
     )
     names = [fault.partition(":")[0] for fault in faults]
     assert sorted(names) == [
+        "--workers (GATEWAY_WORKERS)",
         "GATEWAY_BLOCK_ROWS",
         "GATEWAY_GRAPHIQL",
         "GATEWAY_NONSENSE_ALTOGETHER_XYZ",
         "GATEWAY_PORT",
         "GATEWAY_PROT",
         "GATEWAY_UPSTREAM_URL",
-        "GATEWAY_WORKERS",
     ]
     assert "GATEWAY_PROT: no such setting; did you mean GATEWAY_PORT?" in faults
     assert "GATEWAY_NONSENSE_ALTOGETHER_XYZ: no such setting" in faults
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "advice"),
+    [
+        ("graphiql", "perhaps", "set it to on or off"),
+        ("port", "eight", "set it to a whole number from 0 to 65535"),
+        ("cache_memory_bytes", "-1", "set it to a whole number from 0 up"),
+        ("cache_fresh_seconds", "soon", "set it to a number from 0 to 604800"),
+        ("upstream_timeout_seconds", "0", "set it to a number above 0, up to 86400"),
+        ("log_format", "xml", "set it to auto, json or text"),
+        ("upstream_path_prefix", "v1", "write it as /partner/v1: plain segments, each behind a slash"),
+        ("host", "", "give it a value"),
+    ],
+)  # fmt: skip
+def test_a_fault_says_what_to_set(field: str, value: str, advice: str) -> None:
+    assert f"{variable(field)}: {advice}" in faults_of({variable(field): value, "GATEWAY_UPSTREAM_URL": "sandbox"})
+
+
+def test_a_fault_names_the_option_it_was_given_by() -> None:
+    assert faults_of({}, {"port": 70_000}) == ["--port (GATEWAY_PORT): set it to a whole number from 0 to 65535"]
+    assert faults_of({}, {"host": "0.0.0.0"}) == [
+        "GATEWAY_UPSTREAM_URL: not set, and --host (GATEWAY_HOST) is not loopback; set it to `sandbox` or a URL"
+    ]
+    (fault,) = faults_of({"GATEWAY_UPSTREAM_URL": "sandbox"}, {"upstream_url": "ftp://a"})
+    assert fault.startswith("--upstream (GATEWAY_UPSTREAM_URL): set it to `sandbox` or an origin")
 
 
 def test_an_open_address_without_an_upstream_is_one_fault_among_others() -> None:
@@ -157,7 +183,7 @@ def test_a_switch_is_on_or_off(field: str) -> None:
 
 def test_the_first_block_is_no_larger_than_the_others() -> None:
     assert read_settings({"GATEWAY_FIRST_BLOCK_ROWS": "5", "GATEWAY_BLOCK_ROWS": "5"}).block_rows == 5
-    expected = ["GATEWAY_BLOCK_ROWS: must not be smaller than GATEWAY_FIRST_BLOCK_ROWS"]
+    expected = ["GATEWAY_BLOCK_ROWS: set it to no less than GATEWAY_FIRST_BLOCK_ROWS"]
     assert faults_of({"GATEWAY_FIRST_BLOCK_ROWS": "6", "GATEWAY_BLOCK_ROWS": "5"}) == expected
     assert faults_of({"GATEWAY_BLOCK_ROWS": "999"}) == expected, "the default of the first is 1000"
 

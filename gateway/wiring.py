@@ -1,0 +1,110 @@
+"""The one place that wires everything together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from gateway.settings import Settings
+
+
+def build(settings: Settings) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache and connections."""
+    # Imported here so that `gateway --help` need not wait for them.
+    from gateway.app import create_app
+    from gateway.cache.freshness import Freshness
+    from gateway.cache.pages import CachedPages
+    from gateway.cache.size import page_size_bytes
+    from gateway.graphiql.page import GraphiQL
+    from gateway.sandbox import create_sandbox
+    from gateway.settings import SANDBOX
+    from gateway.single_flight import SingleFlight
+    from gateway.telemetry import Metrics
+    from gateway.tuning import tune_process
+    from gateway.upstream import BlockReader, UpstreamClient
+    from gateway.upstream.embedded import EmbeddedTransport
+    from schema.blocks import BlockSizes
+    from schema.build import build_schema, sdl
+    from schema.context import Limits
+    from schema.execution import Operations
+    from schema.plans import Plans
+    from schema.view import FastPath, GraphQLView
+
+    sandbox = settings.upstream_url == SANDBOX
+    metrics = Metrics()
+    client = UpstreamClient(
+        base_url="http://sandbox.invalid" if sandbox else settings.upstream_url,
+        path_prefix=settings.upstream_path_prefix,
+        trailing_slash=settings.upstream_trailing_slash,
+        timeout_seconds=settings.upstream_timeout_seconds,
+        operation_timeout_seconds=settings.operation_timeout_seconds,
+        max_retries=settings.upstream_max_retries,
+        max_concurrency=settings.upstream_max_concurrency,
+        max_connections=settings.upstream_max_connections,
+        max_body_bytes=settings.upstream_max_body_bytes,
+        transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
+        observer=metrics.upstream_call_ended,
+    )
+    cache = CachedPages(
+        BlockReader(
+            client,
+            max_calls=settings.max_upstream_calls,
+            clock=time.time,
+            operation_timeout_seconds=settings.operation_timeout_seconds,
+        ),
+        max_bytes=settings.cache_memory_bytes,
+        freshness=Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds),
+        first_block_rows=settings.first_block_rows,
+        block_rows=settings.block_rows,
+        size_of=page_size_bytes,
+    )
+    metrics.watch_cache(cache.store)
+    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+    graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
+    view = GraphQLView(
+        operations=Operations(
+            build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path
+        ),
+        source=SingleFlight(cache),
+        sizes=BlockSizes(settings.first_block_rows, settings.block_rows),
+        limits=limits,
+        max_request_bytes=settings.max_request_bytes,
+        page=graphiql.page_response if graphiql else None,
+        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        tune_process()
+        try:
+            yield
+        finally:
+            await cache.aclose()
+            await client.aclose()
+
+    return create_app(
+        view,
+        metrics=metrics,
+        lifespan=lifespan,
+        sandbox=sandbox,
+        cors_origins=settings.cors_origins,
+        sdl=sdl() if settings.introspection else None,
+        graphiql_routes=graphiql.routes if graphiql else (),
+        show_metrics=settings.metrics,
+    )
+
+
+def create() -> Starlette:
+    """The gateway for the process's environment; what each of several workers runs."""
+    from gateway.settings import read_settings
+    from gateway.telemetry import configure_logging
+
+    settings = read_settings(os.environ)
+    configure_logging(settings.log_format, settings.log_level)
+    return build(settings)
