@@ -201,7 +201,13 @@ async def _near(max_bytes: int, read: Callable[[bytes, Dataset], T], body: bytes
         return await asyncio.to_thread(read, body, dataset)
     if len(body) < TURN_BYTES:
         return read(body, dataset)
-    await asyncio.sleep(0)
+    await _turn()
     found = read(body, dataset)
-    await asyncio.sleep(0)
+    await _turn()
     return found
+
+
+async def _turn() -> None:
+    """Let others go first: once for the loop to see who is there, and once for them to be served."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
