@@ -12,7 +12,7 @@ _M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 32 * 1024 * 1024
 
 # glibc, mallopt(3): free memory at the heap's end beyond this goes back to the kernel. It comes on top of the cache's
 # bound.
-_M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES = -1, 64 * 1024 * 1024
+_M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES = -1, 32 * 1024 * 1024
 
 # New objects between two looks of the collector at the youngest (CPython's own choice, 700, is for small programs).
 GC_THRESHOLDS = (20_000, 20, 50)
