@@ -12,12 +12,12 @@ from gateway.errors import BadRequest
 from gateway.http_errors import error_response
 from gateway.request_log import correlation_id
 
-# A request line and headers: a token of 16 kB, and what browsers and proxies add.
-MAX_HEAD_BYTES = 65_536
-
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP with a bound for a request's head, and with errors in GraphQL form for what is not HTTP at all."""
+    """HTTP with errors in GraphQL form for what is none, and with a bound for a request's head.
+
+    The bound is the one that uvicorn by itself keeps to over h11 alone.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -29,7 +29,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._is_in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes > (self.config.h11_max_incomplete_event_size or 0):
                 self._refuse(431, "The request's headers are too large. Send less in them.")
 
     def on_message_begin(self) -> None:

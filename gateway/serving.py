@@ -19,8 +19,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-# A request's headers: a token of 16 kB and what browsers add (h11 refuses more; httptools has no bound of its own).
-MAX_HEADER_BYTES = 65_536
+# A request line and headers: a token of 16 kB, and what browsers and proxies add.
+MAX_HEAD_BYTES = 65_536
 
 # Idle keep-alive connections; longer than the 60 s of common load balancers, so that they close first.
 KEEP_ALIVE_SECONDS = 75
@@ -81,7 +81,7 @@ class Listener:
             # Nothing here depends on the client's address or scheme, so no header is believed about them.
             proxy_headers=False,
             date_header=self.date_header,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(self.shutdown_grace_seconds)),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.errors import UpstreamTimeout
 from gateway.page import Caller, Page, PageSource, PageWarning, Stamp
@@ -162,8 +161,3 @@ def _joined(one: PageWarning, other: PageWarning) -> PageWarning:
     counts = [warning.count for warning in (one, other) if warning.count is not None]
     ages = [warning.age_seconds for warning in (one, other) if warning.age_seconds is not None]
     return PageWarning(one.code, one.message, sum(counts) if counts else None, max(ages) if ages else None)
-
-
-def cut(pieces: Iterator[tuple[Page, int, int]]) -> list[Any]:
-    """The rows of ``pieces`` in one list."""
-    return [row for page, low, high in pieces for row in page.rows[low:high]]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import strawberry
 from strawberry import UNSET, Info
+from strawberry.utils.str_converters import to_camel_case
 
 from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
 from schema.connection import EMPTY, Answer, Connection, ConnectionValue, read_connection
@@ -38,7 +39,7 @@ def row_type(node: type) -> type[msgspec.Struct]:
 
 def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
     """The Dataset of a GraphQL type: text fields are dimensions, Longs measures, the DateTime the processed date."""
-    kinds = {_camel(field): _bare(kind) for field, kind in _annotations(node).items()}
+    kinds = {to_camel_case(field): _bare(kind) for field, kind in _annotations(node).items()}
     (date,) = (field for field, kind in kinds.items() if kind is DateTime)
     return Dataset(
         name=name,
@@ -133,8 +134,3 @@ def _annotations(node: type) -> dict[str, Any]:
 
 def _bare(kind: Any) -> Any:
     return next((part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)), kind)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)

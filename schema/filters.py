@@ -8,6 +8,7 @@ from typing import Any
 
 import strawberry
 from strawberry import UNSET
+from strawberry.utils.str_converters import to_camel_case
 
 from gateway.errors import BadUserInput
 from gateway.query import Comparison, Filter, Junction, canonical, comparisons, encoded, negate
@@ -84,12 +85,7 @@ def _given(part: Any) -> Iterator[tuple[str, Any]]:
     for field in part.__strawberry_definition__.fields:
         value = getattr(part, field.python_name)
         if value is not UNSET:
-            yield field.graphql_name or _camel(field.python_name), value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+            yield field.graphql_name or to_camel_case(field.python_name), value
 
 
 class _Walk:
