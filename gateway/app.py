@@ -18,6 +18,7 @@ from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
 from gateway.health import Health
 from gateway.http_errors import error_response
+from gateway.request_headers import named_headers
 from gateway.request_log import RequestLog
 from gateway.telemetry import Metrics
 
@@ -33,7 +34,7 @@ class Compress(CompressMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and any(name == b"accept-encoding" for name, _ in scope["headers"]):
+        if scope["type"] == "http" and b"accept-encoding" in named_headers(scope):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)

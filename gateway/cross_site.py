@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http_errors import error_response
+from gateway.request_headers import named_headers
 
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
@@ -20,9 +21,6 @@ EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-
 
 # How long a browser may remember a preflight (ten minutes, the most that all browsers keep to).
 PREFLIGHT_SECONDS = 600
-
-# What browsers tell of where a request comes from; without either there is nothing to judge.
-_TELLING = frozenset({b"origin", b"sec-fetch-site"})
 
 _PUBLIC = ("/healthz", "/readyz")
 
@@ -38,7 +36,9 @@ class CrossSite:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] != "OPTIONS" and not any(name in _TELLING for name, _ in scope["headers"]):
+        named = named_headers(scope)
+        # What browsers tell of where a request comes from; without either there is nothing to judge.
+        if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -52,7 +52,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if transport.is_closing():
             return
         response = error_response(
-            BadRequest(message, status=status), correlation_id(()), headers={"Connection": "close"}
+            BadRequest(message, status=status), correlation_id({}), headers={"Connection": "close"}
         )
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
 from gateway.page import AccessToken
+from gateway.request_headers import named_headers
 from schema.accept import JSON
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
@@ -34,16 +36,12 @@ async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, tim
     if scope["method"] == "GET":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            return _decoded(await _body(scope, receive, max_bytes))
-    except TimeoutError:
-        raise BadRequest("The request body did not arrive in time.", status=408) from None
+    return _decoded(await _body(scope, receive, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
 
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of that name, in lower case as ASGI has it; empty when there is none."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return named_headers(scope).get(name, b"").decode("latin-1")
 
 
 def variables_of(parameters: Parameters) -> dict[str, Any] | None:
@@ -65,23 +63,38 @@ def access_token(scope: Scope) -> AccessToken:
 
     Raises Unauthenticated unless there is exactly one, well-formed.
     """
-    headers = [value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"]
-    if not headers:
+    given = header(scope, b"authorization")
+    if not given and b"authorization" not in named_headers(scope):
         raise Unauthenticated("This field needs a token. Send 'Authorization: Bearer <access token>'.")
-    scheme, _, secret = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "bearer":
+    scheme, _, secret = given.partition(" ")
+    if scheme.lower() != "bearer" or _is_repeated(scope, b"authorization"):
         raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
     return AccessToken(secret.strip(" "))
 
 
-async def _body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+def _is_repeated(scope: Scope, name: bytes) -> bool:
+    headers = scope["headers"]
+    return len(named_headers(scope)) != len(headers) and sum(key == name for key, _ in headers) > 1
+
+
+async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
     announced = header(scope, b"content-length")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
+    first = _Begun(receive())
+    if first.message is not None and not first.message.get("more_body", False):
+        return await _joined(first.message, receive, max_bytes)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _joined(await first, receive, max_bytes)
+    except TimeoutError:
+        raise BadRequest("The request body did not arrive in time.", status=408) from None
+
+
+async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size_bytes = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunks.append(message.get("body", b""))
@@ -90,6 +103,33 @@ async def _body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
             raise _too_large(max_bytes)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        message = await receive()
+
+
+class _Begun:
+    """An awaitable that has run until it first waits; ``message`` is its result if it never does.
+
+    Nearly every body has arrived with its head, and setting a timer for it would cost more than reading it.
+    """
+
+    def __init__(self, waiting: Awaitable[Message]) -> None:
+        self._steps = waiting.__await__()
+        self._first: Any = None
+        self.message: Message | None = None
+        try:
+            self._first = next(self._steps)
+        except StopIteration as end:
+            self.message = end.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        if self.message is not None:
+            return self.message
+        try:
+            yield self._first
+        except BaseException as error:
+            self._steps.throw(error)
+            raise
+        return (yield from self._steps)
 
 
 def _too_large(max_bytes: int) -> PayloadTooLarge:

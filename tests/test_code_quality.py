@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.http_errors",
         "gateway.cross_site",
         "gateway.request_log",
+        "gateway.request_headers",
     ),
     ("schema", "gateway.app", "gateway.health", "gateway.http_protocol", "gateway.serving"),
     ("gateway.__main__", "gateway.commands", "gateway.wiring"),
