@@ -21,7 +21,7 @@ from gateway.settings import (
     sources,
     variable,
 )
-from gateway.wiring import build
+from gateway.wiring import build, operations_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +65,9 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
     try:
         if settings.workers > 1:
+            if settings.trusted_documents is not None:
+                # Before there are workers, each of which would fail for itself.
+                operations_of(settings)
             _export(overrides)
             end_quietly_on_signals()
             run_several("gateway.wiring:create", listener, settings.workers, lambda url: _banner(url, settings))
@@ -74,6 +77,8 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
             run_one(app, listener, lambda url: _banner(url, settings))
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
+    except SettingsError as error:
+        raise _unusable(error) from None
 
 
 class _WithFaults(click.Command):
@@ -150,10 +155,16 @@ def _settings(overrides: dict[str, Any]) -> Settings:
     try:
         return read_settings(os.environ, overrides)
     except SettingsError as error:
-        raise click.ClickException(f"These settings cannot be used:\n{error}") from None
+        raise _unusable(error) from None
+
+
+def _unusable(error: SettingsError) -> click.ClickException:
+    return click.ClickException(f"These settings cannot be used:\n{error}")
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

@@ -10,6 +10,9 @@ GatewayError
 │   ├── SnapshotChanged      the data was processed anew under a cursor
 │   ├── QueryTooComplex      a limit of one operation
 │   ├── PayloadTooLarge      a limit of one request body
+│   ├── DocumentRefused      no document that may run
+│   │   ├── PersistedQueryNotFound  its id is not known
+│   │   └── OperationNotTrusted     it is not in the manifest
 │   ├── Unauthenticated      no usable token, or the upstream refused it
 │   └── Forbidden            the upstream refused what the token asks for
 ├── UpstreamError            the upstream must recover, or an operator must act
@@ -127,6 +130,34 @@ class PayloadTooLarge(CallerError):
 
     code = "PAYLOAD_TOO_LARGE"
     http_status = 413
+
+
+class DocumentRefused(CallerError):
+    """The request names or holds no document that may run here."""
+
+    http_status = 400
+
+
+class PersistedQueryNotFound(DocumentRefused):
+    """No document is known by the id; the caller sends the text beside it, and next time it is."""
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+
+    def __init__(self, message: str = "PersistedQueryNotFound") -> None:
+        # Apollo's protocol: urql's exchange compares the message to the letter, Apollo's link this or the code.
+        super().__init__(message)
+
+
+class OperationNotTrusted(DocumentRefused):
+    """Only trusted documents run here, and this is none of them."""
+
+    code = "OPERATION_NOT_TRUSTED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only trusted operations run here, and this is none of them. Send one to the letter or by its id, or have"
+            " yours added to the manifest that GATEWAY_TRUSTED_DOCUMENTS names."
+        )
 
 
 class Unauthenticated(CallerError):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.manifest import read_manifest
 from gateway.origin import check_browser_origin, is_loopback, upstream_origin
 from gateway.setting_faults import remedy
 
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
     introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
     metrics: Switch = Field(True, description="Serve `/metrics`.")
+    trusted_documents: str | None = Field(
+        None, description="A manifest file of persisted operations; when set, only these run."
+    )
     fast_path: Switch = Field(
         True,
         description="Answer connections in one pass; `off` leaves every field to graphql-core, with equal results.",
@@ -141,6 +145,13 @@ class Settings(BaseSettings):
         for origin in value:
             if origin != "*":
                 check_browser_origin(origin)
+        return value
+
+    @field_validator("trusted_documents")
+    @classmethod
+    def _check_manifest(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_manifest(value)
         return value
 
     @field_validator("block_rows")
@@ -190,7 +201,8 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
 def _fault(detail: Any, told: Mapping[str, str]) -> str:
     field = str(detail["loc"][0])
     own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else None
-    return f"{told.get(field, variable(field))}: {own or remedy(Settings.model_fields[field])}"
+    lines = (own or remedy(Settings.model_fields[field])).splitlines()
+    return "\n".join(f"{told.get(field, variable(field))}: {line}" for line in lines)
 
 
 def masked(text: str) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from gateway.settings import Settings
+    from schema.documents import Documents
+    from schema.execution import Operations
 
 
 def build(settings: Settings) -> Starlette:
@@ -30,12 +32,11 @@ def build(settings: Settings) -> Starlette:
     from gateway.upstream import BlockReader, UpstreamClient
     from gateway.upstream.embedded import EmbeddedTransport
     from schema.blocks import BlockSizes
-    from schema.build import build_schema, sdl
-    from schema.context import Limits
-    from schema.execution import Operations
+    from schema.build import sdl
     from schema.plans import Plans
     from schema.view import FastPath, GraphQLView
 
+    operations, documents = operations_of(settings)
     sandbox = settings.upstream_url == SANDBOX
     metrics = Metrics()
     client = UpstreamClient(
@@ -65,15 +66,13 @@ def build(settings: Settings) -> Starlette:
         size_of=page_size_bytes,
     )
     metrics.watch_cache(cache.store)
-    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
     view = GraphQLView(
-        operations=Operations(
-            build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path
-        ),
+        operations=operations,
+        documents=documents,
         source=SingleFlight(cache),
         sizes=BlockSizes(settings.first_block_rows, settings.block_rows),
-        limits=limits,
+        limits=operations.limits,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
@@ -98,6 +97,26 @@ def build(settings: Settings) -> Starlette:
         graphiql_routes=graphiql.routes if graphiql else (),
         show_metrics=settings.metrics,
     )
+
+
+def operations_of(settings: Settings) -> tuple[Operations, Documents]:
+    """What runs operations, and what finds their documents. Raises SettingsError about documents that cannot run."""
+    from gateway.manifest import read_manifest
+    from gateway.settings import SettingsError, variable
+    from schema.build import build_schema
+    from schema.context import Limits
+    from schema.documents import AutomaticDocuments, TrustedDocuments
+    from schema.execution import Operations
+
+    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+    operations = Operations(build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path)
+    if settings.trusted_documents is None:
+        return operations, AutomaticDocuments(operations.faults_of)
+    try:
+        return operations, TrustedDocuments(read_manifest(settings.trusted_documents), operations.faults_of)
+    except ValueError as error:
+        name = variable("trusted_documents")
+        raise SettingsError("\n".join(f"{name}: {fault}" for fault in str(error).splitlines())) from None
 
 
 def create() -> Starlette:

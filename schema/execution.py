@@ -51,6 +51,8 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 # How graphql-core ends the message when a document passes its limits of tokens, comments or nesting.
 _ABORTED = "Parsing aborted."
 
+_NO_OPERATION = "The document has no operation."
+
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
@@ -86,7 +88,7 @@ class Operations:
         self, schema: strawberry.Schema, limits: Limits, *, introspection: bool, fast_path: bool = True
     ) -> None:
         self._schema = schema._schema
-        self._limits = limits
+        self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
         self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
@@ -94,24 +96,33 @@ class Operations:
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
         """Run ``request``. All errors are in the outcome; nothing is raised but BadRequest for a wrong HTTP method."""
-        prepare = self._kept if len(request.query) <= MAX_PREPARED_CHARACTERS else self._prepare
-        prepared = prepare(request.query)
+        prepared = self._prepared(request.query)
         if prepared.document is not None and not request.may_mutate:
             _require_query(prepared.document, request.operation_name)
         if prepared.document is None or prepared.errors:
             return _failed(list(prepared.errors), context)
         try:
             operation = _operation(prepared.document, request.operation_name)
-            check_variables(request.variables, self._limits)
+            check_variables(request.variables, self.limits)
         except (ValidationFailed, BadUserInput) as error:
             return _failed([GraphQLError(error.message, original_error=error)], context)
         return await self._execute(prepared.document, operation, request, context)
 
+    def faults_of(self, text: str) -> list[str]:
+        """What keeps any operation of a document from being run, whatever its variables; empty when nothing does."""
+        prepared = self._prepared(text)
+        if prepared.document is None or prepared.errors:
+            return [error.message for error in prepared.errors]
+        return [] if _candidates(prepared.document, None) else [_NO_OPERATION]
+
+    def _prepared(self, text: str) -> _Prepared:
+        return self._kept(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
+
     def _prepare(self, text: str) -> _Prepared:
-        max_tokens = max(self._limits.max_query_tokens, INTROSPECTION_TOKENS)
+        max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
             document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
-            check_document(document, self._limits, document.token_count)
+            check_document(document, self.limits, document.token_count)
             errors = validate(self._schema, document, self._rules)
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
@@ -134,7 +145,7 @@ class Operations:
         context: OperationContext,
     ) -> Outcome:
         try:
-            async with asyncio.timeout(self._limits.operation_timeout_seconds + 2 * GRACE_SECONDS):
+            async with asyncio.timeout(self.limits.operation_timeout_seconds + 2 * GRACE_SECONDS):
                 found = execute(
                     self._schema,
                     document,
@@ -174,7 +185,7 @@ def _require_query(document: DocumentNode, name: str | None) -> None:
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     found = _candidates(document, name)
     if not found and name is None:
-        raise ValidationFailed("The document has no operation.")
+        raise ValidationFailed(_NO_OPERATION)
     if not found:
         raise ValidationFailed(f"The document has no operation named '{str(name)[:100]}'.")
     if len(found) > 1:

@@ -10,7 +10,14 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import BadRequest, GatewayError, RateLimited, ServiceUnavailable, Unauthenticated
+from gateway.errors import (
+    BadRequest,
+    DocumentRefused,
+    GatewayError,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from gateway.http_errors import error_response, status_headers
 from schema.accept import GRAPHQL_JSON, reply_type
 from schema.context import OperationContext
@@ -98,7 +105,12 @@ class KeptReply:
 def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
     """The reply to a request that came to no operation."""
     media_type = reply_type(header(scope, b"accept"))
-    return error_response(error, correlation_id, media_type=media_type, headers=_error_headers(error, scope["method"]))
+    headers = _error_headers(error, scope["method"])
+    response = error_response(error, correlation_id, media_type=media_type, headers=headers)
+    if isinstance(error, DocumentRefused) and media_type != GRAPHQL_JSON:
+        # Well-formed, but not executed: GraphQL over HTTP, section "application/json".
+        response.status_code = 200
+    return response
 
 
 def _error_headers(error: GatewayError, method: str) -> dict[str, str]:

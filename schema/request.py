@@ -21,6 +21,10 @@ from schema.accept import JSON
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
+# How an id says that it is the SHA-256 of a document's text in lower-case hex (same appendix).
+SHA256 = "sha256:"
+
+
 class Parameters(msgspec.Struct):
     """GraphQL over HTTP, section "Request parameters"."""
 
@@ -29,6 +33,22 @@ class Parameters(msgspec.Struct):
     # As text, for it is part of what names a plan; read only where there is none.
     variables: msgspec.Raw = msgspec.Raw(b"null")
     extensions: dict[str, Any] | None = None
+    # What names a document instead of holding it: the same specification's appendix "Persisted Documents", and two
+    # names that Relay's network layers commonly use.
+    documentId: str | None = None  # noqa: N815  # the specification's name
+    doc_id: Any = None
+    id: Any = None
+
+    def document_id(self) -> str | None:
+        """The id of the document, with its kind as in ``sha256:…`` where that is said. Raises BadRequest."""
+        if self.documentId is not None:
+            return self.documentId
+        persisted = None if self.extensions is None else self.extensions.get("persistedQuery")
+        if persisted is not None:
+            return SHA256 + _apollo_hash(persisted)
+        # Any client may use these names for something else, beside a query.
+        named = None if self.query else self.doc_id or self.id
+        return named if named and isinstance(named, str) else None
 
 
 async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> Parameters:
@@ -137,14 +157,30 @@ def _too_large(max_bytes: int) -> PayloadTooLarge:
 
 
 def _from_url(found: QueryParams) -> Parameters:
-    if not found.get("query"):
-        raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
-    _object_text(found.get("extensions"), "extensions")
-    return Parameters(
-        query=found["query"],
+    parameters = Parameters(
+        query=found.get("query"),
         operationName=found.get("operationName") or None,
         variables=msgspec.Raw(_object_text(found.get("variables"), "variables")),
+        extensions=msgspec.json.decode(_object_text(found.get("extensions"), "extensions")),
+        documentId=found.get("documentId") or None,
+        doc_id=found.get("doc_id"),
+        id=found.get("id"),
     )
+    if not parameters.query and parameters.document_id() is None:
+        raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
+    return parameters
+
+
+def _apollo_hash(persisted: Any) -> str:
+    """The hash in Apollo's extension ``persistedQuery``. Raises BadRequest unless it is as its protocol has it."""
+    version, found = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
+    # JSON's true is Python's 1.
+    if version != 1 or version is True or not isinstance(found, str):
+        raise BadRequest(
+            'The extension \'persistedQuery\' cannot be read. Send {"version": 1, "sha256Hash": "<64 hex digits>"};'
+            " there is no other version."
+        )
+    return found
 
 
 def _object_text(text: str | None, name: str) -> bytes:
@@ -175,7 +211,7 @@ def _decoded(body: bytes) -> Parameters:
         parameters = _PARAMETERS.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(_explained(text, error)) from None
-    if not parameters.query:
+    if not parameters.query and parameters.document_id() is None:
         raise BadRequest('The body has no \'query\'. Send {"query": "...", "variables": {...}}.')
     return parameters
 
@@ -183,9 +219,9 @@ def _decoded(body: bytes) -> Parameters:
 def _explained(text: bytes, error: Exception) -> str:
     if text.lstrip()[:1] == b"[":
         return "Batches are not supported. Send one operation in one JSON object."
-    member = re.search(r"at `\$\.(query|operationName|variables|extensions)`", str(error))
+    member = re.search(r"at `\$\.(query|operationName|variables|extensions|documentId)`", str(error))
     if member:
-        wanted = "text" if member.group(1) in ("query", "operationName") else "an object"
+        wanted = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
         return f"'{member.group(1)}' is not {wanted}."
     if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
         # Half a surrogate pair, too: JSON readers differ in what they make of it, as of the numbers below.

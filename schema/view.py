@@ -12,11 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import BadRequest, GatewayError, Unauthenticated
+from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.page import Budget, Caller, KeptPages, PageSource
 from schema.accept import prefers_html
 from schema.blocks import BlockSizes
 from schema.context import Limits, OperationContext
+from schema.documents import Documents
 from schema.execution import OperationRequest, Operations, Outcome
 from schema.plans import PlanKey, Plans
 from schema.reply import VARY, KeptReply, outcome_response, refusal
@@ -46,6 +47,7 @@ class GraphQLView:
     sizes: BlockSizes
     limits: Limits
     max_request_bytes: int
+    documents: Documents
     page: Callable[[], Response] | None = None
     fast_path: FastPath | None = None
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
@@ -58,6 +60,8 @@ class GraphQLView:
         except ClientDisconnect:
             return
         except GatewayError as error:
+            if isinstance(error, DocumentRefused):
+                _note_facts(scope, outcome=error.code, operation=None, cache=None, rows=0, upstream_calls=0)
             response = refusal(scope, error, _correlation_id(scope))
         response.raw_headers.append((b"vary", VARY))
         await response(scope, receive, send)
@@ -70,7 +74,7 @@ class GraphQLView:
         parameters = await read_parameters(
             scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
         )
-        key = (parameters.query or "", parameters.operationName, bytes(parameters.variables))
+        key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
         return self._planned(scope, key) or await self._executed(scope, receive, key, parameters)
 
     async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:

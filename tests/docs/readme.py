@@ -135,7 +135,9 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = ("on" if default else "off") if isinstance(default, bool) else str(default)
-        lines.append(f"| `{variable(name)}` | {f'`{shown}`' if default != () else 'none'} | {field.description} |")
+        lines.append(
+            f"| `{variable(name)}` | {f'`{shown}`' if default not in ((), None) else 'none'} | {field.description} |"
+        )
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from gateway.telemetry import Metrics
 from schema.blocks import BlockSizes
 from schema.build import DATASETS, build_schema
 from schema.context import Limits
+from schema.documents import AutomaticDocuments
 from schema.execution import Operations
 from schema.view import GraphQLView
 from tests.conftest import served
@@ -165,7 +166,8 @@ def application(source: Shelf) -> ASGIApp:
 
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     operations = Operations(build_schema(), limits, introspection=True)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), limits, max_request_bytes=10_000)
+    documents = AutomaticDocuments(operations.faults_of)
+    view = GraphQLView(operations, source, BlockSizes(10, 10), limits, 10_000, documents)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 

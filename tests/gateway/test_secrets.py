@@ -161,6 +161,7 @@ from gateway.telemetry import Metrics, configure_logging
 from schema.blocks import BlockSizes
 from schema.build import build_schema
 from schema.context import Limits
+from schema.documents import AutomaticDocuments
 from schema.execution import Operations
 from schema.view import GraphQLView
 
@@ -185,7 +186,8 @@ async def lifespan():
 configure_logging(sys.argv[1], "debug")
 limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
 operations = Operations(build_schema(), limits, introspection=True)
-view = GraphQLView(operations, Broken(), BlockSizes(10, 10), limits, max_request_bytes=10_000, page=broken_page)
+documents = AutomaticDocuments(operations.faults_of)
+view = GraphQLView(operations, Broken(), BlockSizes(10, 10), limits, 10_000, documents, broken_page)
 app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 """

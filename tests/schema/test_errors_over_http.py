@@ -21,6 +21,7 @@ from gateway.telemetry import Metrics
 from schema.blocks import BlockSizes
 from schema.build import build_schema
 from schema.context import Limits
+from schema.documents import AutomaticDocuments
 from schema.execution import Operations
 from schema.view import GraphQLView
 from tests.conftest import served
@@ -403,7 +404,8 @@ def application(source: PageSource, **changes: Any) -> Any:
         yield
 
     operations = Operations(build_schema(), LIMITS, introspection=True)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), LIMITS, max_request_bytes=10_000, **changes)
+    documents = AutomaticDocuments(operations.faults_of)
+    view = GraphQLView(operations, source, BlockSizes(10, 10), LIMITS, 10_000, documents, **changes)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 
