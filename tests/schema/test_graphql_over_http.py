@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from schema.accept import prefers_html, reply_type
+from tests.schema.node_packages import installed
 from tests.schema.replies import check_error, exchange, raw_post
 
 if TYPE_CHECKING:
@@ -326,36 +324,10 @@ def test_an_unknown_operation(gateway: Gateway, operation_name: str) -> None:
 # The working group's own suite
 
 
-def _graphql_http() -> Path:
-    """The installed library. It is kept between runs, outside the repository; without node and npm the test skips."""
-    pins = Path(__file__).parent / "graphql-http"
-    version = json.loads((pins / "package.json").read_text())["dependencies"]["graphql-http"]
-    place = Path(tempfile.gettempdir()) / f"graphql-http-audits-{version}-{os.getuid() if os.name == 'posix' else 0}"
-    library = place / "node_modules" / "graphql-http" / "lib" / "index.mjs"
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        _unavailable("node and npm are not installed")
-    if not library.exists():
-        place.mkdir(mode=0o700, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(pins / name, place)
-        npm = shutil.which("npm") or "npm"
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=place, capture_output=True, text=True
-        )
-        if done.returncode:
-            _unavailable(f"npm could not install the audit suite:\n{done.stderr[-500:]}")
-    return library
-
-
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def test_the_audit_suite_of_the_working_group_passes_whole(gateway: Gateway) -> None:
-    script = Path(__file__).parent / "graphql-http" / "audit.mjs"
-    command = ["node", str(script), str(_graphql_http()), f"{gateway.url}/graphql"]
+    pins = Path(__file__).parent / "graphql-http"
+    library = installed(pins) / "node_modules" / "graphql-http" / "lib" / "index.mjs"
+    command = ["node", str(pins / "audit.mjs"), str(library), f"{gateway.url}/graphql"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     sys.stderr.write(done.stderr)
     audits = json.loads(done.stdout)
