@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import BadRequest
 from gateway.http_errors import error_response
+from gateway.one_write import OneWrite
 from gateway.request_log import correlation_id
 
 
@@ -23,6 +24,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head_bytes = 0
         self._is_in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """A client is there."""
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
 
     def data_received(self, data: bytes) -> None:
         """Read on. A head that is still unfinished beyond the bound ends the connection."""

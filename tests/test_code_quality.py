@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.request_log",
         "gateway.request_headers",
     ),
-    ("schema", "gateway.app", "gateway.health", "gateway.http_protocol", "gateway.serving"),
+    ("schema", "gateway.app", "gateway.health", "gateway.http_protocol", "gateway.one_write", "gateway.serving"),
     ("gateway.__main__", "gateway.commands", "gateway.wiring"),
 )
 
