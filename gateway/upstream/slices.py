@@ -1,0 +1,37 @@
+"""A large body cut into pieces that can be decoded one after the other, so that nobody waits for the whole.
+
+Where the rows lie is guessed from their surroundings, and a guess is never believed: each piece must be a list of rows
+by itself, and what is left of the body without its rows must be an envelope with an empty list. Text that ends inside a
+string or an inner value is no JSON once it is closed as a list, so a wrong cut cannot pass; the body is then decoded as
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# Between the list's name and its start, as serialisers write it; anything else is decoded as one.
+_OPENINGS = (":[", ": [")
+_BETWEEN_ROWS = b"},"
+
+
+def cut(body: bytes, name: str, slice_bytes: int) -> tuple[bytes, Iterator[bytes]] | None:
+    """The body with its list ``name`` emptied, and the rows as lists of about ``slice_bytes``; None if there is none."""
+    openings = (f'"{name}"{opening}'.encode() for opening in _OPENINGS)
+    start = next((found + len(text) for text in openings if (found := body.find(text)) >= 0), None)
+    stop = body.rfind(b"]")
+    if start is None or stop < start:
+        return None
+    view = memoryview(body)
+    pieces = (b"".join((b"[", view[begin:end], b"]")) for begin, end in _ranges(body, start, stop, slice_bytes))
+    return body[:start] + body[stop:], pieces
+
+
+def _ranges(body: bytes, start: int, stop: int, slice_bytes: int) -> Iterator[tuple[int, int]]:
+    while stop - start > slice_bytes:
+        found = body.find(_BETWEEN_ROWS, start + slice_bytes, stop)
+        if found < 0:
+            break
+        yield start, found + 1
+        start = found + len(_BETWEEN_ROWS)
+    yield start, stop

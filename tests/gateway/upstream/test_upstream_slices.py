@@ -1,0 +1,118 @@
+"""A body that is decoded slice by slice gives just what it gives as one, wherever the guess at the cuts goes wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import UpstreamBadResponse
+from gateway.query import Dataset
+from gateway.upstream.decode import Decoded, decode_in_turns, decode_usual
+from gateway.upstream.slices import cut
+from tests.gateway.upstream.scripted import DATASET, envelope
+
+ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for number in range(100)]
+
+# Text that looks like what lies between rows, or at the list's ends.
+TRICKS = ["},{", '"},{"', '"Value":[', "]", "}]", "[{", '\\"},', "\\", '"', "},", "é},{", ""]
+
+
+async def sliced(body: bytes, dataset: Dataset, slice_bytes: int) -> tuple[Decoded | None, int]:
+    """What decoding in turns gives, and how many turns there were."""
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    return await decode_in_turns(body, dataset, turn, slice_bytes), turns
+
+
+def outcome(found: Any) -> Any:
+    """A result, or that the body was refused."""
+    try:
+        return found()
+    except UpstreamBadResponse:
+        return UpstreamBadResponse
+
+
+async def same_as_whole(body: bytes) -> None:
+    for slice_bytes in (1, 7, 40, 300):
+        expected = outcome(lambda: decode_usual(body, DATASET))
+        try:
+            found: Any = (await sliced(body, DATASET, slice_bytes))[0]
+        except UpstreamBadResponse:
+            found = UpstreamBadResponse
+        assert found == expected
+
+
+async def test_others_have_a_turn_around_each_slice() -> None:
+    body = json.dumps(envelope(ROWS, 100), separators=(",", ":")).encode()
+    found, turns = await sliced(body, DATASET, len(body) // 10)
+    assert found == decode_usual(body, DATASET)
+    assert found is not None
+    assert len(found.rows) == 100
+    assert 10 <= turns <= 12
+
+
+async def test_a_small_body_is_decoded_at_once() -> None:
+    body = json.dumps(envelope(ROWS, 100)).encode()
+    assert (await sliced(body, DATASET, len(body)))[1] == 0
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n  ", " : ")])
+@pytest.mark.parametrize("trick", TRICKS)
+async def test_text_that_looks_like_a_cut_moves_no_row(trick: str, separators: tuple[str, str]) -> None:
+    rows = [{**row, "customerName": f"{row['customerName']}{trick}", "extra": [{"a": trick}, {}]} for row in ROWS[:9]]
+    await same_as_whole(json.dumps(envelope(rows, 9, trick or None), separators=separators).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]},"TotalCount":2}',
+        '{"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]},"value":[]}',
+        '{"value":[],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[{"licensesSold":3}]}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[]}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}],"tail":[1,2]}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":"two"},{"licensesSold":3}]}',
+        '{"Value":[{"licensesSold":1},{"processedDateTime":"soon"}]}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2},]}',
+        '{"Value":[{"licensesSold":1},,{"licensesSold":2}]}',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}]',
+        '{"Value":[{"licensesSold":1},{"licensesSold":2}]} trailing',
+        '{"Value":[{"licensesSold":1},null,{"licensesSold":2}]}',
+        '\ufeff{"Value":[{"licensesSold":1},{"licensesSold":2}],"@nextLink":"more"}',
+    ],
+)
+async def test_odd_bodies_are_read_as_they_are_as_one(body: str) -> None:
+    await same_as_whole(body.encode())
+
+
+texts = st.lists(st.sampled_from([*TRICKS, "a", ",", "{", ":"]), max_size=5).map("".join)
+inner = st.recursive(
+    st.none() | st.integers(-9, 9) | texts,
+    lambda deeper: st.lists(deeper, max_size=3) | st.dictionaries(texts, deeper, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.lists(st.fixed_dictionaries({}, optional={"customerName": texts, "licensesSold": st.integers(), "x": inner})),
+    st.dictionaries(st.sampled_from(["Value", "value", "TotalCount", "@nextLink", "x"]), inner, max_size=3),
+    st.sampled_from(["Value", "value"]),
+)
+async def test_slices_never_differ_from_the_whole(rows: list[Any], others: dict[str, Any], name: str) -> None:
+    document = {**others, name: rows} if len(others) % 2 else {name: rows, **others}
+    await same_as_whole(json.dumps(document, separators=(",", ":")).encode())
+
+
+def test_a_body_without_a_list_is_not_cut() -> None:
+    assert cut(b'{"TotalCount":0}', "Value", 1) is None
+    assert cut(b'{"Value":[', "Value", 1) is None
