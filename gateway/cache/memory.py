@@ -6,6 +6,7 @@ place that touches it and the only one that needs no types from it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from aiocache.serializers import NullSerializer
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
 ENTRY_OVERHEAD_BYTES = 1_024
+
+# Measured: letting go of 10,000 rows, 7 MB, takes a tenth of the time of a page that the upstream is asked for. From so
+# many bytes on it waits until the answer that drove them out is likely to be gone.
+LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,22 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         if record is None:
             return False
         self.used_bytes -= record.cost_bytes
+        if record.cost_bytes >= LARGE_BYTES:
+            _linger(record)
         return True
+
+
+def _linger(record: _Record) -> None:
+    """Keep ``record`` in memory a moment longer, where there is a loop to end it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    loop.call_later(LINGER_SECONDS, _let_go, record)
+
+
+def _let_go(record: _Record) -> None:
+    """Nothing more: the timer was what held ``record``."""
 
 
 class MemoryStore:
