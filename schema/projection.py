@@ -165,7 +165,9 @@ def _column(attribute: str, piece: Piece) -> Iterable[Any]:
 
 def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
     for field in selection.fields:
-        if field.inside is not None:
+        if field.inside is not None and _is_whole_row(field.inside, attributes):
+            yield piece.rows
+        elif field.inside is not None:
             yield _structs(field.inside, _node_columns(field.inside, piece, attributes), len(piece.rows))
         else:
             yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else piece.cursors()
