@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import structlog
@@ -27,6 +30,40 @@ from gateway.upstream import UpstreamCall
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
+class LineWriter:
+    """Writes log lines to ``stream``, all of one turn of the event loop at once.
+
+    A line for each request would otherwise cost a system call for each. Without a loop, and at the process's end, lines
+    are written at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        atexit.register(self._flush)
+
+    def write(self, line: str) -> None:
+        """Write ``line`` soon."""
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._flush)
+            except RuntimeError:
+                self._flush()
+
+    # The names by which structlog calls a logger.
+    debug = info = warning = error = critical = exception = fatal = msg = log = failure = err = write
+
+    def _flush(self) -> None:
+        lines = []
+        # One by one, for other threads may add some meanwhile.
+        while self._lines:
+            lines.append(self._lines.popleft())
+        if lines:
+            self._stream.write("\n".join([*lines, ""]))
+            self._stream.flush()
+
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -37,6 +74,7 @@ def configure_logging(log_format: str, level: str) -> None:
     """Send structlog's and the standard library's lines to standard error, as JSON or as text."""
     as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     processors: list[structlog.typing.Processor]
+    writer = LineWriter(sys.stderr)
     if as_text:
         # Tracebacks without local variables: a token may be among them.
         renderer = structlog.dev.ConsoleRenderer(
@@ -47,7 +85,7 @@ def configure_logging(log_format: str, level: str) -> None:
         processors = [_json_line]
     structlog.configure(
         processors=processors,
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: writer,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
     )
     _configure_standard_library(level, processors[-1])

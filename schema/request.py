@@ -98,12 +98,13 @@ def _is_repeated(scope: Scope, name: bytes) -> bool:
 
 
 async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
-    announced = header(scope, b"content-length")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
     first = _Begun(receive())
     if first.message is not None and not first.message.get("more_body", False):
         return await _joined(first.message, receive, max_bytes)
+    announced = header(scope, b"content-length")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        first.close()
+        raise _too_large(max_bytes)
     try:
         async with asyncio.timeout(timeout_seconds):
             return await _joined(await first, receive, max_bytes)
@@ -140,6 +141,11 @@ class _Begun:
             self._first = next(self._steps)
         except StopIteration as end:
             self.message = end.value
+
+    def close(self) -> None:
+        """Give the waiting up."""
+        if self.message is None:
+            self._steps.close()
 
     def __await__(self) -> Generator[Any, Any, Message]:
         if self.message is not None:
