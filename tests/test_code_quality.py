@@ -19,7 +19,14 @@ ROOT = Path(__file__).parents[1]
 
 # Imports point down only, or sideways on one floor; a part is a module or a whole package.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("gateway.errors", "gateway.query", "gateway.settings", "gateway.setting_faults", "gateway.origin"),
+    (
+        "gateway.errors",
+        "gateway.query",
+        "gateway.settings",
+        "gateway.setting_faults",
+        "gateway.origin",
+        "gateway.cache_address",
+    ),
     ("gateway.page",),
     (
         "gateway.upstream",
