@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from gateway.cache.redis_store import PROBE_KEY
+from gateway.cache.redis_store import PROBE_PREFIX
 
 START_SECONDS = 20.0
 
@@ -62,8 +62,8 @@ class RedisServer:
             self.process = None
 
     def contents(self) -> dict[bytes, bytes]:
-        """Each key with its value, but for the probe, which comes and goes."""
-        keys = [key for key in self.client.keys("*") if key != PROBE_KEY.encode()]
+        """Each key with its value, but for probes, which come and go."""
+        keys = [key for key in self.client.keys("*") if not key.startswith(PROBE_PREFIX.encode())]
         return {key: self.client.get(key) or b"" for key in keys}
 
     def put(self, contents: dict[bytes, bytes]) -> None:

@@ -7,6 +7,7 @@ The only place that touches aiocache's Redis cache and redis-py. Their logs tell
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -29,8 +30,8 @@ MAX_VALUE_BYTES = 8_388_608
 # Our choice: many more than ever have an operation under way at once, and few for a server that many processes share.
 MAX_CONNECTIONS = 32
 
-# What a probe writes: an expiry in seconds, and a key that holds nothing.
-PROBE_SECONDS, PROBE_KEY = 1.0, "pcg:probe"
+# What a probe writes: how long it is kept, and how its key begins; the rest is the process's own.
+PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"
 
 # Stands for what is there and cannot be of ours: it can be opened with no key.
 UNUSABLE = b""
@@ -80,6 +81,7 @@ class RedisStore:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._cache = _cache(address)
+        self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
         self._on_error = on_error
         self._breaker = Breaker(self._probe, on_close=self._returned, sleep=sleep)
         self.on_return: Callable[[], Awaitable[None]] = _nothing
@@ -150,11 +152,14 @@ class RedisStore:
         return found
 
     async def _probe(self) -> None:
-        """Write, which a server that is full, loading, a replica or closed to us refuses. Raises whatever it meets."""
+        """Write, which a server that is full, loading, a replica or closed to us refuses, and read that. May raise."""
+        value = secrets.token_bytes(8)
         async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
             # Connections from before may hold half a reply, or lead to a server that is gone.
             await self._cache.client.connection_pool.disconnect(inuse_connections=False)
-            await self._cache.set(PROBE_KEY, b"1", ttl=PROBE_SECONDS)
+            await self._cache.set(self._probe_key, value, ttl=PROBE_SECONDS)
+            if await self._cache.multi_get([self._probe_key]) != [value]:
+                raise ValueError("another value")
 
     async def _returned(self) -> None:
         await self.on_return()
