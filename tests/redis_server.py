@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,3 +87,10 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until ``holds`` gives something true, for what other tasks and servers do in their own time."""
+    async with asyncio.timeout(START_SECONDS):
+        while not holds():  # noqa: ASYNC110  # they set no event
+            await asyncio.sleep(0.005)

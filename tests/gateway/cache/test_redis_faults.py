@@ -17,7 +17,7 @@ from gateway.page import CacheState
 from tests.gateway.cache.test_shared_pages import Process, Processes
 from tests.gateway.cache.troubled_redis import TROUBLES, TroubledRedis, troubled_redis
 from tests.gateway.fakes import caller
-from tests.redis_server import RedisServer, free_port, redis_server
+from tests.redis_server import RedisServer, free_port, redis_server, until
 
 HIT, MISS = CacheState.HIT, CacheState.MISS
 
@@ -140,9 +140,7 @@ async def test_a_server_that_ends_and_comes_back_is_used_again_by_itself() -> No
                 assert (await two.ask(skip=skip)).cache is MISS
             assert one.store.is_left_out
             server.start()
-            async with asyncio.timeout(10):
-                while one.store.is_left_out or two.store.is_left_out:
-                    await asyncio.sleep(0.05)
+            await until(lambda: not (one.store.is_left_out or two.store.is_left_out))
             await one.ask()
             await one.ask(skip=40)
             assert (await two.ask(skip=40)).cache is HIT
@@ -221,9 +219,7 @@ async def test_a_refusal_while_redis_is_away_holds_when_it_is_back(bench: Bench)
     assert process.store.is_left_out
     bench.proxy.trouble = None
     await bench.until_used_again()
-    async with asyncio.timeout(10):
-        while process.shared._tokens._unwritten:
-            await asyncio.sleep(0.01)
+    await until(lambda: not process.shared._tokens._unwritten)
     with pytest.raises(Forbidden):
         await process.ask()
     with pytest.raises(Forbidden):

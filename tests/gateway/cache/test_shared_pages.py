@@ -22,7 +22,7 @@ from gateway.page import CacheState, Page
 from gateway.single_flight import SingleFlight
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.fakes import Clock, FakeSource, caller, query
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, until
 
 HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
 
@@ -334,8 +334,7 @@ async def test_what_was_being_read_in_another_process_when_the_token_was_refused
     await one.ask(skip=10)
     processes.source.gate.clear()
     under_way = asyncio.create_task(one.ask())
-    while processes.calls < 2:
-        await asyncio.sleep(0)
+    await until(lambda: processes.calls == 2)
     await two.cache.drop_token(caller())
     processes.source.gate.set()
     await under_way
