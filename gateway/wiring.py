@@ -133,7 +133,7 @@ def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _
     address = cache_address(settings.cache_url)
     if address is None:
         return None
-    # Imported here, for redis-py and cryptography take a tenth of a second that memory alone need not pay.
+    # Imported here, for memory alone has no use for ciphers and compression.
     from gateway.cache.cooldowns import RedisCooldowns
     from gateway.cache.redis_store import RedisStore
     from gateway.cache.shared import SharedPages

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import redis
@@ -32,7 +33,8 @@ class RedisServer:
     """A server, its address, and a client to look into it with."""
 
     port: int
-    client: redis.Redis
+    # Its replies are typed for clients that decode them, too.
+    client: Any
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,9 +42,10 @@ class RedisServer:
         """What ``GATEWAY_CACHE_URL`` is set to."""
         return f"redis://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it, with nothing in it."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command += options
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         limit = time.monotonic() + START_SECONDS
         while True:
@@ -75,14 +78,14 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(*options: str) -> Iterator[RedisServer]:
     """A server until the end of the block. Without the program the test is skipped; in CI it fails."""
     if shutil.which("redis-server") is None:
         assert not os.environ.get("CI"), "redis-server is not installed"
         pytest.skip("redis-server is not installed")
     port = free_port()
     server = RedisServer(port, redis.Redis(port=port))
-    server.start()
+    server.start(*options)
     try:
         yield server
     finally:

@@ -34,10 +34,12 @@ _DECODER = msgspec.msgpack.Decoder(_Packed)
 
 
 def pack(page: Page) -> bytes | None:
-    """``page`` as bytes; None when it is too large to be unpacked again."""
-    chunks = tuple(
-        msgspec.json.encode(page.rows[start : start + CHUNK_ROWS]) for start in range(0, len(page.rows), CHUNK_ROWS)
-    )
+    """``page`` as bytes; None when it is too large to be unpacked again, or has a text that is not Unicode."""
+    starts = range(0, len(page.rows), CHUNK_ROWS)
+    try:
+        chunks = tuple(msgspec.json.encode(page.rows[start : start + CHUNK_ROWS]) for start in starts)
+    except ValueError:
+        return None
     if sum(map(len, chunks)) > MAX_PLAIN_BYTES // 2:
         return None
     packed = _Packed(page.skip, page.more, page.total_count, page.stamp, page.warnings, page.fetched_at, chunks)

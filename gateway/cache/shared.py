@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -81,17 +81,13 @@ class SharedPages:
             self._observe("refused")
         token_mark = await self._tokens.current(caller.token, values[0])
         question_mark = self._opened_mark(question_place, values[1])
-        best: Found | None = None
+        found = None
         if question_mark is not None and token_mark is not None and token_mark == values[0]:
-            for candidate, place, value in zip(candidates, blocks, values[2:], strict=True):
-                found = await self._opened(candidate, place, value, (token_mark, question_mark.mark))
-                if found is not None and (best is None or found.state < best.state):
-                    best = found
-                if best is not None and best.state is CacheState.HIT:
-                    break
+            rows = zip(candidates, blocks, values[2:], strict=True)
+            found = await self._best(rows, (token_mark, question_mark.mark))
         if candidates:
-            self._observe("miss" if best is None else "hit")
-        return token_mark, best
+            self._observe("miss" if found is None else "hit")
+        return token_mark, found
 
     def keep(
         self, query: PageQuery, caller: Caller, page: Page, *, expires_at: float, token_mark: bytes | None
@@ -125,6 +121,18 @@ class SharedPages:
         if mark is None:
             self._observe("refused")
         return mark
+
+    async def _best(
+        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes]
+    ) -> Found | None:
+        """The first fresh page, else the first stale one."""
+        best: Found | None = None
+        for query, place, value in rows:
+            found = await self._opened(query, place, value, current)
+            if found is not None and found.state is CacheState.HIT:
+                return found
+            best = best or found
+        return best
 
     async def _opened(
         self, query: PageQuery, place: Entry, value: bytes | None, current: tuple[bytes, bytes]

@@ -47,12 +47,13 @@ class Cooldowns:
     def __len__(self) -> int:
         return len(self._until)
 
-    def start(self, locator: bytes, seconds: float) -> None:
-        """Begin, or lengthen, the token's cool-down."""
+    def start(self, locator: bytes, seconds: float) -> float:
+        """Begin, or lengthen, the token's cool-down; gives its end."""
         until = self._clock() + seconds
-        self._until[locator] = max(until, self._until.get(locator, until))
+        until = self._until[locator] = max(until, self._until.get(locator, until))
         if len(self._until) > self._max_cooldowns:
             self._prune()
+        return until
 
     def require_passed(self, locator: bytes) -> None:
         """Raise RateLimited while the token's cool-down lasts."""
@@ -66,9 +67,9 @@ class Cooldowns:
 
     async def start_everywhere(self, token: AccessToken, seconds: float) -> None:
         """As ``start``, for other processes, too."""
-        self.start(token.locator, seconds)
+        until = self.start(token.locator, seconds)
         if self._shared is not None:
-            await self._shared.publish(token, self._until[token.locator])
+            await self._shared.publish(token, until)
 
     async def require_passed_everywhere(self, token: AccessToken) -> None:
         """As ``require_passed``, also for what other processes have met. Asked once before each upstream call."""

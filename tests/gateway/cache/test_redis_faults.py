@@ -193,6 +193,19 @@ async def test_a_call_that_took_too_long_never_leaves_its_reply_for_the_next_one
     assert await store.get_many(["key1"]) == [b"value1"]
 
 
+async def test_connections_that_the_server_closed_meanwhile_are_no_failure(kept: RedisServer) -> None:
+    errors: list[None] = []
+    store = RedisStore(RedisAddress("127.0.0.1", kept.port), on_error=lambda: errors.append(None))
+    for _ in range(3):
+        await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
+        kept.client.client_kill_filter(_type="normal", skipme=True)
+        idle = store._cache.client.connection_pool._available_connections
+        await until(lambda: all(connection._reader.at_eof() for connection in idle if connection.is_connected))  # noqa: B023
+        assert await store.get_many(["key"]) == [None]
+    assert errors == []
+    await store.aclose()
+
+
 async def test_many_at_once_share_few_connections(bench: Bench) -> None:
     found = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(200)))
     assert found == [[None]] * 200

@@ -104,3 +104,4 @@ def test_what_is_no_packed_page_is_none(data: bytes) -> None:
 
 def test_a_page_that_could_not_be_unpacked_is_not_packed() -> None:
     assert pack(Page((Row("x" * (MAX_PLAIN_BYTES // 2), 1, None),))) is None
+    assert pack(Page((Row("a lone surrogate: \ud800", 1, None),))) is None

@@ -18,7 +18,8 @@ from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
 from gateway.cache_address import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
-from gateway.page import CacheState, Page
+from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.fakes import Clock, FakeSource, caller, query
@@ -197,6 +198,23 @@ async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_run
     assert (await one.ask()).cache is STALE
     assert (await one.ask()).cache is HIT
     assert processes.calls == 2
+
+
+async def test_an_incomplete_page_is_shared_for_half_a_minute(processes: Processes) -> None:
+    class Incomplete(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            page = await super().fetch(query, caller)
+            return page.having(warnings=(PageWarning("UPSTREAM_INCOMPLETE", "short"),))
+
+    processes.source = Incomplete(processes.clock)
+    one, two, three = await processes.start(), await processes.start(), await processes.start()
+    first = await one.ask()
+    processes.clock.seconds += 29
+    second = await two.ask()
+    assert (second.cache, second.warnings) == (HIT, first.warnings)
+    processes.clock.seconds += 2
+    assert (await three.ask()).cache is MISS
+    assert (await two.ask()).cache is HIT
 
 
 async def test_past_the_stale_period_nothing_is_taken_from_redis(processes: Processes) -> None:
