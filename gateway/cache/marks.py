@@ -17,9 +17,6 @@ from gateway.page import Page, Stamp
 
 MARK_BYTES = 16
 
-# How much longer a mark lasts than what it marks (our choice): a token's blocks are lost once a day at most.
-EXTRA_SECONDS = 86_400.0
-
 
 def new_mark() -> bytes:
     """A mark unlike any other."""

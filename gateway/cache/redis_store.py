@@ -129,6 +129,11 @@ class RedisStore:
 
         return bool(await self._guarded(write))
 
+    async def prolong(self, key: str, *, ttl_seconds: float) -> bool:
+        """Keep what is there for ``ttl_seconds`` from now; False when nothing is, or when Redis cannot be had."""
+        # Whole seconds are all that aiocache passes on, and none would mean for ever.
+        return bool(await self._guarded(lambda: self._cache.expire(key, max(1, int(ttl_seconds)))))
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._breaker.aclose()

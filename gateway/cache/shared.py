@@ -60,8 +60,7 @@ class SharedPages:
         self._freshness = freshness
         self._clock = clock
         self._observe = observer
-        self._mark_seconds = freshness.lifetime_seconds(doubtful=False) + marks.EXTRA_SECONDS
-        self._tokens = TokenMarks(store, self._mark_seconds, clock)
+        self._tokens = TokenMarks(store, freshness.lifetime_seconds(doubtful=False), clock)
         self._stores: set[asyncio.Task[None]] = set()
 
     async def find(
@@ -180,6 +179,7 @@ class SharedPages:
         written = await asyncio.gather(
             self._store.set(question_place.name, question_place.seal(marks.encoded(mark)), ttl_seconds=mark_seconds),
             self._store.set(place.name, value, ttl_seconds=expires_at - self._clock()),
+            self._tokens.prolong(caller.token),
         )
         return all(written)
 

@@ -10,20 +10,26 @@ from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
 from gateway.page import AccessToken
 
+# How much longer a mark lasts than what it marks (our choice), so that no clock's difference brings anything back.
+EXTRA_SECONDS = 60.0
+
+# The mark of a token that nothing is kept of yet: as long as a slow read takes. Made-up tokens leave no more than that.
+UNUSED_SECONDS = 600.0
+
 # Refused tokens whose new mark Redis could not take yet, some 300 bytes each; many more than one process meets.
 MAX_UNWRITTEN = 10_000
 
 
 class TokenMarks:
-    """Token marks in Redis. ``clock`` is in seconds since 1970; a mark lasts ``mark_seconds`` or as long as its token.
+    """Token marks in Redis. ``clock`` is in seconds since 1970; nothing is kept for longer than ``keep_seconds``.
 
     A new mark is the tombstone of a refused token. One that Redis could not take is written when Redis is back, and
     until then this process takes nothing of that token from there.
     """
 
-    def __init__(self, store: RedisStore, mark_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, store: RedisStore, keep_seconds: float, clock: Callable[[], float]) -> None:
         self._store = store
-        self._mark_seconds = mark_seconds
+        self._mark_seconds = keep_seconds + EXTRA_SECONDS
         self._clock = clock
         # By name: until when (seconds since 1970) anything older than the refusal could still be there.
         self._unwritten: OrderedDict[str, float] = OrderedDict()
@@ -41,19 +47,23 @@ class TokenMarks:
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
         """The mark to keep pages under, given what Redis had: a new one where there was none. None if it took none."""
-        name = self.place(token).name
+        name, seconds = self.place(token).name, self.lifetime_seconds(token)
         if name in self._unwritten:
-            return await self._put(name, self.lifetime_seconds(token))
+            return await self._put(name, seconds)
         if seen is not None and len(seen) == marks.MARK_BYTES:
             return seen
         if seen is not None:
-            return await self._put(name, self.lifetime_seconds(token))
+            return await self._put(name, seconds)
         mark = marks.new_mark()
-        if await self._store.add(name, mark, ttl_seconds=self.lifetime_seconds(token)):
+        if await self._store.add(name, mark, ttl_seconds=min(seconds, UNUSED_SECONDS)):
             return mark
         # Another process was quicker, and both are to use the same.
         values = await self._store.get_many([name])
         return values[0] if values else None
+
+    async def prolong(self, token: AccessToken) -> bool:
+        """Let the token's mark, whichever it is, outlast what is kept under it from now on."""
+        return await self._store.prolong(self.place(token).name, ttl_seconds=self.lifetime_seconds(token))
 
     async def replace(self, token: AccessToken) -> None:
         """Put a new mark, now or as soon as Redis takes it."""
