@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from aiocache.backends.redis import RedisCache
@@ -39,6 +40,15 @@ UNUSABLE = b""
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A value to keep under a key for a while; None to keep what is there for so long."""
+
+    key: str
+    value: bytes | None
+    ttl_seconds: float
+
+
 class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
     """aiocache's Redis cache for bytes, which reads no more of a value than could be one of ours."""
 
@@ -48,6 +58,16 @@ class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no 
             pipeline.getrange(key, 0, MAX_VALUE_BYTES)
         replies = await pipeline.execute(raise_on_error=False)
         return [_value(reply) for reply in replies]
+
+    async def write_many(self, writes: Sequence[Write]) -> bool:
+        """Like ``multi_set``, with an expiry for each key."""
+        pipeline = self.client.pipeline(transaction=False)
+        for write in writes:
+            if write.value is None:
+                pipeline.pexpire(write.key, _milliseconds(write.ttl_seconds))
+            else:
+                pipeline.psetex(write.key, _milliseconds(write.ttl_seconds), write.value)
+        return all(await pipeline.execute())
 
     async def _close(self, *_: Any, **__: Any) -> None:
         await self.client.aclose()
@@ -129,10 +149,9 @@ class RedisStore:
 
         return bool(await self._guarded(write))
 
-    async def prolong(self, key: str, *, ttl_seconds: float) -> bool:
-        """Keep what is there for ``ttl_seconds`` from now; False when nothing is, or when Redis cannot be had."""
-        # Whole seconds are all that aiocache passes on, and none would mean for ever.
-        return bool(await self._guarded(lambda: self._cache.expire(key, max(1, int(ttl_seconds)))))
+    async def set_many(self, writes: Sequence[Write]) -> bool:
+        """All of ``writes`` in one round trip; False when one of them failed, or when Redis cannot be had."""
+        return bool(await self._guarded(lambda: self._cache.write_many(writes)))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -151,7 +170,8 @@ class RedisStore:
                 found = await work()
         except Exception as error:  # garbage makes the library raise whatever its parser stumbles over
             self._on_error()
-            self._breaker.failed(error)
+            # A server that says that it cannot (full, a replica, closed to us) is believed at once.
+            self._breaker.failed(error, at_once=isinstance(error, ResponseError))
             return None
         self._breaker.succeeded()
         return found
@@ -177,6 +197,10 @@ async def _nothing() -> None:
 def _at_least_a_moment(seconds: float) -> float:
     # Redis refuses an expiry of no milliseconds; aiocache takes a float as seconds with fractions, an int without.
     return max(0.001, float(seconds))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1_000))
 
 
 def _cache(address: RedisAddress) -> Any:

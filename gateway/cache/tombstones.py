@@ -61,10 +61,6 @@ class TokenMarks:
         values = await self._store.get_many([name])
         return values[0] if values else None
 
-    async def prolong(self, token: AccessToken) -> bool:
-        """Let the token's mark, whichever it is, outlast what is kept under it from now on."""
-        return await self._store.prolong(self.place(token).name, ttl_seconds=self.lifetime_seconds(token))
-
     async def replace(self, token: AccessToken) -> None:
         """Put a new mark, now or as soon as Redis takes it."""
         name, seconds = self.place(token).name, self.lifetime_seconds(token)

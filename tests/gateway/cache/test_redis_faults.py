@@ -109,6 +109,21 @@ async def test_trouble_at_the_start_does_not_stop_it_and_is_left_out_at_once(ben
     await bench.until_used_again()
 
 
+async def test_a_server_that_is_slow_is_left_out_until_it_is_quick_again(bench: Bench) -> None:
+    await bench.process.store.start()
+    bench.proxy.delay_seconds = 0.4
+    for skip in (0, 10):
+        assert (await bench.process.ask(skip=skip)).cache is MISS
+    assert bench.process.store.is_left_out
+    bench.gate.open()
+    await bench.process.ask(skip=20)
+    assert bench.process.store.is_left_out
+    bench.proxy.delay_seconds = 0.0
+    await bench.until_used_again()
+    await bench.process.ask(skip=30)
+    assert (await bench.beside.ask(skip=30)).cache is HIT
+
+
 @pytest.mark.parametrize("kind", ["replica", "full"])
 async def test_a_server_that_can_be_read_but_not_written_stays_left_out(bench: Bench, kind: str) -> None:
     client = bench.processes.server.client
