@@ -15,7 +15,7 @@ from gateway.cache.marks import QuestionMark, SealedPage
 from gateway.cache.packing import pack, unpack
 from gateway.cache.redis_store import MAX_VALUE_BYTES, RedisStore, Write
 from gateway.cache.sealing import Entry, entry
-from gateway.cache.tombstones import TokenMarks
+from gateway.cache.token_marks import TokenMarks
 from gateway.page import AccessToken, CacheState, Caller, Page
 from gateway.query import PageQuery
 
@@ -25,7 +25,7 @@ MAX_NEAR_ROWS, MAX_NEAR_BYTES = 1_000, 32_768
 # Pages being kept at once, each of a few megabytes (our choice); what comes on top is not shared.
 MAX_STORES = 64
 
-# What stores under way have at the end: the time of their three operations.
+# What stores under way have at the end: more than their two operations take at most.
 CLOSE_SECONDS = 0.75
 
 Outcome = Literal["hit", "miss", "refused", "unavailable", "stored", "not_stored"]

@@ -42,10 +42,10 @@ class Gate:
 class Bench:
     """A process behind a proxy, one directly at Redis, and the gate that the first one's probes wait for."""
 
-    def __init__(self, processes: Processes, proxy: TroubledRedis, process: Process, beside: Process) -> None:
-        self.processes, self.proxy, self.process, self.beside = processes, proxy, process, beside
+    def __init__(self, processes: Processes, proxy: TroubledRedis, beside: Process) -> None:
+        self.processes, self.proxy, self.beside = processes, proxy, beside
         self.gate = Gate()
-        process.store._breaker._sleep = self.gate.sleep
+        self.process = Process(proxy.port, processes.clock, processes.source, sleep=self.gate.sleep)
 
     async def until_used_again(self) -> None:
         while self.process.store.is_left_out:
@@ -57,9 +57,9 @@ class Bench:
 async def bench(kept: RedisServer) -> AsyncIterator[Bench]:
     async with troubled_redis(kept.port) as proxy, AsyncExitStack() as stack:
         processes = Processes(kept, stack)
-        process = Process(RedisServer(proxy.port, kept.client), processes.clock, processes.source)
-        stack.push_async_callback(process.aclose)
-        yield Bench(processes, proxy, process, await processes.start())
+        found = Bench(processes, proxy, await processes.start())
+        stack.push_async_callback(found.process.aclose)
+        yield found
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)

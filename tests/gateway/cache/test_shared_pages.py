@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -28,13 +28,18 @@ from tests.redis_server import RedisServer, until
 HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
 
 
+Sleep = Callable[[float], Awaitable[None]]
+
+
 class Process:
     """A gateway's cache as one process of several has it."""
 
-    def __init__(self, server: RedisServer, clock: Clock, source: FakeSource, **changes: Any) -> None:
+    def __init__(
+        self, port: int, clock: Clock, source: FakeSource, *, sleep: Sleep = asyncio.sleep, **changes: Any
+    ) -> None:
         self.clock, self.source = clock, source
         self.told: Counter[str] = Counter()
-        self.store = RedisStore(RedisAddress("127.0.0.1", server.port))
+        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
         freshness = Freshness(100, 1_000)
         self.shared = SharedPages(
             self.store, freshness, clock=clock, observer=lambda outcome: self.told.update([outcome])
@@ -71,7 +76,7 @@ class Processes:
         self.source = FakeSource(self.clock)
 
     async def start(self, **changes: Any) -> Process:
-        process = Process(self.server, self.clock, self.source, **changes)
+        process = Process(self.server.port, self.clock, self.source, **changes)
         self._stack.push_async_callback(process.aclose)
         await process.store.start()
         return process
