@@ -13,7 +13,8 @@ from gateway.cache import marks
 from gateway.cache.freshness import Freshness
 from gateway.cache.marks import QuestionMark, SealedPage
 from gateway.cache.packing import pack, unpack
-from gateway.cache.redis_store import MAX_VALUE_BYTES, RedisStore, Write
+from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
+from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.token_marks import TokenMarks
 from gateway.page import AccessToken, CacheState, Caller, Page

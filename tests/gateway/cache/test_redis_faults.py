@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 import structlog
 
-from gateway.cache.redis_store import MAX_VALUE_BYTES, RedisStore
+from gateway.cache.redis_client import MAX_VALUE_BYTES
+from gateway.cache.redis_store import RedisStore
 from gateway.cache_address import RedisAddress
 from gateway.errors import Forbidden
 from gateway.page import CacheState
