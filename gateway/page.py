@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,9 @@ TOKEN = re.compile(r"[!#-+\--\[\]-~]+")
 # Entra tokens with many groups reach a few kB; 8 kB must work, tens of kB must not.
 MAX_TOKEN_BYTES = 16_384
 
+# RFC 5869, 3.1: no secret; it keeps our keys apart from those that another program makes of the same token.
+HKDF_SALT = b"partner-center-graphql"
+
 
 class AccessToken:
     """A caller's bearer token. The secret is never part of its repr, and two tokens are equal only as a whole.
@@ -35,7 +39,7 @@ class AccessToken:
     only ever shortens what is served.
     """
 
-    __slots__ = ("_secret", "expires_at", "locator")
+    __slots__ = ("_derived", "_secret", "expires_at", "locator")
 
     def __init__(self, secret: str) -> None:
         if len(secret) > MAX_TOKEN_BYTES or not TOKEN.fullmatch(secret):
@@ -43,10 +47,22 @@ class AccessToken:
         self._secret = secret
         self.locator = hashlib.blake2b(secret.encode(), digest_size=32, person=b"pcg-locator").digest()
         self.expires_at = _expiry(secret)
+        self._derived: dict[str, bytes] = {}
 
     def reveal(self) -> str:
         """The secret itself, for the Authorization header of an upstream call and nothing else."""
         return self._secret
+
+    def derived(self, label: str) -> bytes:
+        """32 secret bytes made of the whole token, others for each ``label``; the token cannot be told from them.
+
+        HKDF-SHA256 (RFC 5869) with one block of output.
+        """
+        found = self._derived.get(label)
+        if found is None:
+            extracted = hmac.digest(HKDF_SALT, self._secret.encode(), "sha256")
+            found = self._derived[label] = hmac.digest(extracted, label.encode() + b"\x01", "sha256")
+        return found
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccessToken) and self.locator == other.locator
@@ -195,6 +211,10 @@ class Page:
     def end(self) -> int:
         """Offset behind the last row."""
         return self.skip + len(self.rows)
+
+    def reaches(self, stop: int) -> bool:
+        """True when no row below ``stop`` is missing behind the last one."""
+        return self.more is False or self.end >= stop
 
     def having(self, **changes: Any) -> Page:
         """A copy with other facts and the same rows."""

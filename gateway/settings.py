@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.cache_address import MEMORY, cache_address
 from gateway.manifest import read_manifest
 from gateway.origin import check_browser_origin, is_loopback, upstream_origin
 from gateway.setting_faults import remedy
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Server processes; each has a cache of its own.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes; each has a cache of its own in memory.")
     upstream_url: str = Field(
         SANDBOX,
         description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`:"
@@ -84,7 +85,11 @@ class Settings(BaseSettings):
     upstream_max_body_bytes: int = Field(
         67_108_864, ge=1_024, description="A decompressed upstream reply above it is refused."
     )
-    cache_url: str = Field("memory://", description="Where the cache lives; today only `memory://`.")
+    cache_url: str = Field(
+        MEMORY,
+        description="`memory://`, or a Redis or Valkey server behind the memory tier, for several processes to share:"
+        " `redis://[:password@]host[:port][/database]`, with TLS `rediss://…`.",
+    )
     cache_memory_bytes: int = Field(
         268_435_456, ge=0, description="Bound of the memory tier, everything counted, for one process."
     )
@@ -135,8 +140,7 @@ class Settings(BaseSettings):
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, value: str) -> str:
-        if value != "memory://":
-            raise ValueError("set it to memory://")
+        cache_address(value)
         return value
 
     @field_validator("cors_origins")

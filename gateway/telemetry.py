@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any, TextIO
@@ -113,7 +113,7 @@ def _configure_standard_library(level: str, renderer: structlog.typing.Processor
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # These tell URLs, and so filters and customers' names, at their usual levels; aiocache tells even values.
-    for name in ("httpx", "httpcore", "aiocache", "asyncio"):
+    for name in ("httpx", "httpcore", "aiocache", "redis", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
@@ -131,6 +131,16 @@ class Metrics:
         self._upstream_seconds = Histogram(
             "gateway_upstream_call_seconds", "Time per upstream attempt.", buckets=_BUCKETS, registry=self._registry
         )
+        self._redis_pages = Counter(
+            "gateway_redis_pages",
+            "Looks for blocks in Redis (hit, miss, unavailable), values there that could not be opened (refused), and"
+            " blocks kept there (stored, not_stored).",
+            ("outcome",),
+            registry=self._registry,
+        )
+        self._redis_errors = Counter(
+            "gateway_redis_errors", "Operations that Redis did not answer, or refused.", registry=self._registry
+        )
 
     def watch_cache(self, store: MemoryStore) -> None:
         """Show the memory tier's size and evictions."""
@@ -141,6 +151,19 @@ class Metrics:
         )
         for name, text, read in gauges:
             Gauge(name, text, registry=self._registry).set_function(read)
+
+    def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
+        """Show whether Redis is left out because it failed."""
+        gauge = Gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", registry=self._registry)
+        gauge.set_function(lambda: float(is_left_out()))
+
+    def redis_failed(self) -> None:
+        """Count an operation that Redis did not answer, or refused."""
+        self._redis_errors.inc()
+
+    def redis_page(self, outcome: str) -> None:
+        """Count a look for a page in Redis, a value there that was not ours, or a page kept there or not."""
+        self._redis_pages.labels(outcome).inc()
 
     def request_started(self) -> None:
         """Count a request in."""

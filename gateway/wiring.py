@@ -6,12 +6,18 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from gateway.cache.cooldowns import RedisCooldowns
+    from gateway.cache.freshness import Freshness
+    from gateway.cache.redis_store import RedisStore
+    from gateway.cache.shared import SharedPages
     from gateway.settings import Settings
+    from gateway.telemetry import Metrics
     from schema.documents import Documents
     from schema.execution import Operations
 
@@ -39,6 +45,8 @@ def build(settings: Settings) -> Starlette:
     operations, documents = operations_of(settings)
     sandbox = settings.upstream_url == SANDBOX
     metrics = Metrics()
+    freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
+    redis = _redis_tier(settings, freshness, metrics)
     client = UpstreamClient(
         base_url="http://sandbox.invalid" if sandbox else settings.upstream_url,
         path_prefix=settings.upstream_path_prefix,
@@ -50,6 +58,7 @@ def build(settings: Settings) -> Starlette:
         max_connections=settings.upstream_max_connections,
         max_body_bytes=settings.upstream_max_body_bytes,
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
+        shared_cooldowns=redis.cooldowns if redis else None,
         observer=metrics.upstream_call_ended,
     )
     cache = CachedPages(
@@ -60,10 +69,11 @@ def build(settings: Settings) -> Starlette:
             operation_timeout_seconds=settings.operation_timeout_seconds,
         ),
         max_bytes=settings.cache_memory_bytes,
-        freshness=Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds),
+        freshness=freshness,
         first_block_rows=settings.first_block_rows,
         block_rows=settings.block_rows,
         size_of=page_size_bytes,
+        shared=redis.pages if redis else None,
     )
     metrics.watch_cache(cache.store)
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
@@ -80,12 +90,16 @@ def build(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        if redis:
+            await redis.store.start()
         tune_process()
         try:
             yield
         finally:
             await cache.aclose()
             await client.aclose()
+            if redis:
+                await redis.store.aclose()
 
     return create_app(
         view,
@@ -117,6 +131,35 @@ def operations_of(settings: Settings) -> tuple[Operations, Documents]:
     except ValueError as error:
         name = variable("trusted_documents")
         raise SettingsError("\n".join(f"{name}: {fault}" for fault in str(error).splitlines())) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _RedisTier:
+    """What several processes share."""
+
+    store: RedisStore
+    pages: SharedPages
+    cooldowns: RedisCooldowns
+
+
+def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _RedisTier | None:
+    """The tier that ``GATEWAY_CACHE_URL`` asks for; None for memory alone.
+
+    It is no reason for ``/readyz`` to say no: without Redis every question is still answered.
+    """
+    from gateway.cache_address import cache_address
+
+    address = cache_address(settings.cache_url)
+    if address is None:
+        return None
+    # Imported here, for memory alone has no use for ciphers and compression.
+    from gateway.cache.cooldowns import RedisCooldowns
+    from gateway.cache.redis_store import RedisStore
+    from gateway.cache.shared import SharedPages
+
+    store = RedisStore(address, on_error=metrics.redis_failed)
+    metrics.watch_redis(lambda: store.is_left_out)
+    return _RedisTier(store, SharedPages(store, freshness, observer=metrics.redis_page), RedisCooldowns(store))
 
 
 def create() -> Starlette:

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.setting_faults",
         "gateway.manifest",
         "gateway.origin",
+        "gateway.cache_address",
     ),
     ("gateway.page",),
     (

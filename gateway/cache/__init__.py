@@ -1,1 +1,1 @@
-"""Answers kept per token: an aiocache store bounded in bytes, and the policy of what is fresh, stale or gone."""
+"""Answers kept per token: in memory within a bound, sealed in Redis, and the policy of what is fresh or stale."""

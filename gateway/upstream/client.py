@@ -13,9 +13,9 @@ from typing import Any, Self
 import httpx
 
 from gateway.errors import RateLimited, UpstreamBadResponse
-from gateway.page import Caller
+from gateway.page import AccessToken, Caller
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.cooldown import Cooldowns
+from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
 from gateway.upstream.decode import Decoded, decode_in_turns, decode_odd, decode_usual
 from gateway.upstream.decompress import Meter
 from gateway.upstream.exchange import Answer, Exchanger, Ids, Requests
@@ -74,6 +74,7 @@ class UpstreamClient:
         max_connections: int,
         max_body_bytes: int,
         transport: httpx.AsyncBaseTransport | None = None,
+        shared_cooldowns: SharedCooldowns | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -86,7 +87,7 @@ class UpstreamClient:
         self._slots = Slots(per_token=max_concurrency, total=max_connections)
         self._connections = Connections(max_connections, transport)
         self._exchanger = Exchanger(self._connections, max_body_bytes)
-        self._cooldowns = Cooldowns(clock)
+        self._cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
     async def __aenter__(self) -> Self:
@@ -131,11 +132,11 @@ class UpstreamClient:
         self._cooldowns.require_passed(locator)
         async with self._slots.hold(locator, deadline):
             # The wait for the place may have been long enough for another call to be throttled.
-            self._cooldowns.require_passed(locator)
+            await self._cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()
             found = await self._exchange(query, caller, ids, deadline, meter, after)
             seconds = time.perf_counter() - started
-        result = found if isinstance(found, Failure) else await self._judge(found, query.dataset, ids, locator)
+        result = found if isinstance(found, Failure) else await self._judge(found, query.dataset, ids, caller.token)
         self._observe(meter, result, seconds)
         return result
 
@@ -162,7 +163,7 @@ class UpstreamClient:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             return failure_of(error)
 
-    async def _judge(self, answer: Answer, dataset: Dataset, ids: Ids, locator: bytes) -> Decoded | Failure:
+    async def _judge(self, answer: Answer, dataset: Dataset, ids: Ids, token: AccessToken) -> Decoded | Failure:
         if answer.status == 200:
             return await _decoded(answer.body, dataset)
         reply = upstream_reply(
@@ -170,7 +171,7 @@ class UpstreamClient:
         )
         failure = failure_for(reply, retry_after_seconds(answer.headers.get("Retry-After"), self._clock()))
         if isinstance(failure.error, RateLimited):
-            self._cooldowns.start(locator, failure.error.retry_after_seconds)
+            await self._cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
 
     def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float) -> None:

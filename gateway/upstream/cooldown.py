@@ -5,30 +5,55 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from gateway.errors import RateLimited, UpstreamReply
+from gateway.page import AccessToken
 
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
 MAX_COOLDOWNS = 10_000
 
 
-class Cooldowns:
-    """When each throttled token may ask again, by the token's locator. ``clock`` is in seconds since 1970."""
+class SharedCooldowns(Protocol):
+    """Cool-downs that other processes know of. Neither method raises, and neither waits long."""
 
-    def __init__(self, clock: Callable[[], float], max_cooldowns: int = MAX_COOLDOWNS) -> None:
+    async def until(self, token: AccessToken) -> float | None:
+        """When the token may ask again (seconds since 1970), as far as is known."""
+        ...
+
+    async def publish(self, token: AccessToken, until: float) -> None:
+        """Tell the others, unless they know of a longer one."""
+        ...
+
+
+class Cooldowns:
+    """When each throttled token may ask again, by the token's locator. ``clock`` is in seconds since 1970.
+
+    With ``shared``, other processes' cool-downs hold here, too.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        max_cooldowns: int = MAX_COOLDOWNS,
+        *,
+        shared: SharedCooldowns | None = None,
+    ) -> None:
         self._clock = clock
+        self._shared = shared
         self._max_cooldowns = max_cooldowns
         self._until: dict[bytes, float] = {}
 
     def __len__(self) -> int:
         return len(self._until)
 
-    def start(self, locator: bytes, seconds: float) -> None:
-        """Begin, or lengthen, the token's cool-down."""
+    def start(self, locator: bytes, seconds: float) -> float:
+        """Begin, or lengthen, the token's cool-down; gives its end."""
         until = self._clock() + seconds
-        self._until[locator] = max(until, self._until.get(locator, until))
+        until = self._until[locator] = max(until, self._until.get(locator, until))
         if len(self._until) > self._max_cooldowns:
             self._prune()
+        return until
 
     def require_passed(self, locator: bytes) -> None:
         """Raise RateLimited while the token's cool-down lasts."""
@@ -39,6 +64,22 @@ class Cooldowns:
         if left_seconds > 0:
             raise throttled(math.ceil(left_seconds))
         del self._until[locator]
+
+    async def start_everywhere(self, token: AccessToken, seconds: float) -> None:
+        """As ``start``, for other processes, too."""
+        until = self.start(token.locator, seconds)
+        if self._shared is not None:
+            await self._shared.publish(token, until)
+
+    async def require_passed_everywhere(self, token: AccessToken) -> None:
+        """As ``require_passed``, also for what other processes have met. Asked once before each upstream call."""
+        self.require_passed(token.locator)
+        if self._shared is None:
+            return
+        until = await self._shared.until(token)
+        if until is not None:
+            self.start(token.locator, until - self._clock())
+        self.require_passed(token.locator)
 
     def _prune(self) -> None:
         now = self._clock()

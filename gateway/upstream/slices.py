@@ -16,7 +16,7 @@ _BETWEEN_ROWS = b"},"
 
 
 def cut(body: bytes, name: str, slice_bytes: int) -> tuple[bytes, Iterator[bytes]] | None:
-    """The body with its list ``name`` emptied, and the rows as lists of about ``slice_bytes``; None if there is none."""
+    """The body with its list ``name`` emptied, and its rows as lists of about ``slice_bytes``; None without one."""
     openings = (f'"{name}"{opening}'.encode() for opening in _OPENINGS)
     start = next((found + len(text) for text in openings if (found := body.find(text)) >= 0), None)
     stop = body.rfind(b"]")

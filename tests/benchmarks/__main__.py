@@ -23,7 +23,7 @@ _OUT = click.Path(path_type=Path, file_okay=False)
 @click.option("--quick", is_flag=True, help="Less of everything, in under a minute: to see that it works.")
 @click.option("--only", multiple=True, metavar="NAME", help=_ONLY)
 @click.option("--no-peers", is_flag=True, help="Leave the Node servers out.")
-@click.option("--redis", "redis_url", help="Measure a gateway with GATEWAY_CACHE_URL set to this, too.")
+@click.option("--redis", "redis_url", help="Redis behind the second gateway, instead of one that is started.")
 @click.option("--out", type=_OUT, default=RESULTS_FOLDER, help="Folder for results.json, results.md and chart.svg.")
 def main(quick: bool, only: tuple[str, ...], no_peers: bool, redis_url: str | None, out: Path) -> None:
     """Measure the gateway beside plain Strawberry, a REST proxy, a constant reply and, where Node is, its peers."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from tests.benchmarks.servers import Server, free_port, module, running
@@ -39,6 +40,19 @@ def gateway(upstream: Server, name: str = GATEWAY, **settings: object) -> Runnin
     variables = {f"GATEWAY_{field.upper()}": str(value) for field, value in settings.items()}
     variables["GATEWAY_UPSTREAM_URL"] = upstream.url
     return running(name, [sys.executable, "-m", "gateway", "serve", "--port", str(port)], port, variables)
+
+
+@contextmanager
+def redis(url: str | None) -> Iterator[str | None]:
+    """The address of a Redis: the given one, else one of a server of our own; None where there is no program."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if url or program is None:
+        yield url
+        return
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with running("redis", command, port):
+        yield f"redis://127.0.0.1:{port}"
 
 
 def plain(upstream: Server) -> Running:

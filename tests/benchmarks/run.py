@@ -54,12 +54,16 @@ def run(
 ) -> Results:  # fmt: skip
     """Measure what ``only`` names, or everything. Raises RuntimeError when a process or an answer fails."""
     missing = contenders.install_peers() if peers else "they were not asked for"
-    chosen = plan(effort, only, peers=missing is None, redis_url=redis_url)
+    with contenders.redis(redis_url) as address:
+        return _measure(effort, plan(effort, only, peers=missing is None, redis_url=address), missing, tell)
+
+
+def _measure(effort: Effort, chosen: Plan, missing: str | None, tell: Tell) -> Results:
     results = Results()
     if missing:
         results.notes.append(f"Node peers left out: {missing}.")
-    if redis_url is None:
-        results.notes.append("Redis tier left out: no address was given.")
+    if chosen.redis_url is None:
+        results.notes.append("Redis tier left out: redis-server is not installed, and no address was given.")
     tell("starting")
     with contenders.stub() as upstream, generator() as load:
         if chosen.cases or BESIDE in chosen.parts:

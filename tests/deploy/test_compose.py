@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 import yaml
 
 from tests.deploy.processes import PROGRAMS, clean_environment, free_port, running
@@ -29,13 +32,13 @@ class Host:
     """Stands for the container network: service names become loopback, their ports free ones."""
 
     folder: Path
-    ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in ("8000", "9000")})
+    ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in ("8000", "9000", "6379")})
 
     def here(self, text: str) -> str:
         """``text`` of the compose file with its defaults filled in, as it must read on this machine."""
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
-        text = text.replace("http://sandbox:", "http://127.0.0.1:")
-        return re.sub(r"\b(8000|9000)\b", lambda found: self.ports[found[0]], text)
+        text = text.replace("://sandbox:", "://127.0.0.1:").replace("://valkey:", "://127.0.0.1:")
+        return re.sub(r"\b(8000|9000|6379)\b", lambda found: self.ports[found[0]], text)
 
     def command(self, service: str) -> list[str]:
         """The service's command."""
@@ -64,9 +67,12 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Both services, started in the order that ``depends_on`` gives."""
+    """Both of our services, started in the order that ``depends_on`` gives; Valkey is away, which must do no harm."""
     host = Host(tmp_path_factory.mktemp("containers"))
-    assert SERVICES["gateway"]["depends_on"] == {"sandbox": {"condition": "service_healthy"}}
+    assert SERVICES["gateway"]["depends_on"] == {
+        "sandbox": {"condition": "service_healthy"},
+        "valkey": {"condition": "service_started"},
+    }
     assert not any(host.is_healthy(service) for service in OURS)
     with running(host.command("sandbox"), host.variables("sandbox"), host.folder):
         host.wait_until_healthy("sandbox")
@@ -115,6 +121,36 @@ def test_every_service_is_locked_down_and_has_a_health_check(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["tmpfs"] == ["/tmp"]
     assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_what_valkey_is_told_holds_for_redis_too(tmp_path: Path) -> None:
+    """A bound on memory with the oldest going first, and nothing on disk; asked of the server itself."""
+    program = shutil.which("valkey-server") or shutil.which("redis-server")
+    if program is None:
+        assert not os.environ.get("CI"), "redis-server is not installed"
+        pytest.skip("neither valkey-server nor redis-server is installed")
+    _, *options = SERVICES["valkey"]["command"]
+    port = free_port()
+    with running([program, *options, "--port", str(port)], {}, tmp_path), redis.Redis(port=port) as client:
+        limit = time.monotonic() + HEALTHY_WITHIN_SECONDS
+        while not _answers(client):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        found = client.config_get("maxmemory", "maxmemory-policy", "save", "appendonly")
+    assert found == {
+        "maxmemory": str(256 * 2**20),
+        "maxmemory-policy": "allkeys-lru",
+        "save": "",
+        "appendonly": "no",
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_nothing_can_be_reached_from_other_machines() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cache_address import RedisAddress, cache_address
 from gateway.origin import is_loopback
 from gateway.settings import (
     Settings,
@@ -346,3 +347,35 @@ def test_every_setting_is_described() -> None:
 )
 def test_secrets_in_an_address_are_masked(value: str, shown: str) -> None:
     assert masked(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("memory://", None),
+        ("redis://cache", RedisAddress("cache")),
+        ("redis://cache/", RedisAddress("cache")),
+        ("redis://127.0.0.1:6380/2", RedisAddress("127.0.0.1", 6380, 2)),
+        ("redis://:p%40ss%2Fword@cache", RedisAddress("cache", password="p@ss/word")),
+        ("rediss://user:pass@[::1]:7000", RedisAddress("::1", 7000, 0, "user", "pass", tls=True)),
+    ],
+)
+def test_the_cache_is_memory_or_a_server_with_password_and_database(url: str, expected: RedisAddress | None) -> None:
+    assert read_settings({"GATEWAY_CACHE_URL": url}).cache_url == url
+    assert cache_address(url) == expected
+    assert "pass" not in repr(cache_address(url)).replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "redis", "redis://", "redis://:6379", "redis:cache", "REDIS://cache", "valkey://cache", "http://cache",
+        "unix:///tmp/redis.sock", "redis://cache:0", "redis://cache:port", "redis://cache:65536", "redis://cache/x",
+        "redis://cache/1/2", "redis://cache/-1", "redis://cache?db=1", "redis://cache/0#x", "redis://ca che",
+        "redis://:p@ss/word@cache", "memory://x", "redis://[::1",
+    ],
+)  # fmt: skip
+def test_any_other_cache_address_is_told_what_to_set_without_showing_it(url: str) -> None:
+    [fault] = faults_of({"GATEWAY_CACHE_URL": url})
+    assert fault.startswith(("GATEWAY_CACHE_URL: set it to `memory://`, or", "GATEWAY_CACHE_URL: behind the host give"))
+    assert "p@ss" not in fault

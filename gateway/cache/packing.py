@@ -1,0 +1,73 @@
+"""Pages as compressed bytes, and back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import zstandard
+
+from gateway.page import Page, PageWarning, Stamp
+
+# Rows that are coded without a pause; measured: half a millisecond, after which other threads have a turn.
+CHUNK_ROWS = 1_000
+
+# As much as a reply of the upstream may have (GATEWAY_UPSTREAM_MAX_BODY_BYTES); measured: 10,000 rows take 3.6 MB.
+MAX_PLAIN_BYTES = 67_108_864
+
+# Measured on 10,000 rows: level 1 takes 1.5 ms for 3.5 MB; further levels take longer and save nothing.
+LEVEL = 1
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    skip: int
+    more: bool | None
+    total_count: int | None
+    stamp: Stamp
+    warnings: tuple[PageWarning, ...]
+    fetched_at: float
+    chunks: tuple[bytes, ...]
+
+
+_DECODER = msgspec.msgpack.Decoder(_Packed)
+
+
+def pack(page: Page) -> bytes | None:
+    """``page`` as bytes; None when it is too large to be unpacked again, or has a text that is not Unicode."""
+    starts = range(0, len(page.rows), CHUNK_ROWS)
+    try:
+        chunks = tuple(msgspec.json.encode(page.rows[start : start + CHUNK_ROWS]) for start in starts)
+    except ValueError:
+        return None
+    if sum(map(len, chunks)) > MAX_PLAIN_BYTES // 2:
+        return None
+    packed = _Packed(page.skip, page.more, page.total_count, page.stamp, page.warnings, page.fetched_at, chunks)
+    return zstandard.ZstdCompressor(level=LEVEL).compress(msgspec.msgpack.encode(packed))
+
+
+def unpack(data: bytes, row: type[msgspec.Struct]) -> Page | None:
+    """The page whose rows are of type ``row``; None for what ``pack`` did not make of such a page."""
+    try:
+        # The library's own limit does not hold for data that tells its size.
+        if not 0 <= zstandard.frame_content_size(data) <= MAX_PLAIN_BYTES:
+            return None
+        packed = _DECODER.decode(zstandard.ZstdDecompressor().decompress(data))
+        decoder = _rows_decoder(row)
+        rows: tuple[Any, ...] = tuple(found for chunk in packed.chunks for found in decoder.decode(chunk))
+    except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, RecursionError):
+        return None
+    return Page(
+        rows=rows,
+        skip=packed.skip,
+        more=packed.more,
+        total_count=packed.total_count,
+        stamp=packed.stamp,
+        warnings=packed.warnings,
+        fetched_at=packed.fetched_at,
+    )
+
+
+@lru_cache(maxsize=64)
+def _rows_decoder(row: type[msgspec.Struct]) -> msgspec.json.Decoder[tuple[Any, ...]]:
+    return msgspec.json.Decoder(tuple[row, ...])  # type: ignore[valid-type]  # made here

@@ -1,0 +1,24 @@
+"""Redis for the tests of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.redis_server import RedisServer, redis_server
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """One server for all tests that leave it running."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def kept(shared_redis: RedisServer) -> RedisServer:
+    """A running server with nothing in it."""
+    shared_redis.client.config_resetstat()
+    shared_redis.client.flushall()
+    return shared_redis

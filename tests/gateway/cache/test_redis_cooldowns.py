@@ -1,0 +1,115 @@
+"""A token that one process was throttled with is throttled in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.cache.cooldowns import RedisCooldowns
+from gateway.cache.redis_store import RedisStore
+from gateway.cache.sealing import entry
+from gateway.cache_address import RedisAddress
+from gateway.errors import RateLimited
+from gateway.page import AccessToken
+from gateway.upstream import UpstreamClient
+from tests.gateway.upstream.scripted import GOOD, Clock, caller, client, question, reply, upstream
+from tests.redis_server import RedisServer, free_port
+
+ONE, TWO = AccessToken("one"), AccessToken("two")
+
+
+@pytest.fixture
+async def store(kept: RedisServer) -> AsyncIterator[RedisStore]:
+    found = RedisStore(RedisAddress("127.0.0.1", kept.port))
+    yield found
+    await found.aclose()
+
+
+@asynccontextmanager
+async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[tuple[UpstreamClient, UpstreamClient]]:
+    """Two clients as two processes have them."""
+    async with AsyncExitStack() as stack:
+        options: dict[str, Any] = {"clock": clock, "shared_cooldowns": RedisCooldowns(store, clock)}
+        one, two = [await stack.enter_async_context(client(url, **options)) for _ in range(2)]
+        yield one, two
+
+
+async def test_until_it_has_passed_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
+    clock = Clock()
+    throttled = reply(status=429, headers={"Retry-After": "20"})
+    async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, clock) as (one, two):
+        with pytest.raises(RateLimited):
+            await one.call(question(), caller("one"), deadline=float("inf"))
+        clock.now += 5
+        with pytest.raises(RateLimited) as told:
+            await two.call(question(), caller("one"), deadline=float("inf"))
+        assert told.value.retry_after_seconds == 15
+        assert len(scripted.asked) == 1
+        await two.call(question(), caller("two"), deadline=float("inf"))
+        clock.now += 16
+        await two.call(question(), caller("one"), deadline=float("inf"))
+        assert len(scripted.asked) == 3
+
+
+async def test_a_call_costs_one_look_and_a_token_known_to_be_throttled_none(
+    store: RedisStore, kept: RedisServer
+) -> None:
+    async with upstream(GOOD, reply(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
+
+        async def commands(*, fails: bool) -> int:
+            before: int = kept.client.info("stats")["total_commands_processed"]
+            try:
+                await one.call(question(), caller("one"), deadline=float("inf"))
+            except RateLimited:
+                assert fails
+            after: int = kept.client.info("stats")["total_commands_processed"]
+            return after - before - 1
+
+        assert await commands(fails=False) == 1
+        # A look before the call, one before telling the others, and that.
+        assert await commands(fails=True) == 3
+        assert await commands(fails=True) == 0
+
+
+async def test_without_redis_each_process_learns_from_the_upstream() -> None:
+    store = RedisStore(RedisAddress("127.0.0.1", free_port()))
+    throttled = reply(status=429, headers={"Retry-After": "20"})
+    async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, Clock()) as (one, two):
+        with pytest.raises(RateLimited):
+            await one.call(question(), caller(), deadline=float("inf"))
+        await two.call(question(), caller(), deadline=float("inf"))
+        with pytest.raises(RateLimited):
+            await one.call(question(), caller(), deadline=float("inf"))
+        assert len(scripted.asked) == 2
+    await store.aclose()
+
+
+async def test_the_longer_cooldown_stays_and_each_ends_with_its_key(store: RedisStore, kept: RedisServer) -> None:
+    clock = Clock()
+    cooldowns = RedisCooldowns(store, clock)
+    await cooldowns.publish(ONE, clock.now + 60)
+    await cooldowns.publish(ONE, clock.now + 10)
+    assert await cooldowns.until(ONE) == clock.now + 60
+    assert await cooldowns.until(TWO) is None
+    [key] = kept.client.keys("*")
+    assert 50_000 < kept.client.pttl(key) <= 60_000
+
+
+async def test_what_another_clock_says_is_believed_for_ten_minutes_at_most(store: RedisStore) -> None:
+    clock = Clock()
+    cooldowns = RedisCooldowns(store, clock)
+    await cooldowns.publish(ONE, clock.now + 10_000)
+    assert await cooldowns.until(ONE) == clock.now + 600
+
+
+async def test_a_planted_cooldown_is_none(store: RedisStore, kept: RedisServer) -> None:
+    clock = Clock()
+    cooldowns = RedisCooldowns(store, clock)
+    await cooldowns.publish(TWO, clock.now + 60)
+    place, other = entry(ONE, "cool-down"), entry(TWO, "cool-down")
+    for planted in (b"\xcb\x7f\xf0\0\0\0\0\0\0", kept.client.get(other.name), place.seal(b"junk"), place.seal(b"\xc0")):
+        kept.client.set(place.name, planted)
+        assert await cooldowns.until(ONE) is None

@@ -1,0 +1,266 @@
+"""Whatever Redis does, the right answer comes soon, and Redis is used again once it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import structlog
+
+from gateway.cache.redis_client import MAX_VALUE_BYTES
+from gateway.cache.redis_store import RedisStore
+from gateway.cache_address import RedisAddress
+from gateway.errors import Forbidden
+from gateway.page import CacheState
+from tests.gateway.cache.test_shared_pages import Process, Processes
+from tests.gateway.cache.troubled_redis import TROUBLES, TroubledRedis, troubled_redis
+from tests.gateway.fakes import caller
+from tests.redis_server import RedisServer, free_port, redis_server, until
+
+HIT, MISS = CacheState.HIT, CacheState.MISS
+
+# FAULTS.md: the first time, everything included.
+FIRST_TIME_SECONDS = 2.0
+
+
+class Gate:
+    """A sleep that lasts until it is told to end."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._open.wait()
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class Bench:
+    """A process behind a proxy, one directly at Redis, and the gate that the first one's probes wait for."""
+
+    def __init__(self, processes: Processes, proxy: TroubledRedis, beside: Process) -> None:
+        self.processes, self.proxy, self.beside = processes, proxy, beside
+        self.gate = Gate()
+        self.process = Process(proxy.port, processes.clock, processes.source, sleep=self.gate.sleep)
+
+    async def until_used_again(self) -> None:
+        while self.process.store.is_left_out:
+            self.gate.open()
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def bench(kept: RedisServer) -> AsyncIterator[Bench]:
+    async with troubled_redis(kept.port) as proxy, AsyncExitStack() as stack:
+        processes = Processes(kept, stack)
+        found = Bench(processes, proxy, await processes.start())
+        stack.push_async_callback(found.process.aclose)
+        yield found
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_trouble_costs_a_moment_once_and_redis_is_used_again_when_it_is_over(bench: Bench, trouble: str) -> None:
+    process = bench.process
+    await process.store.start()
+    await process.ask(skip=20)
+    assert (await bench.beside.ask(skip=20)).cache is HIT
+
+    bench.proxy.trouble = TROUBLES[trouble]
+    with structlog.testing.capture_logs() as lines:
+        started = time.monotonic()
+        page = await process.ask()
+        assert time.monotonic() - started < FIRST_TIME_SECONDS
+        assert (page.cache, len(page.rows)) == (MISS, 10)
+        await process.ask(skip=10)
+        assert process.store.is_left_out
+        seen = bench.proxy.requests
+        for skip in (30, 40, 50):
+            assert (await process.ask(skip=skip)).cache is MISS
+        assert (await process.ask()).cache is HIT
+        # Nobody asks what is left out.
+        assert bench.proxy.requests == seen
+
+        bench.proxy.trouble = None
+        await bench.until_used_again()
+    assert [line["event"] for line in lines] == [
+        "redis is left out until it answers again",
+        "redis is used again",
+    ]
+    assert lines[0].keys() == {"event", "log_level", "reason"}
+    await process.ask(skip=60)
+    assert (await bench.beside.ask(skip=60)).cache is HIT
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_trouble_at_the_start_does_not_stop_it_and_is_left_out_at_once(bench: Bench, trouble: str) -> None:
+    bench.proxy.trouble = TROUBLES[trouble]
+    await bench.process.store.start()
+    assert bench.process.store.is_left_out
+    assert len((await bench.process.ask()).rows) == 10
+    bench.gate.open()
+    await asyncio.sleep(0.3)
+    # The probe met the same trouble.
+    assert bench.process.store.is_left_out
+    bench.proxy.trouble = None
+    await bench.until_used_again()
+
+
+async def test_a_server_that_is_slow_is_left_out_until_it_is_quick_again(bench: Bench) -> None:
+    await bench.process.store.start()
+    bench.proxy.delay_seconds = 0.4
+    for skip in (0, 10):
+        assert (await bench.process.ask(skip=skip)).cache is MISS
+    assert bench.process.store.is_left_out
+    bench.gate.open()
+    await bench.process.ask(skip=20)
+    assert bench.process.store.is_left_out
+    bench.proxy.delay_seconds = 0.0
+    await bench.until_used_again()
+    await bench.process.ask(skip=30)
+    assert (await bench.beside.ask(skip=30)).cache is HIT
+
+
+@pytest.mark.parametrize("kind", ["replica", "full"])
+async def test_a_server_that_can_be_read_but_not_written_stays_left_out(bench: Bench, kind: str) -> None:
+    client = bench.processes.server.client
+    if kind == "replica":
+        client.replicaof("127.0.0.1", "1")
+    else:
+        client.config_set("maxmemory", "1")
+    try:
+        await bench.process.store.start()
+        assert bench.process.store.is_left_out
+        bench.gate.open()
+        await asyncio.sleep(0.1)
+        assert bench.process.store.is_left_out
+    finally:
+        client.replicaof("NO", "ONE")
+        client.config_set("maxmemory", "0")
+    await bench.until_used_again()
+
+
+async def test_a_server_that_ends_and_comes_back_is_used_again_by_itself() -> None:
+    with redis_server() as server:
+        async with AsyncExitStack() as stack:
+            processes = Processes(server, stack)
+            one, two = await processes.start(), await processes.start()
+            await one.ask()
+            server.stop()
+            for skip in (10, 20, 30):
+                assert (await one.ask(skip=skip)).cache is MISS
+                assert (await two.ask(skip=skip)).cache is MISS
+            assert one.store.is_left_out
+            server.start()
+            await until(lambda: not (one.store.is_left_out or two.store.is_left_out))
+            await one.ask()
+            await one.ask(skip=40)
+            assert (await two.ask(skip=40)).cache is HIT
+
+
+async def test_nothing_listening_is_no_reason_not_to_answer() -> None:
+    store = RedisStore(RedisAddress("127.0.0.1", free_port()))
+    await store.start()
+    assert store.is_left_out
+    assert await store.get_many(["key"]) is None
+    assert not await store.set("key", b"value", ttl_seconds=1)
+    assert not await store.add("key", b"value", ttl_seconds=1)
+    await store.aclose()
+
+
+async def test_one_failure_is_forgiven(bench: Bench) -> None:
+    await bench.process.store.start()
+    for _ in range(3):
+        bench.proxy.trouble = TROUBLES["cut"]
+        assert await bench.process.store.get_many(["key"]) is None
+        bench.proxy.trouble = None
+        assert await bench.process.store.get_many(["key"]) == [None]
+    assert not bench.process.store.is_left_out
+
+
+async def test_a_cancelled_call_never_leaves_its_reply_for_the_next_one(bench: Bench) -> None:
+    """The incident of March 2023: whatever the moment of cancelling, each key gives its own value."""
+    store = bench.process.store
+    for number in range(20):
+        assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
+    bench.proxy.delay_seconds = 0.005
+    for step in range(60):
+        task = asyncio.create_task(store.get_many([f"key{step % 20}", f"key{(step + 1) % 20}"]))
+        await asyncio.sleep(step * 0.0002)
+        task.cancel()
+        await asyncio.wait({task})
+        found = await store.get_many(["key7", "key8"])
+        assert found == [b"value7", b"value8"]
+    assert not store.is_left_out
+
+
+async def test_a_call_that_took_too_long_never_leaves_its_reply_for_the_next_one(bench: Bench) -> None:
+    store = bench.process.store
+    for number in range(2):
+        assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
+    bench.proxy.delay_seconds = 0.3
+    assert await store.get_many(["key0"]) is None
+    bench.proxy.delay_seconds = 0.0
+    await asyncio.sleep(0.1)
+    assert await store.get_many(["key1"]) == [b"value1"]
+
+
+async def test_connections_that_the_server_closed_meanwhile_are_no_failure(kept: RedisServer) -> None:
+    errors: list[None] = []
+    store = RedisStore(RedisAddress("127.0.0.1", kept.port), on_error=lambda: errors.append(None))
+    for _ in range(3):
+        await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
+        kept.client.client_kill_filter(_type="normal", skipme=True)
+        idle = store._cache.client.connection_pool._available_connections
+        await until(lambda: all(connection._reader.at_eof() for connection in idle if connection.is_connected))  # noqa: B023
+        assert await store.get_many(["key"]) == [None]
+    assert errors == []
+    await store.aclose()
+
+
+async def test_many_at_once_share_few_connections(bench: Bench) -> None:
+    found = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(200)))
+    assert found == [[None]] * 200
+    assert bench.proxy.connections <= 32
+
+
+async def test_no_more_of_a_value_is_read_than_could_be_ours(kept: RedisServer) -> None:
+    store = RedisStore(RedisAddress("127.0.0.1", kept.port))
+    kept.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
+    kept.client.set("large", b"x" * 100_000)
+    kept.client.rpush("list", "x")
+    assert await store.get_many(["huge", "large", "list", "none"]) == [b"", b"x" * 100_000, b"", None]
+    await store.aclose()
+
+
+async def test_a_refusal_while_redis_is_away_holds_when_it_is_back(bench: Bench) -> None:
+    process, beside = bench.process, bench.beside
+    await process.ask()
+    bench.proxy.trouble = TROUBLES["cut"]
+    bench.processes.source.error = Forbidden("no")
+    for skip in (10, 20):
+        with pytest.raises(Forbidden):
+            await process.ask(skip=skip)
+    assert process.store.is_left_out
+    bench.proxy.trouble = None
+    await bench.until_used_again()
+    await until(lambda: not process.shared._tokens._unwritten)
+    with pytest.raises(Forbidden):
+        await process.ask()
+    with pytest.raises(Forbidden):
+        await beside.ask()
+
+
+async def test_a_refusal_that_redis_missed_holds_in_this_process_at_once(bench: Bench) -> None:
+    await bench.process.ask()
+    bench.proxy.trouble = TROUBLES["cut"]
+    await bench.process.cache.drop_token(caller())
+    bench.proxy.trouble = None
+    assert not bench.process.store.is_left_out
+    assert (await bench.process.ask()).cache is MISS
+    assert (await bench.beside.ask()).cache is HIT
+    assert bench.processes.calls == 2

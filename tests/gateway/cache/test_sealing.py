@@ -1,0 +1,107 @@
+"""Names, seals and packed pages."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import zstandard
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.cache.packing import MAX_PLAIN_BYTES, pack, unpack
+from gateway.cache.sealing import entry
+from gateway.page import HKDF_SALT, AccessToken, Page, PageWarning, Stamp
+from tests.gateway.fakes import Row
+
+TOKEN = AccessToken("canary-token")
+
+
+def test_what_is_derived_from_a_token_is_hkdf_and_never_shown() -> None:
+    standard = HKDF(hashes.SHA256(), 32, HKDF_SALT, b"label").derive(b"canary-token")
+    assert TOKEN.derived("label") == TOKEN.derived("label") == standard
+    assert TOKEN.derived("other") != standard
+    assert AccessToken("canary-token2").derived("label") != standard
+    assert repr(TOKEN) == "AccessToken(***)"
+
+
+def test_what_was_sealed_opens_in_its_place_alone() -> None:
+    place = entry(TOKEN, "block", b"one")
+    value = place.seal(b"secret")
+    assert place.open(value) == entry(AccessToken("canary-token"), "block", b"one").open(value) == b"secret"
+    others = [entry(TOKEN, "block", b"two"), entry(TOKEN, "question", b"one"), entry(AccessToken("x"), "block", b"one")]
+    assert [other.open(value) for other in others] == [None, None, None]
+    assert len({place.name, *(other.name for other in others)}) == 4
+    assert b"secret" not in value
+
+
+def test_the_same_value_is_never_sealed_alike() -> None:
+    place = entry(TOKEN, "block")
+    assert place.seal(b"secret") != place.seal(b"secret")
+
+
+@pytest.mark.parametrize("at", [0, 1, 12, 13, 20, -1])
+def test_one_changed_bit_closes_it(at: int) -> None:
+    place = entry(TOKEN, "block")
+    value = bytearray(place.seal(b"a secret of some length"))
+    value[at] ^= 1
+    assert place.open(bytes(value)) is None
+
+
+@pytest.mark.parametrize("bytes_left", range(30))
+def test_a_stump_does_not_open(bytes_left: int) -> None:
+    place = entry(TOKEN, "block")
+    assert place.open(place.seal(b"secret")[:bytes_left]) is None
+
+
+def test_a_place_shows_neither_token_nor_key() -> None:
+    place = entry(TOKEN, "block", b"o365")
+    assert "canary" not in repr(place)
+    assert place._key.hex() not in repr(place)
+    assert repr(place._key) not in repr(place)
+    assert "o365" not in repr(place)
+
+
+def page(rows: int = 3) -> Page:
+    return Page(
+        tuple(Row(f"s{number}", 2**63 - 1 - number, None) for number in range(rows)),
+        skip=20,
+        more=None,
+        total_count=None,
+        stamp=Stamp(7, (("s", "2026-01-01"),)),
+        warnings=(PageWarning("UPSTREAM_UNREADABLE_VALUES", "null", count=2),),
+        fetched_at=12.5,
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 2_500])
+def test_a_page_comes_back_as_it_was(rows: int) -> None:
+    packed = pack(page(rows))
+    assert packed is not None
+    assert unpack(packed, Row) == page(rows)
+
+
+def test_rows_of_another_shape_are_no_page() -> None:
+    class Other(msgspec.Struct):
+        service_code: int = msgspec.field(name="serviceCode")
+
+    packed = pack(page())
+    assert packed is not None
+    assert unpack(packed, Other) is None
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = zstandard.ZstdCompressor().compress(b"\0" * (MAX_PLAIN_BYTES + 1))
+    assert len(bomb) < 10_000
+    assert unpack(bomb, Row) is None
+    sizeless = zstandard.ZstdCompressor(write_content_size=False).compress(b"\0" * (MAX_PLAIN_BYTES + 1))
+    assert unpack(sizeless, Row) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", zstandard.compress(b"junk"), zstandard.compress(b"\x90")])
+def test_what_is_no_packed_page_is_none(data: bytes) -> None:
+    assert unpack(data, Row) is None
+
+
+def test_a_page_that_could_not_be_unpacked_is_not_packed() -> None:
+    assert pack(Page((Row("x" * (MAX_PLAIN_BYTES // 2), 1, None),))) is None
+    assert pack(Page((Row("a lone surrogate: \ud800", 1, None),))) is None

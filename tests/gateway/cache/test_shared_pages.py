@@ -1,0 +1,459 @@
+"""What several processes share through Redis, and what none of them takes from there."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.cache.freshness import Freshness
+from gateway.cache.pages import CachedPages
+from gateway.cache.redis_store import RedisStore
+from gateway.cache.shared import SharedPages
+from gateway.cache.size import page_size_bytes
+from gateway.cache_address import RedisAddress
+from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
+from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.query import PageQuery
+from gateway.single_flight import SingleFlight
+from tests.gateway.cache.test_cached_pages import jwt
+from tests.gateway.fakes import Clock, FakeSource, caller, query
+from tests.redis_server import RedisServer, until
+
+HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
+
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Process:
+    """A gateway's cache as one process of several has it."""
+
+    def __init__(
+        self, port: int, clock: Clock, source: FakeSource, *, sleep: Sleep = asyncio.sleep, **changes: Any
+    ) -> None:
+        self.clock, self.source = clock, source
+        self.told: Counter[str] = Counter()
+        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
+        freshness = Freshness(100, 1_000)
+        self.shared = SharedPages(
+            self.store, freshness, clock=clock, observer=lambda outcome: self.told.update([outcome])
+        )
+        options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
+        self.cache = CachedPages(
+            source, freshness=freshness, size_of=page_size_bytes, shared=self.shared, clock=clock, **options
+        )
+
+    async def ask(self, token: str = "one", *, skip: int = 0, top: int = 10, **changes: Any) -> Page:
+        """A page, once all that goes on behind it has ended."""
+        page = await self.cache.fetch(query(skip, top, **changes), caller(token))
+        await self.settle()
+        return page
+
+    async def settle(self) -> None:
+        """Let refreshes and stores end."""
+        while self.cache._refreshes or self.shared._stores:
+            await asyncio.gather(*self.cache._refreshes.values(), *self.shared._stores, return_exceptions=True)
+            await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        await self.cache.aclose()
+        await self.store.aclose()
+
+
+class Processes:
+    """Several processes with one clock, one upstream and one Redis."""
+
+    def __init__(self, server: RedisServer, stack: AsyncExitStack) -> None:
+        self.server = server
+        self._stack = stack
+        self.clock = Clock()
+        self.source = FakeSource(self.clock)
+
+    async def start(self, **changes: Any) -> Process:
+        process = Process(self.server.port, self.clock, self.source, **changes)
+        self._stack.push_async_callback(process.aclose)
+        await process.store.start()
+        return process
+
+    @property
+    def calls(self) -> int:
+        return len(self.source.calls)
+
+
+@asynccontextmanager
+async def several(server: RedisServer) -> AsyncIterator[Processes]:
+    async with AsyncExitStack() as stack:
+        yield Processes(server, stack)
+
+
+@pytest.fixture
+async def processes(kept: RedisServer) -> AsyncIterator[Processes]:
+    async with several(kept) as found:
+        yield found
+
+
+async def test_what_one_process_has_read_another_answers_without_an_upstream_call(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    first = await one.ask()
+    second = await two.ask()
+    assert (first.cache, second.cache) == (MISS, HIT)
+    assert second.calls == 0
+    assert (second.rows, second.skip, second.more, second.total_count) == (first.rows, 0, True, 25)
+    assert (second.stamp, second.fetched_at) == (first.stamp, first.fetched_at)
+    assert processes.calls == 1
+    assert (one.told, two.told) == (Counter(miss=1, stored=1), Counter(hit=1))
+
+
+async def test_a_page_from_redis_is_in_memory_from_then_on_and_has_a_place_for_renderings(
+    processes: Processes,
+) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    assert (await two.ask()).renderings is not None
+    processes.server.client.flushall()
+    assert (await two.ask()).cache is HIT
+    assert two.cache.peek(query(), caller()) is not None
+    assert two.told == Counter(hit=1)
+
+
+async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes) -> None:
+    one = await processes.start()
+    await one.ask()
+    before = processes.server.client.info("stats")["total_commands_processed"]
+    assert (await one.ask()).cache is HIT
+    assert one.cache.peek(query(), caller()) is not None
+    assert one.cache.peek(query(10), caller()) is None
+    # Asking for the number counts itself.
+    assert processes.server.client.info("stats")["total_commands_processed"] == before + 1
+
+
+async def test_an_identical_question_while_the_first_answer_is_being_stored_is_no_second_call(
+    processes: Processes,
+) -> None:
+    one = await processes.start(max_bytes=0)
+    flight = SingleFlight(one.cache)
+    pages = await asyncio.gather(*(flight.fetch(query(), caller()) for _ in range(20)))
+    assert {len(page.rows) for page in pages} == {10}
+    # Memory has no room at all, so the next one finds it in Redis.
+    assert (await flight.fetch(query(), caller())).cache is HIT
+    assert processes.calls == 1
+
+
+@pytest.mark.parametrize("rows", [1_000, 10_000])
+async def test_large_pages_come_back_whole(processes: Processes, rows: int) -> None:
+    processes.source.total = rows
+    one, two = await processes.start(max_bytes=50_000_000), await processes.start(max_bytes=50_000_000)
+    first = await one.ask(top=rows)
+    second = await two.ask(top=rows)
+    assert second.cache is HIT
+    assert second.rows == first.rows
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"token": "two"},
+        {"token": "one" * 2},
+        {"processed_date_time": "2026-01-01T00:00:00"},
+        {"group_by": ("serviceCode",)},
+        {"skip": 10},
+    ],
+    ids=str,
+)
+async def test_another_token_or_question_or_block_finds_nothing(processes: Processes, other: dict[str, Any]) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    assert (await two.ask(**other)).cache is MISS
+    assert processes.calls == 2
+
+
+async def test_another_locale_finds_nothing(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.cache.fetch(query(), caller(locale="en-US"))
+    await one.settle()
+    assert (await two.cache.fetch(query(), caller(locale="de-DE"))).cache is MISS
+    await two.settle()
+    assert (await two.cache.fetch(query(), caller(locale="en-US"))).cache is HIT
+
+
+async def test_a_large_block_in_redis_serves_the_small_one(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask(top=10)
+    assert (await two.ask(top=5)).cache is HIT
+    assert processes.calls == 1
+
+
+async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_runs(processes: Processes) -> None:
+    one, two, three = await processes.start(), await processes.start(), await processes.start()
+    await one.ask()
+    processes.clock.seconds += 150
+    page = await two.ask()
+    assert page.cache is STALE
+    assert [(warning.code, warning.age_seconds) for warning in page.warnings] == [("STALE_DATA", 150)]
+    assert processes.calls == 2
+    assert (await two.ask()).cache is HIT
+    # What two has read anew is fresh for all: three finds it, and one's refresh needs no call.
+    assert (await three.ask()).cache is HIT
+    assert (await one.ask()).cache is STALE
+    assert (await one.ask()).cache is HIT
+    assert processes.calls == 2
+
+
+async def test_an_incomplete_page_is_shared_for_half_a_minute(processes: Processes) -> None:
+    class Incomplete(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            page = await super().fetch(query, caller)
+            return page.having(warnings=(PageWarning("UPSTREAM_INCOMPLETE", "short"),))
+
+    processes.source = Incomplete(processes.clock)
+    one, two, three = await processes.start(), await processes.start(), await processes.start()
+    first = await one.ask()
+    processes.clock.seconds += 29
+    second = await two.ask()
+    assert (second.cache, second.warnings) == (HIT, first.warnings)
+    processes.clock.seconds += 2
+    assert (await three.ask()).cache is MISS
+    assert (await two.ask()).cache is HIT
+
+
+async def test_past_the_stale_period_nothing_is_taken_from_redis(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    processes.clock.seconds += 1_101
+    assert (await two.ask()).cache is MISS
+
+
+async def test_every_key_has_an_expiry_and_none_outlives_the_token(processes: Processes) -> None:
+    one = await processes.start()
+    await one.ask()
+    await one.ask(skip=10)
+    client = processes.server.client
+    assert len(client.keys("pcg:*")) >= 4
+    assert all(0 < client.pttl(key) <= (1_100 + 60) * 1_000 for key in client.keys("*"))
+    client.flushall()
+    await one.ask(jwt(processes.clock.seconds + 50))
+    assert len(processes.server.contents()) == 3
+    assert all(0 < client.pttl(key) <= 50_000 for key in processes.server.contents())
+
+
+async def test_marks_outlast_what_they_mark_and_are_short_lived_while_they_mark_nothing(processes: Processes) -> None:
+    one = await processes.start()
+    processes.source.error = UpstreamUnavailable("down")
+    with pytest.raises(UpstreamUnavailable):
+        await one.ask()
+    client = processes.server.client
+    [mark] = processes.server.contents()
+    assert client.pttl(mark) <= 600_000
+    processes.source.error = None
+    await one.ask()
+    lives = {key: client.pttl(key) for key in processes.server.contents()}
+    block = max(lives, key=lambda key: len(client.get(key)))
+    assert [lives[block] <= lives[key] for key in lives] == [True, True, True]
+    assert lives[block] > 1_000_000
+
+
+async def test_nothing_is_taken_from_redis_past_the_expiry_of_the_token(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    token = jwt(processes.clock.seconds + 50)
+    await one.ask(token)
+    processes.clock.seconds += 51
+    assert (await two.ask(token)).cache is MISS
+    assert two.told == Counter()
+
+
+async def test_failures_are_not_kept(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    processes.source.error = UpstreamUnavailable("down")
+    with pytest.raises(UpstreamUnavailable):
+        await one.ask()
+    processes.source.error = None
+    assert (await two.ask()).cache is MISS
+
+
+async def test_nothing_readable_reaches_redis(processes: Processes) -> None:
+    one = await processes.start()
+    with processes.server.client.monitor() as monitor:
+        await one.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
+        await one.cache.drop_token(caller("canary-token"))
+        await one.ask("canary-token", skip=10)
+        seen = []
+        while (command := monitor.next_command()["command"]) != "PING":
+            seen.append(command)
+            if len(seen) == 1:
+                processes.server.client.ping()
+    assert len(seen) > 8
+    everything = repr(seen) + repr(processes.server.contents())
+    for secret in ("canary", "1999-09-09", "o365", "2026-01-01", "serviceCode", "licensesSold"):
+        assert secret not in everything
+
+
+def damaged(value: bytes) -> bytes:
+    return value[:-1] + bytes([value[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda value: b"planted",
+        damaged,
+        lambda value: value[: len(value) // 2],
+        lambda value: value[:5],
+        lambda value: b"\x02" + value[1:],
+        lambda value: value[:1] + damaged(value[1:13]) + value[13:],
+        lambda value: pickle.dumps({"rows": []}),
+        lambda value: b"x" * 9_000_000,
+    ],
+    ids=["planted", "damaged", "half", "stump", "version", "nonce", "pickle", "huge"],
+)
+async def test_a_value_that_is_not_as_it_was_sealed_is_a_miss_and_counted(
+    processes: Processes, spoil: Callable[[bytes], bytes]
+) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    processes.server.put({key: spoil(value) for key, value in processes.server.contents().items()})
+    assert (await two.ask()).cache is MISS
+    assert two.told["refused"] >= 1
+    # It has been replaced by good ones.
+    assert (await (await processes.start()).ask()).cache is HIT
+
+
+async def test_a_value_of_another_kind_is_a_miss_and_redis_stays_in_use(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    client = processes.server.client
+    for key in processes.server.contents():
+        client.delete(key)
+        client.lpush(key, "planted")
+    assert (await two.ask()).cache is MISS
+    assert two.told["refused"] >= 1
+    assert not two.store.is_left_out
+
+
+async def test_a_value_copied_from_another_key_is_a_miss(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask("one")
+    await one.ask("two")
+    contents = processes.server.contents()
+    large = [key for key, value in contents.items() if len(value) > 150]
+    assert len(large) == 2
+    processes.server.put(contents | {large[0]: contents[large[1]], large[1]: contents[large[0]]})
+    assert (await two.ask("one")).cache is MISS
+    assert two.told == Counter(refused=1, miss=1, stored=1)
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
+async def test_a_refusal_makes_everything_kept_of_the_token_a_miss_everywhere(
+    processes: Processes, error: GatewayError
+) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask("one")
+    await one.ask("two")
+    processes.source.error = error
+    with pytest.raises(type(error)):
+        await one.ask("one", skip=10)
+    with pytest.raises(type(error)):
+        await two.ask("one")
+    assert (await two.ask("two")).cache is HIT
+    processes.source.error = None
+    # The same token may be good again: what is read now counts.
+    assert (await two.ask("one")).cache is MISS
+    assert (await one.ask("one")).cache is HIT
+
+
+async def test_what_was_being_read_in_another_process_when_the_token_was_refused_does_not_count(
+    processes: Processes,
+) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask(skip=10)
+    processes.source.gate.clear()
+    under_way = asyncio.create_task(one.ask())
+    await until(lambda: processes.calls == 2)
+    await two.cache.drop_token(caller())
+    processes.source.gate.set()
+    await under_way
+    assert one.told["not_stored"] == 1
+    assert (await two.ask()).cache is MISS
+
+
+async def test_a_mark_that_was_evicted_takes_its_blocks_with_it(processes: Processes) -> None:
+    one = await processes.start()
+    await one.ask()
+    contents = processes.server.contents()
+    assert len(contents) == 3
+    for key in contents:
+        processes.server.put({name: value for name, value in contents.items() if name != key})
+        page = await (await processes.start()).ask()
+        assert (page.cache, len(page.rows)) == (MISS, 10)
+    processes.server.put(contents)
+    assert (await (await processes.start()).ask()).cache is HIT
+
+
+async def test_a_block_of_a_newer_processing_drops_the_older_blocks_in_redis(processes: Processes) -> None:
+    one, two, three = await processes.start(), await processes.start(), await processes.start()
+    await one.ask()
+    await one.ask(skip=10)
+    processes.clock.seconds += 1
+    processes.source.date = "2026-02-02T00:00:00"
+    # Two holds none of them in memory, and asks for a block that nobody has.
+    await two.ask(skip=20)
+    assert (await three.ask(skip=20)).cache is HIT
+    assert (await three.ask()).cache is MISS
+    assert (await three.ask(skip=10)).cache is MISS
+
+
+async def test_a_newer_block_from_redis_drops_the_older_blocks_in_memory(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    processes.clock.seconds += 1
+    processes.source.date = "2026-02-02T00:00:00"
+    await two.ask(skip=10)
+    assert (await one.ask(skip=10)).cache is HIT
+    assert one.cache.store.entries == 1
+    assert (await one.ask()).cache is MISS
+
+
+async def test_an_older_block_in_redis_is_not_taken_beside_newer_blocks_in_memory(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask(skip=10)
+    contents = processes.server.contents()
+    processes.clock.seconds += 1
+    processes.source.date = "2026-02-02T00:00:00"
+    await two.ask()
+    # As if Redis had not taken what two has read.
+    processes.server.put(contents)
+    assert (await two.ask(skip=10)).cache is MISS
+    assert two.cache.store.entries == 2
+    assert (await (await processes.start()).ask(skip=10)).stamp.dates == (("o365", "2026-02-02T00:00:00"),)
+
+
+async def test_an_older_read_that_ends_late_is_not_kept_beside_newer_ones(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    processes.clock.seconds += 10
+    processes.source.date = "2026-02-02T00:00:00"
+    await one.ask()
+    processes.clock.seconds -= 10
+    processes.source.date = "2026-01-01T00:00:00"
+    await two.ask(skip=10)
+    assert two.told["not_stored"] == 1
+    assert (await (await processes.start()).ask()).cache is HIT
+
+
+async def test_reading_anew_asks_the_upstream_and_renews_redis(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask()
+    assert (await two.ask(revalidate=True)).cache is MISS
+    assert processes.calls == 2
+    assert two.told == Counter(stored=1)
+
+
+async def test_closing_gives_stores_under_way_their_end(processes: Processes) -> None:
+    one = await processes.start()
+    await one.cache.fetch(query(), caller())
+    await one.aclose()
+    assert (await (await processes.start()).ask()).cache is HIT

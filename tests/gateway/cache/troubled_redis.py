@@ -1,0 +1,112 @@
+"""A proxy in front of a real Redis that misbehaves when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+# What is done with bytes that a client sent; returning False cuts the connection.
+Trouble = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
+
+
+class TroubledRedis:
+    """Passes everything on to the server at ``port``, or does what ``trouble`` says."""
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self.port = 0
+        self.trouble: Trouble | None = None
+        self.delay_seconds = 0.0
+        self.connections = 0
+        self.requests = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        back = asyncio.create_task(self._pass_back(server_reader, writer))
+        try:
+            while data := await reader.read(2**20):
+                self.requests += 1
+                if self.trouble is None:
+                    server_writer.write(data)
+                elif not await self.trouble(data, writer):
+                    break
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            back.cancel()
+            server_writer.close()
+            writer.close()
+
+    async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**20):
+            if self.delay_seconds:
+                await asyncio.sleep(self.delay_seconds)
+            writer.write(data)
+
+
+@asynccontextmanager
+async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
+    """A proxy that listens on loopback."""
+    proxy = TroubledRedis(port)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+
+
+def says(reply: bytes) -> Trouble:
+    """Answers each command with ``reply``."""
+
+    async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
+        return True
+
+    return answer
+
+
+def sends_and_cuts(reply: bytes) -> Trouble:
+    """Sends ``reply`` and closes the connection."""
+
+    async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply)
+        await writer.drain()
+        return False
+
+    return answer
+
+
+def sends_and_hangs(reply: bytes) -> Trouble:
+    """Sends ``reply`` and then nothing."""
+
+    async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply)
+        return True
+
+    return answer
+
+
+TROUBLES: dict[str, Trouble] = {
+    "hanging": sends_and_hangs(b""),
+    "hanging in the middle": sends_and_hangs(b"$100\r\nabc"),
+    "cut": sends_and_cuts(b""),
+    "cut in the middle": sends_and_cuts(b"$100\r\nabc"),
+    "garbage": says(b"\x00\xff HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "a length that is no number": says(b"$abc\r\n"),
+    "an endless length": says(b"$99999999999999\r\n"),
+    "numbers for values": says(b":1\r\n"),
+    "lists for values": says(b"*2\r\n:1\r\n:2\r\n"),
+    "LOADING": says(b"-LOADING Redis is loading the dataset in memory\r\n"),
+    "READONLY": says(b"-READONLY You can't write against a read only replica.\r\n"),
+    "OOM": says(b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+    "NOAUTH": says(b"-NOAUTH Authentication required.\r\n"),
+    "NOPERM": says(b"-NOPERM this user has no permissions to run the command\r\n"),
+    "MOVED": says(b"-MOVED 3999 127.0.0.1:6381\r\n"),
+    "an unknown error": says(b"-ERR unknown\r\n"),
+}
