@@ -16,7 +16,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
-from gateway.health import Health
+from gateway.health import Health, LastCall
 from gateway.http_errors import error_response
 from gateway.request_log import RequestLog
 from gateway.telemetry import Metrics
@@ -67,6 +67,7 @@ def create_app(
         routes.append(Route("/metrics", _made(metrics.response)))
     onion = [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
         Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
     ]
@@ -100,12 +101,13 @@ def _wrapped(app: ASGIApp, onion: Sequence[Middleware]) -> ASGIApp:
     return app
 
 
-def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], AbstractAsyncContextManager[dict[str, object]]]:
     @asynccontextmanager
-    async def run(app: Starlette) -> AsyncIterator[None]:
+    async def run(app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with inner():
             health.started()
-            yield
+            # The server calls it as soon as it is told to stop, long before it ends the lifespan.
+            yield {"stopping": health.stopping}
             health.stopping()
 
     return run
