@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
 import math
 import os
 import signal
@@ -132,15 +130,9 @@ def end_quietly_on_signals() -> None:
         signal.signal(number, leave)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for a request that was cut off at the end of the grace time; another line tells how many were."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-
-
 def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> None:
     """Serve until told to stop. Raises CannotListen, and SystemExit when the application cannot start."""
     bound = listener.bind()
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
     _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
 
 

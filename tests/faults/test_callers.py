@@ -19,6 +19,7 @@ from gateway.http_protocol import BoundedHttpProtocol
 from gateway.serving import KEEP_ALIVE_SECONDS, Listener
 from gateway.settings import read_settings
 from tests.faults.bench import QUERY, Bench
+from tests.faults.held import Held
 from tests.gateway.upstream.scripted import GOOD, Asked, Step
 
 Address = tuple[str, int]
@@ -150,30 +151,6 @@ def test_the_server_as_it_is_run_bounds_heads_and_idle_connections() -> None:
 
 
 # Hanging up
-
-
-class Held:
-    """A step that answers when it is told to; it knows whether the asker hung up before."""
-
-    def __init__(self) -> None:
-        self.begun, self.hung_up = threading.Event(), threading.Event()
-        self._released: Callable[[], Any] = lambda: None
-
-    async def step(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        """Hold the request until it is released."""
-        loop, released = asyncio.get_running_loop(), asyncio.Event()
-        self._released = lambda: loop.call_soon_threadsafe(released.set)
-        self.begun.set()
-        try:
-            await released.wait()
-        except asyncio.CancelledError:
-            self.hung_up.set()
-            raise
-        return await GOOD(asked, writer)
-
-    def release(self) -> None:
-        """Let the request that is held be answered."""
-        self._released()
 
 
 def raw_request(token: str) -> bytes:
