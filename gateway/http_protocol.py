@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import BadRequest
 from gateway.http_errors import error_response
@@ -30,6 +30,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """A client is there; until it sends something, it is as idle as between two requests."""
@@ -41,6 +42,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._end_head_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # uvicorn tells the request that came last, which may stand in line behind the one that is being answered.
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Read on. A head that is still unfinished beyond a bound ends the connection."""

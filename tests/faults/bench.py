@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from starlette.types import ASGIApp
 
+from gateway.server import Server
+from gateway.serving import Listener, url_of
 from tests.gateway.upstream.scripted import GOOD, Asked, Scripted, Step
 from tests.schema.replies import check_error
 
@@ -101,6 +104,32 @@ def served_bystander() -> Iterator[tuple[str, Bystander]]:
     bystander = Bystander()
     with listening(bystander.accept) as url:
         yield url, bystander
+
+
+@contextmanager
+def served_as_run(app: ASGIApp, **changes: Any) -> Iterator[str]:
+    """Serve ``app`` in a thread with the server as commands run it, but for ``changes`` of its configuration."""
+    listener = Listener("127.0.0.1", 0, 1)
+    bound = listener.bind()
+    config = listener.config(app)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    server = Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    try:
+        yield url_of(bound)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """Where a bare socket connects to."""
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
 
 
 @dataclass

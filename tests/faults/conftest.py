@@ -9,8 +9,8 @@ import pytest
 
 from gateway.__main__ import build
 from gateway.settings import read_settings
-from tests.conftest import Gateway, served
-from tests.faults.bench import ATTEMPT_SECONDS, Bench, Bystander, served_bystander, token_upstream
+from tests.conftest import Gateway
+from tests.faults.bench import ATTEMPT_SECONDS, Bench, Bystander, served_as_run, served_bystander, token_upstream
 
 SETTINGS = {
     "upstream_timeout_seconds": ATTEMPT_SECONDS,
@@ -25,7 +25,7 @@ def bench() -> Iterator[Bench]:
     """One gateway for all; every test asks with tokens of its own."""
     with token_upstream() as upstream:
         app = build(read_settings({}, {"upstream_url": upstream.url, **SETTINGS}))
-        with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        with served_as_run(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             yield Bench(Gateway(url, client), upstream)
 
 
@@ -41,5 +41,5 @@ def patient_bench() -> Iterator[Bench]:
     """As ``bench``, with the usual patience, for tests that themselves say when the upstream answers."""
     with token_upstream() as upstream:
         app = build(read_settings({}, {"upstream_url": upstream.url}))
-        with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        with served_as_run(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             yield Bench(Gateway(url, client), upstream)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-import uvicorn
 
 from gateway.__main__ import build
 from gateway.http_protocol import BoundedHttpProtocol
 from gateway.serving import KEEP_ALIVE_SECONDS, Listener
 from gateway.settings import read_settings
-from tests.faults.bench import QUERY, Bench
+from tests.faults.bench import QUERY, Bench, address_of, served_as_run
 from tests.faults.held import Held
 from tests.gateway.upstream.scripted import GOOD, Asked, Step
 
@@ -34,20 +32,9 @@ class Impatient(BoundedHttpProtocol):
 @contextmanager
 def impatient(keep_alive_seconds: float) -> Iterator[Address]:
     """A gateway on the embedded sandbox that waits for no head, and keeps no idle connection for long."""
-    listener = Listener("127.0.0.1", 0, 1)
-    bound = listener.bind()
-    config = listener.config(build(read_settings({})))
-    config.http, config.timeout_keep_alive = Impatient, keep_alive_seconds  # type: ignore[assignment]  # a float will do
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    while not server.started and thread.is_alive():
-        thread.join(0.01)
-    try:
-        yield bound.getsockname()[:2]
-    finally:
-        server.should_exit = True
-        thread.join()
+    app = build(read_settings({}))
+    with served_as_run(app, http=Impatient, timeout_keep_alive=keep_alive_seconds) as url:
+        yield address_of(url)
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +149,7 @@ def raw_request(token: str) -> bytes:
 
 
 def sending(bench: Bench, token: str) -> socket.socket:
-    host, port = bench.gateway.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection = socket.create_connection(address_of(bench.gateway.url), timeout=10)
     connection.sendall(raw_request(token))
     return connection
 
