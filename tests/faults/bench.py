@@ -182,7 +182,7 @@ def check_fault(bench: Bench, step: Step, code: str, status: int = 200, calls: i
     extensions = check_error(response, code, status, path=HERE)
     assert response.json()["data"] == {"licenseDeployments": None}
     check_silence(bench, response, token)
-    assert bench.calls(token) == calls
+    assert bench.calls(token) == calls, (bench.calls(token), response.text)
     if code != "RATE_LIMITED":
         bench.upstream.script(token, GOOD)
         assert bench.sold(token) == [1, 2], "a failure is not kept"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -35,14 +36,26 @@ HEAD = OK + b"Content-Length: 100\r\n"
 OTHERS = {"MS-RequestId": str(uuid.UUID(int=1)), "MS-CorrelationId": str(uuid.UUID(int=2))}
 STALE = envelope(rows(666), 1)
 
+
+def begun(then: Callable[[bytes], Step], rest: bytes) -> Step:
+    """Goes on from a head with the request's ids, so that the reply is taken for its own."""
+
+    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        ids = "".join(f"{name}: {value}\r\n" for name, value in echo(asked).items())
+        return await then(OK + ids.encode() + rest)(asked, writer)
+
+    return step
+
+
+LENGTH = b"Content-Length: 100\r\n"
 SLOW = {
     "nothing": hang(),
-    "a head and nothing": hang(HEAD + b"\r\n"),
-    "half a body": hang(HEAD + b'\r\n{"Value": ['),
+    "a head and nothing": begun(hang, LENGTH + b"\r\n"),
+    "half a body": begun(hang, LENGTH + b'\r\n{"Value": ['),
     "a head byte by byte": drip(HEAD * 100),
-    "a body byte by byte": drip(HEAD + b"\r\n" + b" " * 100),
+    "a body byte by byte": begun(drip, LENGTH + b"\r\n" + b" " * 100),
     "endless interim replies": drip(b"HTTP/1.1 102 Processing\r\n\r\n" * 100),
-    "endless empty chunks": drip(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100),
+    "endless chunks": begun(drip, b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100),
 }
 
 
