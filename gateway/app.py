@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -16,7 +16,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
-from gateway.health import Health
+from gateway.health import Health, LastCall
 from gateway.http_errors import error_response
 from gateway.request_headers import named_headers
 from gateway.request_log import RequestLog
@@ -32,12 +32,12 @@ add_compress_type("application/graphql-response+json")
 class Compress(CompressMiddleware):
     """Compression for clients that accept any; for others not even a look at the reply."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own, as every layer that has nothing to wait for: what it gives is awaited all the same.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Serve one request."""
         if scope["type"] == "http" and b"accept-encoding" in named_headers(scope):
-            await super().__call__(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return super().__call__(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
@@ -68,6 +68,7 @@ def create_app(
         routes.append(Route("/metrics", _made(metrics.response)))
     onion = [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
         Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
     ]
@@ -101,12 +102,13 @@ def _wrapped(app: ASGIApp, onion: Sequence[Middleware]) -> ASGIApp:
     return app
 
 
-def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], AbstractAsyncContextManager[dict[str, object]]]:
     @asynccontextmanager
-    async def run(app: Starlette) -> AsyncIterator[None]:
+    async def run(app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with inner():
             health.started()
-            yield
+            # The server calls it as soon as it is told to stop, long before it ends the lifespan.
+            yield {"stopping": health.stopping}
             health.stopping()
 
     return run

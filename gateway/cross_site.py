@@ -6,6 +6,8 @@ bound to loopback. Requests without a browser's headers are not asked for more.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,24 +34,21 @@ class CrossSite:
         self._app = app
         self._origins = frozenset(origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         named = named_headers(scope)
         # What browsers tell of where a request comes from; without either there is nothing to judge.
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         allowed = origin is not None and self._allows(origin)
         if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
-            await self._preflight(scope, origin, allowed)(scope, receive, send)
-        elif not allowed and self._is_cross_site(scope, headers, origin):
-            await self._refusal(scope)(scope, receive, send)
-        else:
-            await self._app(scope, receive, self._granting(send, origin) if origin is not None and allowed else send)
+            return self._preflight(scope, origin, allowed)(scope, receive, send)
+        if not allowed and self._is_cross_site(scope, headers, origin):
+            return self._refusal(scope)(scope, receive, send)
+        return self._app(scope, receive, self._granting(send, origin) if origin is not None and allowed else send)
 
     def _allows(self, origin: str) -> bool:
         return "*" in self._origins or origin in self._origins

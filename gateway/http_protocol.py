@@ -1,4 +1,4 @@
-"""What uvicorn leaves open in reading HTTP: how long a head may be, and how malformed requests are answered."""
+"""What uvicorn leaves open in reading HTTP: how long a head may be and take, and the answer to what is malformed."""
 
 from __future__ import annotations
 
@@ -6,36 +6,62 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import BadRequest
 from gateway.http_errors import error_response
 from gateway.one_write import OneWrite
 from gateway.request_log import correlation_id
 
+# As long as a body has: nginx gives each a minute, Apache's mod_reqtimeout a head 20 to 40 seconds.
+HEAD_SECONDS = 20.0
+
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP with errors in GraphQL form for what is none, and with a bound for a request's head.
+    """HTTP with errors in GraphQL form for what is none, and with bounds for a request's head.
 
-    The bound is the one that uvicorn by itself keeps to over h11 alone.
+    The bound in bytes is the one that uvicorn by itself keeps to over h11 alone. The one in seconds counts from the
+    first byte that comes while no request is being answered. A connection that never sends any ends like an idle one.
     """
+
+    head_seconds = HEAD_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._head_bytes = 0
         self._is_in_head = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """A client is there."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
+        """A client is there; until it sends something, it is as idle as between two requests."""
         super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, and with it whatever waits for its sake."""
+        self._end_head_timer()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+        # uvicorn tells the request that came last, which may stand in line behind the one that is being answered.
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        """Read on. A head that is still unfinished beyond the bound ends the connection."""
+        """Read on. A head that is still unfinished beyond a bound ends the connection."""
         super().data_received(data)
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > (self.config.h11_max_incomplete_event_size or 0):
                 self._refuse(431, "The request's headers are too large. Send less in them.")
+        # Also line breaks before a head, and the rest of a body that was refused, must come to an end.
+        if self._head_timer is None and self._is_unasked() and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -45,11 +71,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._is_in_head = False
+        self._end_head_timer()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(400, "The request is not well-formed HTTP.")
+
+    def _is_unasked(self) -> bool:
+        """Whether there is no request to answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._is_in_head:
+            self._refuse(408, "The request's head did not arrive in time.")
+        else:
+            self.transport.close()
+
+    def _end_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _refuse(self, status: int, message: str) -> None:
         self._is_in_head = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
+import math
 import os
 import signal
 import socket
@@ -19,12 +18,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from gateway.server import Server
+
 # A request line and headers: a token of 16 kB, and what browsers and proxies add.
 MAX_HEAD_BYTES = 65_536
 
 # Idle keep-alive connections; longer than the 60 s of common load balancers, so that they close first.
 KEEP_ALIVE_SECONDS = 75
-
 
 # What another port may mend: it is in use, or needs rights that we lack.
 _PORT_FAULTS = frozenset({errno.EADDRINUSE, errno.EACCES})
@@ -83,7 +83,7 @@ class Listener:
             date_header=self.date_header,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(self.shutdown_grace_seconds)),
+            timeout_graceful_shutdown=math.ceil(self.shutdown_grace_seconds),
         )
 
 
@@ -96,7 +96,7 @@ def _http() -> Any:
     return BoundedHttpProtocol
 
 
-class _AnnouncedServer(uvicorn.Server):
+class _AnnouncedServer(Server):
     """A server that says where it is once it can be reached."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
@@ -107,14 +107,6 @@ class _AnnouncedServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:
-            # A second Ctrl-C waits for no request, but what the application holds is closed all the same.
-            for task in self.server_state.tasks:
-                task.cancel()
-            await self.lifespan.shutdown()
 
 
 def url_of(bound: socket.socket) -> str:
@@ -138,15 +130,9 @@ def end_quietly_on_signals() -> None:
         signal.signal(number, leave)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for a request that was cut off at the end of the grace time; another line tells how many were."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-
-
 def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> None:
     """Serve until told to stop. Raises CannotListen, and SystemExit when the application cannot start."""
     bound = listener.bind()
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
     _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
 
 
@@ -154,6 +140,10 @@ class _WorkerConfig(uvicorn.Config):
     """A worker's configuration; it is loaded once the server's own signal handlers are in place."""
 
     def load(self) -> None:
+        # The supervisor makes plain servers, and lets nobody else make them; by its handler this one is known.
+        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if type(server) is uvicorn.Server:
+            server.__class__ = Server
         # A Ctrl-C that came before is the supervisor's business: ignored for a moment, it is forgotten.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -21,7 +21,7 @@ ENTRY_OVERHEAD_BYTES = 1_024
 
 # Measured: letting go of 10,000 rows, 7 MB, takes a tenth of the time of a page that the upstream is asked for. From so
 # many bytes on it waits until the answer that drove them out is likely to be gone.
-LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.01
+LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.005
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import httpx
 from gateway.errors import UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import PageQuery
-from gateway.upstream.decompress import Meter, read_body
+from gateway.upstream.decompress import ACCEPT_ENCODING, Meter, read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
 from gateway.upstream.transport import Connections, HandshakeGuard
@@ -72,7 +72,7 @@ class Requests:
                 "MS-RequestId": ids.request,
                 "MS-CorrelationId": ids.correlation,
                 **({"X-Locale": caller.locale} if caller.locale else {}),
-                "Accept-Encoding": "gzip",
+                "Accept-Encoding": ACCEPT_ENCODING,
                 "User-Agent": self._agent,
             }
         )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,19 +18,7 @@ import pytest
 
 from gateway.settings import Settings, variable
 from schema.build import sdl
-
-ROOT = Path(__file__).parents[2]
-ADDRESS = re.compile(r"http://\S+:\d+")
-
-# What a loaded machine may take to start Python and import everything.
-START_SECONDS = 30
-# From the signal to the end when nothing is being answered: uvicorn looks ten times a second, a supervisor twice.
-END_SECONDS = 5
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """Nothing but what Python needs, and ``variables``."""
-    return {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **variables}
+from tests.gateway.running import END_SECONDS, START_SECONDS, Running, environment, eventually, kill
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -42,46 +27,6 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False
     )
-
-
-class Running:
-    """A command that serves, in a session of its own."""
-
-    def __init__(self, arguments: tuple[str, ...], variables: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", *arguments],
-            env=environment(**variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self.said = b""
-
-    def read_until(self, wanted: str) -> re.Match[str]:
-        """Wait for ``wanted`` on standard error."""
-        assert self.process.stderr is not None
-        give_up = time.monotonic() + START_SECONDS
-        while not (found := re.search(wanted, self.said.decode())):
-            ready, _, _ = select.select([self.process.stderr], [], [], give_up - time.monotonic())
-            more = os.read(self.process.stderr.fileno(), 65_536) if ready else b""
-            assert more, f"no {wanted!r} in {self.said.decode()!r}"
-            self.said += more
-        return found
-
-    @property
-    def url(self) -> str:
-        """The address that the command tells, once it does."""
-        return self.read_until(ADDRESS.pattern).group().replace("0.0.0.0", "127.0.0.1")
-
-    def end(self, number: signal.Signals) -> tuple[int, str, float]:
-        """Send a signal as a terminal or a supervisor does: exit code, all of standard error, seconds it took."""
-        started_seconds = time.monotonic()
-        if number is signal.SIGINT:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=30)
-        return self.process.returncode, (self.said + rest).decode(), time.monotonic() - started_seconds
 
 
 Start = Callable[..., Running]
@@ -98,13 +43,6 @@ def start() -> Iterator[Start]:
             return running
 
         yield begin
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children at once."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def total_of(url: str) -> Any:
@@ -130,14 +68,6 @@ def has_ended(pid: int) -> bool:
     """Whether a process is no more, but for its exit code."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return not state.strip() or state.startswith("Z")
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until ``holds``."""
-    give_up = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -333,20 +263,11 @@ def test_a_second_ctrl_c_waits_for_no_request(start: Start) -> None:
     running = start("--port", "0")
     with hanging_request(running.url):
         running.process.send_signal(signal.SIGINT)
-        eventually(lambda: refuses(running.url))
+        eventually(lambda: httpx.get(f"{running.url}/readyz", trust_env=False).status_code == 503)
         assert running.process.poll() is None
         status, said, took_seconds = running.end(signal.SIGINT)
     assert (status, "Traceback" in said) == (0, False), said
     assert took_seconds < END_SECONDS
-
-
-def refuses(url: str) -> bool:
-    """Whether nobody listens any more."""
-    try:
-        httpx.get(url, trust_env=False)
-    except httpx.TransportError:
-        return True
-    return False
 
 
 def test_a_sandbox_does_not_wait_for_who_waits_for_a_fault(start: Start) -> None:

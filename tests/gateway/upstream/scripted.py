@@ -105,13 +105,16 @@ class Scripted:
                 self.all_closed.set()
             writer.close()
 
+    def step_for(self, asked: Asked) -> Step:
+        """The step that answers the request that came last."""
+        return self._steps[min(len(self.asked), len(self._steps)) - 1]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         going = True
         while going:
             asked = Asked(await reader.readuntil(b"\r\n\r\n"), number)
             self.asked.append(asked)
-            step = self._steps[min(len(self.asked), len(self._steps)) - 1]
-            answer = asyncio.ensure_future(step(asked, writer))
+            answer = asyncio.ensure_future(self.step_for(asked)(asked, writer))
             gone = asyncio.ensure_future(reader.read(1))
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():

@@ -69,7 +69,7 @@ async def test_the_microsoft_example_is_reproduced_to_the_byte() -> None:
             f"MS-RequestId: {up.asked[0].header('MS-RequestId')}\r\n"
             f"MS-CorrelationId: {CORRELATION_ID}\r\n"
             "X-Locale: en-US\r\n"
-            "Accept-Encoding: gzip\r\n"
+            "Accept-Encoding: zstd, br, gzip\r\n"
         )
         assert up.asked[0].raw.decode().startswith(expected)
         assert re.fullmatch(

@@ -1,0 +1,143 @@
+"""Any bytes whatever: never a failure of the server's, always JSON in GraphQL form where there is a body."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import structlog.testing
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gateway.__main__ import build
+from gateway.settings import read_settings
+from tests.faults.bench import address_of, served_as_run
+
+Address = tuple[str, int]
+
+OPTIONS = settings(
+    max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+CODES = {
+    "BAD_REQUEST",
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "BAD_USER_INPUT",
+    "INVALID_CURSOR",
+    "QUERY_TOO_COMPLEX",
+    "PAYLOAD_TOO_LARGE",
+    "PERSISTED_QUERY_NOT_FOUND",
+    "UNAUTHENTICATED",
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Address]:
+    """A gateway on the embedded sandbox, with the server as it is run; nothing it logs may be an error."""
+    with structlog.testing.capture_logs() as lines, served_as_run(build(read_settings({}))) as url:
+        yield address_of(url)
+    assert [line for line in lines if line["log_level"] in ("error", "critical") or "exc_info" in line] == []
+    assert len(lines) > 100, "requests are logged, so errors would be"
+
+
+def exchange(address: Address, data: bytes, *, ends: bool = True) -> bytes:
+    """Send ``data``, tell that no more will come if it ``ends`` there, and read until the server closes."""
+    received = b""
+    with socket.create_connection(address, timeout=10) as connection, suppress(ConnectionError):
+        connection.sendall(data)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        while more := connection.recv(65_536):
+            received += more
+    return received
+
+
+def post(*headers: bytes, body: bytes = b"") -> bytes:
+    """A POST to the endpoint that ends its connection."""
+    lines = [b"POST /graphql HTTP/1.1", b"Host: x", b"Connection: close", *headers]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
+
+
+def check(reply: bytes) -> None:
+    """Every reply is a success, or a refusal of the caller's in GraphQL form."""
+    if not reply:
+        return
+    head, _, body = reply.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, status, *_ = first.split(" ")
+    assert version == "HTTP/1.1"
+    assert 200 <= int(status) < 500, reply
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    if not body or "json" not in headers.get("content-type", "") or "content-encoding" in headers:
+        assert int(status) < 400, "an error has a body that says so"
+        return
+    found = json.loads(body[: int(headers["content-length"])])
+    for error in found.get("errors", []):
+        assert error["message"]
+        assert error["extensions"]["code"] in CODES
+    assert int(status) < 400 or found["errors"]
+
+
+# What is almost a request, so that bytes get further than the first line.
+WORDS = st.sampled_from(
+    [
+        *(b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PRI", b"*", b"/graphql", b"?query=", b"/"),
+        *(b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b" ", b": ", b"\x00", b"\xff"),
+        *(b"Host: x", b"Content-Length: 2", b"Content-Length: -1", b"Transfer-Encoding: chunked", b"0\r\n\r\n"),
+        *(b"Connection: close", b"Connection: Upgrade", b"Upgrade: websocket", b"Expect: 100-continue"),
+        *(b"Content-Type: application/json", b"{}", b'{"query":"{__typename}"}', b"5\r\n{", b"\x16\x03\x01"),
+    ]
+)
+
+
+@OPTIONS
+@given(st.lists(WORDS | st.binary(max_size=12), max_size=14).map(b"".join))
+@example(b"GET /graphql?query={__typename} HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+@example(b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}")
+@example(b"\x00" * 100_000)
+def test_any_bytes_are_a_request_or_refused(address: Address, data: bytes) -> None:
+    check(exchange(address, data))
+
+
+NAMES = st.sampled_from(
+    b"Accept Accept-Encoding Authorization Content-Type Content-Encoding Origin X-Locale MS-CorrelationId Cookie"
+    b" If-None-Match Sec-Fetch-Site Sec-Fetch-Mode Access-Control-Request-Method Range TE X-Forwarded-For".split()
+)
+VALUES = st.binary(max_size=40).map(lambda value: value.translate(None, b"\r\n\x00"))
+USUAL = b"Content-Type: application/json"
+TYPENAME = b'{"query": "{ __typename }"}'
+
+
+@OPTIONS
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
+def test_any_headers_get_a_coded_reply(address: Address, headers: list[tuple[bytes, bytes]]) -> None:
+    lines = [name + b": " + value for name, value in headers]
+    reply = exchange(address, post(USUAL, *lines, body=TYPENAME), ends=False)
+    assert reply
+    check(reply)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = st.fixed_dictionaries(
+    {"query": st.sampled_from(["{ __typename }", "query($a: Int) { licenseDeployments(first: $a) { totalCount } }"])},
+    optional={"variables": JSON, "operationName": JSON, "extensions": JSON},
+).map(lambda members: json.dumps(members).encode())
+
+
+@OPTIONS
+@given(st.binary(max_size=200) | MEMBERS | MEMBERS.map(lambda body: body[:-3]) | JSON.map(json.dumps).map(str.encode))
+@example(b"[" * 100_000)
+@example(b'{"query": ' + b"9" * 5_000 + b"}")
+@example(b'{"query": "\\ud800"}')
+def test_any_body_gets_a_coded_reply(address: Address, body: bytes) -> None:
+    reply = exchange(address, post(USUAL, body=body), ends=False)
+    assert reply
+    check(reply)

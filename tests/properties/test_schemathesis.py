@@ -1,0 +1,59 @@
+"""schemathesis, an independent fuzzer of GraphQL servers, finds no failure of the server's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from graphql import build_schema, graphql_sync
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from schema.build import sdl
+from tests.conftest import served
+
+if TYPE_CHECKING:
+    from tests.conftest import Gateway
+
+EXAMPLES = 150
+
+
+OPTIONS = (
+    *("--checks", "not_a_server_error", "--phases", "fuzzing", f"--max-examples={EXAMPLES}"),
+    *("--seed", "1", "--generation-database", "none", "--no-color"),
+)
+
+
+def run(url: str, token: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """One run against a server; what it leaves behind goes into ``folder``."""
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    command = [program, "run", f"{url}/graphql", *OPTIONS, "--header", f"Authorization: Bearer {token}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("token", ["sample", "contoso+nulls+total=text"])
+def test_no_question_that_fits_the_schema_makes_the_server_fail(gateway: Gateway, token: str, tmp_path: Path) -> None:
+    done = run(gateway.url, token, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{EXAMPLES} generated, {EXAMPLES} passed" in done.stdout
+
+
+def test_a_server_that_fails_would_be_found(tmp_path: Path) -> None:
+    """The same schema, over a server that can do nothing but introspection."""
+    schema = build_schema(sdl())
+
+    async def answer(request: Request) -> Response:
+        query = (await request.json())["query"]
+        if "__schema" not in query:
+            return JSONResponse({"errors": [{"message": "broken"}]}, 500)
+        return JSONResponse({"data": graphql_sync(schema, query).data})
+
+    with served(Starlette(routes=[Route("/graphql", answer, methods=["POST"])])) as url:
+        done = run(url, "sample", tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Server error" in done.stdout
