@@ -8,8 +8,8 @@ and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import isawaitable
 from typing import Any, cast
@@ -34,9 +34,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from schema.blocks import GRACE_SECONDS
 from schema.context import Limits, OperationContext
-from schema.errors import coercion_failed, formatted, gateway_error, parse_failed, validation_failed
+from schema.cost import check_cost, variable_uses
+from schema.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, parse_failed, validation_failed
 from schema.executor import FastExecutor
-from schema.limits import INTROSPECTION_TOKENS, check_document, check_variables
+from schema.limits import INTROSPECTION_TOKENS, check_document
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
@@ -79,6 +80,7 @@ class Outcome:
 class _Prepared:
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
+    uses: Mapping[str, int] = field(default_factory=dict)
 
 
 class Operations:
@@ -91,6 +93,7 @@ class Operations:
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
+        self._introspection = introspection
         self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
         self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
 
@@ -103,8 +106,8 @@ class Operations:
             return _failed(list(prepared.errors), context)
         try:
             operation = _operation(prepared.document, request.operation_name)
-            check_variables(request.variables, self.limits)
-        except (ValidationFailed, BadUserInput) as error:
+            check_cost(prepared.document, operation, request.variables, prepared.uses, self.limits)
+        except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
             return _failed([GraphQLError(error.message, original_error=error)], context)
         return await self._execute(prepared.document, operation, request, context)
 
@@ -123,7 +126,9 @@ class Operations:
         try:
             document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             check_document(document, self.limits, document.token_count)
-            errors = validate(self._schema, document, self._rules)
+            errors = validate(
+                self._schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self._hides_names(text)
+            )
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
                 told = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
@@ -135,7 +140,11 @@ class Operations:
             return _refused(QueryTooComplex("The document is nested too deeply. Flatten it."))
         if errors and isinstance(errors[0], ValidationAbortedError):
             return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
-        return _Prepared(document, tuple(validation_failed(errors)))
+        return _Prepared(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
+
+    def _hides_names(self, text: str) -> bool:
+        """Whether errors keep quiet about names like the wrong one: they tell the schema, and long texts take long."""
+        return not self._introspection or len(text) > MAX_PREPARED_CHARACTERS
 
     async def _execute(
         self,
@@ -153,6 +162,7 @@ class Operations:
                     variable_values=request.variables,
                     operation_name=request.operation_name,
                     executor_class=self._executor,
+                    hide_suggestions=not self._introspection,
                 )
                 result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)
         except TimeoutError:
