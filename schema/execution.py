@@ -37,7 +37,7 @@ from schema.context import Limits, OperationContext
 from schema.cost import check_cost, variable_uses
 from schema.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, parse_failed, validation_failed
 from schema.executor import FastExecutor
-from schema.limits import INTROSPECTION_TOKENS, check_document
+from schema.limits import INTROSPECTION_TOKENS, check_document, check_text
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
@@ -124,11 +124,10 @@ class Operations:
     def _prepare(self, text: str) -> _Prepared:
         max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
+            check_text(text)
             document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             check_document(document, self.limits, document.token_count)
-            errors = validate(
-                self._schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self._hides_names(text)
-            )
+            errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
                 told = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
@@ -142,9 +141,21 @@ class Operations:
             return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
         return _Prepared(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
 
-    def _hides_names(self, text: str) -> bool:
-        """Whether errors keep quiet about names like the wrong one: they tell the schema, and long texts take long."""
-        return not self._introspection or len(text) > MAX_PREPARED_CHARACTERS
+    def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
+        """The errors of a document: of a long one the first alone, for finding its place reads all before it.
+
+        Names like a wrong one are left out of long documents' errors, because comparing takes long, and where
+        introspection is off, because they tell the schema.
+        """
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=1 if is_long else MAX_ERRORS,
+            hide_suggestions=is_long or not self._introspection,
+        )
+        # The last one may say that there were more.
+        return errors[:1] + [error for error in errors[1:] if not isinstance(error, ValidationAbortedError)]
 
     async def _execute(
         self,
@@ -162,6 +173,7 @@ class Operations:
                     variable_values=request.variables,
                     operation_name=request.operation_name,
                     executor_class=self._executor,
+                    max_coercion_errors=MAX_ERRORS,
                     hide_suggestions=not self._introspection,
                 )
                 result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)

@@ -28,6 +28,9 @@ _INTROSPECTION = ("__schema", "__type")
 # An alias is written once and repeated with every row (our choice; names that people give are far shorter).
 MAX_ALIAS_CHARACTERS = 64
 
+# Each error counts the lines up to where it is (our choice: five times as many as tokens, whoever writes one a line).
+MAX_LINES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -78,6 +81,12 @@ class _Meter:
             fragment = self._fragments.get(name)
             self._measured[name] = self.selection_set(fragment.selection_set if fragment else None, level + 1)
         return self._measured[name]
+
+
+def check_text(text: str) -> None:
+    """Raise QueryTooComplex when a text has too many lines to be read."""
+    if text.count("\n") + text.count("\r") > MAX_LINES:
+        raise QueryTooComplex(f"The document has more than {MAX_LINES} lines. Split it up.")
 
 
 def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
