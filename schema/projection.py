@@ -8,6 +8,7 @@ small struct for each row, whose encoding is what graphql-core's result would be
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -150,16 +151,24 @@ def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
 
 
 def _column(attribute: str, piece: Piece) -> Iterable[Any]:
-    """One attribute of all rows. Of many rows it is kept: the next selection is likely to hold it, too."""
-    values = map(attrgetter(attribute), piece.rows)
+    """One attribute of all rows. The values belong to the rows; what is kept holds a pointer to each."""
+    return _kept(attribute, piece, lambda: map(attrgetter(attribute), piece.rows))
+
+
+def _cursors(piece: Piece) -> Iterable[Any]:
+    # No attribute has such a name, and a piece's cursors are of one length.
+    return _kept("@cursor", piece, piece.cursors, bytes_each=sys.getsizeof(piece.cursor(0)))
+
+
+def _kept(name: str, piece: Piece, make: Callable[[], Iterable[Any]], *, bytes_each: int = 0) -> Iterable[Any]:
+    """What ``make`` gives for all rows. Of many rows it is kept: the next selection is likely to hold it, too."""
     if piece.renderings is None or len(piece.rows) < KEPT_COLUMN_ROWS:
-        return values
-    key = (attribute, piece.offset, len(piece.rows))
+        return make()
+    key = (name, piece.offset, len(piece.rows))
     kept: list[Any] | None = piece.renderings.get(key)
     if kept is None:
-        kept = list(values)
-        # The values belong to the rows; the list holds a pointer to each.
-        piece.renderings.keep(key, kept, POINTER_BYTES * len(kept))
+        kept = list(make())
+        piece.renderings.keep(key, kept, (POINTER_BYTES + bytes_each) * len(kept))
     return kept
 
 
@@ -170,7 +179,7 @@ def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
         elif field.inside is not None:
             yield _structs(field.inside, _node_columns(field.inside, piece, attributes), len(piece.rows))
         else:
-            yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else piece.cursors()
+            yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else _cursors(piece)
 
 
 @lru_cache(maxsize=KEPT_CLASSES)
