@@ -83,18 +83,17 @@ def access_token(scope: Scope) -> AccessToken:
 
     Raises Unauthenticated unless there is exactly one, well-formed.
     """
-    given = header(scope, b"authorization")
-    if not given and b"authorization" not in named_headers(scope):
+    named = named_headers(scope)
+    given = named.get(b"authorization")
+    if given is None:
         raise Unauthenticated("This field needs a token. Send 'Authorization: Bearer <access token>'.")
-    scheme, _, secret = given.partition(" ")
-    if scheme.lower() != "bearer" or _is_repeated(scope, b"authorization"):
+    scheme, _, secret = given.decode("latin-1").partition(" ")
+    is_repeated = (
+        len(named) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"authorization") > 1
+    )
+    if scheme.lower() != "bearer" or is_repeated:
         raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
     return AccessToken(secret.strip(" "))
-
-
-def _is_repeated(scope: Scope, name: bytes) -> bool:
-    headers = scope["headers"]
-    return len(named_headers(scope)) != len(headers) and sum(key == name for key, _ in headers) > 1
 
 
 async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:

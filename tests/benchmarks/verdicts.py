@@ -10,8 +10,8 @@ from tests.benchmarks.figures import Figure, ratio, short
 from tests.benchmarks.results import Results
 
 _MIB = 1_048_576
-# What a process may take beside its cache: some 75 MiB at rest, four answers of 10,000 rows in the making at 25 MiB each
-# (the upstream's body, rows, rendering, reply), 32 MiB at the heap's end, and what lies between objects.
+# What a process may take beside its cache: some 75 MiB at rest, four answers of 10,000 rows in the making at 25 MiB
+# each (the upstream's body, rows, rendering, reply), 32 MiB at the heap's end, and what lies between objects.
 MEMORY_CONSTANT_BYTES = 256 * _MIB
 
 Finding = Figure | float | None
