@@ -8,8 +8,8 @@ and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import isawaitable
 from typing import Any, cast
@@ -34,9 +34,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from schema.blocks import GRACE_SECONDS
 from schema.context import Limits, OperationContext
-from schema.errors import coercion_failed, formatted, gateway_error, parse_failed, validation_failed
+from schema.cost import check_cost, variable_uses
+from schema.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, parse_failed, validation_failed
 from schema.executor import FastExecutor
-from schema.limits import INTROSPECTION_TOKENS, check_document, check_variables
+from schema.limits import INTROSPECTION_TOKENS, check_document, check_text
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
@@ -79,6 +80,7 @@ class Outcome:
 class _Prepared:
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
+    uses: Mapping[str, int] = field(default_factory=dict)
 
 
 class Operations:
@@ -91,6 +93,7 @@ class Operations:
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
+        self._introspection = introspection
         self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
         self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
 
@@ -103,8 +106,8 @@ class Operations:
             return _failed(list(prepared.errors), context)
         try:
             operation = _operation(prepared.document, request.operation_name)
-            check_variables(request.variables, self.limits)
-        except (ValidationFailed, BadUserInput) as error:
+            check_cost(prepared.document, operation, request.variables, prepared.uses, self.limits)
+        except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
             return _failed([GraphQLError(error.message, original_error=error)], context)
         return await self._execute(prepared.document, operation, request, context)
 
@@ -121,9 +124,10 @@ class Operations:
     def _prepare(self, text: str) -> _Prepared:
         max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
+            check_text(text)
             document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             check_document(document, self.limits, document.token_count)
-            errors = validate(self._schema, document, self._rules)
+            errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
                 told = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
@@ -135,7 +139,23 @@ class Operations:
             return _refused(QueryTooComplex("The document is nested too deeply. Flatten it."))
         if errors and isinstance(errors[0], ValidationAbortedError):
             return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
-        return _Prepared(document, tuple(validation_failed(errors)))
+        return _Prepared(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
+
+    def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
+        """The errors of a document: of a long one the first alone, for finding its place reads all before it.
+
+        Names like a wrong one are left out of long documents' errors, because comparing takes long, and where
+        introspection is off, because they tell the schema.
+        """
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=1 if is_long else MAX_ERRORS,
+            hide_suggestions=is_long or not self._introspection,
+        )
+        # The last one may say that there were more.
+        return errors[:1] + [error for error in errors[1:] if not isinstance(error, ValidationAbortedError)]
 
     async def _execute(
         self,
@@ -153,6 +173,8 @@ class Operations:
                     variable_values=request.variables,
                     operation_name=request.operation_name,
                     executor_class=self._executor,
+                    max_coercion_errors=MAX_ERRORS,
+                    hide_suggestions=not self._introspection,
                 )
                 result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)
         except TimeoutError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import strawberry
 from strawberry import UNSET
@@ -54,7 +54,7 @@ def to_filter(given: Any, *, max_bytes: int) -> Filter:
     nested deeper than 50 levels and texts over the bound.
     """
     walk = _Walk(max_bytes)
-    found = canonical(walk.group(given, ARGUMENT, 0))
+    found = canonical(walk.group(given, ARGUMENT, 0, negated=False))
     if _levels(found) > MAX_DEPTH:
         raise _too_deep()
     size_bytes = len(encoded(found.text()))
@@ -89,48 +89,61 @@ def _given(part: Any) -> Iterator[tuple[str, Any]]:
 
 
 class _Walk:
-    """One walk over a filter input. It ends early when what was read cannot fit, whatever of it is said twice."""
+    """One walk over a filter input. It ends early when what was read cannot fit, whatever of it is said twice.
+
+    ``negated`` tells whether an odd number of ``not`` lies above: De Morgan's laws on the way down, so that each object
+    is turned over once, however many lie around it.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._max_read_bytes = READ_FACTOR * max_bytes
         self._read_bytes = 0
         self._values = 0
 
-    def group(self, part: Any, path: str, depth: int) -> Filter:
+    def group(self, part: Any, path: str, depth: int, *, negated: bool) -> Filter:
         if depth > MAX_DEPTH:
             raise _too_deep()
         conditions = [
-            self._condition(name, _not_null(value, f"{path}.{name}"), path, depth) for name, value in _given(part)
+            self._condition(name, _not_null(value, f"{path}.{name}"), path, depth, negated)
+            for name, value in _given(part)
         ]
-        return Junction("and", tuple(conditions))
+        return _joined("and", conditions, negated)
 
-    def _condition(self, name: str, value: Any, path: str, depth: int) -> Filter:
+    def _condition(self, name: str, value: Any, path: str, depth: int, negated: bool) -> Filter:
         here = f"{path}.{name}"
         if name == "and" or name == "or":
             operands = [
-                self.group(_not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1) for i, item in enumerate(value)
+                self.group(_not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1, negated=negated)
+                for i, item in enumerate(value)
             ]
-            return Junction("and" if name == "and" else "or", tuple(operands))
+            return _joined("and" if name == "and" else "or", operands, negated)
         if name == "not":
-            return negate(self.group(value, here, depth + 1))
-        parts = [self._comparison(name, operator, operand, here) for operator, operand in _given(value)]
-        return Junction("and", tuple(parts))
+            return self.group(value, here, depth + 1, negated=not negated)
+        parts = [self._comparison(name, operator, operand, here, negated) for operator, operand in _given(value)]
+        return _joined("and", parts, negated)
 
-    def _comparison(self, field: str, operator: str, operand: Any, path: str) -> Filter:
+    def _comparison(self, field: str, operator: str, operand: Any, path: str, negated: bool) -> Filter:
         here = f"{path}.{operator}"
         values = operand if isinstance(operand, list) else [operand]
         matches = tuple(self._match(field, _text(_not_null(value, here), here)) for value in values)
         found = Junction("or", matches)
-        return found if operator in ("eq", "in") else negate(found)
+        return found if (operator in ("eq", "in")) != negated else negate(found)
 
     def _match(self, field: str, text: str) -> Comparison:
         found = Comparison(field, "eq", text)
         self._values += 1
-        self._read_bytes += len(encoded(found.text())) + _JOINT_BYTES
-        if self._read_bytes > READ_FACTOR * self._max_bytes:
+        # Encoding never shortens, so that the rest of what is too long need not be encoded to know it.
+        self._read_bytes += len(encoded(found.text()[: self._max_read_bytes])) + _JOINT_BYTES
+        if self._read_bytes > self._max_read_bytes:
             what = f"has over {self._read_bytes} bytes in its first {self._values} values alone"
             raise _too_long(what, self._read_bytes, self._values, self._max_bytes)
         return found
+
+
+def _joined(operator: Literal["and", "or"], operands: Sequence[Filter], negated: bool) -> Junction:
+    """The operands, each already turned over if ``negated``, joined as De Morgan's laws have it."""
+    return Junction(operator if not negated else "or" if operator == "and" else "and", tuple(operands))
 
 
 def _not_null(value: Any, path: str) -> Any:

@@ -6,14 +6,18 @@ with every level of a chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode
-from graphql.language import SelectionSetNode
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
 
-from gateway.errors import BadUserInput, QueryTooComplex
+from gateway.errors import QueryTooComplex
 from schema.context import Limits
 
 # Tokens of the introspection queries that graphql-js and its tools send: 300 to 400, rounded up.
@@ -22,7 +26,10 @@ INTROSPECTION_TOKENS = 600
 _INTROSPECTION = ("__schema", "__type")
 
 # An alias is written once and repeated with every row (our choice; names that people give are far shorter).
-MAX_ALIAS_CHARACTERS = 200
+MAX_ALIAS_CHARACTERS = 64
+
+# Each error counts the lines up to where it is (our choice: five times as many as tokens, whoever writes one a line).
+MAX_LINES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +49,7 @@ class _Meter:
     """Measures selections of one document. A fragment that spreads itself counts as empty: validation refuses it."""
 
     def __init__(self, document: DocumentNode, max_levels: int) -> None:
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._measured: dict[str, Measure] = {}
         self._max_levels = max_levels
 
@@ -78,6 +83,12 @@ class _Meter:
         return self._measured[name]
 
 
+def check_text(text: str) -> None:
+    """Raise QueryTooComplex when a text has too many lines to be read."""
+    if text.count("\n") + text.count("\r") > MAX_LINES:
+        raise QueryTooComplex(f"The document has more than {MAX_LINES} lines. Split it up.")
+
+
 def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
     """Raise QueryTooComplex when an operation of ``document`` is over a limit."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -107,30 +118,6 @@ def _too_complex(what: str, value: int, bound: int) -> QueryTooComplex:
     return QueryTooComplex(f"The operation has {value} {what}, more than {bound}. Split it up.")
 
 
-def check_variables(variables: Mapping[str, Any] | None, limits: Limits) -> None:
-    """Raise BadUserInput, naming the variable, when one holds more objects than any filter that may be sent.
-
-    Each field that uses a variable turns its objects into inputs anew, which costs far more than reading them once.
-    """
-    # The shortest comparison takes some twenty bytes of encoded text and three objects at most.
-    max_objects = max(100, limits.max_filter_bytes // 4)
-    for name, value in (variables or {}).items():
-        if _objects(value, max_objects) > max_objects:
-            raise BadUserInput(
-                f"Variable '{name}' holds more than {max_objects} objects. About {limits.max_filter_bytes // 40} values"
-                " fit into a filter; ask in several questions.",
-                argument=name,
-            )
-
-
-def _objects(value: Any, enough: int) -> int:
-    """How many objects ``value`` holds, at any depth; counting ends soon behind ``enough``."""
-    found, waiting = 0, [value]
-    while waiting and found <= enough:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            found += 1
-            waiting.extend(part.values())
-        elif isinstance(part, list):
-            waiting.extend(part)
-    return found
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """The fragments of ``document`` by their names."""
+    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}

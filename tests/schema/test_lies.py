@@ -8,6 +8,7 @@ import pytest
 
 from gateway.page import CacheState, Page, Stamp
 from schema.blocks import Blocks, BlockSizes
+from schema.limits import MAX_ALIAS_CHARACTERS
 from tests.gateway.fakes import Row, caller, query
 
 ENDS = "totalCount pageInfo { hasNextPage hasPreviousPage } nodes { licensesSold customerTenantId }"
@@ -69,7 +70,8 @@ def test_a_selection_that_directives_leave_empty_gives_empty_objects(start_gatew
 
 
 def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -> None:
-    reply = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {'a' * 201}: channel }} }} }}", "sample")
+    longest = "a" * MAX_ALIAS_CHARACTERS
+    reply = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}a: channel }} }} }}", "sample")
     assert reply["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
-    good = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {'a' * 200}: channel }} }} }}", "sample")
+    good = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}: channel }} }} }}", "sample")
     assert "errors" not in good

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from graphql import get_introspection_query
+from graphql import OperationDefinitionNode, SelectionSetNode, get_introspection_query, parse
 
+from schema.limits import Measure, _Meter
+from tests.benchmarks.worst import LIMITS, Limit
 from tests.schema.replies import check_error
 
 if TYPE_CHECKING:
@@ -150,6 +153,154 @@ def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) 
     query = "{ licenseDeployments { ...F0 } } " + chain(50, CONNECTION, 2, "totalCount")
     with Stopwatch():
         assert gateway.ask(query)["data"]["licenseDeployments"]["totalCount"] == 12_000
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.told)
+def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
+    gateway: Gateway, limit: Limit
+) -> None:
+    """README's table tells what the former cost."""
+    query, variables = limit.allowed
+    passed = gateway.post(query, "contoso+as=worst", variables).json()
+    assert "errors" not in passed
+    assert any(passed["data"].values())
+    query, variables = limit.beyond
+    refused = gateway.post(query, "contoso+as=worst", variables)
+    check_error(refused, limit.code, 413 if limit.code == "PAYLOAD_TOO_LARGE" else 200)
+    assert len(refused.content) < 5_000
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ ...F0 } " + chain(60, "Query", 2, "__typename"),
+        "{ ...F0 } " + " ".join(everywhere(40)),
+        "{ licenseDeployments { ...F0 } } " + chain(45, CONNECTION, 3, "nodes { channel }"),
+    ],
+    ids=["doubling", "all others", "tripling"],
+)
+def test_measuring_visits_each_selection_once(query: str) -> None:
+    """Whatever expands fragments would visit them billions of times."""
+    document = parse(query)
+    selections: Counter[int] = Counter()
+
+    class Meter(_Meter):
+        def selection_set(self, node: SelectionSetNode | None, level: int = 0) -> Measure:
+            selections[id(node)] += node is not None
+            # Here, and not behind it: what expands fragments would not come to an end.
+            assert node is None or selections[id(node)] == 1
+            return super().selection_set(node, level)
+
+    meter = Meter(document, max_levels=200)
+    [operation] = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    meter.selection_set(operation.selection_set)
+    assert len(selections) > 10
+
+
+def test_ten_dates_at_their_largest_page_are_answered(gateway: Gateway) -> None:
+    """The largest use that the defaults are meant for: all fields of 10,000 rows, ten times."""
+    fields = "nodes { customerTenantId customerName productId productName licensesDeployed licensesSold }"
+    dates = many(10, f'a#: licenseDeployments(first: 10000, processedDateTime: "2026-11-1#") {{ {fields} }}')
+    assert "errors" not in gateway.ask(f"{{ {dates} }}", "contoso+as=dates")
+
+
+LISTS = "edges { cursor } nodes { channel }"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + many(6, f"a#: licenseDeployments(first: 10000) {{ {LISTS} }}") + " }",
+        "{ " + many(6, f"a#: licenseDeployments(last: 10000) {{ {LISTS} }}") + " }",
+        "{ licenseDeployments(first: 10000) { " + many(11, "a#: nodes { channel }") + " } }",
+        f"query ($n: Int) {{ {many(6, f'a#: licenseDeployments(first: $n) {{ {LISTS} }}')} }}",
+        f"query ($m: Int = 10000) {{ {many(6, f'a#: licenseDeployments(first: $m) {{ {LISTS} }}')} }}",
+        "{ " + many(6, "a#: licenseDeployments(first: 10000) { ...F }")
+        + f" }} fragment F on {CONNECTION} {{ {LISTS} }}",
+        "{ ... { ...Q } } fragment Q on Query { "
+        + many(6, f"a#: licenseDeployments(first: 10000) {{ ... {{ {LISTS} }} }}") + " }",
+    ],
+    ids=["first", "last", "aliases", "variable", "default", "fragment", "root fragment"],
+)  # fmt: skip
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway, query: str, fast_path: bool) -> None:
+    """Before anything is asked of the upstream, and before a token is wanted."""
+    response = start_gateway(fast_path=fast_path).post(query, None, {"n": 10_000})
+    check_error(response, "QUERY_TOO_COMPLEX")
+    assert "'nodes', 'edges'" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + many(10, f"a#: licenseDeployments(first: 5000) {{ {LISTS} }}") + " }",
+        "{ licenseDeployments(first: 10000) { " + "nodes { channel } " * 11 + "} }",
+        "{ " + many(10, f"a#: licenseDeployments {{ {LISTS} }}") + " }",
+        f"query ($n: Int) {{ {many(10, f'a#: licenseDeployments(first: $n) {{ {LISTS} }}')} }}",
+    ],
+    ids=["halves", "one list said often", "no first", "null"],
+)
+def test_rows_that_are_not_asked_for_twice_count_once(gateway: Gateway, query: str) -> None:
+    assert "errors" not in gateway.ask(query, "contoso+as=rows", n=None)
+
+
+def test_a_number_of_rows_that_is_wrong_is_told_as_such(gateway: Gateway) -> None:
+    found = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
+    check_error(found, "QUERY_TOO_COMPLEX")
+    found = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
+    assert check_error(found, "BAD_USER_INPUT")["argument"] == "first"
+
+
+def test_both_lists_of_one_page_are_shown_however_few_root_fields_are_allowed(start_gateway: StartGateway) -> None:
+    found = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
+    assert len(found["nodes"]) == len(found["edges"]) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("query ($v: [LicenseDeploymentFilter!]) { # }", [{}] * 1_990),
+        ("query ($v: [LicenseDeploymentFilter!] = [" + "{}" * 400 + "]) { # }", None),
+    ],
+    ids=["given", "by default"],
+)
+def test_a_variable_counts_at_each_use(gateway: Gateway, query: str, value: object) -> None:
+    """Ten fields of 18 uses each had 8 kB cost five seconds."""
+    field = "licenseDeployments(filter: {and: [" + "{and: $v} " * 9 + "]}) { totalCount }"
+    text = query.replace("#", " ".join(f"a{i}: {field}" for i in range(10)))
+    response = gateway.post(text, variables=None if value is None else {"v": value})
+    assert check_error(response, "BAD_USER_INPUT")["argument"] == "v"
+    once = query.replace("#", "licenseDeployments(filter: {and: $v}) { totalCount }")
+    assert "errors" not in gateway.post(once, variables=None if value is None else {"v": value}).json()
+
+
+def test_a_list_of_a_hundred_values_may_be_used_by_every_root_field(gateway: Gateway) -> None:
+    query = many(10, "a#: licenseDeployments(filter: {customerTenantId: {in: $v}}, offset: #) { totalCount }")
+    found = gateway.ask(f"query ($v: [String!]) {{ {query} }}", v=[f"{number:036}" for number in range(100)])
+    assert "errors" not in found
+
+
+def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspection_is_on(
+    gateway: Gateway, start_gateway: StartGateway
+) -> None:
+    """They would tell the schema, one guess after the other."""
+    wrong = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { nodes { chanel } } }"
+    input_only = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { totalCount } }"
+    closed = start_gateway(introspection=False)
+    assert "'channel'" in gateway.post(wrong).json()["errors"][0]["message"]
+    assert "'channel'" not in gateway.post("#" * 20_000 + "\n" + wrong).json()["errors"][0]["message"]
+    assert "'channel'" not in closed.post(wrong).json()["errors"][0]["message"]
+    variables: dict[str, Any] = {"f": {"chanel": {}}}
+    assert "'channel'" in gateway.post(input_only, variables=variables).json()["errors"][0]["message"]
+    assert "'channel'" not in closed.post(input_only, variables=variables).json()["errors"][0]["message"]
+
+
+def test_of_a_long_document_the_first_error_is_told(gateway: Gateway) -> None:
+    """Finding the place of each would read a megabyte again."""
+    query = "{ licenseDeployments { nodes { " + many(30, "x#") + " } } }"
+    assert len(gateway.post(query).json()["errors"]) == 20
+    [error] = gateway.post("," * 900_000 + query).json()["errors"]
+    assert error["locations"][0]["column"] > 900_000
 
 
 def test_a_refused_document_is_refused_again(gateway: Gateway) -> None:

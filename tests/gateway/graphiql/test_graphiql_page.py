@@ -13,10 +13,11 @@ import httpx
 import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.graphiql.assets import load_examples
-from gateway.graphiql.page import FOLDER, GraphiQL
+from gateway.graphiql.page import FOLDER, PAGE_HEADERS, GraphiQL
 from gateway.telemetry import Metrics
 from schema.build import sdl
 
@@ -66,6 +67,11 @@ def test_page_is_locked_down(page: GraphiQL) -> None:
     assert response.headers["x-frame-options"] == "DENY"
     assert response.headers["referrer-policy"] == "no-referrer"
     assert response.headers["cross-origin-opener-policy"] == "same-origin"
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert {"camera=()", "microphone=()", "geolocation=()", "usb=()"} <= {
+        part.strip() for part in response.headers["permissions-policy"].split(",")
+    }
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 
@@ -76,6 +82,33 @@ def test_page_has_no_inline_script_and_names_no_other_place(page: GraphiQL) -> N
     assert re.findall(r"<script[^>]*>([^<]+)</script>", text) == []
     assert INLINE_HANDLER.search(text) is None
     assert all(path.startswith("/graphiql/") and "//" not in path for path in asset_paths(page))
+
+
+async def test_the_page_keeps_its_headers_on_its_way_through_the_application(page: GraphiQL) -> None:
+    """Each of them once, with what other layers add."""
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        await page.page_response()(scope, receive, send)
+
+    app = create_app(endpoint, metrics=Metrics(), lifespan=nullcontext, sandbox=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
+        headers = (await client.get("/graphql")).headers
+    for name, value in PAGE_HEADERS.items():
+        [found] = headers.get_list(name)
+        assert found == value or (name == "Vary" and value in found)
+
+
+def test_own_scripts_put_nothing_into_address_cookie_or_storage() -> None:
+    """A token in the address would be in the history, in logs and in what is pasted to others.
+
+    ``storage.js`` alone names localStorage: it keeps the theme.
+    """
+    traces = re.compile(r"history\.|location\.(?!pathname)|document\.cookie|sessionStorage|indexedDB|localStorage")
+    scripts = {path.name: path.read_text() for path in (FOLDER / "static").glob("*.js")}
+    found = {name: set(traces.findall(text)) for name, text in scripts.items()}
+    assert found.pop("storage.js") == {"localStorage"}
+    assert set().union(*found.values()) == set()
+    assert 'method: "POST"' in scripts["fetcher.js"]
 
 
 def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) -> None:

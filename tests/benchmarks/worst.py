@@ -1,0 +1,221 @@
+"""What the limits cost: for each the worst operation found that it lets through, and one that is just beyond it.
+
+``python -m tests.benchmarks.worst`` runs the former against the application itself, and prints README's table "What
+limits an operation". CPU is that of the whole process without the upstream; the blocks of rows are kept, but nothing
+made of them; a reply's size is that before compression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import httpx
+
+from gateway.__main__ import build
+from gateway.settings import Settings, read_settings
+from gateway.telemetry import configure_logging
+from schema.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from tests.benchmarks.servers import free_port, running
+
+RUNS = 5
+FIELDS = (
+    "serviceCode serviceName channel customerTenantId customerName productId productName licensesDeployed licensesSold"
+    " processedDateTime"
+)
+EDGES = f"edges {{ cursor node {{ {FIELDS} }} }}"
+NODES = f"nodes {{ {FIELDS} }}"
+CONNECTION = "LicenseDeploymentConnection"
+TYPE = "kind name " + "ofType { kind name " * 8 + "}" * 8
+ALIAS = "a" * (MAX_ALIAS_CHARACTERS - 2)
+
+Operation = tuple[str, dict[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit as README tells it, ``allowed`` at its default value, and the operations on both sides of it."""
+
+    name: str
+    default: str
+    code: str
+    told: str
+    allowed: Operation
+    beyond: Operation
+
+
+def many(count: int, text: str) -> str:
+    """``text`` ``count`` times, with its number in place of #."""
+    return " ".join(text.replace("#", str(number)) for number in range(count))
+
+
+def roots(count: int, inner: str, arguments: str = "first: 10000", variables: str = "") -> str:
+    """That many root fields, all alike."""
+    return f"query {variables}{{ {many(count, f'r#: licenseDeployments({arguments}) {{ {inner} }}')} }}"
+
+
+def filtered(value: Any, kind: str = "LicenseDeploymentFilter") -> Operation:
+    """Ten root fields that use one filter."""
+    return roots(10, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
+
+
+def nots(count: int) -> dict[str, Any]:
+    """That many times ``not`` 45 deep, which says nothing in the end."""
+    deep: dict[str, Any] = {"and": []}
+    for _ in range(45):
+        deep = {"not": deep}
+    return {"or": [deep] * count}
+
+
+def alternating(values: int) -> dict[str, Any]:
+    """And and or by turns, 24 deep, around a list of values."""
+    deep: dict[str, Any] = {"channel": {"in": [f"{number:03}" for number in range(values)]}}
+    for level in range(24):
+        deep = {"not": {"or": [deep, *({"channel": {"ne": f"{level}-{number}"}} for number in range(5))]}}
+    return deep
+
+
+def spreading(count: int) -> str:
+    """Fragments that each spread all later ones."""
+    texts = (
+        f"fragment F{i} on {CONNECTION} {{ totalCount {' '.join(f'...F{j}' for j in range(i + 1, count))} }}"
+        for i in range(count)
+    )
+    return "{ licenseDeployments { ...F0 } } " + " ".join(texts)
+
+
+def default_of(name: str) -> str:
+    """A setting's default as README writes it."""
+    return f"{Settings.model_fields[name].default:,}"
+
+
+def setting(name: str, code: str, told: str, allowed: Operation, beyond: Operation) -> Limit:
+    """A limit that has a setting."""
+    return Limit(f"`GATEWAY_{name.upper()}`", default_of(name), code, told, allowed, beyond)
+
+
+def deep(levels: int) -> str:
+    """Inline fragments around one field; they are no levels, but are walked through."""
+    return "{ licenseDeployments { " + "... { " * levels + "totalCount" + " }" * levels + " } }"
+
+
+LIMITS: tuple[Limit, ...] = (
+    setting(
+        "max_query_depth", "QUERY_TOO_COMPLEX", "inline fragments 110 deep", (deep(110), None), (deep(130), None)
+    ),
+    setting(
+        "max_query_tokens", "QUERY_TOO_COMPLEX", "40 fragments that spread one another",
+        (spreading(40), None),
+        ("{ licenseDeployments { " + many(2_000, "totalCount") + " } }", None),
+    ),
+    setting(
+        "max_query_aliases", "QUERY_TOO_COMPLEX", "all of introspection, thirty times, with no token",
+        ("{ " + many(10, "r#: __schema { a: types { ...X } b: types { ...X } types { ...X } }")
+         + f" }} fragment X on __Type {{ kind name description fields {{ name description args {{ name description"
+         f" type {{ {TYPE} }} }} type {{ {TYPE} }} }} inputFields {{ name description type {{ {TYPE} }} }}"
+         f" enumValues {{ name description }} }}", None),
+        ("{ " + many(31, "a#: __typename") + " }", None),
+    ),
+    setting(
+        "max_query_root_fields", "QUERY_TOO_COMPLEX", "ten largest pages of `edges`, all fields",
+        (roots(10, EDGES), None), ("{ " + many(11, "__typename") + " }", None),
+    ),
+    Limit(
+        "rows shown: `GATEWAY_MAX_FIRST_ROWS` × `GATEWAY_MAX_QUERY_ROOT_FIELDS`", "100,000", "QUERY_TOO_COMPLEX",
+        "the same, with one field of a row under twenty long aliases",
+        ("{ " + many(9, f"r#: licenseDeployments(first: 10000) {{ {EDGES} }}")
+         + f" licenseDeployments(first: 10000) {{ edges {{ cursor node {{ {FIELDS} "
+         + " ".join(f"{ALIAS}{number}: customerTenantId" for number in range(10, 31)) + " } } } }", None),
+        (roots(6, f"{EDGES} {NODES}"), None),
+    ),
+    Limit(
+        "characters of an alias", f"{MAX_ALIAS_CHARACTERS}", "QUERY_TOO_COMPLEX", "thirty in each of 10,000 rows",
+        ("{ licenseDeployments(first: 10000) { nodes { "
+         + " ".join(f"{ALIAS}{number}: customerTenantId" for number in range(10, 40)) + " } } }", None),
+        (f"{{ {ALIAS}000: __typename }}", None),
+    ),
+    Limit(
+        "lines of a document", f"{MAX_LINES:,}", "QUERY_TOO_COMPLEX", "a megabyte of them",
+        (("," * 99 + "\n") * (MAX_LINES - 1) + "{ __typename }", None),
+        ("\n" * (MAX_LINES + 1) + "{ __typename }", None),
+    ),
+    setting(
+        "max_filter_bytes", "BAD_USER_INPUT", "ten filters nested 24 deep", filtered(alternating(60)),
+        filtered({"channel": {"in": [f"{number:03}" for number in range(400)]}}),
+    ),
+    Limit(
+        "objects and list members in variables, at each use: `GATEWAY_MAX_FILTER_BYTES` / 10 ×"
+        " `GATEWAY_MAX_QUERY_ROOT_FIELDS`", "8,000", "BAD_USER_INPUT", "sixteen times `not` 45 deep, used ten times",
+        filtered(nots(16)), filtered(nots(20)),
+    ),
+    setting(
+        "max_request_bytes", "PAYLOAD_TOO_LARGE", "a megabyte of one name",
+        ("query " + "x" * 1_000_000 + " { __typename }", None), ("," * 1_048_576 + "{ __typename }", None),
+    ),
+    setting(
+        "max_first_rows", "BAD_USER_INPUT", "one page, ten fields, `edges` and `nodes`",
+        (roots(1, f"{EDGES} {NODES}"), None), (roots(1, NODES, "first: 10001"), None),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one operation cost, and its first error's code."""
+
+    cpu_milliseconds: float
+    reply_bytes: int
+    code: str | None
+
+
+async def ask(client: httpx.AsyncClient, operation: Operation) -> Cost:
+    """Run one operation."""
+    body = json.dumps(dict(zip(("query", "variables"), operation, strict=True)), separators=(",", ":")).encode()
+    headers = {"Authorization": "Bearer contoso", "Content-Type": "application/json", "Accept-Encoding": "identity"}
+    started = time.process_time()
+    response = await client.post("/graphql", content=body, headers=headers)
+    spent_seconds = time.process_time() - started
+    errors = response.json().get("errors")
+    return Cost(1_000 * spent_seconds, len(response.content), errors[0]["extensions"]["code"] if errors else None)
+
+
+async def _measured(operation: Operation, upstream_url: str) -> list[Cost]:
+    """Each time in a gateway of its own that has its blocks, and has loaded what is loaded once."""
+    costs = []
+    for _ in range(RUNS):
+        app = build(read_settings({}, {"upstream_url": upstream_url}))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client,
+        ):
+            await ask(client, (roots(10, "totalCount"), None))
+            costs.append(await ask(client, operation))
+    return costs
+
+
+async def measure(upstream_url: str, tell: Callable[[str], None]) -> None:
+    """Measure all and tell the table line by line."""
+    tell("| limit | default | beyond it | the worst found that passes | CPU, ms | reply, MB | refused in, ms |")
+    tell("|---|---:|---|---|---:|---:|---:|")
+    for limit in LIMITS:
+        allowed, beyond = [await _measured(operation, upstream_url) for operation in (limit.allowed, limit.beyond)]
+        spent, refused = (statistics.median(cost.cpu_milliseconds for cost in costs) for costs in (allowed, beyond))
+        tell(
+            f"| {limit.name} | {limit.default} | `{limit.code}` | {limit.told} | {spent:,.0f} |"
+            f" {allowed[0].reply_bytes / 1e6:,.2f} | {refused:,.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    configure_logging("text", "critical")
+    port = free_port()
+    with running("sandbox", [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)], port) as server:
+        asyncio.run(measure(server.url, click.echo))

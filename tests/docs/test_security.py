@@ -1,0 +1,74 @@
+"""SECURITY.md and README's table of limits name what exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from gateway.settings import Settings, variable
+from schema.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from tests.benchmarks.worst import LIMITS
+from tests.docs.readme import README
+
+ROOT = README.parent
+SECURITY = (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`((?:gateway|schema|tests)/[^`]+|pyproject\.toml|requirements\.lock)`", SECURITY)))
+PROMISES = [line.strip("|").split(" | ") for line in SECURITY.splitlines() if "::test_" in line]
+TABLE = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in README.read_text(encoding="utf-8")
+    .split("### What limits an operation\n")[1]
+    .split("\n## ")[0]
+    .splitlines()
+    if line.startswith("| ") and not line.startswith("| limit ")
+]
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_every_file_and_test_that_is_named_exists(named: str) -> None:
+    path, _, test = named.partition("::")
+    assert (ROOT / path).is_file()
+    if test:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert test in found
+
+
+def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
+    assert len(PROMISES) > 15
+    for promise, kept_by, told_by in PROMISES:
+        assert promise.strip()
+        assert "::" not in kept_by and "`" in kept_by, promise  # noqa: PT018
+        assert all("::test_" in name for name in re.findall(r"`([^`]+)`", told_by)), promise
+
+
+def test_every_setting_that_security_names_exists() -> None:
+    known = {variable(name) for name in Settings.model_fields}
+    assert set(re.findall(r"GATEWAY_[A-Z_]+", SECURITY)) <= known
+
+
+def test_the_table_of_limits_has_each_with_its_default_and_its_code() -> None:
+    """The measured figures are the last three columns, and no test's business."""
+    assert [row[:4] for row in TABLE] == [
+        [limit.name, limit.default, f"`{limit.code}`", limit.told] for limit in LIMITS
+    ]
+    for row in TABLE:
+        assert all(re.fullmatch(r"[\d,.]+", figure) for figure in row[4:]), row
+        assert len(row) == 7
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    """Settings by name; what is made of several, or has none, by what it is made of."""
+    default = {variable(name): field.default for name, field in Settings.model_fields.items()}
+    filters, fields = default["GATEWAY_MAX_FILTER_BYTES"], default["GATEWAY_MAX_QUERY_ROOT_FIELDS"]
+    derived = {
+        "rows shown": default["GATEWAY_MAX_FIRST_ROWS"] * fields,
+        "characters of an alias": MAX_ALIAS_CHARACTERS,
+        "lines of a document": MAX_LINES,
+        "objects and list members in variables, at each use": filters // 10 * fields,
+    }
+    for limit in LIMITS:
+        name, _, _ = limit.name.partition(":")
+        assert limit.default == f"{derived[name] if name in derived else default[name.strip('`')]:,}"
