@@ -136,7 +136,7 @@ def test_every_error_code_is_told_once() -> None:
 def test_the_floor_plan_shows_every_part() -> None:
     """Modules and packages at the top of both packages, no more and no fewer."""
     [plan] = [body for kind, note, body in FENCE.findall(TEXT) if (kind, note) == ("text", "floors")]
-    drawn = set(re.findall(r"\b\w+(?:\.py\b|/)", plan)) - {"gateway/", "schema/"}
+    drawn = set(re.findall(r"\b\w+(?:\.(?:py|graphql)\b|/)", plan)) - {"gateway/", "schema/"}
     found = {_drawn(path) for folder in ("gateway", "schema") for path in (ROOT / folder).iterdir()}
     assert drawn == found - {"__init__.py", "__pycache__/", "py.typed"}
 
