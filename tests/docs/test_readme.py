@@ -65,7 +65,17 @@ def test_every_example_gives_the_answer_that_is_written_and_every_table_is_up_to
 
 def test_no_kind_of_block_goes_unchecked() -> None:
     """Shell commands that need an account or a container are the exception."""
-    assert {kind for kind, _, _ in FENCE.findall(TEXT)} == {"sh", "text", "console", "python", "graphql", "json"}
+    kinds = {kind for kind, note, _ in FENCE.findall(TEXT) if "/" not in note}
+    assert kinds == {"sh", "text", "console", "python", "graphql", "json"}
+
+
+def test_code_for_clients_is_code_that_the_tests_run() -> None:
+    """Files of tests/clients, where each walks all rows of a report."""
+    shown = {note for _, note, _ in FENCE.findall(TEXT) if "/" in note}
+    assert shown == {
+        f"tests/clients/{name}"
+        for name in ("rows.graphql", "apollo.mjs", "urql.mjs", "relay/Deployments.js", "codegen.yml", "typed.ts")
+    }
 
 
 def test_python_examples_are_python() -> None:
