@@ -1,10 +1,10 @@
 // Apollo Client walks the report at the given address in a component that shows nothing; prints the rows of the walk
-// forward and of that backward as JSON.
+// forward, of one by a filter with the same cache, and of that backward as JSON.
 import { readFileSync } from "node:fs";
 import { act, createElement } from "react";
 import { create } from "react-test-renderer";
 
-const [url, token, pageRows] = process.argv.slice(2);
+const [url, token, pageRows, filter] = process.argv.slice(2);
 const ROWS = gql(readFileSync("rows.graphql", "utf8"));
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -44,8 +44,7 @@ async function until(done) {
   while (!done()) await act(() => new Promise((soon) => setTimeout(soon)));
 }
 
-async function walk(variables, load, more) {
-  const client = newClient();
+async function walk(client, variables, load, more) {
   let shown = { rows: [] };
   function Shown() {
     shown = useDeployments(variables);
@@ -62,6 +61,8 @@ async function walk(variables, load, more) {
 }
 
 const first = Number(pageRows);
-const forward = await walk({ first }, "loadNext", "hasNext");
-const backward = await walk({ last: first }, "loadPrevious", "hasPrevious");
-console.log(JSON.stringify({ forward, backward }));
+const client = newClient();
+const forward = await walk(client, { first }, "loadNext", "hasNext");
+const filtered = await walk(client, { first, filter: JSON.parse(filter) }, "loadNext", "hasNext");
+const backward = await walk(newClient(), { last: first }, "loadPrevious", "hasPrevious");
+console.log(JSON.stringify({ forward, filtered, backward }));

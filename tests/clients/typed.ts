@@ -1,12 +1,13 @@
-// What graphql-codegen made of rows.graphql walks the report at the given address; prints the rows of both walks as JSON.
+// What graphql-codegen made of rows.graphql walks the report at the given address; prints the rows of the walk
+// forward, of one by a filter, and of that backward as JSON.
 
-const [url = "", token = "", pageRows = ""] = process.argv.slice(2);
+const [url = "", token = "", pageRows = "", filter = ""] = process.argv.slice(2);
 const first = Number(pageRows);
 
 // README: begin
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import { print } from "graphql";
-import { RowsDocument, type RowsQuery } from "./generated";
+import { RowsDocument, type LicenseDeploymentFilter, type RowsQuery } from "./generated";
 
 async function ask<Data, Variables>(document: TypedDocumentNode<Data, Variables>, variables: Variables): Promise<Data> {
   const response = await fetch(url, {
@@ -21,11 +22,11 @@ async function ask<Data, Variables>(document: TypedDocumentNode<Data, Variables>
 
 type Row = NonNullable<RowsQuery["licenseDeployments"]>["edges"][number]["node"];
 
-async function forward(): Promise<Row[]> {
+async function allRows(filter?: LicenseDeploymentFilter): Promise<Row[]> {
   const rows: Row[] = [];
   let after: string | null | undefined;
   do {
-    const { licenseDeployments: list } = await ask(RowsDocument, { first, after });
+    const { licenseDeployments: list } = await ask(RowsDocument, { filter, first, after });
     rows.push(...(list?.edges.map((edge) => edge.node) ?? []));
     after = list?.pageInfo.hasNextPage ? list.pageInfo.endCursor : null;
   } while (after);
@@ -44,4 +45,7 @@ async function backward(): Promise<Row[]> {
   return rows;
 }
 
-void (async () => console.log(JSON.stringify({ forward: await forward(), backward: await backward() })))();
+void (async () => {
+  const [forward, filtered] = [await allRows(), await allRows(JSON.parse(filter))];
+  console.log(JSON.stringify({ forward, filtered, backward: await backward() }));
+})();

@@ -1,7 +1,8 @@
-// urql walks the report at the given address, forward and backward; prints the rows of both walks as JSON.
+// urql walks the report at the given address; prints the rows of the walk forward, of one by a filter with the same
+// cache, and of that backward as JSON.
 import { readFileSync } from "node:fs";
 
-const [url, token, pageRows] = process.argv.slice(2);
+const [url, token, pageRows, filter] = process.argv.slice(2);
 const first = Number(pageRows);
 const ROWS = readFileSync("rows.graphql", "utf8");
 
@@ -31,10 +32,9 @@ async function pageOf(client, variables) {
   return data.licenseDeployments; // this page, and all that the cache has of the list
 }
 
-async function forward() {
-  const client = newClient();
-  let list = await pageOf(client, { first });
-  while (list.pageInfo.hasNextPage) list = await pageOf(client, { first, after: list.pageInfo.endCursor });
+async function allRows(client, filter) {
+  let list = await pageOf(client, { filter, first });
+  while (list.pageInfo.hasNextPage) list = await pageOf(client, { filter, first, after: list.pageInfo.endCursor });
   return list.edges.map((edge) => edge.node);
 }
 // README: end
@@ -48,4 +48,7 @@ async function backward() {
   return list.edges.map((edge) => edge.node);
 }
 
-console.log(JSON.stringify({ forward: await forward(), backward: await backward() }));
+const client = newClient();
+const forward = await allRows(client);
+const filtered = await allRows(client, JSON.parse(filter));
+console.log(JSON.stringify({ forward, filtered, backward: await backward() }));

@@ -74,7 +74,15 @@ def test_code_for_clients_is_code_that_the_tests_run() -> None:
     shown = {note for _, note, _ in FENCE.findall(TEXT) if "/" in note}
     assert shown == {
         f"tests/clients/{name}"
-        for name in ("rows.graphql", "apollo.mjs", "urql.mjs", "relay/Deployments.js", "codegen.yml", "typed.ts")
+        for name in (
+            "rows.graphql",
+            "apollo.mjs",
+            "urql.mjs",
+            "relay.config.json",
+            "relay/Deployments.js",
+            "codegen.yml",
+            "typed.ts",
+        )
     }
 
 

@@ -3,8 +3,8 @@
 import { graphql, usePaginationFragment } from "react-relay";
 
 export const page = graphql`
-  query DeploymentsQuery($first: Int, $last: Int) {
-    ...Deployments_query @arguments(first: $first, last: $last)
+  query DeploymentsQuery($filter: LicenseDeploymentFilter, $first: Int, $last: Int) {
+    ...Deployments_query @arguments(filter: $filter, first: $first, last: $last)
   }
 `;
 
@@ -12,12 +12,13 @@ const list = graphql`
   fragment Deployments_query on Query
   @refetchable(queryName: "DeploymentsPageQuery")
   @argumentDefinitions(
+    filter: { type: "LicenseDeploymentFilter" }
     first: { type: "Int" }
     after: { type: "String" }
     last: { type: "Int" }
     before: { type: "String" }
   ) {
-    licenseDeployments(first: $first, after: $after, last: $last, before: $before)
+    licenseDeployments(filter: $filter, first: $first, after: $after, last: $last, before: $before)
       @connection(key: "Deployments_licenseDeployments") {
       edges {
         node { customerTenantId productId channel customerName productName licensesSold processedDateTime }

@@ -1,5 +1,5 @@
 // Relay's usePaginationFragment walks the report at the given address in a component that shows nothing; prints the rows
-// of the walk forward and of that backward as JSON.
+// of the walk forward, of one by a filter with the same store, and of that backward as JSON.
 require("@babel/register")({ plugins: ["relay", "@babel/plugin-transform-modules-commonjs"], cache: false });
 const React = require("react");
 const { RelayEnvironmentProvider, loadQuery, usePreloadedQuery } = require("react-relay");
@@ -7,7 +7,7 @@ const { Environment, Network, RecordSource, Store } = require("relay-runtime");
 const { act, create } = require("react-test-renderer");
 const { page, useDeployments } = require("./Deployments.js");
 
-const [url, token, pageRows] = process.argv.slice(2);
+const [url, token, pageRows, filter] = process.argv.slice(2);
 const rowsAPage = Number(pageRows);
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -17,9 +17,10 @@ async function ask({ text }, variables) {
   return response.json();
 }
 
+const newEnvironment = () => new Environment({ network: Network.create(ask), store: new Store(new RecordSource()) });
+
 /** All rows: `variables` ask for the first page, `load` and `more` name what gives the others. */
-async function walk(variables, load, more) {
-  const environment = new Environment({ network: Network.create(ask), store: new Store(new RecordSource()) });
+async function walk(environment, variables, load, more) {
   const preloaded = loadQuery(environment, page, variables);
   let shown;
   function Shown() {
@@ -40,7 +41,10 @@ async function walk(variables, load, more) {
 }
 
 (async () => {
-  const forward = await walk({ first: rowsAPage }, "loadNext", "hasNext");
-  const backward = await walk({ last: rowsAPage }, "loadPrevious", "hasPrevious");
-  console.log(JSON.stringify({ forward, backward }));
+  const environment = newEnvironment();
+  const first = rowsAPage;
+  const forward = await walk(environment, { first }, "loadNext", "hasNext");
+  const filtered = await walk(environment, { first, filter: JSON.parse(filter) }, "loadNext", "hasNext");
+  const backward = await walk(newEnvironment(), { last: first }, "loadPrevious", "hasPrevious");
+  console.log(JSON.stringify({ forward, filtered, backward }));
 })();
