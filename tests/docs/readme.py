@@ -2,8 +2,9 @@
 
 A fenced block ``graphql TOKEN`` is a question; a block ``json variables`` below it holds its variables, and the block
 ``json`` after that its answer. ``after`` and ``before`` in variables are cursors of the answer before. A block
-``console`` holds a curl command, with the query that it reads up to the word QUERY, and what it prints. Tables stand
-between comments that name them.
+``console`` holds a curl command, with the query that it reads up to the word QUERY, and what it prints. A block whose
+note is a path holds that file, or what stands in it between the lines ``README: begin`` and ``README: end``. Tables
+stand between comments that name them.
 
 ``python -m tests.docs.readme`` rewrites the file.
 """
@@ -28,6 +29,7 @@ from gateway.settings import Settings, variable
 from tests.deploy.processes import clean_environment, free_port, running
 
 README = Path(__file__).parents[2] / "README.md"
+EXCERPT = re.compile(r"README: begin\n(.*?)^[/# ]*README: end$", re.MULTILINE | re.DOTALL)
 WRITTEN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -88,6 +90,13 @@ def pretty(value: Any, indent: str = "", taken: int = 0) -> str:
     return "{\n" + ",\n".join(items) + f"\n{indent}}}"
 
 
+def excerpt(path: Path) -> str:
+    """What README shows of a file."""
+    text = path.read_text(encoding="utf-8")
+    marked = EXCERPT.search(text)
+    return marked[1] if marked else text
+
+
 def _members(value: Any, name: str) -> Iterator[Any]:
     """All members of that name in a JSON value."""
     if isinstance(value, dict):
@@ -108,7 +117,9 @@ class Examples:
     def renew(self, fence: re.Match[str]) -> str:
         """The block as it must be."""
         kind, note, body = fence.groups()
-        if kind == "graphql":
+        if "/" in note:
+            body = excerpt(README.parent / note)
+        elif kind == "graphql":
             self._question, self._variables = (body, note), None
         elif kind == "json" and note == "variables":
             self._variables = json.loads(body)

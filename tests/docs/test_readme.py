@@ -65,7 +65,25 @@ def test_every_example_gives_the_answer_that_is_written_and_every_table_is_up_to
 
 def test_no_kind_of_block_goes_unchecked() -> None:
     """Shell commands that need an account or a container are the exception."""
-    assert {kind for kind, _, _ in FENCE.findall(TEXT)} == {"sh", "text", "console", "python", "graphql", "json"}
+    kinds = {kind for kind, note, _ in FENCE.findall(TEXT) if "/" not in note}
+    assert kinds == {"sh", "text", "console", "python", "graphql", "json"}
+
+
+def test_code_for_clients_is_code_that_the_tests_run() -> None:
+    """Files of tests/clients, where each walks all rows of a report."""
+    shown = {note for _, note, _ in FENCE.findall(TEXT) if "/" in note}
+    assert shown == {
+        f"tests/clients/{name}"
+        for name in (
+            "rows.graphql",
+            "apollo.mjs",
+            "urql.mjs",
+            "relay.config.json",
+            "relay/Deployments.js",
+            "codegen.yml",
+            "typed.ts",
+        )
+    }
 
 
 def test_python_examples_are_python() -> None:
@@ -136,7 +154,7 @@ def test_every_error_code_is_told_once() -> None:
 def test_the_floor_plan_shows_every_part() -> None:
     """Modules and packages at the top of both packages, no more and no fewer."""
     [plan] = [body for kind, note, body in FENCE.findall(TEXT) if (kind, note) == ("text", "floors")]
-    drawn = set(re.findall(r"\b\w+(?:\.py\b|/)", plan)) - {"gateway/", "schema/"}
+    drawn = set(re.findall(r"\b\w+(?:\.(?:py|graphql)\b|/)", plan)) - {"gateway/", "schema/"}
     found = {_drawn(path) for folder in ("gateway", "schema") for path in (ROOT / folder).iterdir()}
     assert drawn == found - {"__init__.py", "__pycache__/", "py.typed"}
 
