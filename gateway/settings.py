@@ -56,7 +56,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Server processes; each has a cache of its own in memory.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Server processes; each has its own memory cache, persisted operations and `/metrics`.",
+    )
     upstream_url: str = Field(
         SANDBOX,
         description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`:"

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import structlog
 
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import AccessToken, Caller
@@ -22,7 +23,9 @@ from gateway.upstream.exchange import Answer, Exchanger, Ids, Requests
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.slots import Slots
 from gateway.upstream.status import failure_for, upstream_reply
-from gateway.upstream.transport import Connections, failure_of, timed_out
+from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
+
+log = structlog.get_logger("gateway")
 
 # Measured: 10,000 rows take 3.6 MB and 5 ms; what is far beyond that is decoded beside the loop.
 MAX_USUAL_BYTES = 8_388_608
@@ -157,10 +160,12 @@ class UpstreamClient:
                     believe=after is Retry.FOREIGN,
                 )
         except TimeoutError:
+            log.warning("an upstream attempt failed", reason="timeout", correlation_id=caller.correlation_id)
             return Failure(timed_out(), Retry.TIMEOUT)
         except AttemptFailed as failed:
             return failed.failure
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            log.warning("an upstream attempt failed", reason=reason_of(error), correlation_id=caller.correlation_id)
             return failure_of(error)
 
     async def _judge(self, answer: Answer, dataset: Dataset, ids: Ids, token: AccessToken) -> Decoded | Failure:

@@ -131,11 +131,12 @@ class Codec:
     def emptied(self, text: bytes, number: int) -> Decoded | None:
         """An envelope whose list of rows, the one by the name of this ``number``, was emptied; None if it is not."""
         try:
-            found = self._typed.decode(without_bom(text))
+            found: Any = self._typed.decode(without_bom(text))
         except (ValueError, RecursionError):
             return None
         usual = self._judged(found)
-        return usual if usual is not None and getattr(found, f"rows_{number}") == () == usual.rows else None
+        counts = 0 if found.rows_0 is not msgspec.UNSET else 1
+        return usual if usual is not None and number == counts and usual.rows == () else None
 
     def _judged(self, found: Any) -> Decoded | None:
         rows = found.rows_0 if found.rows_0 is not msgspec.UNSET else found.rows_1

@@ -40,7 +40,8 @@ class Connections:
     def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
         _silence()
         if transport is None:
-            trust = httpx.create_ssl_context(trust_env=False)
+            # SSL_CERT_FILE and SSL_CERT_DIR count, as for most programs: a company's own authority is in them.
+            trust = httpx.create_ssl_context(trust_env=True)
             self.kept = _pool(trust, max_connections, min(MAX_IDLE_CONNECTIONS, max_connections))
             self.fresh = _pool(trust, max_connections, 0)
         else:
@@ -134,6 +135,12 @@ FOREIGN: Mapping[type[Exception], tuple[object, Retry]] = {
     httpx.ResponseNotRead: (InternalServerError, Retry.NEVER),
     httpx.RequestNotRead: (InternalServerError, Retry.NEVER),
 }
+
+
+def reason_of(error: BaseException) -> str:
+    """What is at the bottom of ``error``, by the name of its kind: a text might hold an address."""
+    beneath = error.__cause__ or error.__context__
+    return type(error).__name__ if beneath is None else reason_of(beneath)
 
 
 def failure_of(error: Exception) -> Failure:

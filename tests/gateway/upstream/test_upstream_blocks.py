@@ -322,7 +322,9 @@ async def test_no_row_is_lost_or_doubled_whatever_the_upstream_says(
     is_betrayed = link != "never" or total in ("right", "high")
     if cap >= top or is_betrayed:
         assert sold(page.rows) == list(range(skip, min(count, skip + top)))
-        if page.more is not None and "high" not in total:
+        # A total of each page alone, and no link beside it: two witnesses that agree on an end that is none.
+        is_duped = link == "never" and total in ("page", "zero")
+        if page.more is not None and "high" not in total and not is_duped:
             assert page.more is (skip + top < count)
         if page.total_count is not None and total not in ("high", "page", "zero"):
             assert page.total_count == count

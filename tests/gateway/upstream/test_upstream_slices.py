@@ -79,6 +79,8 @@ async def test_text_that_looks_like_a_cut_moves_no_row(trick: str, separators: t
         '{"value":[],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[{"licensesSold":3}]}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[]}',
+        '{"Value":[],"value":[{"licensesSold":1},{"licensesSold":2}]}',
+        '{"value":[{"licensesSold":1},{"licensesSold":2}],"Value":[]}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"tail":[1,2]}',
         '{"Value":[{"licensesSold":1},{"licensesSold":"two"},{"licensesSold":3}]}',
         '{"Value":[{"licensesSold":1},{"processedDateTime":"soon"}]}',
