@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import Caller, Page, PageWarning, Stamp, stamp_of
+from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.client import Reply
 
@@ -165,8 +165,7 @@ class _Block:
         elif not self._was_empty:
             self._was_empty = True
         else:
-            message = "The upstream promised more rows than it gave. Ask again later."
-            self._warnings.append(PageWarning("UPSTREAM_INCOMPLETE", message))
+            self._warnings.append(INCOMPLETE)
             self._finish(False)
 
     def _finish(self, more: bool | None) -> None:

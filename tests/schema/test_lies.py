@@ -53,6 +53,19 @@ async def test_a_total_of_no_rows_beyond_the_end_contradicts_nothing(skip: int) 
     assert blocks.known_end == 10
 
 
+def test_rows_that_one_block_promises_and_another_has_not_are_told_to_be_missing(start_gateway: Any) -> None:
+    """All rows vanish after the first reply; what is empty then, with a TotalCount of 0, tells no other total."""
+    gateway = start_gateway(first_block_rows=10, block_rows=20)
+    arguments = "(offset: 15, first: 10)"
+    reply = gateway.ask(
+        f"{{ licenseDeployments{arguments} {{ totalCount nodes {{ channel }} }} }}",
+        "contoso+rows=30+empty-after=1+as=lies",
+    )
+    assert len(reply["data"]["licenseDeployments"]["nodes"]) == 5
+    assert reply["data"]["licenseDeployments"]["totalCount"] is None
+    assert [warning["code"] for warning in reply["extensions"]["warnings"]] == ["UPSTREAM_INCOMPLETE"]
+
+
 @pytest.mark.parametrize(
     "inside",
     [
