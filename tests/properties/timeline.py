@@ -47,7 +47,11 @@ class Timeline:
     empty_moments: set[float] = field(default_factory=set)
 
     def process(self, now: float, rows: int) -> None:
-        """Process the data anew: other rows, another date."""
+        """Process the data anew: other rows, another date.
+
+        Without totals there never are fewer: an empty reply would then tell nothing of which data it is empty.
+        """
+        rows = rows if self.tells_total else max(rows, len(self.rows))
         self.processings += 1
         date = f"2026-01-{self.processings:02d}T00:00:00"
         self.rows = tuple((("crm", "o365")[i % 2], self._number(), date) for i in range(rows))
