@@ -86,3 +86,11 @@ def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -
     assert reply["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
     good = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {'a' * 200}: channel }} }} }}", "sample")
     assert "errors" not in good
+
+
+def test_a_cursor_before_which_there_is_no_row_is_compared_with_the_present_snapshot_too(start_gateway: Any) -> None:
+    """The page is empty in either, so that nothing but the cursor's own row tells them apart."""
+    token = "contoso+rows=30+reprocess-after=1+as=lies"
+    cursor = start_gateway().connection("first: 2", token, "pageInfo { startCursor }")["pageInfo"]["startCursor"]
+    query = f'{{ licenseDeployments(last: 2, before: "{cursor}") {{ nodes {{ channel }} }} }}'
+    assert start_gateway().ask(query, token)["errors"][0]["extensions"]["code"] == "SNAPSHOT_CHANGED"
