@@ -122,14 +122,15 @@ class _Block:
     def _note_total(self, reply: Reply, rows: int) -> None:
         """Drop a total that is smaller than the rows seen. Beyond the end of the data there are none to see.
 
-        Raises _Renewed when the rows fitted an earlier total, and there are none where they should go on.
+        Raises _Renewed when it is another than before, and both fitted what was seen when they were told.
         """
         total = reply.total_count
         end = self._end + rows
         if total == 0 and end > 0 and not rows:
             # Counted over no rows, as SQL's window functions do: it tells that these rows are none, not that all are.
             total = None
-        if total is not None and not rows and self._total is not None and total < self._end <= self._total:
+        is_usable = total is not None and (total >= end or not rows)
+        if is_usable and self._total is not None and total != self._total:
             raise _Renewed
         seen = end if rows or self._rows else 0
         if (total is not None and total < seen) or (self._total is not None and self._total < seen):
