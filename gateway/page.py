@@ -174,6 +174,10 @@ class PageWarning:
     age_seconds: int | None = None
 
 
+# Rows are missing, and nobody can tell which.
+INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream promised more rows than it gave. Ask again later.")
+
+
 class Renderings(Protocol):
     """What was made of a page, kept with it and within its cache's bound; what was kept may be gone at any time."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.errors import UpstreamTimeout
-from gateway.page import Caller, Page, PageSource, PageWarning, Stamp
+from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Stamp
 from gateway.query import PageQuery
 
 # A shared call ends by itself at its own deadline with the better error; the waiter's own timer runs a little longer.
@@ -110,11 +110,17 @@ class Blocks:
 
     def warnings(self) -> list[PageWarning]:
         """The warnings of all that was loaded, one of each code, with counts added up and the greatest age."""
-        found: dict[str, PageWarning] = {}
+        found = {INCOMPLETE.code: INCOMPLETE} if self._ends_too_soon else {}
         for warning in (warning for page in self.pages for warning in page.warnings):
             other = found.get(warning.code)
             found[warning.code] = warning if other is None else _joined(other, warning)
         return list(found.values())
+
+    @property
+    def _ends_too_soon(self) -> bool:
+        """True when one block promised rows that another one does not have: data that vanished may tell no total."""
+        total = self.stamp.total_count
+        return total is not None and any(page.more is False and page.end < total for page in self.pages)
 
     def _holds(self, skip: int, rows: int) -> bool:
         page = self._pages.get(skip)

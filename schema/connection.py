@@ -15,7 +15,7 @@ from schema import cursor
 from schema.blocks import Blocks, BlockSizes, Torn
 from schema.cursor import Snapshot
 from schema.scalars import Long
-from schema.window import PageArguments, check_cursors, load_window, snapshot_changed
+from schema.window import PageArguments, cursors_exist, load_window, snapshot_changed
 
 Node = TypeVar("Node")
 
@@ -162,12 +162,12 @@ async def read_connection(
         blocks = Blocks(source, query, caller, sizes)
         try:
             window = await load_window(blocks, arguments)
+            all_exist = await cursors_exist(blocks, arguments)
             if _is_behind(blocks, arguments) and not last_try:
                 query = replace(query, revalidate=True)
                 continue
-            if any(_conflicts(given, blocks) for given in arguments.cursors):
+            if not all_exist or any(_conflicts(given, blocks) for given in arguments.cursors):
                 raise await snapshot_changed(blocks)
-            await check_cursors(blocks, arguments)
             return await _answer(blocks, query, arguments, *window)
         except Torn:
             continue

@@ -134,11 +134,9 @@ async def _sought_end(blocks: Blocks, end: int) -> int:
     return end if blocks.known_end is None else blocks.known_end
 
 
-async def check_cursors(blocks: Blocks, arguments: PageArguments) -> None:
-    """Raise SnapshotChanged when a cursor lies past the present end."""
-    for given in arguments.cursors:
-        if not await blocks.exists(given.offset):
-            raise await snapshot_changed(blocks)
+async def cursors_exist(blocks: Blocks, arguments: PageArguments) -> bool:
+    """Whether no cursor lies past the present end; loads their rows, which tell the snapshot even of an empty page."""
+    return all([await blocks.exists(given.offset) for given in arguments.cursors])
 
 
 async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.page import CacheState, Page
-
-INCOMPLETE = "UPSTREAM_INCOMPLETE"
+from gateway.page import INCOMPLETE, CacheState, Page
 
 # A doubtful page is kept just long enough to take the edge off a burst (our choice: half a minute).
 DOUBTFUL_SECONDS = 30.0
@@ -33,4 +31,4 @@ class Freshness:
 
 def is_incomplete(page: Page) -> bool:
     """True when the upstream promised more rows than it gave."""
-    return any(warning.code == INCOMPLETE for warning in page.warnings)
+    return any(warning.code == INCOMPLETE.code for warning in page.warnings)

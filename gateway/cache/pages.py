@@ -154,10 +154,10 @@ class CachedPages:
 
     async def _keep(self, query: PageQuery, caller: Caller, page: Page, token_mark: bytes | None) -> Page:
         """Keep a page of the source if that makes sense; gives it with a place for renderings if memory has it."""
-        key = _key(question_key(query, caller), query)
-        previous: Page | None = await self.store.get(key)
-        suddenly_empty = query.skip == 0 and not page.rows and previous is not None and len(previous.rows) > 0
-        lifetime_seconds = self._freshness.lifetime_seconds(doubtful=suddenly_empty or is_incomplete(page))
+        question = question_key(query, caller)
+        key = _key(question, query)
+        doubtful = is_incomplete(page) or (not page.rows and await self._had_rows(question, query, page))
+        lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
         expires_at = self._clock() + lifetime_seconds
         if caller.token.expires_at is not None:
             expires_at = min(expires_at, caller.token.expires_at)
@@ -174,6 +174,14 @@ class CachedPages:
                 patience_seconds = None if kept.renderings is None else STORE_PATIENCE_SECONDS
                 await asyncio.wait({store}, timeout=patience_seconds)
         return kept
+
+    async def _had_rows(self, question: str, query: PageQuery, page: Page) -> bool:
+        """Whether what is kept says that there are rows where ``page``, which tells no other total, has none."""
+        if query.skip == 0:
+            previous: Page | None = await self.store.get(_key(question, query))
+            return previous is not None and len(previous.rows) > 0
+        totals = [stamp.total_count for _, stamp, _ in self._index.blocks(question)]
+        return page.total_count is None and any(total is not None and total > query.skip for total in totals)
 
     async def _put(self, query: PageQuery, caller: Caller, page: Page, expires_at: float) -> Page | None:
         """Put ``page`` into memory. None if newer blocks there contradict it; older ones that do go first.

@@ -84,7 +84,7 @@ class SharedPages:
         found = None
         if question_mark is not None and token_mark is not None and token_mark == values[0]:
             rows = zip(candidates, blocks, values[2:], strict=True)
-            found = await self._best(rows, (token_mark, question_mark.mark))
+            found = await self._best(rows, (token_mark, question_mark.mark), stop=question.skip + question.top)
         if candidates:
             self._observe("miss" if found is None else "hit")
         return token_mark, found
@@ -123,13 +123,15 @@ class SharedPages:
         return mark
 
     async def _best(
-        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes]
+        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes], *, stop: int
     ) -> Found | None:
-        """The first fresh page, else the first stale one."""
+        """The first fresh page that lacks no row below ``stop``, else the first stale one."""
         best: Found | None = None
         for query, place, value in rows:
             found = await self._opened(query, place, value, current)
-            if found is not None and found.state is CacheState.HIT:
+            if found is None or not found.page.reaches(stop):
+                continue
+            if found.state is CacheState.HIT:
                 return found
             best = best or found
         return best
@@ -151,7 +153,7 @@ class SharedPages:
             self._observe("refused")
             return None
         state = self._freshness.state(page, self._clock())
-        if state is CacheState.MISS or not page.reaches(query.skip + query.top):
+        if state is CacheState.MISS:
             return None
         return Found(page, query, state, sealed.expires_at)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import Caller, Page, PageWarning, Stamp, stamp_of
+from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.client import Reply
 
@@ -120,12 +120,18 @@ class _Block:
             self._was_empty = False
 
     def _note_total(self, reply: Reply, rows: int) -> None:
-        """Drop a total that is smaller than the rows seen. Beyond the end of the data there are none to see."""
+        """Drop a total that is smaller than the rows seen. Beyond the end of the data there are none to see.
+
+        Raises _Renewed when it is another than before, and both fitted what was seen when they were told.
+        """
         total = reply.total_count
         end = self._end + rows
         if total == 0 and end > 0 and not rows:
             # Counted over no rows, as SQL's window functions do: it tells that these rows are none, not that all are.
             total = None
+        is_usable = total is not None and (total >= end or not rows)
+        if is_usable and self._total is not None and total != self._total:
+            raise _Renewed
         seen = end if rows or self._rows else 0
         if (total is not None and total < seen) or (self._total is not None and self._total < seen):
             self._is_total_contradicted = True
@@ -160,8 +166,7 @@ class _Block:
         elif not self._was_empty:
             self._was_empty = True
         else:
-            message = "The upstream promised more rows than it gave. Ask again later."
-            self._warnings.append(PageWarning("UPSTREAM_INCOMPLETE", message))
+            self._warnings.append(INCOMPLETE)
             self._finish(False)
 
     def _finish(self, more: bool | None) -> None:

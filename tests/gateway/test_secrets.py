@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from gateway.errors import Unauthenticated
 from gateway.page import AccessToken, Caller
 from gateway.settings import read_settings
 from tests.conftest import served
+from tests.redis_server import RedisServer, redis_server
 from tests.schema.replies import exchange, raw_post
 
 if TYPE_CHECKING:
@@ -141,6 +143,56 @@ def test_no_log_line_and_no_reply_of_a_real_process_tells_a_secret(
     assert not secrets_in(lines), lines
 
 
+def commands(server: RedisServer, monitor: Any) -> Iterator[str]:
+    """What Redis was sent since the monitor began, as Redis itself tells it."""
+    server.client.echo("the end")
+    while "the end" not in (command := monitor.next_command()["command"]):
+        yield command
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_neither_redis_nor_its_wire_nor_workers_tell_a_secret(
+    upstream: Upstream, tmp_path: Path, log_format: str
+) -> None:
+    log = tmp_path / "log"
+    with redis_server() as server, server.client.monitor() as monitor:
+        settings = {
+            "GATEWAY_PORT": "0",
+            "GATEWAY_UPSTREAM_URL": upstream.url,
+            "GATEWAY_UPSTREAM_MAX_RETRIES": "0",
+            "GATEWAY_CACHE_URL": server.url,
+            "GATEWAY_LOG_FORMAT": log_format,
+            "GATEWAY_LOG_LEVEL": "debug",
+        }
+        with process(log, "-m", "gateway", "--workers", "2", **settings) as url:
+            replies = everything(url)
+            seen = [command for entry in started_by_this_test() for command in entry]
+        sent = list(commands(server, monitor))
+        keys = list(server.client.scan_iter(count=1_000))
+        kept = [(key, server.client.dump(key), server.client.get(key)) for key in keys]
+    assert sum(command.startswith(("SET", "GETRANGE")) for command in sent) > 20
+    assert len(kept) > 5
+    # Redis, the gateway and its two workers, each with arguments and environment.
+    assert len(seen) >= 8 or sys.platform != "linux"
+    for found in (*sent, *map(repr, kept), *seen, log.read_text(), *(reply.text for reply in replies)):
+        assert not secrets_in(found), found
+    for _, dump, value in kept:
+        assert not any(secret.encode() in dump + (value or b"") for secret in (*SECRETS, "contoso", "customerName"))
+
+
+def started_by_this_test() -> Iterator[list[str]]:
+    """Arguments and environment of every process below this one that the system lets us read."""
+    below = {os.getpid()}
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
+        try:
+            parent = int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+            if parent in below:
+                below.add(int(folder.name))
+                yield [folder.joinpath(name).read_text(errors="replace") for name in ("cmdline", "environ")]
+        except OSError:
+            continue
+
+
 def test_a_quiet_log_tells_errors_alone(tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = {"GATEWAY_PORT": "0", "GATEWAY_LOG_FORMAT": "json", "GATEWAY_LOG_LEVEL": "error"}
@@ -248,7 +300,7 @@ def holders(needle: Callable[[], bytes]) -> list[str]:
     """
     gc.collect()
     wanted = needle()
-    text = wanted.decode()
+    text = wanted.decode("latin-1")
     found = []
     for holder in gc.get_objects():
         left = referents(holder)
@@ -265,6 +317,10 @@ def holders(needle: Callable[[], bytes]) -> list[str]:
 def spell(letters: list[int]) -> Callable[[], bytes]:
     """Makes a needle from numbers, so that nothing else in this process holds it."""
     return lambda: bytes(number ^ 0x55 for number in letters)
+
+
+def nobody_holds(needle: Callable[[], bytes]) -> bool:
+    return not holders(needle)
 
 
 # Written out nowhere, not even here: source text is kept in memory, too.
@@ -310,6 +366,38 @@ def test_after_the_request_nothing_in_the_gateway_holds_the_token(tmp_path: Path
             assert ask_with_needle(url, token, body) == status
         assert ask_with_needle(url, b"contoso", b"{") == 400
         until(lambda: not holders(NEEDLE))
+
+
+def derived(label: str) -> Callable[[], bytes]:
+    """Makes what is derived of the token with the needle."""
+    return lambda: AccessToken(f"contoso+as={NEEDLE().decode()}").derived(label)
+
+
+def test_with_redis_neither_the_token_nor_what_is_derived_from_it_outlives_the_request(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(redis_server())
+        upstream = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
+        url = stack.enter_context(served(build(read_settings({}, {"upstream_url": upstream, "cache_url": server.url}))))
+        body = json.dumps({"query": TOTAL}).encode()
+        assert ask_with_needle(url, b"contoso", body) == 200
+        assert ask_with_needle(url, b"contoso", body) == 200
+        assert ask_with_needle(url, b"contoso+throttle=60", body) == 429
+        assert ask_with_needle(url, b"contoso+status=401", body) == 401
+        assert len(server.contents()) >= 5
+        # Redis goes: a tombstone and pages that cannot be written wait without their token.
+        server.stop()
+        assert ask_with_needle(url, b"contoso+status=403", body) == 200
+        for needle in (NEEDLE, derived("redis locator"), derived("redis encryption")):
+            until(partial(nobody_holds, needle))
+
+
+def test_what_is_derived_of_a_token_is_found_as_long_as_the_token_lives() -> None:
+    """So the test above would have found it."""
+    token = AccessToken(f"contoso+as={NEEDLE().decode()}")
+    token.derived("redis encryption")
+    assert holders(derived("redis encryption"))
+    del token
+    assert not holders(derived("redis encryption"))
 
 
 def test_the_token_is_in_memory_only_while_its_request_is_under_way(tmp_path: Path) -> None:

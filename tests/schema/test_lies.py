@@ -54,6 +54,19 @@ async def test_a_total_of_no_rows_beyond_the_end_contradicts_nothing(skip: int) 
     assert blocks.known_end == 10
 
 
+def test_rows_that_one_block_promises_and_another_has_not_are_told_to_be_missing(start_gateway: Any) -> None:
+    """All rows vanish after the first reply; what is empty then, with a TotalCount of 0, tells no other total."""
+    gateway = start_gateway(first_block_rows=10, block_rows=20)
+    arguments = "(offset: 15, first: 10)"
+    reply = gateway.ask(
+        f"{{ licenseDeployments{arguments} {{ totalCount nodes {{ channel }} }} }}",
+        "contoso+rows=30+empty-after=1+as=lies",
+    )
+    assert len(reply["data"]["licenseDeployments"]["nodes"]) == 5
+    assert reply["data"]["licenseDeployments"]["totalCount"] is None
+    assert [warning["code"] for warning in reply["extensions"]["warnings"]] == ["UPSTREAM_INCOMPLETE"]
+
+
 @pytest.mark.parametrize(
     "inside",
     [
@@ -75,3 +88,11 @@ def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -
     assert reply["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
     good = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}: channel }} }} }}", "sample")
     assert "errors" not in good
+
+
+def test_a_cursor_before_which_there_is_no_row_is_compared_with_the_present_snapshot_too(start_gateway: Any) -> None:
+    """The page is empty in either, so that nothing but the cursor's own row tells them apart."""
+    token = "contoso+rows=30+reprocess-after=1+as=lies"
+    cursor = start_gateway().connection("first: 2", token, "pageInfo { startCursor }")["pageInfo"]["startCursor"]
+    query = f'{{ licenseDeployments(last: 2, before: "{cursor}") {{ nodes {{ channel }} }} }}'
+    assert start_gateway().ask(query, token)["errors"][0]["extensions"]["code"] == "SNAPSHOT_CHANGED"

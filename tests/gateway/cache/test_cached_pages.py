@@ -195,6 +195,16 @@ async def test_a_sudden_emptiness_is_kept_for_half_a_minute(bench: Bench) -> Non
     assert len((await bench.ask(after_seconds=2)).rows) == 10
 
 
+async def test_an_empty_block_where_another_promises_rows_is_kept_for_half_a_minute(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.total, bench.source.tells_total = 0, False
+    await bench.ask(skip=10)
+    await bench.ask(skip=30)
+    bench.source.total = 45
+    assert len((await bench.ask(after_seconds=31, skip=10)).rows) == 10
+    assert (await bench.ask(skip=30)).rows == ()
+
+
 def jwt(expires_at: float) -> str:
     payload = base64.urlsafe_b64encode(json.dumps({"exp": expires_at}).encode()).decode().rstrip("=")
     return f"e30.{payload}.c2ln"

@@ -189,6 +189,22 @@ async def test_a_large_block_in_redis_serves_the_small_one(processes: Processes)
     assert processes.calls == 1
 
 
+async def test_a_small_block_in_redis_does_not_serve_the_large_one(processes: Processes) -> None:
+    one, two = await processes.start(), await processes.start()
+    await one.ask(top=5)
+    for process in (one, two):
+        page = await process.ask(top=10)
+        assert len(page.rows) == 10
+    assert processes.calls == 2
+
+
+async def test_a_small_block_in_redis_serves_the_large_one_where_the_data_ends_in_it(processes: Processes) -> None:
+    processes.source.total = 3
+    one, two = await processes.start(), await processes.start()
+    await one.ask(top=5)
+    assert (await two.ask(top=10)).cache is HIT
+
+
 async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_runs(processes: Processes) -> None:
     one, two, three = await processes.start(), await processes.start(), await processes.start()
     await one.ask()

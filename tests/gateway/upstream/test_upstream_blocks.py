@@ -212,6 +212,22 @@ async def test_another_total_means_other_data() -> None:
     assert (page.more, page.total_count, page.calls) == (True, 5, 3)
 
 
+async def test_a_block_whose_data_shrank_below_what_was_read_of_it_is_read_once_more() -> None:
+    """There is no row and no date where it should go on; the total alone tells."""
+    steps = [reply(envelope(OLD, 4)), reply(envelope([], 1)), reply(envelope(rows(10), 1))]
+    page, asked = await read(*steps, top=4)
+    assert asked == [(0, 4), (2, 2), (0, 4)]
+    assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([10], False, 1, ())
+
+
+async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_once_more() -> None:
+    """With the same date: a row was added in front, so that one read before would be there twice."""
+    steps = [reply(envelope(rows(0, 1), 3)), reply(envelope(rows(1, 2), 4)), reply(envelope(rows(9, 0, 1, 2), 4))]
+    page, asked = await read(*steps, top=4)
+    assert asked == [(0, 4), (2, 2), (0, 4)]
+    assert (sold(page.rows), page.total_count) == ([9, 0, 1, 2], 4)
+
+
 async def test_data_that_will_not_settle_is_told() -> None:
     steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4))] * 2
     async with upstream(*steps) as up, client(up.url) as it:
