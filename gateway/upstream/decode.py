@@ -6,6 +6,7 @@ types, row by row and field by field, so that one odd value costs no more than i
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -65,19 +66,19 @@ async def decode_in_turns(
 ) -> Decoded | None:
     """What ``decode_usual`` gives or raises, with a ``turn`` for others around each slice of a large body."""
     if len(body) > slice_bytes:
-        for number, name in enumerate(ROWS_NAMES):
-            found = cut(body, name, slice_bytes)
-            if found is not None:
-                usual = await _in_slices(_codec(dataset), number, *found, turn)
-                if usual is not None:
-                    return usual
+        codec, marker = _codec(dataset), secrets.token_hex(8)
+        for name in ROWS_NAMES:
+            found = cut(body, name, codec.marked(marker), slice_bytes)
+            usual = None if found is None else await _in_slices(codec, marker, *found, turn)
+            if usual is not None:
+                return usual
     return decode_usual(body, dataset)
 
 
 async def _in_slices(
-    codec: Codec, number: int, envelope: bytes, slices: Iterable[bytes], turn: Callable[[], Awaitable[None]]
+    codec: Codec, marker: str, envelope: bytes, slices: Iterable[bytes], turn: Callable[[], Awaitable[None]]
 ) -> Decoded | None:
-    usual = codec.emptied(envelope, number)
+    usual = codec.envelope(envelope, marker)
     if usual is None:
         return None
     rows: list[tuple[Any, ...]] = []
@@ -113,6 +114,7 @@ class Codec:
         self._row = dataset.row
         names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
         self._date = attrgetter(names[dataset.date])
+        self._service = names[dataset.service]
         kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
         self._reader = Reader({name: (names[name], kinds.get(name, "text")) for name in names})
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
@@ -123,27 +125,27 @@ class Codec:
     def typed(self, text: Text) -> Decoded | None:
         """The quick way; None where the slow one is needed."""
         try:
-            found = self._typed.decode(text)
+            found: Any = self._typed.decode(text)
         except msgspec.ValidationError:
             return None
-        return self._judged(found)
-
-    def emptied(self, text: bytes, number: int) -> Decoded | None:
-        """An envelope whose list of rows, the one by the name of this ``number``, was emptied; None if it is not."""
-        try:
-            found: Any = self._typed.decode(without_bom(text))
-        except (ValueError, RecursionError):
-            return None
-        usual = self._judged(found)
-        counts = 0 if found.rows_0 is not msgspec.UNSET else 1
-        return usual if usual is not None and number == counts and usual.rows == () else None
-
-    def _judged(self, found: Any) -> Decoded | None:
         rows = found.rows_0 if found.rows_0 is not msgspec.UNSET else found.rows_1
         if rows is msgspec.UNSET or not self._have_dates(rows):
             return None
         link = any((found.link_0, found.link_1, found.link_2))
         return Decoded(rows, total_of((found.total_0, found.total_1, found.total_2)), link)
+
+    def marked(self, marker: str) -> bytes:
+        """A row that is known by ``marker``, as JSON."""
+        return msgspec.json.encode(self._row(**{self._service: marker}))
+
+    def envelope(self, text: bytes, marker: str) -> Decoded | None:
+        """An envelope whose list of rows is the one that ``marker`` is in; None unless it is just that."""
+        try:
+            usual = self.typed(without_bom(text))
+        except (ValueError, RecursionError):
+            return None
+        is_marked = usual is not None and [getattr(row, self._service) for row in usual.rows] == [marker]
+        return usual if is_marked else None
 
     def part(self, text: bytes) -> tuple[Any, ...] | None:
         """Rows of a list by itself; None where it is none, or where the slow way is needed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -222,3 +223,43 @@ def in_flight(bench: Bench, holds: Callable[[int], Any]) -> None:
         if holds(int(float(line.split()[1])) - 1):
             return
     raise AssertionError(line)
+
+
+class Hurried(BoundedHttpProtocol):
+    """Lets go of a client that reads nothing for a fraction of a second."""
+
+    stall_seconds = 0.3
+
+
+def test_a_client_that_does_not_read_is_let_go_and_a_slow_one_is_not() -> None:
+    """Each is sent many megabytes, more than the system itself holds for a connection, through a small window."""
+    rows = "edges { cursor node { customerTenantId customerName productId productName serviceName } }"
+    fields = " ".join(f"a{number}: licenseDeployments(first: 10000) {{ {rows} }}" for number in range(5))
+    body = json.dumps({"query": f"{{ {fields} }}"}).encode()
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer contoso\r\n"
+    request_ = head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with served_as_run(build(read_settings({})), http=Hurried) as url:
+        lazy, slow = socket.socket(), socket.socket()
+        for client in (lazy, slow):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.settimeout(10)
+            client.connect(address_of(url))
+            client.sendall(request_)
+        received = b""
+        with slow:
+            while more := slow.recv(65_536):
+                received += more
+                time.sleep(0.0002)
+        announced = int(received.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        assert len(received.partition(b"\r\n\r\n")[2]) == announced
+        # By now the other has read nothing for longer than it may.
+        time.sleep(1)
+        with lazy, suppress(ConnectionError):
+            left = 0
+            while more := lazy.recv(65_536):
+                left += len(more)
+        assert left < announced
+
+
+def test_a_reply_may_go_unread_for_a_minute() -> None:
+    assert BoundedHttpProtocol.stall_seconds == 60

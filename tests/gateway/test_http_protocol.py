@@ -116,3 +116,63 @@ def test_a_reply_that_the_embedded_sandbox_breaks_off_is_a_bad_response(address:
     token = b"Authorization: Bearer sample+truncate\r\n"
     _, _, answer = exchange(address, head + token + b"Content-Length: %d\r\n\r\n" % len(body), body)
     assert json.loads(answer)["errors"][0]["extensions"]["code"] == "UPSTREAM_BAD_RESPONSE"
+
+
+def post(query: str, *headers: str) -> bytes:
+    """A whole request."""
+    body = json.dumps({"query": query}).encode()
+    lines = ["POST /graphql HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def chunked(*trailers: bytes, headers: str = "") -> bytes:
+    """A whole request whose body is a chunk, with ``trailers`` behind it."""
+    head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}Connection: close\r\n"
+    body = b'{"query": "{ licenseDeployments { totalCount } }"}'
+    start = head.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
+    return start + b"%x\r\n%b\r\n0\r\n" % (len(body), body) + b"".join(trailers) + b"\r\n"
+
+
+def test_a_trailer_is_no_header(address: tuple[str, int]) -> None:
+    """However packets fall: a token behind the body is none, and one beside the real one does no harm."""
+    assert exchange(address, chunked(b"Authorization: Bearer sample\r\n"))[0] == 401
+    token = "Authorization: Bearer sample\r\n"
+    status, _, body = exchange(address, chunked(b"Authorization: Bearer tailspin\r\n", headers=token))
+    assert (status, json.loads(body)) == (200, {"data": {"licenseDeployments": {"totalCount": 2}}})
+
+
+@pytest.mark.parametrize("piece", [b"x" * 16_384, b"X-Many: " + b"y" * 1_000 + b"\r\n"], ids=["one long", "many"])
+def test_trailers_that_never_end_are_cut_off(address: tuple[str, int], piece: bytes) -> None:
+    start = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert refused(address, start + b"1\r\n{\r\n0\r\nX: ", *[piece] * 1_000) == 431
+
+
+def test_a_large_body_before_it_does_not_make_a_head_large(address: tuple[str, int]) -> None:
+    first = post("{ __typename }" + " " * 100_000)
+    last = post("{ __typename }", "Connection: close")
+    status, _, rest = exchange(address, first + last[:20], last[20:])
+    assert status == 200
+    assert rest.count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_an_owed_reply_comes_before_the_end_of_a_connection_that_goes_wrong(address: tuple[str, int]) -> None:
+    """What follows it is no HTTP, or too long; it is not answered, lest the answer be taken for the first one's."""
+    first = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
+    for wrong in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000):
+        status, _, rest = exchange(address, first, wrong)
+        assert status == 200
+        assert json.loads(rest) == {"data": {"licenseDeployments": {"totalCount": 2}}}
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
+def test_an_offer_to_change_the_protocol_is_not_taken_and_costs_nothing(address: tuple[str, int], name: str) -> None:
+    """Java's own client offers HTTP/2 in its first request."""
+    offer = (
+        "Connection: Upgrade, HTTP2-Settings",
+        f"{name}: h2c",
+        "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+    )
+    first = post("{ __typename }", *offer)
+    status, _, rest = exchange(address, first + post("{ __typename }", "Connection: close"))
+    assert status == 200
+    assert rest.count(b'{"data":{"__typename":"Query"}}') == 2

@@ -79,6 +79,9 @@ async def test_text_that_looks_like_a_cut_moves_no_row(trick: str, separators: t
         '{"value":[],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[{"licensesSold":3}]}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"Value":[]}',
+        '{"Value" : [],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
+        '{"Val\\u0075e":[],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
+        '{"Value" : [{"licensesSold":1}],"x":{"Value":[{"licensesSold":1},{"licensesSold":2}]}}',
         '{"Value":[],"value":[{"licensesSold":1},{"licensesSold":2}]}',
         '{"value":[{"licensesSold":1},{"licensesSold":2}],"Value":[]}',
         '{"Value":[{"licensesSold":1},{"licensesSold":2}],"tail":[1,2]}',
@@ -116,5 +119,5 @@ async def test_slices_never_differ_from_the_whole(rows: list[Any], others: dict[
 
 
 def test_a_body_without_a_list_is_not_cut() -> None:
-    assert cut(b'{"TotalCount":0}', "Value", 1) is None
-    assert cut(b'{"Value":[', "Value", 1) is None
+    assert cut(b'{"TotalCount":0}', "Value", b"", 1) is None
+    assert cut(b'{"Value":[', "Value", b"", 1) is None
