@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.origin",
         "gateway.cache_address",
     ),
-    ("gateway.page",),
+    ("gateway.page", "gateway.lines"),
     (
         "gateway.upstream",
         "gateway.cache",
