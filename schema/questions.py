@@ -47,13 +47,10 @@ class Questions:
         )
 
     def _coerced(self, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
-        schema = self._schema._schema
-        types = schema.query_type.fields[dataset.name].args  # type: ignore[union-attr]
-        declared = ", ".join(f"${name}: {types[name].type}" for name in ARGUMENTS)
-        operation = parse(f"query ({declared}) {{ __typename }}").definitions[0]
+        operation = parse(f"query ({declared(self._schema, dataset)}) {{ __typename }}").definitions[0]
         assert isinstance(operation, OperationDefinitionNode)
         found = get_variable_values(
-            schema,
+            self._schema._schema,
             operation.variable_definitions or (),
             dict(given),
             max_errors=MAX_ERRORS,
@@ -62,6 +59,12 @@ class Questions:
         if isinstance(found, list):
             raise _refusal(found)
         return found.coerced
+
+
+def declared(schema: strawberry.Schema, dataset: Dataset) -> str:
+    """The ARGUMENTS of a dataset's field as a document declares variables of the same names."""
+    types = schema._schema.query_type.fields[dataset.name].args  # type: ignore[union-attr]
+    return ", ".join(f"${name}: {types[name].type}" for name in ARGUMENTS)
 
 
 def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
