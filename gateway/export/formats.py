@@ -42,7 +42,7 @@ def format_of(name: str, columns: Sequence[Column], *, raw: bool) -> Format:
         )
     if name == "parquet":
         if find_spec("pyarrow") is None:
-            raise click.UsageError("Parquet needs one package more: pip install 'partner-center-graphql[parquet]'.")
+            raise click.UsageError("Parquet needs one package more: pip install pyarrow.")
         # Written as lines first, which can be cut off and gone on with; Parquet is known by its end.
         return Format(bytes, ndjson_lines, lambda part, made: _write_parquet(part, made, columns))
     return Format(bytes, ndjson_lines)

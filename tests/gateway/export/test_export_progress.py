@@ -7,6 +7,7 @@ import io
 
 from gateway.export.progress import Progress
 from tests.gateway.fakes import Clock
+from tests.gateway.running import ROOT
 
 
 def progress(*, is_terminal: bool, start_rows: int = 0) -> tuple[Progress, io.StringIO, Clock]:
@@ -25,7 +26,9 @@ def test_rate_and_time_left_count_what_this_run_has_read() -> None:
     shown, stream, clock = progress(is_terminal=True, start_rows=100_000)
     clock.seconds += 10
     shown.show(120_000, 250_000)
-    assert stream.getvalue() == "\r\x1b[K[#########...........] 120,000 of 250,000 rows  48%  2,000 rows/s  1:05 left"
+    line = "[#########...........] 120,000 of 250,000 rows  48%  2,000 rows/s  1:05 left"
+    assert stream.getvalue() == f"\r\x1b[K{line}"
+    assert f"\n{line}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_total_that_nobody_knows_or_that_was_too_low_is_no_trouble() -> None:
