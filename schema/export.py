@@ -99,9 +99,8 @@ class Exports:
             for form in FORMATS
         ]
 
-    def stream(self, scope: Scope, dataset: Dataset, given: Mapping[str, Any]) -> RowStream:
-        """The rows that a request asks for. Raises Unauthenticated and BadUserInput."""
-        # First, so that reading long arguments is for callers with a token.
+    def caller(self, scope: Scope) -> Callable[[], Caller]:
+        """What makes the caller of each block. Raises Unauthenticated."""
         token, locale, correlation_id = access_token(scope), locale_of(scope), correlation_id_of(scope)
         loop = asyncio.get_running_loop()
 
@@ -109,7 +108,7 @@ class Exports:
             deadline = loop.time() + self.limits.operation_timeout_seconds
             return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls))
 
-        return RowStream(self.source, self.questions.question(dataset, given), self.sizes, caller)
+        return caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +128,7 @@ class ExportView:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            given, raw = self._arguments(scope)
-            stream = self.exports.stream(scope, self.dataset, given)
+            stream, raw = self._asked(scope)
             opening = await stream.opening()
         except GatewayError as error:
             _note(scope, error.code, None)
@@ -157,12 +155,19 @@ class ExportView:
             for rows in _slices(page):
                 yield self.form.lines(self.dataset, rows, raw)
 
-    def _arguments(self, scope: Scope) -> tuple[dict[str, Any], bool]:
-        """The question's arguments, and whether cells are wanted as they are. Raises BadRequest and BadUserInput."""
+    def _asked(self, scope: Scope) -> tuple[RowStream, bool]:
+        """The rows that are asked for, and whether cells are wanted as they are. Raises CallerError."""
         if scope["method"] != "GET":
             raise BadRequest("Use GET.", status=405)
-        if self.exports.is_closed:
+        exports = self.exports
+        if exports.is_closed:
             raise OperationNotTrusted
+        # First, so that reading long arguments is for callers with a token.
+        caller = exports.caller(scope)
+        given, raw = self._arguments(scope)
+        return RowStream(exports.source, exports.questions.question(self.dataset, given), exports.sizes, caller), raw
+
+    def _arguments(self, scope: Scope) -> tuple[dict[str, Any], bool]:
         given: dict[str, str] = {}
         for name, text in QueryParams(scope["query_string"]).multi_items():
             if name not in (*ARGUMENTS, "raw") or name in given:

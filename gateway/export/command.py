@@ -68,7 +68,7 @@ class Options:
 @click.option("--token-file", type=click.Path(path_type=Path), help="Read the access token from this file.")
 @click.option("--token-stdin", is_flag=True, help="Read the access token from standard input.")
 @click.option(
-    "--page-rows", type=click.IntRange(1, 1_000_000), default=PAGE_ROWS, show_default=True, help="Rows of one request."
+    "--page-rows", type=click.IntRange(1, 100_000), default=PAGE_ROWS, show_default=True, help="Rows of one request."
 )
 @click.option("--raw", is_flag=True, help="CSV: leave text that begins like a formula as it is.")
 @click.option("--resume", is_flag=True, help="Go on with an unfinished export, if there is one.")

@@ -24,6 +24,9 @@ OWN = "http://gateway.invalid"
 READ_SECONDS = 150.0
 CONNECT_SECONDS = 10.0
 
+# Rows that may be asked for at once; what is sensible is the user's choice.
+MAX_PAGE_ROWS = 100_000
+
 # What a walk needs that never turns back: a few blocks of 10,000 rows.
 CACHE_BYTES = 33_554_432
 
@@ -32,7 +35,13 @@ CACHE_BYTES = 33_554_432
 async def own_gateway(settings: Settings, token: AccessToken) -> AsyncIterator[Post]:
     """A gateway for this export alone. What ``settings`` allow callers is no matter: whoever runs this set them."""
     configure_logging(settings.log_format, "error")
-    changes = {"cache_memory_bytes": CACHE_BYTES, "trusted_documents": None, "graphiql": False, "metrics": False}
+    changes = {
+        "cache_memory_bytes": CACHE_BYTES,
+        "max_first_rows": MAX_PAGE_ROWS,
+        "trusted_documents": None,
+        "graphiql": False,
+        "metrics": False,
+    }
     app = build(settings.model_copy(update=changes))
     async with app.router.lifespan_context(app), EmbeddedTransport(_with_state(app)) as transport:
         yield _posting(transport, token, OWN)

@@ -107,6 +107,7 @@ def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstrea
     assert fetch(gateway, CSV, token, filter='{"or": []}').text == ",".join(COLUMNS) + "\r\n"
     assert upstream.calls_of(token) == []
     assert fetch(gateway, CSV, None, filter='{"or": []}').status_code == 401
+    assert fetch(gateway, CSV, None, filter="{").status_code == 401
 
 
 @pytest.mark.parametrize(
