@@ -84,11 +84,20 @@ def export(**options: Any) -> None:
     try:
         _export(given)
     except BrokenPipeError:
-        # Whoever read has seen enough, as `head` does; Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has seen enough, as `head` does.
+        _forget_stdout()
         sys.exit(Failed.exit_code)
     except OSError as error:
-        raise Failed(f"Cannot write: {(error.strerror or 'no reason given').lower()}. --resume goes on.") from None
+        how = " --resume goes on once that is mended."
+        if given.output is None:
+            _forget_stdout()
+            how = ""
+        raise Failed(f"Cannot write: {(error.strerror or 'no reason given').lower()}.{how}") from None
+
+
+def _forget_stdout() -> None:
+    """Let what cannot be written vanish: Python would try once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _export(given: Options) -> None:

@@ -337,6 +337,12 @@ def test_a_reader_that_has_seen_enough_ends_it_without_a_word(upstream: Upstream
     assert running.process.wait() == 1
 
 
+def test_a_full_disk_is_one_line(gateway: Gateway) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, _, err = Export("--url", gateway.url, token="sample", stdout=full).ended()
+    assert (code, err) == (1, "Error: Cannot write: no space left on device.\n")
+
+
 # Tokens
 
 
