@@ -25,8 +25,9 @@ from gateway.telemetry import Metrics
 # Smaller replies cost more to compress than to send (one network packet).
 COMPRESS_FROM_BYTES = 1_400
 
-# GraphQL over HTTP's media type, which the library does not know yet.
-add_compress_type("application/graphql-response+json")
+# Media types that the library does not know yet: GraphQL over HTTP's, and those of exports.
+for media_type in ("application/graphql-response+json", "application/x-ndjson", "text/csv"):
+    add_compress_type(media_type)
 
 
 class Compress(CompressMiddleware):
@@ -52,6 +53,7 @@ def create_app(
     cors_origins: Sequence[str] = (),
     sdl: str | None = None,
     graphiql_routes: Sequence[BaseRoute] = (),
+    export_routes: Sequence[BaseRoute] = (),
     show_metrics: bool = True,
 ) -> Starlette:
     """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off."""
@@ -60,6 +62,7 @@ def create_app(
         Route("/graphql", graphql),
         Route("/", _home if graphiql_routes else _no_home),
         *graphiql_routes,
+        *export_routes,
         *health.routes,
     ]
     if sdl is not None:

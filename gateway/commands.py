@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from gateway.export.command import export
 from gateway.settings import (
     SANDBOX,
     Settings,
@@ -33,6 +34,8 @@ def commands() -> None:
     GATEWAY_* environment variables; see `gateway settings`.
     """
 
+
+commands.add_command(export)
 
 _serve_options = [
     click.option("--host", help="Address to listen on; overrides GATEWAY_HOST."),
@@ -68,7 +71,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
             if settings.trusted_documents is not None:
                 # Before there are workers, each of which would fail for itself.
                 operations_of(settings)
-            _export(overrides)
+            _hand_over(overrides)
             end_quietly_on_signals()
             run_several("gateway.wiring:create", listener, settings.workers, lambda url: _banner(url, settings))
         else:
@@ -180,7 +183,7 @@ def _tell_ignored() -> None:
         structlog.get_logger("gateway").info("ignored injected environment variables", names=names)
 
 
-def _export(overrides: dict[str, Any]) -> None:
+def _hand_over(overrides: dict[str, Any]) -> None:
     """Let worker processes read what the command line said from their environment."""
     os.environ.update({variable(name): str(value) for name, value in overrides.items() if value is not None})
 

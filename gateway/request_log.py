@@ -21,6 +21,8 @@ log = structlog.get_logger("gateway")
 
 # Routes that metrics tell apart; other paths are callers' inventions.
 _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql"})
+# These are told apart no further.
+_FAMILIES = ("/graphiql", "/export")
 
 # The two high bits of this digit are fixed to 10 (RFC 9562, section 4.1).
 _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
@@ -92,7 +94,7 @@ class RequestLog:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
-        route = path if path in _ROUTES else "/graphiql" if path.startswith("/graphiql/") else "other"
+        route = path if path in _ROUTES else _family(path)
         self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
         tell = self._log.debug if path in _QUIET or route == "/graphiql" else self._log.info
         tell(
@@ -105,6 +107,10 @@ class RequestLog:
             correlation_id=scope["state"]["correlation_id"],
             **(facts or {}),
         )
+
+
+def _family(path: str) -> str:
+    return next((family for family in _FAMILIES if path.startswith(f"{family}/")), "other")
 
 
 def correlation_id(headers: Mapping[bytes, bytes]) -> str:

@@ -38,8 +38,10 @@ def build(settings: Settings) -> Starlette:
     from gateway.upstream import BlockReader, UpstreamClient
     from gateway.upstream.embedded import EmbeddedTransport
     from schema.blocks import BlockSizes
-    from schema.build import sdl
+    from schema.build import DATASETS, build_schema, sdl
+    from schema.export import Exports
     from schema.plans import Plans
+    from schema.questions import Questions
     from schema.view import FastPath, GraphQLView
 
     operations, documents = operations_of(settings)
@@ -77,15 +79,25 @@ def build(settings: Settings) -> Starlette:
     )
     metrics.watch_cache(cache.store)
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
+    source = SingleFlight(cache)
+    sizes = BlockSizes(settings.first_block_rows, settings.block_rows)
     view = GraphQLView(
         operations=operations,
         documents=documents,
-        source=SingleFlight(cache),
-        sizes=BlockSizes(settings.first_block_rows, settings.block_rows),
+        source=source,
+        sizes=sizes,
         limits=operations.limits,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
+    )
+
+    exports = Exports(
+        Questions(build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection),
+        source,
+        sizes,
+        operations.limits,
+        is_closed=settings.trusted_documents is not None,
     )
 
     @asynccontextmanager
@@ -109,6 +121,7 @@ def build(settings: Settings) -> Starlette:
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
+        export_routes=exports.routes([dataset for dataset, _ in DATASETS]),
         show_metrics=settings.metrics,
     )
 

@@ -2,7 +2,7 @@
 
 This goes through graphql-core directly, with Strawberry's executor, and not through ``strawberry.Schema.execute``:
 that one hides which phase failed, and the phase decides code and HTTP status. Private names of Strawberry are used here
-and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
+and in questions.py, and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
 """
 
 from __future__ import annotations

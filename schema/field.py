@@ -70,7 +70,9 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         # First, so that reading long arguments is for callers with a token.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        query = _question(dataset, context, filter or None, group_by or (), _given(processed_date_time))
+        query = question(
+            dataset, filter or None, group_by or (), _given(processed_date_time), context.limits.max_filter_bytes
+        )
         arguments = page_arguments(
             first=_given(first),
             last=_given(last),
@@ -110,10 +112,11 @@ def _argument(kind: Any, name: str) -> Any:
     return Annotated[kind | None, strawberry.argument(description=_DESCRIPTIONS[name])]
 
 
-def _question(
-    dataset: Dataset, context: OperationContext, given: Any, group_by: Any, processed_date_time: str | None
+def question(
+    dataset: Dataset, given: Any, group_by: Any, processed_date_time: str | None, max_filter_bytes: int
 ) -> PageQuery:
-    found = TRUE if given is None else to_filter(given, max_bytes=context.limits.max_filter_bytes)
+    """The question of a field's arguments; ``given`` is the filter, None for every row. Raises BadUserInput."""
+    found = TRUE if given is None else to_filter(given, max_bytes=max_filter_bytes)
     return PageQuery(
         dataset=dataset,
         filter=None if found == TRUE else found,

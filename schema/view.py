@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -18,16 +17,14 @@ from schema.accept import prefers_html
 from schema.blocks import BlockSizes
 from schema.context import Limits, OperationContext
 from schema.documents import Documents
-from schema.execution import OperationRequest, Operations, Outcome
+from schema.exchange import correlation_id_of, note_facts, unless_disconnected
+from schema.execution import OperationRequest, Operations
 from schema.plans import PlanKey, Plans
 from schema.reply import VARY, KeptReply, outcome_response, refusal
 from schema.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
-
-# A name is the caller's own text, as long as the document may be (our choice).
-MAX_LOGGED_NAME_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,8 @@ class GraphQLView:
             return
         except GatewayError as error:
             if isinstance(error, DocumentRefused):
-                _note_facts(scope, outcome=error.code, operation=None, cache=None, rows=0, upstream_calls=0)
-            response = refusal(scope, error, _correlation_id(scope))
+                note_facts(scope, outcome=error.code, operation=None, cache=None, rows=0, upstream_calls=0)
+            response = refusal(scope, error, correlation_id_of(scope))
         response.raw_headers.append((b"vary", VARY))
         await response(scope, receive, send)
 
@@ -82,10 +79,10 @@ class GraphQLView:
         context = self._context(scope)
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
         try:
-            outcome = await _unless_disconnected(receive, self.operations.run(operation, context))
+            outcome = await unless_disconnected(receive, self.operations.run(operation, context))
             if self.fast_path is not None and outcome.data and not outcome.errors:
                 self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
-            _note_facts(
+            note_facts(
                 scope,
                 outcome=outcome.causes[0].code if outcome.causes else "ok",
                 operation=outcome.operation_name,
@@ -112,7 +109,7 @@ class GraphQLView:
             return None
         body, page = found
         rows = plan.arguments.rows_within(page.end)
-        _note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
+        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
         return KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
 
     def _context(self, scope: Scope) -> OperationContext:
@@ -122,37 +119,7 @@ class GraphQLView:
         def caller() -> Caller:
             return self._caller(scope, budget, deadline)
 
-        return OperationContext(self.source, self.sizes, self.limits, _correlation_id(scope), budget, caller)
+        return OperationContext(self.source, self.sizes, self.limits, correlation_id_of(scope), budget, caller)
 
     def _caller(self, scope: Scope, budget: Budget, deadline: float) -> Caller:
-        return Caller(access_token(scope), locale_of(scope), _correlation_id(scope), deadline, budget)
-
-
-def _correlation_id(scope: Scope) -> str:
-    return str(scope.get("state", {}).get("correlation_id", ""))
-
-
-def _note_facts(scope: Scope, *, operation: str | None, **facts: Any) -> None:
-    """Leave what the request's log line and metrics tell of the operation."""
-    clipped = operation and operation[:MAX_LOGGED_NAME_CHARACTERS]
-    scope.setdefault("state", {})["facts"] = {"operation": clipped, **facts}
-
-
-async def _unless_disconnected(receive: Receive, work: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Run ``work``, but cancel it as soon as the client is gone: nobody is left to read the answer."""
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        watcher.cancel()
-        task.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        return Caller(access_token(scope), locale_of(scope), correlation_id_of(scope), deadline, budget)

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.origin",
         "gateway.cache_address",
     ),
-    ("gateway.page",),
+    ("gateway.page", "gateway.lines"),
     (
         "gateway.upstream",
         "gateway.cache",
@@ -51,7 +51,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.server",
         "gateway.serving",
     ),
-    ("gateway.__main__", "gateway.commands", "gateway.wiring"),
+    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring"),
 )
 
 # What a part never imports, whatever the floors allow: our own parts and packages of others alike.

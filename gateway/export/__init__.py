@@ -1,0 +1,1 @@
+"""The command `gateway export`: all rows of an operation into a file, resumable."""
