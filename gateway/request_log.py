@@ -93,14 +93,15 @@ class RequestLog:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
         route = path if path in _ROUTES else "/graphiql" if path.startswith("/graphiql/") else "other"
+        # 499: the client went away before there was a reply (a convention that nginx made known).
+        status = status or 499
         self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
         tell = self._log.debug if path in _QUIET or route == "/graphiql" else self._log.info
         tell(
             "request",
             method=scope["method"],
             route=route,
-            # 499: the client went away before there was a reply (a convention that nginx made known).
-            status=status or 499,
+            status=status,
             milliseconds=round(1_000 * seconds, 1),
             correlation_id=scope["state"]["correlation_id"],
             **(facts or {}),

@@ -44,7 +44,7 @@ def build(settings: Settings) -> Starlette:
 
     operations, documents = operations_of(settings)
     sandbox = settings.upstream_url == SANDBOX
-    metrics = Metrics()
+    metrics = Metrics(documents.operation_names)
     freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
     redis = _redis_tier(settings, freshness, metrics)
     client = UpstreamClient(
@@ -75,7 +75,8 @@ def build(settings: Settings) -> Starlette:
         size_of=page_size_bytes,
         shared=redis.pages if redis else None,
     )
-    metrics.watch_cache(cache.store)
+    metrics.watch_cache(cache)
+    metrics.watch_upstream(client)
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
     view = GraphQLView(
         operations=operations,

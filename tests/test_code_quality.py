@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cache",
         "gateway.single_flight",
         "gateway.telemetry",
+        "gateway.tallies",
         "gateway.tuning",
         "gateway.sandbox",
         "gateway.graphiql",

@@ -102,6 +102,20 @@ class UpstreamClient:
         """Close every connection; calls in flight fail."""
         await self._connections.aclose()
 
+    @property
+    def calls_in_flight(self) -> int:
+        """Attempts under way."""
+        return self._slots.held
+
+    @property
+    def calls_waiting(self) -> int:
+        """Attempts that wait for their turn."""
+        return self._slots.waiting
+
+    def cooldowns(self) -> int:
+        """Throttled tokens that may not ask yet."""
+        return self._cooldowns.lasting()
+
     async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
         """One reply to ``query``. Raises GatewayError."""
         loop = asyncio.get_running_loop()
