@@ -75,6 +75,8 @@ NEVER: dict[str, tuple[str, ...]] = {
 # The whole top level; what begins with a dot configures tools.
 TOP_LEVEL = {
     "gateway", "schema", "tests",
+    # What operators copy from: manifests, rules and a dashboard are neither code nor tests, and no program reads them.
+    "deploy",
     "README.md", "CHANGELOG.md", "LICENSE",
     "pyproject.toml", "hatch_build.py", "requirements.lock",
     "Dockerfile", "docker-compose.yml",
