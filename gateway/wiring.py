@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from gateway.cache.shared import SharedPages
     from gateway.settings import Settings
     from gateway.telemetry import Metrics
+    from gateway.tracing import Tracing
     from schema.documents import Documents
-    from schema.execution import Operations
+    from schema.execution import Operations, Phase
 
 
-def build(settings: Settings) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache and connections."""
+def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``."""
     # Imported here so that `gateway --help` need not wait for them.
     from gateway.app import create_app
     from gateway.cache.freshness import Freshness
@@ -42,7 +43,7 @@ def build(settings: Settings) -> Starlette:
     from schema.plans import Plans
     from schema.view import FastPath, GraphQLView
 
-    operations, documents = operations_of(settings)
+    operations, documents = operations_of(settings, tracing.phase if tracing else nullcontext)
     sandbox = settings.upstream_url == SANDBOX
     metrics = Metrics(documents.operation_names)
     freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
@@ -59,7 +60,7 @@ def build(settings: Settings) -> Starlette:
         max_body_bytes=settings.upstream_max_body_bytes,
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         shared_cooldowns=redis.cooldowns if redis else None,
-        observer=metrics.upstream_call_ended,
+        observer=tracing.beside(metrics.upstream_call_ended) if tracing else metrics.upstream_call_ended,
     )
     cache = CachedPages(
         BlockReader(
@@ -101,6 +102,8 @@ def build(settings: Settings) -> Starlette:
             await client.aclose()
             if redis:
                 await redis.store.aclose()
+            if tracing:
+                await tracing.aclose()
 
     return create_app(
         view,
@@ -111,10 +114,28 @@ def build(settings: Settings) -> Starlette:
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
         show_metrics=settings.metrics,
+        watching=[tracing.layer] if tracing else (),
     )
 
 
-def operations_of(settings: Settings) -> tuple[Operations, Documents]:
+def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
+    """Traces, where OpenTelemetry's own variables say to whom; else not even the library is imported."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if not any(environment.get(name) for name in names) or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    import structlog
+
+    try:
+        from gateway.tracing import exporting
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        structlog.get_logger("gateway").warning("no traces: the extra 'otel' is not installed")
+        return None
+    return exporting(environment)
+
+
+def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
     """What runs operations, and what finds their documents. Raises SettingsError about documents that cannot run."""
     from gateway.manifest import read_manifest
     from gateway.settings import SettingsError, variable
@@ -124,7 +145,13 @@ def operations_of(settings: Settings) -> tuple[Operations, Documents]:
     from schema.execution import Operations
 
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
-    operations = Operations(build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path)
+    operations = Operations(
+        build_schema(),
+        limits,
+        introspection=settings.introspection,
+        fast_path=settings.fast_path,
+        phase=phase,
+    )
     if settings.trusted_documents is None:
         return operations, AutomaticDocuments(operations.faults_of)
     try:
@@ -170,4 +197,4 @@ def create() -> Starlette:
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
-    return build(settings)
+    return build(settings, tracing_for(os.environ))

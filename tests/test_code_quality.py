@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cross_site",
         "gateway.request_log",
         "gateway.request_headers",
+        "gateway.tracing",
     ),
     (
         "schema",
