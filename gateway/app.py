@@ -55,8 +55,12 @@ def create_app(
     graphiql_routes: Sequence[BaseRoute] = (),
     export_routes: Sequence[BaseRoute] = (),
     show_metrics: bool = True,
+    watching: Sequence[Middleware] = (),
 ) -> Starlette:
-    """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off."""
+    """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off.
+
+    ``watching`` are further layers that know the correlation id.
+    """
     health = Health()
     routes: list[BaseRoute] = [
         Route("/graphql", graphql),
@@ -71,6 +75,7 @@ def create_app(
         routes.append(Route("/metrics", _made(metrics.response)))
     onion = [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
         Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),

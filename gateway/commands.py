@@ -22,7 +22,7 @@ from gateway.settings import (
     sources,
     variable,
 )
-from gateway.wiring import build, operations_of
+from gateway.wiring import build, operations_of, tracing_for
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,7 +75,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
             end_quietly_on_signals()
             run_several("gateway.wiring:create", listener, settings.workers, lambda url: _banner(url, settings))
         else:
-            app = build(settings)
+            app = build(settings, tracing_for(os.environ))
             end_quietly_on_signals()
             run_one(app, listener, lambda url: _banner(url, settings))
     except CannotListen as error:

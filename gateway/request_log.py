@@ -33,7 +33,8 @@ _random_bits = random.Random().getrandbits  # noqa: S311  # an id must be unlike
 # Vary is joined anew; the other is this layer's to give.
 _OWN = frozenset({b"vary", b"x-content-type-options"})
 
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+# What asks only how the process is: told at level debug, and in no trace.
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestLog:
@@ -94,19 +95,25 @@ class RequestLog:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
-        route = path if path in _ROUTES else _family(path)
+        route = route_of(path)
+        # 499: the client went away before there was a reply (a convention that nginx made known).
+        status = status or 499
         self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
-        tell = self._log.debug if path in _QUIET or route == "/graphiql" else self._log.info
+        tell = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
         tell(
             "request",
             method=scope["method"],
             route=route,
-            # 499: the client went away before there was a reply (a convention that nginx made known).
-            status=status or 499,
+            status=status,
             milliseconds=round(1_000 * seconds, 1),
             correlation_id=scope["state"]["correlation_id"],
             **(facts or {}),
         )
+
+
+def route_of(path: str) -> str:
+    """The route that metrics, log and traces tell for ``path``."""
+    return path if path in _ROUTES else _family(path)
 
 
 def _family(path: str) -> str:

@@ -6,28 +6,24 @@ import asyncio
 import atexit
 import logging
 import sys
-import time
-from bisect import bisect_left
-from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from itertools import accumulate
+from http import HTTPStatus
 from typing import Any, TextIO
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from gateway.cache.memory import MemoryStore
-from gateway.upstream import UpstreamCall
+from gateway.cache.pages import CachedPages
+from gateway.tallies import BUCKETS, Readings, RequestTallies
+from gateway.upstream import UpstreamCall, UpstreamClient
 
-# From a cache hit to a slow upstream page, in seconds.
-_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+# RFC 9110's registry, as Python knows it: what else an upstream may say is one label value.
+_STATUSES = {int(status): str(int(status)) for status in HTTPStatus}
 
 
 class LineWriter:
@@ -119,43 +115,75 @@ def _configure_standard_library(level: str, renderer: structlog.typing.Processor
 
 
 class Metrics:
-    """The process's metrics in a registry of their own. No label has values that a caller could choose."""
+    """The process's metrics in a registry of their own. No label has values that a caller could choose.
 
-    def __init__(self) -> None:
+    Of operations only ``operation_names`` are told apart, and of those no more than ``MAX_OPERATION_NAMES``.
+    """
+
+    def __init__(self, operation_names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
-        self._requests = _RequestTallies()
+        self._requests = RequestTallies(operation_names)
+        self._readings = Readings()
         self._registry.register(self._requests)
-        self._upstream_calls = Counter(
-            "gateway_upstream_calls", "Upstream attempts by outcome.", ("outcome",), registry=self._registry
+        self._registry.register(self._readings)
+        # Memory, CPU and open files, read from the system when they are asked for.
+        ProcessCollector(registry=self._registry)
+        self._upstream_calls = self._counter(
+            "gateway_upstream_calls",
+            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no reply).",
+            "outcome",
+            "status",
+        )
+        self._upstream_bytes = self._counter("gateway_upstream_bytes", "Bytes of upstream bodies, as they came.")
+        self._foreign_replies = self._counter(
+            "gateway_upstream_foreign_replies", "Upstream replies that named another request, refused or believed."
         )
         self._upstream_seconds = Histogram(
-            "gateway_upstream_call_seconds", "Time per upstream attempt.", buckets=_BUCKETS, registry=self._registry
+            "gateway_upstream_call_seconds", "Time per upstream attempt.", buckets=BUCKETS, registry=self._registry
         )
-        self._redis_pages = Counter(
+        self._redis_pages = self._counter(
             "gateway_redis_pages",
             "Looks for blocks in Redis (hit, miss, unavailable), values there that could not be opened (refused), and"
             " blocks kept there (stored, not_stored).",
-            ("outcome",),
-            registry=self._registry,
+            "outcome",
         )
-        self._redis_errors = Counter(
-            "gateway_redis_errors", "Operations that Redis did not answer, or refused.", registry=self._registry
+        self._redis_errors = self._counter("gateway_redis_errors", "Operations that Redis did not answer, or refused.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def watch_cache(self, cache: CachedPages) -> None:
+        """Show what the cache answered, and the memory tier's size and evictions."""
+        store, readings = cache.store, self._readings
+        readings.gauge("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes)
+        readings.gauge("gateway_cache_max_bytes", "Bound of the memory tier in bytes.", lambda: store.max_bytes)
+        readings.gauge("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries)
+        readings.counter(
+            "gateway_cache_evictions", "Blocks that left the memory tier for want of room.", lambda: store.evictions
+        )
+        readings.counters(
+            "gateway_cache_blocks",
+            "Blocks answered, by where they came from: hit (fresh, from memory or Redis), stale, or miss.",
+            "cache",
+            lambda: {state.name.lower(): count for state, count in cache.answered_blocks.items()},
         )
 
-    def watch_cache(self, store: MemoryStore) -> None:
-        """Show the memory tier's size and evictions."""
-        gauges = (
-            ("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes),
-            ("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries),
-            ("gateway_cache_evictions", "Blocks that left the memory tier for want of room.", lambda: store.evictions),
+    def watch_upstream(self, client: UpstreamClient) -> None:
+        """Show the upstream calls under way, and the throttled tokens."""
+        readings = self._readings
+        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls under way.", lambda: client.calls_in_flight)
+        readings.gauge(
+            "gateway_upstream_calls_waiting",
+            "Upstream calls that wait for a place among their token's, or the process's.",
+            lambda: client.calls_waiting,
         )
-        for name, text, read in gauges:
-            Gauge(name, text, registry=self._registry).set_function(read)
+        readings.gauge(
+            "gateway_cooldowns", "Throttled tokens whose cool-down lasts, as this process knows.", client.cooldowns
+        )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
         """Show whether Redis is left out because it failed."""
-        gauge = Gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", registry=self._registry)
-        gauge.set_function(lambda: float(is_left_out()))
+        self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
 
     def redis_failed(self) -> None:
         """Count an operation that Redis did not answer, or refused."""
@@ -175,60 +203,13 @@ class Metrics:
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
         """Count an upstream attempt."""
-        self._upstream_calls.labels(call.outcome).inc()
+        status = "none" if call.status is None else _STATUSES.get(call.status, "other")
+        self._upstream_calls.labels(call.outcome, status).inc()
         self._upstream_seconds.observe(call.seconds)
+        self._upstream_bytes.inc(call.bytes)
+        if call.is_foreign:
+            self._foreign_replies.inc()
 
     def response(self) -> Response:
         """The metrics in Prometheus' text format."""
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
-
-
-class _RequestTallies(Collector):
-    """What is counted of every request: plain numbers, made into metrics when they are asked for.
-
-    The library's own counters take a lock for each number, which is a tenth of a small answer from the cache.
-    """
-
-    def __init__(self) -> None:
-        self.in_flight = 0
-        self._since = time.time()
-        self._requests: Tally[tuple[str, int]] = Tally()
-        self._operations: Tally[tuple[str, str]] = Tally()
-        # For each route the requests within each bucket and beyond all, and the seconds of all together.
-        self._buckets: dict[str, list[int]] = {}
-        self._seconds: Tally[str] = Tally()
-
-    def ended(self, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
-        """Count a request out."""
-        self.in_flight -= 1
-        self._requests[route, status] += 1
-        if route not in self._buckets:
-            self._buckets[route] = [0] * (len(_BUCKETS) + 1)
-        self._buckets[route][bisect_left(_BUCKETS, seconds)] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter counts fractions, too
-        if facts is not None:
-            self._operations[facts["outcome"], facts["cache"] or "none"] += 1
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics; called by the registry, in a thread of its own."""
-        requests = CounterMetricFamily(
-            "gateway_requests", "HTTP requests by route and status.", labels=("route", "status")
-        )
-        for (route, status), count in list(self._requests.items()):
-            requests.add_metric((route, str(status)), count, created=self._since)
-        yield requests
-        seconds = HistogramMetricFamily("gateway_request_seconds", "Time per request.", labels=("route",))
-        bounds = [*(str(float(bound)) for bound in _BUCKETS), "+Inf"]
-        for route, counts in list(self._buckets.items()):
-            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
-            seconds.add_metric((route,), buckets, self._seconds[route])
-        yield seconds
-        operations = CounterMetricFamily(
-            "gateway_operations",
-            "GraphQL operations by outcome (ok or an error code) and cache state.",
-            labels=("outcome", "cache"),
-        )
-        for labels, count in list(self._operations.items()):
-            operations.add_metric(labels, count, created=self._since)
-        yield operations
-        yield GaugeMetricFamily("gateway_requests_in_flight", "Requests being answered.", value=self.in_flight)

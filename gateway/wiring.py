@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from gateway.cache.shared import SharedPages
     from gateway.settings import Settings
     from gateway.telemetry import Metrics
+    from gateway.tracing import Tracing
     from schema.documents import Documents
-    from schema.execution import Operations
+    from schema.execution import Operations, Phase
 
 
-def build(settings: Settings) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache and connections."""
+def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``."""
     # Imported here so that `gateway --help` need not wait for them.
     from gateway.app import create_app
     from gateway.cache.freshness import Freshness
@@ -44,9 +45,9 @@ def build(settings: Settings) -> Starlette:
     from schema.questions import Questions
     from schema.view import FastPath, GraphQLView
 
-    operations, documents = operations_of(settings)
+    operations, documents = operations_of(settings, tracing.phase if tracing else nullcontext)
     sandbox = settings.upstream_url == SANDBOX
-    metrics = Metrics()
+    metrics = Metrics(documents.operation_names)
     freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
     redis = _redis_tier(settings, freshness, metrics)
     client = UpstreamClient(
@@ -61,7 +62,7 @@ def build(settings: Settings) -> Starlette:
         max_body_bytes=settings.upstream_max_body_bytes,
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         shared_cooldowns=redis.cooldowns if redis else None,
-        observer=metrics.upstream_call_ended,
+        observer=tracing.beside(metrics.upstream_call_ended) if tracing else metrics.upstream_call_ended,
     )
     cache = CachedPages(
         BlockReader(
@@ -77,7 +78,8 @@ def build(settings: Settings) -> Starlette:
         size_of=page_size_bytes,
         shared=redis.pages if redis else None,
     )
-    metrics.watch_cache(cache.store)
+    metrics.watch_cache(cache)
+    metrics.watch_upstream(client)
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
     source = SingleFlight(cache)
     sizes = BlockSizes(settings.first_block_rows, settings.block_rows)
@@ -112,6 +114,8 @@ def build(settings: Settings) -> Starlette:
             await client.aclose()
             if redis:
                 await redis.store.aclose()
+            if tracing:
+                await tracing.aclose()
 
     return create_app(
         view,
@@ -123,10 +127,28 @@ def build(settings: Settings) -> Starlette:
         graphiql_routes=graphiql.routes if graphiql else (),
         export_routes=exports.routes([dataset for dataset, _ in DATASETS]),
         show_metrics=settings.metrics,
+        watching=[tracing.layer] if tracing else (),
     )
 
 
-def operations_of(settings: Settings) -> tuple[Operations, Documents]:
+def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
+    """Traces, where OpenTelemetry's own variables say to whom; else not even the library is imported."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if not any(environment.get(name) for name in names) or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    import structlog
+
+    try:
+        from gateway.tracing import exporting
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        structlog.get_logger("gateway").warning("no traces: the extra 'otel' is not installed")
+        return None
+    return exporting(environment)
+
+
+def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
     """What runs operations, and what finds their documents. Raises SettingsError about documents that cannot run."""
     from gateway.manifest import read_manifest
     from gateway.settings import SettingsError, variable
@@ -136,7 +158,13 @@ def operations_of(settings: Settings) -> tuple[Operations, Documents]:
     from schema.execution import Operations
 
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
-    operations = Operations(build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path)
+    operations = Operations(
+        build_schema(),
+        limits,
+        introspection=settings.introspection,
+        fast_path=settings.fast_path,
+        phase=phase,
+    )
     if settings.trusted_documents is None:
         return operations, AutomaticDocuments(operations.faults_of)
     try:
@@ -182,4 +210,4 @@ def create() -> Starlette:
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
-    return build(settings)
+    return build(settings, tracing_for(os.environ))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
+
+from graphql import OperationDefinitionNode, parse
 
 from gateway.errors import BadRequest, OperationNotTrusted, PersistedQueryNotFound
 from gateway.manifest import shown
@@ -26,7 +28,11 @@ FaultsOf = Callable[[str], list[str]]
 
 
 class Documents(Protocol):
-    """Finds the document of a request."""
+    """Finds the document of a request. ``operation_names`` are those that may run, none where anything may."""
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """Names that are no caller's invention."""
 
     def text_of(self, parameters: Parameters) -> str:
         """The text to run. Raises BadRequest and DocumentRefused."""
@@ -34,6 +40,9 @@ class Documents(Protocol):
 
 class AutomaticDocuments:
     """Keeps each valid text that came with its hash, and finds it by that; least recently used ones go first."""
+
+    # Anybody may send anything.
+    operation_names: tuple[str, ...] = ()
 
     def __init__(
         self, faults_of: FaultsOf, *, max_documents: int = KEPT_DOCUMENTS, max_bytes: int = KEPT_BYTES
@@ -88,6 +97,7 @@ class TrustedDocuments:
         if faults:
             raise ValueError("\n".join(f"{shown(name)}: {' '.join(found[0].split())}" for name, found in faults))
         self._texts = frozenset(manifest.values())
+        self.operation_names = tuple(name for text in dict.fromkeys(manifest.values()) for name in _names_in(text))
         # By hash, too, for clients that hash what they send, whatever the ids in the manifest are.
         self._by_id = {**{digest_of(text): text for text in self._texts}, **manifest}
 
@@ -105,6 +115,13 @@ class TrustedDocuments:
         if found is None:
             raise OperationNotTrusted
         return found
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """The names of a document's operations."""
+    for definition in parse(text, no_location=True).definitions:
+        if isinstance(definition, OperationDefinitionNode) and definition.name is not None:
+            yield definition.name.value
 
 
 def digest_of(text: str) -> str:

@@ -8,7 +8,8 @@ and in questions.py, and nowhere else: ``Schema._schema`` and ``StrawberryGraphQ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import isawaitable
@@ -52,6 +53,9 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 # How graphql-core ends the message when a document passes its limits of tokens, comments or nesting.
 _ABORTED = "Parsing aborted."
 
+# What surrounds the phases parse, validate and execute, by their names.
+Phase = Callable[[str], AbstractContextManager[object]]
+
 _NO_OPERATION = "The document has no operation."
 
 
@@ -87,8 +91,15 @@ class Operations:
     """Runs operations against one schema, within limits."""
 
     def __init__(
-        self, schema: strawberry.Schema, limits: Limits, *, introspection: bool, fast_path: bool = True
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        *,
+        introspection: bool,
+        fast_path: bool = True,
+        phase: Phase = nullcontext,
     ) -> None:
+        self._phase = phase
         self._schema = schema._schema
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
@@ -109,7 +120,8 @@ class Operations:
             check_cost(prepared.document, operation, request.variables, prepared.uses, self.limits)
         except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
             return _failed([GraphQLError(error.message, original_error=error)], context)
-        return await self._execute(prepared.document, operation, request, context)
+        with self._phase("execute"):
+            return await self._execute(prepared.document, operation, request, context)
 
     def faults_of(self, text: str) -> list[str]:
         """What keeps any operation of a document from being run, whatever its variables; empty when nothing does."""
@@ -125,9 +137,11 @@ class Operations:
         max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
             check_text(text)
-            document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
+            with self._phase("parse"):
+                document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             check_document(document, self.limits, document.token_count)
-            errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
+            with self._phase("validate"):
+                errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
                 told = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()

@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cache",
         "gateway.single_flight",
         "gateway.telemetry",
+        "gateway.tallies",
         "gateway.tuning",
         "gateway.sandbox",
         "gateway.graphiql",
@@ -41,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.cross_site",
         "gateway.request_log",
         "gateway.request_headers",
+        "gateway.tracing",
     ),
     (
         "schema",
@@ -74,6 +76,8 @@ NEVER: dict[str, tuple[str, ...]] = {
 # The whole top level; what begins with a dot configures tools.
 TOP_LEVEL = {
     "gateway", "schema", "tests",
+    # What operators copy from: manifests, rules and a dashboard are neither code nor tests, and no program reads them.
+    "deploy",
     "README.md", "CHANGELOG.md", "LICENSE",
     "pyproject.toml", "hatch_build.py", "requirements.lock",
     "Dockerfile", "docker-compose.yml",

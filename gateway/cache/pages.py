@@ -57,9 +57,16 @@ class CachedPages:
         self.store = MemoryStore(max_bytes=max_bytes, clock=clock, on_evict=self._index.discard)
         self._refreshes: dict[str, asyncio.Task[Page]] = {}
         self._reads = Reads()
+        # Blocks answered since the start, by where they came from.
+        self.answered_blocks = dict.fromkeys(CacheState, 0)
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """The page from the cache, or from the source; ``Page.cache`` says which. Raises GatewayError."""
+        page = await self._fetch(query, caller)
+        self.answered_blocks[page.cache] += 1
+        return page
+
+    async def _fetch(self, query: PageQuery, caller: Caller) -> Page:
         if self._expired(caller):
             return await self._source.fetch(query, caller)
         if query.revalidate:
@@ -81,6 +88,7 @@ class CachedPages:
                 and page.reaches(query.skip + query.top)
                 and self._freshness.state(page, self._clock()) is CacheState.HIT
             ):
+                self.answered_blocks[CacheState.HIT] += 1
                 return page
         return None
 

@@ -51,7 +51,8 @@ class Reply:
 class UpstreamCall:
     """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` what the body took.
 
-    ``is_foreign`` is True when the reply named another request, whether it was refused or believed.
+    ``is_foreign`` is True when the reply named another request, whether it was refused or believed. ``path`` is the
+    dataset's, without the question.
     """
 
     status: int | None
@@ -59,6 +60,8 @@ class UpstreamCall:
     seconds: float
     bytes: int
     is_foreign: bool = False
+    path: str = ""
+    correlation_id: str = ""
 
 
 class UpstreamClient:
@@ -105,6 +108,20 @@ class UpstreamClient:
         """Close every connection; calls in flight fail."""
         await self._connections.aclose()
 
+    @property
+    def calls_in_flight(self) -> int:
+        """Attempts under way."""
+        return self._slots.held
+
+    @property
+    def calls_waiting(self) -> int:
+        """Attempts that wait for their turn."""
+        return self._slots.waiting
+
+    def cooldowns(self) -> int:
+        """Throttled tokens that may not ask yet."""
+        return self._cooldowns.lasting()
+
     async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
         """One reply to ``query``. Raises GatewayError."""
         loop = asyncio.get_running_loop()
@@ -140,7 +157,7 @@ class UpstreamClient:
             found = await self._exchange(query, caller, ids, deadline, meter, after)
             seconds = time.perf_counter() - started
         result = found if isinstance(found, Failure) else await self._judge(found, query.dataset, ids, caller.token)
-        self._observe(meter, result, seconds)
+        self._observe(meter, result, seconds, query.dataset.path, ids)
         return result
 
     async def _exchange(
@@ -179,10 +196,13 @@ class UpstreamClient:
             await self._cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
 
-    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float) -> None:
+    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float, path: str, ids: Ids) -> None:
         if self._observer is not None:
             outcome = "ok" if isinstance(result, Decoded) else result.error.code
-            self._observer(UpstreamCall(meter.status, outcome, seconds, meter.received_bytes, meter.is_foreign))
+            received_bytes, is_foreign = meter.received_bytes, meter.is_foreign
+            self._observer(
+                UpstreamCall(meter.status, outcome, seconds, received_bytes, is_foreign, path, ids.correlation)
+            )
 
 
 async def _decoded(body: bytes, dataset: Dataset) -> Decoded | Failure:

@@ -47,6 +47,11 @@ class Cooldowns:
     def __len__(self) -> int:
         return len(self._until)
 
+    def lasting(self) -> int:
+        """How many tokens' cool-downs have not passed; may be asked from another thread."""
+        now = self._clock()
+        return sum(until > now for until in list(self._until.values()))
+
     def start(self, locator: bytes, seconds: float) -> float:
         """Begin, or lengthen, the token's cool-down; gives its end."""
         until = self._clock() + seconds

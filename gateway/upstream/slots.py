@@ -20,15 +20,21 @@ class _Line:
 
 
 class Slots:
-    """Places for upstream calls. A token's line exists only while somebody stands in it."""
+    """Places for upstream calls, ``held`` so many. A token's line exists only while somebody stands in it."""
 
     def __init__(self, *, per_token: int, total: int) -> None:
         self._per_token = per_token
         self._all = asyncio.Semaphore(total)
         self._lines: dict[bytes, _Line] = {}
+        self.held = 0
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    @property
+    def waiting(self) -> int:
+        """Callers that hold no place yet."""
+        return sum(line.users for line in list(self._lines.values())) - self.held
 
     @asynccontextmanager
     async def hold(self, locator: bytes, deadline: float) -> AsyncIterator[None]:
@@ -42,9 +48,11 @@ class Slots:
             await _take(line.places, deadline, _token_is_busy)
             try:
                 await _take(self._all, deadline, no_connection_left)
+                self.held += 1
                 try:
                     yield
                 finally:
+                    self.held -= 1
                     self._all.release()
             finally:
                 line.places.release()

@@ -64,8 +64,8 @@ def test_metrics_are_text_for_prometheus_and_can_be_switched_off(start_gateway: 
     assert response.headers["Content-Type"].startswith("text/plain")
     lines = response.text.splitlines()
     assert 'gateway_requests_total{route="/graphql",status="200"} 2.0' in lines
-    assert 'gateway_operations_total{cache="miss",outcome="ok"} 1.0' in lines
-    assert 'gateway_operations_total{cache="none",outcome="GRAPHQL_PARSE_FAILED"} 1.0' in lines
+    assert 'gateway_operations_total{cache="miss",operation="other",outcome="ok"} 1.0' in lines
+    assert 'gateway_operations_total{cache="none",operation="other",outcome="GRAPHQL_PARSE_FAILED"} 1.0' in lines
     assert start_gateway(metrics=False).client.get("/metrics").status_code == 404
 
 

@@ -227,7 +227,7 @@ def test_the_log_and_the_metrics_count_what_was_refused(start_gateway: StartGate
     for _ in range(2):
         post(gateway, apollo("never sent"))
     found = gateway.client.get("/metrics").text
-    assert 'gateway_operations_total{cache="none",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in found
+    assert 'gateway_operations_total{cache="none",operation="other",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in found
 
 
 # What one process keeps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from email.utils import formatdate
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
+from gateway.upstream.slots import Slots
 from gateway.upstream.status import error_code
 from gateway.upstream.transport import FOREIGN, failure_of
 from tests.gateway.upstream.scripted import Clock, caller, client, question, reply, upstream
@@ -94,6 +96,40 @@ def test_the_longest_cooldown_counts_and_their_number_is_bounded() -> None:
     clock.now = 500.0
     cooldowns.require_passed(b"first")
     cooldowns.require_passed(b"unknown")
+
+
+def test_only_cooldowns_that_last_are_told() -> None:
+    clock = Clock(0.0)
+    cooldowns = Cooldowns(clock)
+    cooldowns.start(b"short", 10)
+    cooldowns.start(b"long", 20)
+    assert cooldowns.lasting() == 2
+    clock.now = 10.0
+    assert cooldowns.lasting() == 1
+    clock.now = 20.0
+    assert cooldowns.lasting() == 0
+
+
+async def test_places_tell_how_many_hold_one_and_how_many_wait() -> None:
+    """For one token or for all: whoever waits is counted once, and nobody who has gone."""
+    slots = Slots(per_token=1, total=2)
+    loop = asyncio.get_running_loop()
+    async with slots.hold(b"first", float("inf")), slots.hold(b"second", float("inf")):
+        assert (slots.held, slots.waiting) == (2, 0)
+        for locator in (b"first", b"third"):
+            with pytest.raises(GatewayError):
+                async with asyncio.timeout(5), slots.hold(locator, loop.time()):
+                    pytest.fail("no place is free")
+        waiting = asyncio.ensure_future(_hold(slots, b"first"))
+        await asyncio.sleep(0)
+        assert (slots.held, slots.waiting) == (2, 1)
+    await waiting
+    assert (slots.held, slots.waiting) == (0, 0)
+
+
+async def _hold(slots: Slots, locator: bytes) -> None:
+    async with slots.hold(locator, float("inf")):
+        assert slots.held == 1
 
 
 STORE = {

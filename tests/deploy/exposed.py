@@ -1,0 +1,64 @@
+"""Every metric that the gateway can show, with the labels that its samples have."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.cache.freshness import Freshness
+from gateway.cache.pages import CachedPages
+from gateway.cache.size import page_size_bytes
+from gateway.telemetry import Metrics
+from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
+
+
+def exercised() -> Metrics:
+    """Metrics of a gateway with all its parts, to which everything that is counted has happened once."""
+    client = UpstreamClient(
+        base_url="http://upstream.invalid",
+        path_prefix="",
+        trailing_slash=False,
+        timeout_seconds=1,
+        operation_timeout_seconds=1,
+        max_retries=0,
+        max_concurrency=1,
+        max_connections=1,
+        max_body_bytes=1,
+    )
+    cache = CachedPages(
+        BlockReader(client, max_calls=1, clock=time.time, operation_timeout_seconds=1),
+        max_bytes=1_000,
+        freshness=Freshness(900, 3_600),
+        first_block_rows=1_000,
+        block_rows=10_000,
+        size_of=page_size_bytes,
+    )
+    metrics = Metrics(["Named"])
+    metrics.watch_cache(cache)
+    metrics.watch_upstream(client)
+    metrics.watch_redis(lambda: False)
+    metrics.request_started()
+    facts = {"operation": "Named", "outcome": "ok", "cache": "hit"}
+    metrics.request_ended(route="/graphql", status=200, seconds=0.1, facts=facts)
+    metrics.upstream_call_ended(UpstreamCall(200, "ok", 0.1, 10, is_foreign=True))
+    metrics.redis_page("hit")
+    metrics.redis_failed()
+    return metrics
+
+
+def families(metrics: Metrics) -> list[Metric]:
+    """What Prometheus' own parser reads in the reply; our own names alone, not those about the process."""
+    found = text_string_to_metric_families(bytes(metrics.response().body).decode())
+    return [family for family in found if family.name.startswith("gateway_") and not family.name.endswith("_created")]
+
+
+def labels_by_sample() -> dict[str, frozenset[str]]:
+    """The name of each sample, as queries name it, and its labels."""
+    return {
+        sample.name: frozenset(sample.labels)
+        for family in families(exercised())
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }

@@ -1,0 +1,142 @@
+"""The manifests say what is true of the gateway, and give a pod no more than it needs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.health import Health
+from gateway.settings import Settings, read_settings, variable
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+DOCKERFILE = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.yaml")
+}
+DEPLOYMENT = DOCUMENTS["deployment.yaml"]["spec"]
+POD = DEPLOYMENT["template"]["spec"]
+CONTAINER = POD["containers"][0]
+SELECTED = {"app.kubernetes.io/component": "gateway"}
+
+
+def settings_file() -> dict[str, str]:
+    """The names and values in settings.env."""
+    lines = (FOLDER / "settings.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_its_settings_start_a_gateway() -> None:
+    """Read as the gateway reads them, together with what the image and the secret give."""
+    image = dict(re.findall(r"(GATEWAY_\w+)=(\S+)", DOCKERFILE))
+    own = {entry["name"] for entry in CONTAINER["env"]}
+    assert own <= {variable(field) for field in Settings.model_fields}
+    secret = DOCUMENTS["secret.example.yaml"]
+    reference = CONTAINER["env"][0]["valueFrom"]["secretKeyRef"]
+    assert reference["name"] == secret["metadata"]["name"]
+    environment = {**image, **settings_file(), CONTAINER["env"][0]["name"]: secret["stringData"][reference["key"]]}
+    settings = read_settings(environment)
+    assert settings.upstream_url == "https://api.partnercenter.microsoft.com"
+    assert settings.workers == 1
+    assert settings.port == CONTAINER["ports"][0]["containerPort"]
+
+
+def test_a_pod_has_longer_than_the_gateway_takes_to_end() -> None:
+    settings = read_settings({**settings_file(), "GATEWAY_HOST": "0.0.0.0"})
+    pause_seconds = int(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
+    # As Kubernetes counts: the grace period holds for both together.
+    assert POD["terminationGracePeriodSeconds"] >= pause_seconds + settings.shutdown_grace_seconds + 5
+
+
+def test_a_pod_has_room_for_the_cache_and_what_a_process_takes_beside_it() -> None:
+    """SECURITY.md and the benchmarks: the bound, and a few hundred megabytes more."""
+    settings = read_settings({**settings_file(), "GATEWAY_HOST": "0.0.0.0"})
+    bytes_of = {"Mi": 2**20, "Gi": 2**30}
+    requested, limit = (
+        int(CONTAINER["resources"][kind]["memory"][:-2]) * bytes_of[CONTAINER["resources"][kind]["memory"][-2:]]
+        for kind in ("requests", "limits")
+    )
+    assert requested >= settings.cache_memory_bytes + 200 * 2**20
+    assert limit >= requested + 200 * 2**20
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "readinessProbe"])
+def test_a_probe_asks_for_a_path_that_exists(probe: str) -> None:
+    paths = {route.path for route in Health().routes}
+    found = CONTAINER[probe]["httpGet"]
+    assert found["path"] in paths
+    assert found["port"] == CONTAINER["ports"][0]["name"]
+    # Readiness alone tells that it is to be left in peace; liveness must not end what is ending by itself.
+    assert found["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
+
+
+def test_a_pod_may_do_no_more_than_the_image_says() -> None:
+    """The `restricted` standard of Kubernetes, which its namespace enforces, and a read-only file system."""
+    namespace = DOCUMENTS["namespace.yaml"]["metadata"]
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace["name"] == DOCUMENTS["kustomization.yaml"]["namespace"]
+    user = POD["securityContext"]
+    assert f"USER {user['runAsUser']}:{user['runAsGroup']}" in DOCKERFILE
+    assert user["runAsNonRoot"] is True
+    assert user["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert POD["automountServiceAccountToken"] is False
+    # GATEWAY_PORT=tcp://… would be injected.
+    assert POD["enableServiceLinks"] is False
+
+
+def test_everything_selects_the_same_pods() -> None:
+    policy = DOCUMENTS["networkpolicy.yaml"]["spec"]
+    assert SELECTED.items() <= DEPLOYMENT["template"]["metadata"]["labels"].items()
+    assert DEPLOYMENT["selector"]["matchLabels"] == SELECTED
+    assert DOCUMENTS["service.yaml"]["spec"]["selector"] == SELECTED
+    assert DOCUMENTS["pdb.yaml"]["spec"]["selector"]["matchLabels"] == SELECTED
+    assert policy["podSelector"]["matchLabels"] == SELECTED
+    assert DOCUMENTS["hpa.yaml"]["spec"]["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": DOCUMENTS["deployment.yaml"]["metadata"]["name"],
+    }
+
+
+def test_a_pod_reaches_names_redis_and_the_public_internet_and_nothing_else() -> None:
+    policy = DOCUMENTS["networkpolicy.yaml"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    ports = [tuple(sorted({str(port["port"]) for port in rule["ports"]})) for rule in policy["egress"]]
+    assert ports == [("53",), ("6379",), ("443",)]
+    # Cloud metadata, above all.
+    assert "169.254.0.0/16" in policy["egress"][2]["to"][0]["ipBlock"]["except"]
+    assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == ["http"]
+
+
+def test_every_manifest_but_the_example_is_applied_and_only_the_autoscaler_knows_the_number() -> None:
+    applied = DOCUMENTS["kustomization.yaml"]["resources"]
+    assert set(applied) == DOCUMENTS.keys() - {"kustomization.yaml", "secret.example.yaml"}
+    assert "replicas" not in DEPLOYMENT
+    disruption = DOCUMENTS["pdb.yaml"]["spec"]["maxUnavailable"]
+    assert DOCUMENTS["hpa.yaml"]["spec"]["minReplicas"] > disruption
+
+
+def test_kustomize_renders_it_and_leaves_the_selectors_of_others_alone() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run([kubectl, "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rendered = {document["kind"]: document for document in yaml.safe_load_all(done.stdout)}
+    assert set(rendered) == {DOCUMENTS[name]["kind"] for name in DOCUMENTS} - {"Kustomization", "Secret"} | {
+        "ConfigMap"
+    }
+    assert rendered["NetworkPolicy"]["spec"] == DOCUMENTS["networkpolicy.yaml"]["spec"]
+    assert rendered["ConfigMap"]["data"] == settings_file()
+    name = rendered["Deployment"]["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+    assert name == [{"configMapRef": {"name": rendered["ConfigMap"]["metadata"]["name"]}}]
