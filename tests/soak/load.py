@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ QUERY = """query Q($first: Int, $last: Int, $offset: Int, $after: String, $befor
 CODES = {"503": "UPSTREAM_UNAVAILABLE", "429": "RATE_LIMITED", "garbage": "UPSTREAM_BAD_RESPONSE"}
 AFTERMATH_SECONDS = 3.0
 
-CLIENTS, NEWCOMERS, TOKENS = 12, 8, 10_000
+CLIENTS, NEWCOMERS, TOKENS = 12, 8, int(os.environ.get("SOAK_TOKENS", "4000"))
 ROWS = (0, 3, 150, 199, 200, 201, 999, 1_000, 1_001, 2_500)
 
 
