@@ -61,6 +61,8 @@ def kinds_of_trouble(tokens: st.SearchStrategy[int]) -> list[st.SearchStrategy[S
         Renew, tokens, st.sampled_from([0, 2, 6, 9, 10, 12, 13, 24]), st.booleans()
     )
     return [
+        # Twice, for it is what most must never go wrong after.
+        bad_replies(*REFUSALS),
         bad_replies(*REFUSALS),
         bad_replies(*COOLDOWNS),
         bad_replies(*FAILURES),
@@ -149,7 +151,7 @@ def server() -> Iterator[RedisServer]:
 
 
 # For thousands, set it in the environment: about a tenth of a second an example.
-EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "250"))
 
 
 @settings(
