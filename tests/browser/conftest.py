@@ -104,6 +104,18 @@ class GraphiqlPage:
         answer: dict[str, Any] = json.loads(self.text(".result-window"))
         return answer
 
+    def show(self, view: str) -> None:
+        """Shows the answer as JSON, Table or Chart."""
+        self.page.get_by_role("button", name=view, exact=True).click()
+
+    def answer_with(self, answer: Any) -> None:
+        """Lets every operation from now on be answered with ``answer``."""
+        self.page.route("**/graphql", lambda route: route.fulfill(json=answer))
+
+    def open_example(self, number: int, name: str) -> None:
+        self.page.get_by_role("tab").nth(number).click()
+        self.wait_for_operation(name)
+
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.mouse.move(0, 0)

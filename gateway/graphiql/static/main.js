@@ -3,6 +3,7 @@
 
 import { Authorization } from "./authorization.js";
 import { createFetcher } from "./fetcher.js";
+import { Results } from "./results.js";
 import { createStorage } from "./storage.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -61,6 +62,7 @@ ReactDOM.createRoot(root).render(
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
     h(GraphiQL.Logo, null, h(HeadersEditor, { authorization })),
+    h(GraphiQL.Footer, null, h(Results, { url: new URL(window.location.pathname, import.meta.url).href })),
   ),
 );
 connectTokenButtons(authorization);
