@@ -63,9 +63,11 @@ SANDBOX_NOTE: Final = (
     f'<p role="group" aria-label="Token of the sandbox">Sandbox, made-up data. Tokens: {_BUTTONS}. '
     "A reload clears tabs and history.</p>"
 )
+# Not a password field: browsers offer to keep what is in those. Without autocompletion they do not restore it, either.
 ASK_NOTE: Final = (
-    "<p>Paste an access token under Headers, once: every tab uses it. "
-    "It stays in this page's memory. A reload clears it, tabs and history.</p>"
+    '<p><label for="token">Paste an access token:</label> '
+    '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"> '
+    "Every tab uses it, from this page's memory. A reload clears it, tabs and history.</p>"
 )
 FOLDER: Final = Path(__file__).parent
 

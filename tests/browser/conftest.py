@@ -66,7 +66,7 @@ class GraphiqlPage:
         with self.page.expect_response(lambda response: response.request.method == "POST"):
             self.page.goto(f"{self.url}/graphql")
         expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
-        expect(self.page.locator(".graphiql-editor-tool .CodeMirror").last).to_be_visible()
+        expect(self.page.locator(".graphiql-editor-tool .CodeMirror >> visible=true")).to_have_count(1)
 
     def text(self, pane: str) -> str:
         """The whole text of a CodeMirror editor, which shows only what is in view."""
@@ -104,6 +104,18 @@ class GraphiqlPage:
         answer: dict[str, Any] = json.loads(self.text(".result-window"))
         return answer
 
+    def show(self, view: str) -> None:
+        """Shows the answer as JSON, Table or Chart."""
+        self.page.get_by_role("button", name=view, exact=True).click()
+
+    def answer_with(self, answer: Any) -> None:
+        """Lets every operation from now on be answered with ``answer``."""
+        self.page.route("**/graphql", lambda route: route.fulfill(json=answer))
+
+    def open_example(self, number: int, name: str) -> None:
+        self.page.get_by_role("tab").nth(number).click()
+        self.wait_for_operation(name)
+
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.mouse.move(0, 0)
@@ -115,6 +127,10 @@ class Chromium:
 
     def __init__(self, kind: BrowserType, executable: str, url: str) -> None:
         self._kind, self._executable, self._url = kind, executable, url
+
+    def at(self, url: str) -> Chromium:
+        """The same browser for another gateway."""
+        return Chromium(self._kind, self._executable, url)
 
     @contextmanager
     def graphiql(self, profile: Path, *, path: str = "", **options: Any) -> Iterator[GraphiqlPage]:
@@ -150,19 +166,28 @@ def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:
     pytest.fail(f"the gateway did not start:\n{process.communicate()[0]}")
 
 
-@pytest.fixture(scope="module")
-def gateway_url() -> Iterator[str]:
-    """The address of a gateway started as a newcomer would, with no configuration: on the sandbox."""
+@contextmanager
+def running_gateway(*arguments: str) -> Iterator[str]:
+    """The address of a gateway in a process of its own, with no configuration but ``arguments``."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "serve", "--port", str(port)],
+        [sys.executable, "-m", "gateway", "serve", "--port", str(port), *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     wait_until_healthy(process, f"http://{HOST}:{port}")
-    yield f"http://{HOST}:{port}"
-    process.terminate()
-    process.communicate(timeout=30)
+    try:
+        yield f"http://{HOST}:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def gateway_url() -> Iterator[str]:
+    """The address of a gateway started as a newcomer would: on the sandbox."""
+    with running_gateway() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

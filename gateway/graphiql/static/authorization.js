@@ -33,9 +33,9 @@ export class Authorization {
     return this.#last === PLACEHOLDER ? others : { ...others, Authorization: this.#last };
   };
 
-  /** Puts `token` into the headers of the tab in view, beside whatever else is there. */
+  /** Puts `token` into the headers of the tab in view, beside whatever else is there; "" takes it out of them. */
   choose(token) {
-    this.#last = `Bearer ${token}`;
+    this.#last = token === "" ? PLACEHOLDER : `Bearer ${token}`;
     if (this.#editor === null) return;
     const { [authorizationName(this.#shown())]: _former, ...others } = this.#shown();
     this.#editor.setValue(JSON.stringify({ Authorization: this.#last, ...others }, null, 2));
@@ -80,8 +80,10 @@ export class Authorization {
   #tell() {
     if (this.#editor === null) return;
     const headers = this.#shown();
-    const [scheme, token] = String(headers[authorizationName(headers)]).split(" ");
-    for (const listener of this.#listeners) listener(scheme.toLowerCase() === "bearer" ? token : undefined);
+    const shown = String(headers[authorizationName(headers)]);
+    const [scheme, token] = shown.split(" ");
+    const isToken = scheme.toLowerCase() === "bearer" && shown !== PLACEHOLDER;
+    for (const listener of this.#listeners) listener(isToken ? token : undefined);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { Authorization } from "./authorization.js";
 import { createFetcher } from "./fetcher.js";
+import { Results } from "./results.js";
 import { createStorage } from "./storage.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -33,6 +34,16 @@ function connectTokenButtons(authorization) {
   });
 }
 
+/** The field in the bar for a real access token; the sandbox has none. */
+function connectTokenField(authorization) {
+  const field = document.getElementById("token");
+  if (field === null) return;
+  field.addEventListener("input", () => authorization.choose(field.value.replace(/^\s*bearer\s+/i, "").trim()));
+  authorization.watch((token = "") => {
+    if (field.value.trim() !== token) field.value = token;
+  });
+}
+
 /** Stands where GraphiQL would link to its own site, shows nothing, and hands over the editor of the Headers pane. */
 function HeadersEditor({ authorization }) {
   const { headerEditor } = GraphiQL.React.useEditorContext({ nonNull: true });
@@ -40,7 +51,8 @@ function HeadersEditor({ authorization }) {
   return h("span");
 }
 
-const authorization = new Authorization("sandbox" in root.dataset);
+const isSandbox = "sandbox" in root.dataset;
+const authorization = new Authorization(isSandbox);
 const headers = authorization.startHeaders();
 const examples = await loadExamples();
 
@@ -53,7 +65,8 @@ ReactDOM.createRoot(root).render(
       storage: createStorage(),
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
-      defaultEditorToolsVisibility: "headers",
+      // Which token of the sandbox is in use may be seen; a real one only by whoever opens the Headers pane.
+      defaultEditorToolsVisibility: isSandbox ? "headers" : "variables",
       defaultQuery: NEW_QUERY,
       defaultHeaders: headers,
       defaultTabs: examples.map((example) => ({ ...example, headers })),
@@ -61,6 +74,8 @@ ReactDOM.createRoot(root).render(
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
     h(GraphiQL.Logo, null, h(HeadersEditor, { authorization })),
+    h(GraphiQL.Footer, null, h(Results, { url: new URL(window.location.pathname, import.meta.url).href })),
   ),
 );
 connectTokenButtons(authorization);
+connectTokenField(authorization);

@@ -1,0 +1,114 @@
+// A list of an answer as bars: what is deployed, inside what was sold. All figures stand there as text, too.
+
+import { isPresent } from "./answer.js";
+import { formatNumber } from "./table.js";
+
+const { createElement: h, Fragment } = window.React;
+
+const MAX_BARS = 20;
+// More make labels that nobody reads; the table has them all.
+const MAX_LABEL_COLUMNS = 3;
+const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+/**
+ * What the chart of `list` shows: its `measures` (names of columns, sold before deployed), the `labels` (names of
+ * columns) and the `bars` ({label, values}), highest first; no measures where the list has neither column.
+ */
+export function planChart(list) {
+  const measures = [/sold/i, /deployed/i].flatMap((pattern) => {
+    const column = list.columns.find(({ name, isNumber }) => isNumber && pattern.test(name));
+    return column ? [column.name] : [];
+  });
+  const labels = labelColumns(list);
+  const rows = [...list.rows].sort((a, b) => (b[measures[0]] ?? 0) - (a[measures[0]] ?? 0)).slice(0, MAX_BARS);
+  const bars = rows.map((row) => ({
+    label: labels.map((name) => row[name] ?? "–").join(" · "),
+    values: measures.map((name) => row[name] ?? null),
+  }));
+  return { measures, labels, bars };
+}
+
+/** The first columns of text that tell rows apart; columns of dates, ids, or one value only where nothing else is. */
+function labelColumns({ rows, columns }) {
+  const texts = columns.filter(({ name }) => rows.some((row) => typeof row[name] === "string"));
+  const varied = texts.filter(({ name, isDate }) => !isDate && new Set(rows.map((row) => row[name])).size > 1);
+  const readable = varied.filter(({ name }) => !rows.some((row) => GUID.test(row[name])));
+  const chosen = [readable, varied, texts].find((candidates) => candidates.length > 0) ?? [];
+  return chosen.slice(0, MAX_LABEL_COLUMNS).map(({ name }) => name);
+}
+
+export function Chart({ list }) {
+  const { measures, labels, bars } = planChart(list);
+  if (measures.length === 0) {
+    return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
+  }
+  const highest = Math.max(...bars.flatMap(({ values }) => values));
+  const left = list.rows.length - bars.length;
+  return h(
+    Fragment,
+    null,
+    h(Legend, { measures, labels }),
+    h(
+      "ol",
+      { className: "bars" },
+      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, measures })),
+    ),
+    left > 0 && h("p", { className: "message" }, `The ${MAX_BARS} with the highest ${measures[0]}; the table has all.`),
+  );
+}
+
+function Legend({ measures, labels }) {
+  const keys = measures.map((name) => h("span", { key: name, className: `legend ${kind(name)}` }, name)).reverse();
+  return h(
+    "p",
+    { className: "bar-text legends" },
+    h("span", null, labels.join(" · ")),
+    h("span", null, join(keys, " of ")),
+  );
+}
+
+function Bar({ label, values, highest, measures }) {
+  return h(
+    "li",
+    null,
+    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, describe(values))),
+    h(
+      "svg",
+      { width: "100%", height: 16, "aria-hidden": true, focusable: false },
+      values.map((value, index) => {
+        const inset = kind(measures[index]) === "sold" ? 0 : 4;
+        const width = `${share(value, highest)}%`;
+        return h("rect", {
+          key: index,
+          className: kind(measures[index]),
+          y: inset,
+          width,
+          height: 16 - 2 * inset,
+          rx: 2,
+        });
+      }),
+    ),
+  );
+}
+
+function kind(measure) {
+  return /sold/i.test(measure) ? "sold" : "deployed";
+}
+
+/** "875,984 of 1,208,808 · 72%"; no share where nothing was sold. */
+function describe(values) {
+  const text = values
+    .map((value) => (value === null ? "–" : formatNumber(value)))
+    .reverse()
+    .join(" of ");
+  const [sold, deployed] = values;
+  return sold > 0 && isPresent(deployed) ? `${text} · ${Math.round((100 * deployed) / sold)}%` : text;
+}
+
+function share(value, highest) {
+  return highest > 0 && value > 0 ? (100 * value) / highest : 0;
+}
+
+function join(elements, separator) {
+  return elements.flatMap((element, index) => (index === 0 ? [element] : [separator, element]));
+}

@@ -1,0 +1,81 @@
+// A list of an answer as a table whose columns sort.
+
+import { isPresent, plainText } from "./answer.js";
+
+const { createElement: h } = window.React;
+
+// The page is in English, so are its numbers.
+const NUMBER = new Intl.NumberFormat("en");
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+// More rows make the page slow, and nobody scrolls through them; CSV has them all.
+export const MAX_SHOWN_ROWS = 1000;
+
+/** A number for people: 1,208,808. */
+export function formatNumber(number) {
+  return NUMBER.format(number);
+}
+
+/** The rows in the order of `sort` ({column, isDescending}, or null for that of the answer); what is empty comes last. */
+export function sortRows(rows, sort) {
+  if (sort === null) return rows;
+  const direction = sort.isDescending ? -1 : 1;
+  return [...rows].sort(({ [sort.column]: a }, { [sort.column]: b }) => {
+    if (!isPresent(a) || !isPresent(b)) return Number(isPresent(b)) - Number(isPresent(a));
+    return direction * (typeof a === "number" && typeof b === "number" ? a - b : COLLATOR.compare(a, b));
+  });
+}
+
+/** What a press on a column's header leads to: one direction, the other, then the answer's own order again. */
+export function nextSort(sort, { name, isNumber }) {
+  // Of numbers, the highest are what people look for.
+  const isFirstDescending = isNumber;
+  if (sort?.column !== name) return { column: name, isDescending: isFirstDescending };
+  return sort.isDescending === isFirstDescending ? { column: name, isDescending: !isFirstDescending } : null;
+}
+
+/** The table; `onSort` is called with the next sort when a header is pressed. */
+export function Table({ list, rows, sort, onSort }) {
+  const header = list.columns.map((column) => h(Header, { key: column.name, column, sort, onSort }));
+  const body = rows.slice(0, MAX_SHOWN_ROWS).map((row, index) => h(Row, { key: index, row, columns: list.columns }));
+  return h(
+    "table",
+    { "aria-rowcount": rows.length + 1 },
+    h("thead", null, h("tr", null, header)),
+    h("tbody", null, body),
+  );
+}
+
+function Header({ column, sort, onSort }) {
+  const isSorted = sort?.column === column.name;
+  const state = isSorted ? (sort.isDescending ? "descending" : "ascending") : "none";
+  return h(
+    "th",
+    { scope: "col", "aria-sort": state, className: kind(column) },
+    h("button", { type: "button", onClick: () => onSort(nextSort(sort, column)) }, breakable(column.name)),
+  );
+}
+
+function Row({ row, columns }) {
+  return h(
+    "tr",
+    null,
+    columns.map((column) => h("td", { key: column.name, className: kind(column) }, cell(row[column.name]))),
+  );
+}
+
+function kind({ isNumber, isDate }) {
+  if (isNumber) return "number";
+  return isDate ? "date" : undefined;
+}
+
+/** A name that may go on in the next line before a capital letter. */
+function breakable(name) {
+  return name
+    .split(/(?<=[a-z])(?=[A-Z])/)
+    .flatMap((word, index) => (index === 0 ? word : [h("wbr", { key: index }), word]));
+}
+
+function cell(value) {
+  if (!isPresent(value)) return h("span", { className: "empty", role: "img", "aria-label": "no value" }, "–");
+  return typeof value === "number" ? formatNumber(value) : plainText(value);
+}

@@ -1,0 +1,69 @@
+"""The panel over the result pane as its user sees it, and answers to show in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from playwright.sync_api import Locator, expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import GraphiqlPage
+
+SOLD: Final = "licensesSold"
+DEPLOYED: Final = "licensesDeployed"
+
+
+def connection(*nodes: Any, **others: Any) -> dict[str, Any]:
+    """An answer with one connection."""
+    return {"data": {"licenseDeployments": {"nodes": list(nodes), **others}}}
+
+
+def product(name: str | None, sold: int | None, deployed: int | None) -> dict[str, Any]:
+    return {"productName": name, SOLD: sold, DEPLOYED: deployed}
+
+
+def results(graphiql: GraphiqlPage) -> Locator:
+    return graphiql.page.get_by_role("region", name="Views of the answer")
+
+
+def drawn(graphiql: GraphiqlPage) -> Locator:
+    """The table or chart, which is there a moment after the JSON."""
+    room = graphiql.page.get_by_role("region", name=re.compile("^(Table|Chart) of "))
+    expect(room).to_be_visible()
+    return room
+
+
+def column(graphiql: GraphiqlPage, number: int) -> list[str]:
+    """The texts of one column of the table, from the top."""
+    return drawn(graphiql).locator(f"tbody td:nth-child({number})").all_inner_texts()
+
+
+def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
+    """Label and figures of each bar."""
+    texts = drawn(graphiql).locator(".bars .bar-text").all()
+    return [(text.locator("span").first.inner_text(), text.locator(".figures").inner_text()) for text in texts]
+
+
+def widths(graphiql: GraphiqlPage) -> list[float]:
+    """Of all bars, sold and deployed of one group after the other, in percent of the longest."""
+    found = drawn(graphiql).locator("rect").evaluate_all("all => all.map(one => one.getBBox().width)")
+    return [round(100 * width / (max(found) or 1)) for width in found]
+
+
+def download(graphiql: GraphiqlPage) -> tuple[str, list[list[str]], bytes]:
+    """Presses CSV; the name of the file, its rows with the header, and its bytes."""
+    with graphiql.page.expect_download() as waiting:
+        graphiql.page.get_by_role("button", name="CSV", exact=True).click()
+    content = Path(waiting.value.path()).read_bytes()
+    return waiting.value.suggested_filename, list(csv.reader(io.StringIO(content.decode("utf-8-sig"), ""))), content
+
+
+def copied(graphiql: GraphiqlPage) -> str:
+    graphiql.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    graphiql.page.get_by_role("button", name="Copy as curl").click()
+    expect(results(graphiql).get_by_text("Copied. It takes the token from $TOKEN.")).to_be_visible()
+    return str(graphiql.page.evaluate("() => navigator.clipboard.readText()"))

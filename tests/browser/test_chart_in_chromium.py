@@ -1,0 +1,62 @@
+"""An answer as bars, in real Chromium."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.results import DEPLOYED, SOLD, bars, connection, product, results, widths
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import GraphiqlPage
+
+
+def test_grouped_answer_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
+    """One a group, highest first, in the light of the longest; the text beside it says the same."""
+    graphiql.open_example(3, "GroupByProduct")
+    nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
+    graphiql.show("Chart")
+    nodes.sort(key=lambda node: -node[SOLD])
+    assert bars(graphiql) == [
+        (
+            f"{node['serviceName']} · {node['productName']}",
+            f"{node[DEPLOYED]:,} of {node[SOLD]:,} · {int(100 * node[DEPLOYED] / node[SOLD] + 0.5)}%",
+        )
+        for node in nodes
+    ]
+    highest = nodes[0][SOLD]
+    expected = [100 * node[measure] / highest for node in nodes for measure in (SOLD, DEPLOYED)]
+    assert widths(graphiql) == pytest.approx(expected, abs=1)
+    graphiql.screenshot("chart-light")
+
+
+def test_bars_of_nothing_sold_and_of_nothing_known(graphiql: GraphiqlPage) -> None:
+    """No share of zero, no bar for null or less than nothing, and more deployed than sold has the longer bar."""
+    graphiql.answer_with(
+        connection(product("over", 10, 20), product("none", 0, 5), product("idle", 0, 0), product(None, -4, None))
+    )
+    graphiql.run()
+    graphiql.show("Chart")
+    assert bars(graphiql) == [("over", "20 of 10 · 200%"), ("none", "5 of 0"), ("idle", "0 of 0"), ("–", "– of -4")]
+    assert widths(graphiql) == [50, 100, 0, 25, 0, 0, 0, 0]
+
+
+def test_a_chart_takes_the_columns_that_tell_rows_apart(graphiql: GraphiqlPage) -> None:
+    """Not dates, not what is the same everywhere, and ids only where there are no names."""
+    ids = ("965EDA32-DAE4-4550-8201-E2BD73AB4876", "11FA2AC0-079D-D25A-49FE-85B0834C687A")
+    rows = [
+        {"customerTenantId": id_, "customerName": name, "channel": "direct", "sold": 3, "processedDateTime": date}
+        for id_, name, date in zip(ids, ("Topaz", "Walnut"), ("2026-11-20T00:00:00", "2026-11-13"), strict=True)
+    ]
+    graphiql.answer_with(connection(*rows))
+    graphiql.run()
+    graphiql.show("Chart")
+    assert bars(graphiql) == [("Topaz", "3"), ("Walnut", "3")]
+    graphiql.answer_with(connection(*({"customerTenantId": id_, "sold": 3} for id_ in ids)))
+    graphiql.run()
+    expect(results(graphiql).get_by_text(ids[1])).to_be_visible()
+    graphiql.answer_with(connection({"customerName": "Topaz"}))
+    graphiql.run()
+    expect(results(graphiql).get_by_text("Bars need numbers: select licensesSold")).to_be_visible()

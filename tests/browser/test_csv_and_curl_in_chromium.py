@@ -1,0 +1,56 @@
+"""What leaves the page: rows as CSV, and the operation as a curl command, from real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.browser.results import connection, copied, download, product, results
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import GraphiqlPage
+
+
+def test_csv_is_for_spreadsheets_and_runs_nothing_there(graphiql: GraphiqlPage) -> None:
+    """Formulas are text, commas and quotes survive, numbers stay numbers, and Excel sees that it is UTF-8."""
+    names = ["=1+1", "+1", "-1", "@A1", "\t=1", 'say "hi", Søn', "two\nlines", "한빛", None, "plain"]
+    graphiql.answer_with(connection(*(product(name, -5, None) for name in names)))
+    graphiql.run()
+    name, rows, content = download(graphiql)
+    assert name == "licenseDeployments.csv"
+    assert content.startswith(b"\xef\xbb\xbfproductName,licensesSold,licensesDeployed\r\n")
+    expected = ["'=1+1", "'+1", "'-1", "'@A1", "'\t=1", 'say "hi", Søn', "two\nlines", "한빛", "", "plain"]
+    assert rows[1:] == [[text, "-5", ""] for text in expected]
+    expect(results(graphiql).get_by_text("Saved 10 rows.")).to_be_visible()
+
+
+def test_the_copied_command_gets_the_same_answer_and_holds_no_token(graphiql: GraphiqlPage) -> None:
+    """Run by a shell with TOKEN set, quotes in the query and all; other headers keep their secrets, too."""
+    graphiql.open_example(2, "FilterByProduct")
+    editor = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
+    graphiql.page.evaluate(f"() => {editor}.setValue(`# It's $HOME\n${{{editor}.getValue()}}`)")
+    headers = {"Authorization": "Bearer contoso", "X-Api-Key": "hidden0key", "X-Locale": "en-US", "$(x)": "bad"}
+    graphiql.type_headers(json.dumps(headers | {"authorization2": "x"}))
+    command = copied(graphiql)
+    assert "contoso" not in command
+    assert "hidden0key" not in command
+    assert '-H "X-Api-Key: $X_API_KEY"' in command
+    assert "-H 'X-Locale: en-US'" in command
+    assert "$(x)" not in command
+    graphiql.type_headers('{"Authorization": "Bearer contoso"}')
+    environment = {**os.environ, "TOKEN": "contoso", "X_API_KEY": "k", "AUTHORIZATION2": "x", "no_proxy": "*"}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == graphiql.run()
+
+
+def test_without_a_clipboard_interface_the_command_is_copied_all_the_same(graphiql: GraphiqlPage) -> None:
+    """As on a page that came over plain HTTP from another machine; a pane that is not JSON is told."""
+    graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
+    assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
+    graphiql.type_headers("{")
+    graphiql.page.get_by_role("button", name="Copy as curl").click()
+    expect(results(graphiql).get_by_text("The Headers pane is not JSON.")).to_be_visible()

@@ -1,0 +1,78 @@
+"""The field for an access token that the page of a gateway on a real upstream has, in real Chromium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Chromium, running_gateway
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import GraphiqlPage
+
+CANARY = "canary0token0that0must0not0stay"
+
+
+@pytest.fixture(scope="module")
+def real_chromium(chromium: Chromium) -> Iterator[Chromium]:
+    """Chromium for a gateway whose upstream is not the sandbox; nobody listens there, and nothing is asked."""
+    with running_gateway("--upstream", "http://127.0.0.1:9") as url:
+        yield chromium.at(url)
+
+
+def sent_authorization(graphiql: GraphiqlPage) -> str | None:
+    """Runs the operation in view, answered here; the header that went with it."""
+    graphiql.answer_with({"data": {}})
+    with graphiql.page.expect_request("**/graphql") as waiting:
+        graphiql.run()
+    return waiting.value.headers.get("authorization")
+
+
+def test_a_token_in_the_field_is_that_of_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
+    """With or without the word before it; what stands under Headers is in the field, too; an empty one is none."""
+    with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
+        graphiql.open()
+        field = graphiql.page.get_by_label("Paste an access token")
+        expect(field).to_have_value("")
+        expect(field).to_have_css("-webkit-text-security", "disc")
+        assert sent_authorization(graphiql) is None
+        field.fill(f"Bearer {CANARY}")
+        expect(field).to_have_value(CANARY)
+        assert sent_authorization(graphiql) == f"Bearer {CANARY}"
+        expect(graphiql.page.get_by_text(CANARY)).to_be_hidden()  # in the Headers pane, which is not open
+        graphiql.screenshot("token")
+        graphiql.open_example(2, "FilterByProduct")
+        expect(field).to_have_value(CANARY)
+        assert sent_authorization(graphiql) == f"Bearer {CANARY}"
+        graphiql.type_headers('{"Authorization": "Bearer other"}')
+        expect(field).to_have_value("other")
+        field.press("End")
+        field.press_sequentially("s")
+        expect(field).to_have_value("others")
+        assert json.loads(graphiql.headers()) == {"Authorization": "Bearer others"}
+        field.fill("")
+        assert sent_authorization(graphiql) is None
+        assert graphiql.complaints == []
+        assert graphiql.outside_requests == []
+
+
+def test_a_token_from_the_field_leaves_no_trace(real_chromium: Chromium, tmp_path: Path) -> None:
+    """Sent and reloaded, it is in no field, no storage and no file of the profile."""
+    profile = tmp_path / "profile"
+    with real_chromium.graphiql(profile) as graphiql:
+        graphiql.open()
+        field = graphiql.page.get_by_label("Paste an access token")
+        field.fill(CANARY)
+        assert sent_authorization(graphiql) == f"Bearer {CANARY}"
+        # GraphiQL stores its tabs half a second after the last change; this outlasts it.
+        graphiql.page.wait_for_timeout(1000)
+        graphiql.page.unroute_all()
+        graphiql.page.reload()
+        expect(field).to_have_value("")
+        assert CANARY not in graphiql.page.content() + json.dumps(graphiql.page.context.storage_state(indexed_db=True))
+    assert [path for path in profile.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()] == []
