@@ -31,6 +31,8 @@ class World:
         self.is_troubled = False
         self.timelines: dict[str, Timeline] = {}
         self.questions: list[Question] = []
+        # The tokens that ever asked.
+        self.asked: set[str] = set()
         # By token and filter: a cursor's text, its offset, and the rows of the question when it was given.
         self.cursors: dict[tuple[str, int], list[tuple[str, int, Rows]]] = {}
         self.on_call: Callable[[Process, Call], None] = lambda process, call: None
@@ -66,6 +68,7 @@ class World:
     def ask(self, question: Question) -> None:
         """Begin."""
         self.questions.append(question)
+        self.asked.add(question.timeline.token.reveal())
         question.task = asyncio.create_task(self._judged(question))
 
     async def _judged(self, question: Question) -> None:
