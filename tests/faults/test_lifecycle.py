@@ -82,7 +82,8 @@ def test_after_sigterm_what_was_accepted_is_answered_and_whoever_comes_is_told_t
         url = gateway.running.url
         assert kept.get(f"{url}/readyz").status_code == 200
         gateway.running.process.send_signal(signal.SIGTERM)
-        eventually(gateway.is_stopping)
+        # Each of several workers is told for itself.
+        eventually(lambda: all(gateway.is_stopping() for _ in range(10)))
         ready = gateway.get("/readyz")
         assert ready is not None
         assert ready.json() == {"status": "not ready", "reasons": ["The gateway is shutting down."]}

@@ -197,7 +197,11 @@ def test_ctrl_c_while_its_workers_are_importing_ends_it_without_a_word(start: St
     # Python's resource tracker is the third.
     eventually(lambda: len(children_of(running.process.pid)) == 3, START_SECONDS)
     status, said, took_seconds = running.end(signal.SIGINT)
-    assert (status, said) == (0, "")
+    assert status == 0, said
+    # On a busy machine a worker may be up before the signal comes; then the banner is all that was said.
+    lines = [line for line in said.splitlines() if line.strip()]
+    assert len(lines) in (0, 3), said
+    assert not lines or lines[-1].strip() == "Stop with Ctrl-C."
     assert took_seconds < END_SECONDS
 
 
