@@ -268,7 +268,7 @@ def test_when_the_client_is_gone_reading_ends(start_gateway: StartGateway, upstr
 
     def told() -> bool:
         lines = gateway.client.get("/metrics").text.splitlines()
-        return any('gateway_operations_total{cache="miss",outcome="disconnected"} 1.0' in line for line in lines)
+        return any('gateway_operations_total{cache="miss",operation="other",outcome="disconnected"} 1.0' in line for line in lines)
 
     eventually(told)
     asked = len(upstream.calls_of(token))
