@@ -267,8 +267,8 @@ def test_when_the_client_is_gone_reading_ends(start_gateway: StartGateway, upstr
     opened(gateway, token).close()
 
     def told() -> bool:
-        lines = gateway.client.get("/metrics").text.splitlines()
-        return any('gateway_operations_total{cache="miss",operation="other",outcome="disconnected"} 1.0' in line for line in lines)
+        count = 'gateway_operations_total{cache="miss",operation="other",outcome="disconnected"} 1.0'
+        return count in gateway.client.get("/metrics").text.splitlines()
 
     eventually(told)
     asked = len(upstream.calls_of(token))
