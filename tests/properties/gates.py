@@ -31,6 +31,7 @@ class Call:
     skip: int
     top: int
     ids: dict[str, str]
+    begun: float
     answered: asyncio.Future[httpx.Response] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -58,8 +59,9 @@ def truncated() -> httpx.RemoteProtocolError:
 class GatedUpstream(httpx.AsyncBaseTransport):
     """Holds every call back. ``on_call`` is told of each one as it begins."""
 
-    def __init__(self, on_call: Callable[[Call], None]) -> None:
+    def __init__(self, on_call: Callable[[Call], None], clock: Callable[[], float]) -> None:
         self._on_call = on_call
+        self._clock = clock
         self.pending: list[Call] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -75,6 +77,7 @@ class GatedUpstream(httpx.AsyncBaseTransport):
             skip=int(found[3]),
             top=int(found[2]),
             ids={name: request.headers[name] for name in ("MS-RequestId", "MS-CorrelationId")},
+            begun=self._clock(),
         )
         self._on_call(call)
         self.pending.append(call)

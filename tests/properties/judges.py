@@ -48,7 +48,8 @@ class Judge:
     def called(self, process: Process, call: Call) -> None:
         """An upstream call begins."""
         now = self.world.clock()
-        assert call.block not in [other.block for other in process.upstream.pending], "a second call for one block"
+        if not self._revalidates(process, call.token):
+            assert call.block not in [other.block for other in process.upstream.pending], "a second call for one block"
         assert now >= process.throttled_until.get(call.token, 0), "a call during a cool-down"
         if process.uses_redis:
             assert now >= self.throttled_until.get(call.token, 0), "a call during a cool-down that Redis knows of"
@@ -106,6 +107,9 @@ class Judge:
         process, token = question.process, question.timeline.token
         refused = process.refused.get(token.reveal(), 0)
         assert question.started <= refused or moment >= refused, "served what was read before the refusal"
+        begun = process.moments_answered.get(moment, moment)
+        is_late = state is not CacheState.MISS and begun < refused < question.started
+        assert not is_late, "kept what was being read when the token was refused"
         tombstone = self.tombstones.get(token.reveal())
         if state is CacheState.MISS or tombstone is None or question.started <= tombstone.moment:
             return
@@ -154,7 +158,7 @@ class Judge:
             possible = timeline.between(question.started - KEPT_SECONDS, now, question.filter_number)
             assert possible - question.cursor_rows, "the snapshot has not changed"
         else:
-            seen = timeline.between(question.started - MOMENT_SECONDS, now, question.filter_number)
+            seen = timeline.between(question.started, now, question.filter_number)
             assert len(seen) > 1, "a snapshot changed that nobody had asked for"
 
 

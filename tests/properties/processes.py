@@ -64,7 +64,7 @@ class Process:
             sleep=world.pause,
             on_change=world.stir,
         )
-        self.upstream = GatedUpstream(self._called)
+        self.upstream = GatedUpstream(self._called, world.clock)
         freshness = Freshness(FRESH_SECONDS, STALE_SECONDS)
         self.client = UpstreamClient(
             base_url="http://upstream.invalid",
@@ -95,8 +95,8 @@ class Process:
         # By token: when it was last refused here, and until when it is throttled here.
         self.refused: dict[str, float] = {}
         self.throttled_until: dict[str, float] = {}
-        # When the upstream answered it.
-        self.moments_answered: set[float] = set()
+        # When the upstream answered it, and when that call had begun.
+        self.moments_answered: dict[float, float] = {}
 
     @property
     def uses_redis(self) -> bool:

@@ -91,7 +91,7 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     asking: st.SearchStrategy[Step] = st.builds(Ask, processes, tokens, filters, windows, locales, times)
     good: st.SearchStrategy[Step] = st.builds(Reply, INDEX, st.just("ok"))
     all_kinds = kinds_of_trouble(tokens, processes)
-    chosen = draw(st.lists(st.integers(0, len(all_kinds) - 1), min_size=1, max_size=5, unique=True))
+    chosen = draw(st.lists(st.integers(0, len(all_kinds) - 1), min_size=1, max_size=4, unique=True))
     kinds = [all_kinds[number] for number in chosen]
     # Weighed: without questions nothing happens. (``one_of`` would take its alternatives' alternatives for its own.)
     choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(ReplyToAll)] * 3, *kinds * 2, processings(tokens)]

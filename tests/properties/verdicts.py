@@ -19,7 +19,7 @@ MAX_ROUNDS = 200
 async def say(world: World, judge: Judge, process: Process, call: Call, verdict: str) -> None:
     """Answer ``call`` with ``verdict``, and tell the judge."""
     timeline = world.timelines[call.token]
-    process.moments_answered.add(world.clock())
+    process.moments_answered[world.clock()] = call.begun
     if verdict == "empty" and timeline.tells_total:
         timeline.empty_moments.add(world.clock())
         call.say(200, {"Value": [], "TotalCount": 0})

@@ -43,7 +43,7 @@ class World:
         self._pauses: list[asyncio.Future[None]] = []
         self._add_token("one", rows=12)
         self._add_token("two", rows=23, cap_rows=4)
-        self._add_token(jwt(self.clock() + 700), rows=7)
+        self._add_token(jwt(self.clock() + 150), rows=7)
         self._add_token("four", rows=14, tells_total=False)
         self.processes = [Process(self, size) for size in memory_bytes]
 
