@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 # At least so long, and until every newcomer was served.
 SECONDS = float(os.environ.get("SOAK_SECONDS", "40"))
-PHASE_SECONDS = 1.5
+PHASE_SECONDS = 1.0
 
 MEMORY_BYTES = 16_777_216
 

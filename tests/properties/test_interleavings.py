@@ -74,7 +74,8 @@ def kinds_of_trouble(
         st.one_of(st.builds(Hold, processes), let_go, let_go, let_go),
         st.builds(Trouble, st.sampled_from([None, None, *REDIS_TROUBLES])),
         st.builds(Pass, st.sampled_from(PERIODS)),
-        st.builds(Flush) | st.builds(Plant, tokens, tokens),
+        st.builds(Flush),
+        st.builds(Plant, tokens, tokens),
         st.builds(HangUp, INDEX) | st.builds(Restart, processes),
     ]
 
@@ -82,7 +83,8 @@ def kinds_of_trouble(
 @st.composite
 def schedules(draw: st.DrawFn) -> list[Step]:
     """Steps about some tokens, some windows and some kinds of trouble: what is rare among all is frequent among few."""
-    tokens = st.sampled_from(draw(st.sampled_from([[0], [0], [1], [1], [2], [3], [0, 1], [0, 1, 2, 3]])))
+    numbers = draw(st.sampled_from([[0], [0], [1], [1], [2], [3], [0, 1], [0, 1], [0, 1, 2, 3]]))
+    tokens = st.sampled_from(numbers)
     processes = st.sampled_from(draw(st.sampled_from([[0], [0], [0, 1]])))
     windows = st.sampled_from(draw(st.lists(st.sampled_from(WINDOWS), min_size=2, max_size=5, unique=True)))
     filters = st.sampled_from(draw(st.sampled_from([[0], [0], [0], [0, 1, 2]])))
@@ -93,6 +95,8 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     all_kinds = kinds_of_trouble(tokens, processes)
     chosen = draw(st.lists(st.integers(0, len(all_kinds) - 1), min_size=1, max_size=4, unique=True))
     kinds = [all_kinds[number] for number in chosen]
+    if len(numbers) > 1:
+        kinds.append(st.builds(Plant, tokens, tokens))
     # Weighed: without questions nothing happens. (``one_of`` would take its alternatives' alternatives for its own.)
     choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(ReplyToAll)] * 3, *kinds * 2, processings(tokens)]
     steps = st.sampled_from(choices).flatmap(lambda chosen: chosen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,7 +25,9 @@ QUERY = """query Q($first: Int, $last: Int, $offset: Int, $after: String, $befor
 CODES = {"503": "UPSTREAM_UNAVAILABLE", "429": "RATE_LIMITED", "garbage": "UPSTREAM_BAD_RESPONSE"}
 AFTERMATH_SECONDS = 3.0
 
-CLIENTS, NEWCOMERS, TOKENS = 12, 8, int(os.environ.get("SOAK_TOKENS", "4000"))
+CLIENTS, NEWCOMERS, TOKENS = 8, 32, 10_000
+# Leaves the newcomers their part of the processor.
+PAUSE_SECONDS = 0.05
 ROWS = (0, 3, 150, 199, 200, 201, 999, 1_000, 1_001, 2_500)
 
 
@@ -49,6 +50,7 @@ class Load:
         ways = [self._page, self._page, self._walk, self._revalidate, self._refused, self._malformed, self._hang_up]
         while not self.is_over:
             await self.random.choice(ways)(token)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def run_newcomers(self) -> None:
         """Tokens that nobody has seen, one after another."""

@@ -20,7 +20,7 @@ from gateway.serving import Listener, run_one
 
 DATE = "2018-10-14T00:00:00"
 RETRY_AFTER_SECONDS = 1
-SLOW_SECONDS = 0.4
+SLOW_SECONDS = 0.2
 
 FAULTS: dict[str, tuple[int, bytes]] = {
     "503": (503, b"<html>no</html>"),
