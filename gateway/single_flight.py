@@ -16,11 +16,13 @@ from gateway.query import PageQuery
 
 
 class _Flight:
-    __slots__ = ("task", "waiters")
+    __slots__ = ("is_ending", "task", "waiters")
 
     def __init__(self, task: asyncio.Task[Page]) -> None:
         self.task = task
         self.waiters = 0
+        # Nobody waits any longer; it is cancelled, which takes a moment.
+        self.is_ending = False
 
 
 class SingleFlight:
@@ -36,10 +38,10 @@ class SingleFlight:
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """The page, from a call that others may share. Raises GatewayError."""
-        key = (query, caller)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._start(key)
+        while (other := self._in_the_way(query, caller)) is not None:
+            await asyncio.wait({other.task})
+        anew = (replace(query, revalidate=True), caller)
+        flight = self._flights.get((query, caller)) or self._flights.get(anew) or self._start((query, caller))
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
@@ -50,26 +52,30 @@ class SingleFlight:
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
-                self._forget(key, flight)
+                flight.is_ending = True
                 flight.task.cancel()
+
+    def _in_the_way(self, query: PageQuery, caller: Caller) -> _Flight | None:
+        """A call for the same rows that must end first: one that is being cancelled, or is not new enough to share."""
+        for revalidate in (False, True):
+            flight = self._flights.get((replace(query, revalidate=revalidate), caller))
+            if flight is not None and (flight.is_ending or revalidate < query.revalidate):
+                return flight
+        return None
 
     def _start(self, key: tuple[PageQuery, Caller]) -> _Flight:
         query, caller = key
         shared = replace(caller, deadline=float("inf"), budget=Budget(caller.budget.max_calls))
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flight = self._flights[key] = _Flight(task)
-        task.add_done_callback(lambda done: self._landed(key, flight))
+        task.add_done_callback(lambda done: self._landed(key, done))
         return flight
 
-    def _landed(self, key: tuple[PageQuery, Caller], flight: _Flight) -> None:
-        self._forget(key, flight)
-        if not flight.task.cancelled():
+    def _landed(self, key: tuple[PageQuery, Caller], task: asyncio.Task[Page]) -> None:
+        del self._flights[key]
+        if not task.cancelled():
             # Read it, or the loop complains about an exception that nobody was left to hear.
-            flight.task.exception()
-
-    def _forget(self, key: tuple[PageQuery, Caller], flight: _Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+            task.exception()
 
 
 def _being_cancelled() -> bool:

@@ -155,15 +155,18 @@ async def read_connection(
 ) -> Answer:
     """Answer ``arguments`` about the question of ``query``. Raises GatewayError.
 
-    Blocks that contradict one another are read once more, silently. A cursor of a newer snapshot than the kept blocks'
+    Blocks that contradict one another are read again, silently, twice at most. A cursor of a newer snapshot than the kept blocks'
     has them read anew; any other conflict with a cursor is SnapshotChanged.
     """
-    for last_try in (False, True):
+    for tries_left in (2, 1, 0):
+        if not tries_left:
+            # Calls of others that were shared twice, begun before the data was processed anew, are not shared again.
+            query = replace(query, revalidate=True)
         blocks = Blocks(source, query, caller, sizes)
         try:
             window = await load_window(blocks, arguments)
             all_exist = await cursors_exist(blocks, arguments)
-            if _is_behind(blocks, arguments) and not last_try:
+            if _is_behind(blocks, arguments) and not query.revalidate:
                 query = replace(query, revalidate=True)
                 continue
             if not all_exist or any(_conflicts(given, blocks) for given in arguments.cursors):

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class CachedPages:
         self._index = Index()
         self.store = MemoryStore(max_bytes=max_bytes, clock=clock, on_evict=self._index.discard)
         self._refreshes: dict[str, asyncio.Task[Page]] = {}
+        self._loading: set[str] = set()
         self._reads = Reads()
         # Blocks answered since the start, by where they came from.
         self.answered_blocks = dict.fromkeys(CacheState, 0)
@@ -68,6 +70,9 @@ class CachedPages:
 
     async def _fetch(self, query: PageQuery, caller: Caller) -> Page:
         if self._expired(caller):
+            # A refresh that began in time may still give what Redis had; it is waited for, so that there is one call.
+            while (refresh := self._refreshes.get(_key(question_key(query, caller), query))) is not None:
+                await asyncio.wait({refresh})
             return await self._source.fetch(query, caller)
         if query.revalidate:
             return await self._read(replace(query, revalidate=False), caller, anew=True)
@@ -144,7 +149,8 @@ class CachedPages:
 
     async def _load(self, query: PageQuery, caller: Caller, *, worst: CacheState | None) -> Page:
         """A page from Redis that is no worse than ``worst``, else one from the source."""
-        with self._reads.under_way(caller.token.locator) as read:
+        key = _key(question_key(query, caller), query)
+        with self._reads.under_way(caller.token.locator) as read, self._marked_as_loading(key):
             token_mark = None
             if self._shared is not None:
                 candidates = [] if worst is None else list(self._candidates(query))
@@ -152,6 +158,8 @@ class CachedPages:
                 if found is not None and worst is not None and found.state <= worst and not read.void:
                     kept = await self._put(found.query, caller, found.page, found.expires_at)
                     if kept is not None:
+                        # It is loaded; if it is stale, the refresh may begin.
+                        self._loading.discard(key)
                         return self._answer(kept, found.state, found.query, caller)
             try:
                 page = await self._source.fetch(query, caller)
@@ -159,6 +167,14 @@ class CachedPages:
                 await self.drop_token(caller)
                 raise
             return page if read.void else await self._keep(query, caller, page, token_mark)
+
+    @contextmanager
+    def _marked_as_loading(self, key: str) -> Iterator[None]:
+        self._loading.add(key)
+        try:
+            yield
+        finally:
+            self._loading.discard(key)
 
     async def _keep(self, query: PageQuery, caller: Caller, page: Page, token_mark: bytes | None) -> Page:
         """Keep a page of the source if that makes sense; gives it with a place for renderings if memory has it."""
@@ -220,7 +236,7 @@ class CachedPages:
 
     def _refresh(self, query: PageQuery, caller: Caller) -> None:
         key = _key(question_key(query, caller), query)
-        if key in self._refreshes:
+        if key in self._refreshes or key in self._loading:
             return
         # The refresh outlives the request, so it carries neither its context variables nor its budget.
         heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))

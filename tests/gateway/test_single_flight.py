@@ -73,17 +73,64 @@ async def test_when_the_last_caller_goes_the_call_is_cancelled(source: FakeSourc
     assert not flights._flights
 
 
-async def test_who_asks_while_a_call_is_being_cancelled_gets_a_call_of_its_own(source: FakeSource) -> None:
+async def test_who_asks_while_a_call_is_being_cancelled_gets_a_call_of_its_own_once_that_has_ended() -> None:
+    class SlowToEnd(FakeSource):
+        under_way = 0
+        ending = asyncio.Event()
+
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            self.under_way += 1
+            assert self.under_way == 1
+            try:
+                return await super().fetch(query, caller)
+            except asyncio.CancelledError:
+                await self.ending.wait()
+                raise
+            finally:
+                self.under_way -= 1
+
+    source = SlowToEnd(Clock())
     flights = SingleFlight(source)
     source.gate.clear()
     first = asyncio.create_task(flights.fetch(query(), caller()))
     await started([first])
     first.cancel()
-    await asyncio.sleep(0)
-    second = asyncio.create_task(flights.fetch(query(), caller()))
+    await asyncio.gather(first, return_exceptions=True)
     source.gate.set()
-    assert len((await second).rows) == 10
+    others = [asyncio.create_task(flights.fetch(query(), caller())) for _ in range(2)]
+    await started(others)
+    assert len(source.calls) == 1
+    source.ending.set()
+    pages = await asyncio.gather(*others)
+    assert pages[0] is pages[1] and len(pages[0].rows) == 10
+    assert (len(source.calls), source.cancelled) == (2, 1)
+
+
+async def test_who_wants_rows_read_anew_waits_for_a_call_that_began_before_and_makes_the_next(
+    source: FakeSource,
+) -> None:
+    flights = SingleFlight(source)
+    source.gate.clear()
+    plain = asyncio.create_task(flights.fetch(query(), caller()))
+    await started([plain])
+    anew = [asyncio.create_task(flights.fetch(query(revalidate=True), caller())) for _ in range(2)]
+    await started(anew)
+    assert len(source.calls) == 1
+    source.gate.set()
+    old, *new = await asyncio.gather(plain, *anew)
+    assert new[0] is new[1] is not old
     assert len(source.calls) == 2
+
+
+async def test_what_is_read_anew_is_new_enough_for_everybody(source: FakeSource) -> None:
+    flights = SingleFlight(source)
+    source.gate.clear()
+    tasks = [asyncio.create_task(flights.fetch(query(revalidate=anew), caller())) for anew in (True, False)]
+    await started(tasks)
+    source.gate.set()
+    pages = await asyncio.gather(*tasks)
+    assert pages[0] is pages[1]
+    assert len(source.calls) == 1
 
 
 async def test_a_failure_reaches_everyone_and_is_not_remembered(source: FakeSource) -> None:

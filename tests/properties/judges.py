@@ -48,8 +48,7 @@ class Judge:
     def called(self, process: Process, call: Call) -> None:
         """An upstream call begins."""
         now = self.world.clock()
-        if not self._revalidates(process, call.token):
-            assert call.block not in [other.block for other in process.upstream.pending], "a second call for one block"
+        assert call.block not in [other.block for other in process.upstream.pending], "a second call for one block"
         assert now >= process.throttled_until.get(call.token, 0), "a call during a cool-down"
         if process.uses_redis:
             assert now >= self.throttled_until.get(call.token, 0), "a call during a cool-down that Redis knows of"
@@ -57,8 +56,10 @@ class Judge:
             assert not process.holds_fresh(call), "a call for what memory holds fresh"
 
     def _revalidates(self, process: Process, token: str) -> bool:
+        """Whether some question may want rows read anew: a cursor may be newer, or blocks contradicted one another."""
+        timeline, now = self.world.timelines[token], self.world.clock()
         return any(
-            question.cursor_rows
+            question.cursor_rows or len(timeline.between(question.started - KEPT_SECONDS, now, 0)) > 1
             for question in self.world.questions
             if question.process is process and question.timeline is self.world.timelines[token]
         )
@@ -158,7 +159,8 @@ class Judge:
             possible = timeline.between(question.started - KEPT_SECONDS, now, question.filter_number)
             assert possible - question.cursor_rows, "the snapshot has not changed"
         else:
-            seen = timeline.between(question.started, now, question.filter_number)
+            # The calls of others that it shares may have met a change before it started.
+            seen = timeline.between(question.oldest, now, question.filter_number)
             assert len(seen) > 1, "a snapshot changed that nobody had asked for"
 
 

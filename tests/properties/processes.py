@@ -43,6 +43,8 @@ class Question:
     window: dict[str, int | None]
     cursor_rows: set[Rows]
     started: float
+    # When the oldest upstream call of its token began that it may share, or when it started.
+    oldest: float
     task: asyncio.Task[None] | None = None
 
     async def answer(self) -> Answer:

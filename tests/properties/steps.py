@@ -59,9 +59,11 @@ class Ask:
             given[kind], window[kind], found = known[-1 - place % len(known)]
             cursor_rows = {found}
         arguments = page_arguments(**given, fingerprint=query(self.filter_number).fingerprint, max_rows=100)
-        locale = LOCALES[self.locale]
+        locale, now = LOCALES[self.locale], world.clock()
+        token = timeline.token.reveal()
+        oldest = min([now, *(call.begun for call in process.upstream.pending if call.token == token)])
         return Question(
-            process, timeline, locale, self.filter_number, arguments, window, cursor_rows, world.clock()
+            process, timeline, locale, self.filter_number, arguments, window, cursor_rows, now, oldest
         )  # fmt: skip
 
 
@@ -150,7 +152,10 @@ class Flush:
 
 @dataclass(frozen=True)
 class Plant:
-    """Somebody with access to Redis copies all that one token has there to the keys of another."""
+    """Somebody with access to Redis copies all that one token has there to the keys of another.
+
+    Nothing comes back to where it was before: that an entry's own older version can be put back is no secret (README).
+    """
 
     source: int
     target: int
@@ -160,7 +165,9 @@ class Plant:
         pairs = zip(places(timeline_of(world, self.source)), places(timeline_of(world, self.target)), strict=True)
         for source, target in pairs:
             value = client.get(source.name)
-            if value is not None and source.name != target.name:
+            homes = set() if value is None else world.homes.setdefault(value, {source.name})
+            if value is not None and target.name not in homes:
+                homes.add(target.name)
                 client.set(target.name, value, ex=100)
 
 

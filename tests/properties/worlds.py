@@ -35,6 +35,8 @@ class World:
         self.asked: set[str] = set()
         # By token and filter: a cursor's text, its offset, and the rows of the question when it was given.
         self.cursors: dict[tuple[str, int], list[tuple[str, int, Rows]]] = {}
+        # Under which names a value was in Redis before somebody copied it.
+        self.homes: dict[bytes, set[str]] = {}
         self.on_call: Callable[[Process, Call], None] = lambda process, call: None
         self.on_answer: Callable[[Question, Answer], None] = lambda question, answer: None
         self.on_error: Callable[[Question, GatewayError], None] = lambda question, error: None

@@ -401,8 +401,25 @@ async def test_blocks_of_two_processings_are_read_once_more_in_silence() -> None
     assert len(pages.calls) == 4
 
 
-async def test_data_that_never_rests_is_told_so_and_read_only_twice() -> None:
+async def test_data_that_never_rests_is_told_so_and_read_only_thrice() -> None:
     pages = source(150)
     with pytest.raises(SnapshotChanged, match="at this moment"):
         await read(Torn(pages, 99), arguments(150, first=150))
-    assert len(pages.calls) == 4
+    assert len(pages.calls) == 6
+
+
+async def test_blocks_that_contradict_one_another_twice_are_read_anew_in_the_end() -> None:
+    pages = source(150)
+    asked: list[bool] = []
+
+    class Shared:
+        """Its first block is of a call that began before the data was processed anew, unless it is read anew."""
+
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            asked.append(query.revalidate)
+            pages.date = f"2026-01-0{2 if query.revalidate or query.skip else 1}T00:00:00"
+            return await pages.fetch(query, caller)
+
+    connection = (await read(Shared(), arguments(150, first=150))).connection
+    assert {row.processed_date_time for row in connection.nodes} == {"2026-01-02T00:00:00"}
+    assert asked == [False] * 4 + [True] * 2

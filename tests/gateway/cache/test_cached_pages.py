@@ -174,6 +174,21 @@ async def test_revalidation_asks_the_source_and_keeps_what_it_says(bench: Bench)
     assert bench.calls == 2
 
 
+async def test_a_stale_page_is_not_refreshed_beside_a_read_of_the_same_block(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.gate.clear()
+    anew = asyncio.create_task(bench.cache.fetch(query(revalidate=True), caller()))
+    await asyncio.sleep(0)
+    assert (await bench.ask(after_seconds=150, top=5)).cache is CacheState.STALE
+    await asyncio.sleep(0)
+    assert bench.calls == 2
+    bench.source.gate.set()
+    assert (await anew).cache is CacheState.MISS
+    await bench.settle()
+    assert (await bench.ask()).cache is CacheState.HIT
+    assert bench.calls == 2
+
+
 async def test_an_incomplete_page_is_kept_for_half_a_minute(bench: Bench) -> None:
     class Incomplete(FakeSource):
         async def fetch(self, query: PageQuery, caller: Any) -> Page:
@@ -216,6 +231,21 @@ async def test_nothing_is_served_past_the_expiry_of_the_token(bench: Bench) -> N
     assert (await bench.ask(token, after_seconds=49)).cache is CacheState.HIT
     assert (await bench.ask(token, after_seconds=2)).cache is CacheState.MISS
     assert (await bench.ask(token)).cache is CacheState.MISS
+
+
+async def test_past_the_expiry_of_the_token_a_refresh_under_way_ends_before_the_next_call(bench: Bench) -> None:
+    token = jwt(bench.clock.seconds + 200)
+    await bench.ask(token)
+    bench.source.gate.clear()
+    assert (await bench.ask(token, after_seconds=150)).cache is CacheState.STALE
+    await asyncio.sleep(0)
+    bench.clock.seconds += 100
+    late = asyncio.create_task(bench.cache.fetch(query(), caller(token)))
+    await asyncio.sleep(0)
+    assert bench.calls == 2
+    bench.source.gate.set()
+    assert (await late).cache is CacheState.MISS
+    assert bench.calls == 3
 
 
 async def test_the_bound_in_bytes_holds_and_the_least_recently_used_goes_first() -> None:
