@@ -155,8 +155,8 @@ async def read_connection(
 ) -> Answer:
     """Answer ``arguments`` about the question of ``query``. Raises GatewayError.
 
-    Blocks that contradict one another are read again, silently, twice at most. A cursor of a newer snapshot than the kept blocks'
-    has them read anew; any other conflict with a cursor is SnapshotChanged.
+    Blocks that contradict one another are read again, silently, twice at most. A cursor of a newer snapshot than the
+    kept blocks' has them read anew; any other conflict with a cursor is SnapshotChanged.
     """
     for tries_left in (2, 1, 0):
         if not tries_left:

@@ -102,7 +102,8 @@ async def test_who_asks_while_a_call_is_being_cancelled_gets_a_call_of_its_own_o
     assert len(source.calls) == 1
     source.ending.set()
     pages = await asyncio.gather(*others)
-    assert pages[0] is pages[1] and len(pages[0].rows) == 10
+    assert pages[0] is pages[1]
+    assert len(pages[0].rows) == 10
     assert (len(source.calls), source.cancelled) == (2, 1)
 
 
