@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -46,7 +46,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """A client is there; until it sends something, it is as idle as between two requests."""
-        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
+        super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,7 +62,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        whole: Any = OneWrite(app, cycle)
+        super()._start_asgi_task(cycle, whole)
 
     def data_received(self, data: bytes) -> None:
         """Read on. A head that is still unfinished beyond a bound ends the connection."""
@@ -80,11 +81,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._is_in_head, self._silent_bytes = True, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header of a head. A trailer is none (RFC 9110, section 6.5.1)."""
-        if self._is_in_head:
-            super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         """A piece of body."""
@@ -106,6 +102,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._end_head_timer()
         super().on_headers_complete()
+        # What comes from now on are trailers, which are none (RFC 9110, section 6.5.1).
+        self.headers = []
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

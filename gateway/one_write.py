@@ -1,41 +1,79 @@
-"""One system call for a small reply instead of two: uvicorn writes its head and its body apart."""
+"""A whole reply in one write: uvicorn writes its head and its body apart, and looks at each header four times."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from collections.abc import Awaitable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+# Joining more than this costs more than it saves (one turn of the socket's buffer).
+JOINED_BYTES = 65_536
 
 
 class OneWrite:
-    """A transport that holds the first thing it is told to write until the next, or until the loop's next turn.
+    """An application for one request, whose reply's head waits for the first piece of body, as ASGI has it.
 
-    So a reply's head leaves together with the beginning of its body. Whatever else is asked of the transport is the
-    real one's business. Measured: a small answer from the cache costs an eighth less.
+    Is that piece the whole body of a usual reply, then both leave in one system call. Everything else is uvicorn's
+    business. Measured: a small answer from the cache costs an eighth less.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: bytes | None = None
+    __slots__ = ("_app", "_cycle", "_send", "_start")
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    _send: Send
 
-    def write(self, data: bytes) -> None:
-        """Write ``data``, at the latest when the loop comes round."""
-        if self._held is not None:
-            pieces, self._held = (self._held, data), None
-            self._transport.writelines(pieces)
-        elif data:
-            self._held = data
-            self._loop.call_soon(self._flush)
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._start: Message | None = None
 
-    def close(self) -> None:
-        """Close once everything is written."""
-        self._flush()
-        self._transport.close()
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve the request."""
+        self._send = send
+        return self._app(scope, receive, self._sending)
 
-    def _flush(self) -> None:
-        if self._held is not None:
-            data, self._held = self._held, None
-            self._transport.write(data)
+    async def _sending(self, message: Message) -> None:
+        start, self._start = self._start, None
+        if message["type"] == "http.response.start" and not self._cycle.response_started:
+            self._start = message
+        elif start is None:
+            await self._send(message)
+        elif not self._written(start, message):
+            await self._send(start)
+            await self._send(message)
+
+    def _written(self, start: Message, message: Message) -> bool:
+        cycle = self._cycle
+        if (
+            message.get("more_body", False)
+            or not cycle.keep_alive
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
+            return False
+        body = message.get("body", b"")
+        head = _head(start["status"], [*cycle.default_headers, *start["headers"]], len(body))
+        if head is None:
+            return False
+        if len(body) > JOINED_BYTES:
+            cycle.transport.writelines((head, body))
+        else:
+            cycle.transport.write(head + body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]], body_bytes: int) -> bytes | None:
+    """The head of a reply that has a body of just the length it says; None where uvicorn is to judge."""
+    named = dict(headers)
+    if named.get(b"content-length") != b"%d" % body_bytes or b"connection" in named or b"transfer-encoding" in named:
+        return None
+    lines = [b"%b: %b\r\n" % pair for pair in headers]
+    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+    # A header that holds what ends one would be two.
+    ends = len(headers) + 2
+    return head if head.count(b"\n") == head.count(b"\r") == ends and b"\0" not in head else None
