@@ -10,8 +10,8 @@ def named_headers(scope: Scope) -> dict[bytes, bytes]:
 
     They are kept in the request's scope: each layer asks, and a look through all of them costs more than its work.
     """
-    try:
-        found: dict[bytes, bytes] = scope["state"]["headers"]
-    except KeyError:
-        found = scope.setdefault("state", {})["headers"] = dict(reversed(scope["headers"]))
+    state = scope.setdefault("state", {})
+    found: dict[bytes, bytes] | None = state.get("headers")
+    if found is None:
+        found = state["headers"] = dict(reversed(scope["headers"]))
     return found

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
+from gateway.page import CacheState
 from gateway.tallies import BUCKETS, Readings, RequestTallies
 from gateway.upstream import UpstreamCall, UpstreamClient
 
@@ -71,6 +72,7 @@ def configure_logging(log_format: str, level: str) -> None:
     as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     processors: list[structlog.typing.Processor]
     writer = LineWriter(sys.stderr)
+    logger_class = structlog.make_filtering_bound_logger(logging.getLevelName(level.upper()))
     if as_text:
         # Tracebacks without local variables: a token may be among them.
         renderer = structlog.dev.ConsoleRenderer(
@@ -79,10 +81,11 @@ def configure_logging(log_format: str, level: str) -> None:
         processors = [*_SHARED, renderer]
     else:
         processors = [_json_line]
+        logger_class = type("JsonLogger", (_JsonLines, logger_class), {})
     structlog.configure(
         processors=processors,
         logger_factory=lambda *_: writer,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        wrapper_class=logger_class,
     )
     _configure_standard_library(level, processors[-1])
 
@@ -90,10 +93,20 @@ def configure_logging(log_format: str, level: str) -> None:
 def _json_line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
     """An event as a line of JSON, in one step: there is one for each request, and steps cost more than their work."""
     event["level"] = name
-    event["timestamp"] = datetime.now(UTC).isoformat()
+    event["timestamp"] = datetime.now(UTC)
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, name, event)
     return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+class _JsonLines:
+    """Part of a structlog logger: it needs half the time to an event where there is but one processor."""
+
+    _context: structlog.typing.Context
+    _logger: LineWriter
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, **facts: Any) -> None:
+        self._logger.write(_json_line(self._logger, method_name, {**self._context, **facts, "event": event}))
 
 
 def _configure_standard_library(level: str, renderer: structlog.typing.Processor) -> None:
@@ -165,7 +178,7 @@ class Metrics:
             "gateway_cache_blocks",
             "Blocks answered, by where they came from: hit (fresh, from memory or Redis), stale, or miss.",
             "cache",
-            lambda: {state.name.lower(): count for state, count in cache.answered_blocks.items()},
+            lambda: {state.name.lower(): cache.answered_blocks[state] for state in CacheState},
         )
 
     def watch_upstream(self, client: UpstreamClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -80,6 +81,11 @@ def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
         del response.headers["content-length"]
 
 
+@lru_cache(maxsize=256)
+def _content_type(accept: str) -> bytes:
+    return f"{reply_type(accept)}; charset=utf-8".encode()
+
+
 class KeptReply:
     """The reply to an operation whose rendering was kept: complete data, and nothing more to say about it.
 
@@ -89,7 +95,7 @@ class KeptReply:
     def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
         self._body = body
         self.raw_headers = [
-            (b"content-type", reply_type(header(scope, b"accept")).encode() + b"; charset=utf-8"),
+            (b"content-type", _content_type(header(scope, b"accept"))),
             (b"content-length", b"%d" % len(body)),
             (b"x-cache", b"hit"),
             (b"age", b"%d" % age_seconds),

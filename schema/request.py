@@ -99,7 +99,7 @@ def access_token(scope: Scope) -> AccessToken:
 async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
     first = _Begun(receive())
     if first.message is not None and not first.message.get("more_body", False):
-        return await _joined(first.message, receive, max_bytes)
+        return _piece(first.message, max_bytes, max_bytes)
     announced = header(scope, b"content-length")
     if announced.isdecimal() and int(announced) > max_bytes:
         first.close()
@@ -112,18 +112,22 @@ async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_secon
 
 
 async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size_bytes = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        size_bytes += len(chunks[-1])
-        if size_bytes > max_bytes:
-            raise _too_large(max_bytes)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    chunks = [_piece(message, max_bytes, max_bytes)]
+    size_bytes = len(chunks[0])
+    while message.get("more_body", False):
         message = await receive()
+        chunks.append(_piece(message, max_bytes - size_bytes, max_bytes))
+        size_bytes += len(chunks[-1])
+    return b"".join(chunks)
+
+
+def _piece(message: Message, room_bytes: int, max_bytes: int) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    body: bytes = message.get("body", b"")
+    if len(body) > room_bytes:
+        raise _too_large(max_bytes)
+    return body
 
 
 class _Begun:

@@ -59,8 +59,8 @@ class CachedPages:
         self._refreshes: dict[str, asyncio.Task[Page]] = {}
         self._loading: set[str] = set()
         self._reads = Reads()
-        # Blocks answered since the start, by where they came from.
-        self.answered_blocks = dict.fromkeys(CacheState, 0)
+        # Blocks answered since the start, by where they came from: a place for each CacheState.
+        self.answered_blocks = [0] * len(CacheState)
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """The page from the cache, or from the source; ``Page.cache`` says which. Raises GatewayError."""
