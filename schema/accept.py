@@ -1,4 +1,4 @@
-"""Which kind of reply a client wants: RFC 9110, section 12.5.1, and GraphQL over HTTP, section "Media types"."""
+"""Which kind of reply a client wants: RFC 9110, section 12.5, and GraphQL over HTTP, section "Media types"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import lru_cache
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
+
+# Also the order of the server's layer for all replies.
+CODINGS = ("zstd", "br", "gzip")
 
 
 @lru_cache(maxsize=256)
@@ -19,6 +22,13 @@ def reply_type(accept: str | None) -> str:
 def prefers_html(accept: str | None) -> bool:
     """True when a page suits the client better than any JSON, as for a browser's address bar."""
     return bool(accept) and _best(accept, (JSON, GRAPHQL_JSON, HTML)) == HTML
+
+
+@lru_cache(maxsize=256)
+def coding_for(accept_encoding: str) -> str | None:
+    """The content coding to pack a reply in, quickest first, or None: RFC 9110, section 12.5.3."""
+    weights = dict(_range(part) for part in accept_encoding.split(","))
+    return next((coding for coding in CODINGS if weights.get(coding, weights.get("*", 0.0)) > 0), None)
 
 
 def _best(accept: str | None, offered: tuple[str, ...]) -> str | None:

@@ -38,6 +38,11 @@ class Plan:
     head: bytes
     operation_name: str | None
 
+    @property
+    def name(self) -> tuple[bytes, str]:
+        """What names the whole reply's JSON among what is made of its block."""
+        return self.head, self.rendering
+
     def answer(self, kept: KeptPages, caller: Caller) -> tuple[bytes, Page] | None:
         """The whole reply's JSON and the block it is from, or None when the ordinary way must be taken."""
         page = kept.peek(self.query, caller)

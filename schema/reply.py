@@ -93,7 +93,7 @@ class KeptReply:
     """
 
     def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
-        self._body = body
+        self.body: bytes | memoryview = body
         self.raw_headers = [
             (b"content-type", _content_type(header(scope, b"accept"))),
             (b"content-length", b"%d" % len(body)),
@@ -105,7 +105,7 @@ class KeptReply:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self._body})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:

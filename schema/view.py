@@ -19,6 +19,7 @@ from schema.context import Limits, OperationContext
 from schema.documents import Documents
 from schema.exchange import correlation_id_of, note_facts, unless_disconnected
 from schema.execution import OperationRequest, Operations
+from schema.packing import LARGE_BYTES, pack
 from schema.plans import PlanKey, Plans
 from schema.reply import VARY, KeptReply, outcome_response, refusal
 from schema.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
@@ -72,7 +73,8 @@ class GraphQLView:
             scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
         )
         key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
-        return self._planned(scope, key) or await self._executed(scope, receive, key, parameters)
+        planned = await self._planned(scope, key)
+        return planned or await self._executed(scope, receive, key, parameters)
 
     async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
         """The reply to an operation, the ordinary way."""
@@ -90,11 +92,13 @@ class GraphQLView:
                 rows=context.rows,
                 upstream_calls=context.upstream_calls,
             )
-            return outcome_response(scope, context, outcome)
+            response = outcome_response(scope, context, outcome)
+            await pack(scope, response)
+            return response
         finally:
             context.release()
 
-    def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
+    async def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
         """The reply to an operation that was asked before, if the caller's rows are kept and fresh."""
         # A GET reply has an ETag, which the ordinary way knows to make.
         plan = self.fast_path.plans.find(key) if self.fast_path is not None and scope["method"] == "POST" else None
@@ -110,7 +114,10 @@ class GraphQLView:
         body, page = found
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
-        return KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        reply = KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        if len(body) >= LARGE_BYTES and page.renderings is not None:
+            await pack(scope, reply, (page.renderings, plan.name))
+        return reply
 
     def _context(self, scope: Scope) -> OperationContext:
         budget = Budget(self.limits.max_upstream_calls)

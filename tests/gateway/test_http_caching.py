@@ -281,20 +281,46 @@ def test_made_up_data_is_marked(start_gateway: StartGateway, gateway: Gateway) -
         ("gzip, deflate, br, zstd", "zstd"),
         ("gzip, deflate, br", "br"),
         ("zstd;q=0, br;q=0, gzip", "gzip"),
+        ("*", "zstd"),
+        ("zstd;q=0, *;q=0.1", "br"),
+        ("*;q=0", None),
         ("deflate", None),
         ("identity", None),
         ("nonsense;q=x", None),
+        ("", None),
     ],
 )
+@pytest.mark.parametrize("rows", [100, 3_000])
 def test_large_replies_are_compressed_as_the_client_can(
-    gateway: Gateway, accept: str, accept_encoding: str, wanted: str | None
+    gateway: Gateway, accept: str, accept_encoding: str, wanted: str | None, rows: int
 ) -> None:
-    plain = post(gateway, ROWS, "contoso+as=compressed", {"Accept-Encoding": "identity"})
-    response = post(gateway, ROWS, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
-    assert response.headers.get("Content-Encoding") == wanted
-    assert response.json() == plain.json()
-    if wanted is not None:
-        assert int(response.headers["Content-Length"]) < len(plain.content) / 2
+    query = ROWS.replace("first: 100", f"first: {rows}")
+    plain = post(gateway, query, "contoso+as=compressed", {"Accept-Encoding": "identity"})
+    assert len(plain.json()["data"]["licenseDeployments"]["nodes"]) == rows
+    # The second is packed anew or from what the first left behind.
+    for _ in range(2):
+        response = post(gateway, query, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
+        assert response.headers.get("Content-Encoding") == wanted
+        assert response.json() == plain.json()
+        assert response.headers["X-Cache"] == "hit"
+        if wanted is not None:
+            assert int(response.headers["Content-Length"]) < len(plain.content) / 2
+
+
+def test_a_large_reply_that_is_packed_is_of_its_own_question_and_selection(gateway: Gateway) -> None:
+    """Two tokens, two filters, two aliases, each asked often enough to come from what was packed before."""
+    seen: dict[tuple[str, str, str], bytes] = {}
+    for _ in range(3):
+        for token in ("contoso+as=packed", "fabrikam+as=packed"):
+            for field in ("nodes", "rows: nodes", "edges { node"):
+                for alias in ("", "found: "):
+                    ask = f"{{ {alias}licenseDeployments(first: 3000) {{ {field} {{ customerName productName }} }} }}"
+                    query = ask if "edges" not in field else ask + " }"
+                    found = post(gateway, query, token, {"Accept-Encoding": "zstd"})
+                    assert found.headers["Content-Encoding"] == "zstd"
+                    assert seen.setdefault((token, field, alias), found.content) == found.content
+                    assert list(found.json()["data"]) == [alias.strip(": ") or "licenseDeployments"]
+    assert len(set(seen.values())) == len(seen)
 
 
 def test_a_small_reply_is_not_compressed(gateway: Gateway) -> None:
