@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Hashable
 from typing import Any
 
@@ -40,12 +41,13 @@ async def packed(accept_encoding: str, kept: Kept | None = None, name: str = "al
 
 
 async def test_others_have_their_turn_while_a_large_reply_is_packed() -> None:
-    task = asyncio.create_task(packed("br"))
+    task = asyncio.create_task(packed("br", body=random.Random(1).randbytes(2_000_000)))
     turns = 0
     while not task.done():
         await asyncio.sleep(0)
         turns += 1
-    assert turns > 3
+    # One is what it takes without letting anybody in between.
+    assert turns > 1
     assert task.result().headers["Content-Encoding"] == "br"
 
 
