@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ def settings_file() -> dict[str, str]:
     """The names and values in settings.env."""
     lines = (FOLDER / "settings.env").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_image_is_that_of_this_version() -> None:
+    """A release's manifests start that release."""
+    [image] = DOCUMENTS["kustomization.yaml"]["images"]
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (image["name"], image["newTag"]) == (CONTAINER["image"], project["version"])
 
 
 def test_its_settings_start_a_gateway() -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +28,18 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class Running:
-    """A command that serves, in a session of its own."""
+    """A command that serves, in a session of its own: of this checkout, or another ``program``."""
 
-    def __init__(self, arguments: tuple[str, ...], variables: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        variables: dict[str, str],
+        program: Sequence[str] = (sys.executable, "-m", "gateway"),
+        folder: Path | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", *arguments],
+            [*program, *arguments],
+            cwd=folder,
             env=environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,21 +1,31 @@
-"""schema/schema.graphql is the schema that clients rely on: a change is seen, and one that breaks them is named."""
+"""schema/schema.graphql is the schema that clients rely on: a change is seen, and one that breaks them is named.
+
+The schema of the newest release lies in released/, under its version: what breaks since then takes another version.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLObjectType,
+    GraphQLSchema,
     build_schema,
     find_breaking_changes,
     find_dangerous_changes,
     get_named_type,
     is_enum_type,
 )
+from packaging.version import Version
 
 from schema.build import sdl
 
@@ -23,6 +33,11 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "schema" / "schema.graphql"
 KEPT = FILE.read_text(encoding="utf-8")
 UNDESCRIBED = re.sub(r'^ *"""(?:.|\n)*?"""\n', "", KEPT, flags=re.MULTILINE)
+RELEASED = sorted((Path(__file__).parent / "released").glob("*.graphql"))
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+# What tells a client's author what to do: since when, and what instead.
+ADVICE = re.compile(r"Since \d+\.\d+\.\d+: use `[^`]+`.*\.")
 
 # Dangerous by graphql-core's list, but no client of ours need change for them: enums stand in questions only.
 ADDITIONS = {"OPTIONAL_ARG_ADDED", "OPTIONAL_INPUT_FIELD_ADDED", "VALUE_ADDED_TO_ENUM"}
@@ -36,12 +51,88 @@ def breaks(before: str, after: str) -> list[str]:
     return breaking + [f"{change.type.name}: {change.description}" for change in dangerous]
 
 
+def promise(version: str) -> tuple[int, ...]:
+    """What of a version stays as long as no client need change: the first number, before 1.0 the first two."""
+    found = Version(version)
+    return (found.major,) if found.major else (0, found.minor)
+
+
+def unannounced(released: str, before: str, version: str, after: str) -> list[str]:
+    """What breaks clients of the schema ``before``, and is not told by ``version`` either."""
+    return [] if promise(version) > promise(released) else breaks(before, after)
+
+
+def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
+    """What is marked as deprecated, each with its reason."""
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLEnumType):
+            members = dict(kind.values)
+        elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
+            members = dict(kind.fields)
+        else:
+            continue
+        for name, member in list(members.items()):
+            members |= {f"{name}.{inner}": argument for inner, argument in getattr(member, "args", {}).items()}
+        for name, member in members.items():
+            if member.deprecation_reason is not None:
+                yield f"{kind.name}.{name}", member.deprecation_reason
+
+
 def test_no_change_breaks_clients() -> None:
     found = "\n  ".join(breaks(KEPT, sdl()))
     assert not found, (
         f"These changes break clients:\n  {found}\nWhat is wanted all the same needs a new major version (before 1.0, a"
         " minor one) and a line in CHANGELOG.md. Then: gateway schema > schema/schema.graphql"
     )
+
+
+def test_what_breaks_clients_of_the_newest_release_takes_another_version() -> None:
+    """Also after schema.graphql was renewed; before the first release nothing has been promised."""
+    for file in RELEASED:
+        found = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
+        assert not found, f"These changes break clients of {file.stem}, which {VERSION} does not tell them:\n  {found}"
+
+
+@pytest.mark.parametrize(
+    ("released", "version", "told"),
+    [
+        ("0.1.0", "0.1.0", False),
+        ("0.1.0", "0.1.1", False),
+        ("0.1.9", "0.2.0", True),
+        ("0.9.0", "1.0.0", True),
+        ("1.4.2", "1.5.0", False),
+        ("1.4.2", "2.0.0", True),
+        ("2.0.0", "1.9.0", False),
+        ("0.9.0", "0.10.0", True),
+    ],
+)
+def test_a_break_is_told_by_the_version(released: str, version: str, told: bool) -> None:
+    """By the major one; before 1.0, by the minor one."""
+    less = UNDESCRIBED.replace("  licensesSold: Long\n", "")
+    assert bool(unannounced(released, UNDESCRIBED, version, less)) is not told
+    assert unannounced(released, less, version, UNDESCRIBED) == []
+
+
+def test_whatever_is_deprecated_says_since_when_and_what_to_use() -> None:
+    assert [(name, reason) for name, reason in deprecations(build_schema(sdl())) if not ADVICE.fullmatch(reason)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("  licensesSold: Long", "LicenseDeployment.licensesSold"),
+        ("    offset: Int", "Query.licenseDeployments.offset"),
+        ("  PRODUCT_ID", "LicenseDeploymentDimension.PRODUCT_ID"),
+        ("  notIn: [String!]", "StringFilter.notIn"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reason", "advises"), [("Since 0.3.0: use `rows`.", True), ("Use `rows`.", False), ("Since 0.3.0: gone.", False)]
+)
+def test_whatever_can_be_deprecated_is_looked_at(line: str, name: str, reason: str, advises: bool) -> None:
+    marked = UNDESCRIBED.replace(f"{line}\n", f'{line} @deprecated(reason: "{reason}")\n')
+    assert list(deprecations(build_schema(marked))) == [(name, reason)]
+    assert bool(ADVICE.fullmatch(reason)) is advises
 
 
 def test_gateway_schema_check_finds_the_file_up_to_date() -> None:

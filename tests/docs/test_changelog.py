@@ -1,0 +1,56 @@
+"""CHANGELOG.md has the form that people and programs expect, and agrees with the version and with what was released."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date
+
+from packaging.version import Version
+
+from gateway.commands import commands
+from gateway.settings import Settings, variable
+from tests.docs.readme import README
+
+ROOT = README.parent
+TEXT = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+HEADINGS = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
+RELEASES = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", TEXT, re.MULTILINE)
+
+# Of Keep a Changelog 1.1.0.
+KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_every_heading_is_a_release_with_its_date_or_on_top_what_is_to_come() -> None:
+    """The newest first."""
+    dated = [f"{version} - {day}" for version, day in RELEASES]
+    assert HEADINGS in (dated, ["Unreleased", *dated])
+    assert sorted(RELEASES, key=lambda release: Version(release[0]), reverse=True) == RELEASES
+    days = [date.fromisoformat(day) for _, day in RELEASES]
+    assert days == sorted(days, reverse=True)
+
+
+def test_changes_are_sorted_by_their_kind() -> None:
+    found = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
+    assert found
+    assert set(found) <= KINDS
+
+
+def test_the_newest_release_is_this_version_or_an_older_one_with_changes_since() -> None:
+    """And its schema, with which breaking changes are found, is kept under its version."""
+    newest = [version for version, _ in RELEASES[:1]]
+    assert HEADINGS[0] == "Unreleased" or newest == [VERSION]
+    assert all(Version(version) <= Version(VERSION) for version in newest)
+    kept = (ROOT / "tests" / "schema" / "released").glob("*.graphql")
+    assert [file.stem for file in kept] == newest, (
+        "at a release: gateway schema > tests/schema/released/VERSION.graphql"
+    )
+
+
+def test_every_setting_file_and_command_that_is_named_exists() -> None:
+    assert set(re.findall(r"GATEWAY_\w+", TEXT)) <= {variable(name) for name in Settings.model_fields}
+    assert set(re.findall(r"`gateway (\w+)", TEXT)) <= set(commands.commands)
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", TEXT)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []

@@ -1,0 +1,110 @@
+"""The sdist and the wheel hold what they should and no more, and the wheel tells the truth about itself."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import hatch_build
+from tests.packaging.distributions import (
+    PROJECT,
+    ROOT,
+    Distributions,
+    files_of_sdist,
+    files_of_wheel,
+    metadata,
+    metadata_file,
+    wheel_from,
+)
+
+PAGE = Path("gateway/graphiql")
+VENDORED = hatch_build.read_packages(ROOT / PAGE / "assets.toml")
+# What the build hook fetched: the files that assets.toml names, and the stamp that tells later builds so.
+FETCHED = {f"{PAGE}/vendor/{package.name}/{file}" for package in VENDORED for file in package.files}
+FETCHED |= {f"{PAGE}/vendor/{hatch_build.STAMP_NAME}"}
+
+
+def files_of_checkout() -> set[str]:
+    """What git keeps, or would keep, of this checkout."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [git, "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
+
+
+def test_the_sdist_is_the_checkout_and_what_was_fetched(built: Distributions) -> None:
+    """Tests and documents too, so that whoever packages it can check it; nothing that git ignores."""
+    assert files_of_sdist(built.sdist) == files_of_checkout() | FETCHED | {"PKG-INFO"}
+
+
+def test_the_wheel_is_both_packages_and_its_metadata(built: Distributions) -> None:
+    """No tests, no caches; every file that the code may want to read."""
+    own = {name for name in files_of_checkout() if name.startswith(("gateway/", "schema/"))}
+    described = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    assert files_of_wheel(built.wheel) == own | FETCHED | {f"dist-info/{name}" for name in described}
+
+
+def test_what_is_said_to_be_typed_is_marked_so(built: Distributions) -> None:
+    """Type checkers look into a package only if it has this file."""
+    assert "Typing :: Typed" in PROJECT["classifiers"]
+    assert {"gateway/py.typed", "schema/py.typed"} <= files_of_wheel(built.wheel)
+
+
+def test_every_licence_travels_with_what_it_is_for(built: Distributions) -> None:
+    """Our own in the metadata, those of the fetched files beside them."""
+    assert metadata_file(built.wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
+    with zipfile.ZipFile(built.wheel) as archive:
+        for package in VENDORED:
+            [name] = {"LICENSE", "package.json"} & set(package.files)
+            text = archive.read(f"{PAGE}/vendor/{package.name}/{name}").decode()
+            assert re.search(r"\bMIT\b", text), package.name
+
+
+def test_a_wheel_built_from_the_sdist_is_the_same_to_the_byte_and_needs_no_npm(
+    built: Distributions, tmp_path: Path
+) -> None:
+    """The sdist carries GraphiQL's files, so that distributions can build without a network."""
+    assert wheel_from(built.sdist, tmp_path).read_bytes() == built.wheel.read_bytes()
+
+
+def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) -> None:
+    found = metadata(built.wheel)
+    assert (found["Name"], found["Version"]) == ("partner-center-graphql", PROJECT["version"])
+    assert (found["License-Expression"], found["License-File"]) == ("MIT", "LICENSE")
+    assert (found["Requires-Python"], found["Description-Content-Type"]) == (">=3.11", "text/markdown")
+    assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(found.get_all("Provides-Extra", [])) == {"otel", "parquet", "test"}
+    assert built.wheel.name == f"partner_center_graphql-{PROJECT['version']}-py3-none-any.whl"
+
+
+def test_every_python_that_is_named_is_allowed(built: Distributions) -> None:
+    allowed = SpecifierSet(metadata(built.wheel)["Requires-Python"])
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(metadata(built.wheel).get_all("Classifier", [])))
+    assert named
+    assert all(version in allowed for version in named)
+    assert "3.10" not in allowed
+
+
+def test_without_extras_nothing_of_the_tests_or_of_an_extra_is_wanted(built: Distributions) -> None:
+    wanted = [Requirement(text) for text in metadata(built.wheel).get_all("Requires-Dist", [])]
+    bare = {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
+    assert len(bare) == len(PROJECT["dependencies"])
+    assert not bare & {"pytest", "hatchling", "mypy", "pyarrow", "opentelemetry-sdk", "playwright"}
+
+
+def test_there_is_one_command(built: Distributions) -> None:
+    points = ConfigParser()
+    points.read_string(metadata_file(built.wheel, "entry_points.txt"))
+    assert {name: dict(points[name]) for name in points.sections()} == {
+        "console_scripts": {"gateway": "gateway.__main__:main"}
+    }

@@ -1,0 +1,114 @@
+"""The wheel alone, in a bare environment outside of the checkout, does all that the README promises.
+
+On each Python that pyproject.toml names, where this machine has it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.settings import Settings, variable
+from tests.gateway.running import Running, kill
+from tests.packaging.distributions import PROJECT, ROOT, Distributions, metadata
+from tests.packaging.installations import Installation, find_python, install
+
+VERSIONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+# RFC 9239 for JavaScript, RFC 2318 for CSS, and the SVG specification.
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
+
+# Fetching some forty packages takes seconds on an ordinary line, minutes on a slow one.
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def installed(
+    request: pytest.FixtureRequest, built: Distributions, tmp_path_factory: pytest.TempPathFactory
+) -> Installation:
+    """The wheel, installed for one Python; outside of CI a machine that reaches no index of packages is excused."""
+    python = find_python(request.param)
+    if python is None:
+        pytest.skip(f"no Python {request.param} on this machine")
+    try:
+        return install(python, built.wheel, tmp_path_factory.mktemp("installed"))
+    except AssertionError as error:
+        if os.environ.get("CI") or "No matching distribution found" not in str(error):
+            raise
+        pytest.skip(f"the packages of requirements.lock cannot be had here:\n{error}")
+
+
+@pytest.fixture
+def served(installed: Installation) -> Iterator[Running]:
+    """The installed gateway, serving on a free port."""
+    running = Running(("--port", "0"), {"PYTHONPATH": ""}, [str(installed.programs / "gateway")], installed.folder)
+    yield running
+    kill(running.process)
+
+
+def test_nothing_comes_from_the_checkout_and_no_more_than_the_wheel_wants(
+    installed: Installation, built: Distributions
+) -> None:
+    """The environment has packages and versions of the lock only, and none of the tests'."""
+    program = "import gateway, schema; print(gateway.__file__, schema.__file__, sep='\\n')"
+    for place in installed.run("python", "-c", program).splitlines():
+        assert Path(place).is_relative_to(installed.programs.parent)
+    lock = set(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE))
+    found = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
+    here = {(name.lower().replace("_", "-"), version) for name, version in
+            (line.split() for line in installed.run("python", "-c", found).splitlines())}  # fmt: skip
+    own = ("partner-center-graphql", str(metadata(built.wheel)["Version"]))
+    assert own in here
+    assert here - {own} <= lock
+    assert "pytest" not in {name for name, _ in here}
+
+
+def test_pip_has_nothing_to_complain_of(installed: Installation) -> None:
+    """But for what it says of its own configuration here."""
+    lines = [line for line in installed.told.splitlines() if re.match("WARNING|DEPRECATION|ERROR", line)]
+    assert [line for line in lines if not line.startswith("WARNING: Location ")] == []
+
+
+def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
+    """The schema is compared with the file that clients are given."""
+    assert installed.run("gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
+    assert installed.run("gateway", "schema", "--check", str(ROOT / "schema" / "schema.graphql")) == ""
+    told = [line.partition("=")[0] for line in installed.run("gateway", "settings").splitlines()]
+    assert told == [variable(name) for name in Settings.model_fields]
+    assert installed.run("python", "-m", "gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
+
+
+def test_it_answers_serves_its_page_and_metrics_and_ends_in_order(served: Running) -> None:
+    with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
+        query = {"query": "{ licenseDeployments { totalCount nodes { productName } } }"}
+        answer = client.post("/graphql", json=query, headers={"Authorization": "Bearer sample"}).json()
+        assert answer["data"]["licenseDeployments"]["totalCount"] == 2
+        check_page(client)
+        metrics = client.get("/metrics")
+        assert metrics.headers["content-type"].startswith("text/plain")
+        assert 'gateway_operations_total{cache="miss",operation="other",outcome="ok"} 1.0' in metrics.text
+    status, said, _ = served.end(signal.SIGTERM)
+    assert (status, "Traceback" in said, "Warning" in said) == (0, False, False), said
+
+
+def check_page(client: httpx.Client) -> None:
+    """GraphiQL's page, every file that it names, and every module that those import."""
+    page = client.get("/graphql", headers={"Accept": "text/html"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    wanted = [f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', page.text)]
+    assert any("/vendor/react/" in path for path in wanted)
+    asked: set[str] = set()
+    while wanted:
+        path = wanted.pop()
+        reply = client.get(path)
+        assert (reply.status_code, bool(reply.content)) == (200, True), path
+        assert reply.headers["content-type"].partition(";")[0] == MEDIA_TYPES[Path(path).suffix], path
+        asked.add(path)
+        imported = re.findall(r'from "\./([^"]+)"', reply.text) if "/static/" in path else []
+        wanted += {f"{path.rpartition('/')[0]}/{name}" for name in imported} - asked
+    assert any(path.endswith("/fetcher.js") for path in asked)
