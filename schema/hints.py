@@ -16,9 +16,11 @@ class MisplacedFieldRule(FieldsOnCorrectTypeRule):
 
     def enter_field(self, node: FieldNode, *args: Any) -> None:
         """Report a field that its parent does not have."""
+        if self.context.get_field_def():
+            return
         parent = self.context.get_parent_type()
         places = [] if self.context.hide_suggestions else places_of(node.name.value, parent)
-        if not places or self.context.get_field_def():
+        if not places:
             super().enter_field(node, *args)
             return
         name = node.name.value
