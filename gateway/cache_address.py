@@ -23,6 +23,11 @@ class RedisAddress:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
 
+    @property
+    def place(self) -> str:
+        """Host and port, for people: neither the user's name nor the password."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def cache_address(url: str) -> RedisAddress | None:
     """The server that ``url`` names, None for ``memory://``. Raises ValueError, saying what to set."""

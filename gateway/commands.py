@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from gateway.cache_address import cache_address
 from gateway.export.command import export
 from gateway.settings import (
     SANDBOX,
@@ -194,7 +195,9 @@ def _banner(url: str, settings: Settings) -> None:
     else:
         upstream = settings.upstream_url
     what = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
-    click.echo(f"\n  {what}   {url}/graphql\n  Upstream   {upstream}\n  Stop with Ctrl-C.\n", err=True)
+    redis = cache_address(settings.cache_url)
+    cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
+    click.echo(f"\n  {what}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
 
 
 def _sandbox_banner(url: str) -> None:

@@ -80,7 +80,8 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     )
     metrics.watch_cache(cache)
     metrics.watch_upstream(client)
-    graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
+    trusted_only = settings.trusted_documents is not None
+    graphiql = GraphiQL(sandbox=sandbox, trusted_only=trusted_only) if settings.graphiql else None
     source = SingleFlight(cache)
     sizes = BlockSizes(settings.first_block_rows, settings.block_rows)
     view = GraphQLView(
@@ -99,7 +100,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
         source,
         sizes,
         operations.limits,
-        is_closed=settings.trusted_documents is not None,
+        is_closed=trusted_only,
     )
 
     @asynccontextmanager

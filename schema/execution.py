@@ -27,7 +27,12 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.validation import ASTValidationRule, NoSchemaIntrospectionCustomRule, recommended_rules
+from graphql.validation import (
+    ASTValidationRule,
+    FieldsOnCorrectTypeRule,
+    NoSchemaIntrospectionCustomRule,
+    recommended_rules,
+)
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -38,6 +43,7 @@ from schema.context import Limits, OperationContext
 from schema.cost import check_cost, variable_uses
 from schema.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, parse_failed, validation_failed
 from schema.executor import FastExecutor
+from schema.hints import MisplacedFieldRule
 from schema.limits import INTROSPECTION_TOKENS, check_document, check_text
 
 # Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
@@ -105,7 +111,8 @@ class Operations:
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
         self._introspection = introspection
-        self._rules = tuple(dict.fromkeys((*specified_rules, *recommended_rules, *extra)))
+        rules = dict.fromkeys((*specified_rules, *recommended_rules, *extra))
+        self._rules = tuple(MisplacedFieldRule if rule is FieldsOnCorrectTypeRule else rule for rule in rules)
         self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:

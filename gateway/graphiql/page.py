@@ -50,39 +50,44 @@ ASSET_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _TOKENS: Final = {
-    "contoso": "(12,000 rows)",
-    "fabrikam": "(250,000)",
-    "tailspin": "(0)",
-    "sample": "(Microsoft's 2 rows)",
+    "contoso": "12,000 rows",
+    "fabrikam": "250,000",
+    "tailspin": "0",
+    "sample": "2",
 }
-_BUTTONS: Final = ", ".join(
-    f'<button type="button" data-token="{token}" aria-pressed="false" title="Use this token">{token}</button> {rows}'
+_BUTTONS: Final = " ".join(
+    f'<span><button type="button" data-token="{token}" aria-pressed="false" title="Use this token">{token}</button> '
+    f"{rows}</span>"
     for token, rows in _TOKENS.items()
 )
 SANDBOX_NOTE: Final = (
-    f'<p role="group" aria-label="Token of the sandbox">Sandbox, made-up data. Tokens: {_BUTTONS}. '
-    "A reload clears tabs and history.</p>"
+    f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS}</p>\n'
+    '  <p class="aside">A reload clears tabs and history.</p>'
 )
 # Not a password field: browsers offer to keep what is in those. Without autocompletion they do not restore it, either.
 ASK_NOTE: Final = (
-    '<p><label for="token">Paste an access token:</label> '
-    '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"> '
-    "Every tab uses it, from this page's memory. A reload clears it, tabs and history.</p>"
+    '<p class="token"><label for="token">Paste an access token:</label> '
+    '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"></p>\n'
+    '  <p class="aside">Every tab uses it, from this page\'s memory. A reload clears it, tabs and history.</p>'
 )
 FOLDER: Final = Path(__file__).parent
 
 
 class GraphiQL:
-    """The page for one gateway; ``sandbox`` says whether it names the sandbox's tokens or asks for a real one."""
+    """The page for one gateway.
 
-    def __init__(self, *, sandbox: bool, folder: Path = FOLDER) -> None:
+    ``sandbox`` says whether it names the sandbox's tokens or asks for a real one, ``trusted_only`` whether it offers no
+    examples, because none would run.
+    """
+
+    def __init__(self, *, sandbox: bool, trusted_only: bool = False, folder: Path = FOLDER) -> None:
         self._assets = load_assets(folder)
         page = (folder / "page.html").read_text(encoding="utf-8")
         if self.is_complete(self._assets, page):
             self._html = Template(page).substitute(
                 assets=f"graphiql/{self._assets.digest}",
                 note=SANDBOX_NOTE if sandbox else ASK_NOTE,
-                sandbox=" data-sandbox" if sandbox else "",
+                modes=" data-sandbox" * sandbox + " data-trusted" * trusted_only,
             )
         else:
             self._html = (folder / "missing.html").read_text(encoding="utf-8")

@@ -19,7 +19,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, BrowserType, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    BrowserType,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 HOST = "127.0.0.1"
 # A cold start on a busy two-core machine took under 5 seconds.
@@ -66,7 +75,7 @@ class GraphiqlPage:
         with self.page.expect_response(lambda response: response.request.method == "POST"):
             self.page.goto(f"{self.url}/graphql")
         expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
-        expect(self.page.locator(".graphiql-editor-tool .CodeMirror >> visible=true")).to_have_count(1)
+        expect(self.page.locator(".graphiql-editor-tool .CodeMirror")).to_have_count(2)
 
     def text(self, pane: str) -> str:
         """The whole text of a CodeMirror editor, which shows only what is in view."""
@@ -86,9 +95,24 @@ class GraphiqlPage:
         """The Headers pane is the second of the two editor tools."""
         return self.text(".graphiql-editor-tool")
 
+    def focused(self) -> str:
+        """The name of what has the focus, as a screen reader says it, or its text."""
+        name = "element => element.ariaLabel ?? (element.innerText || element.id)"
+        return str(self.page.locator(":focus").evaluate(name)) if self.page.locator(":focus").count() else ""
+
     def type_headers(self, text: str) -> None:
         self.page.get_by_role("button", name="Headers", exact=True).click()
-        self.page.locator(".graphiql-editor-tool .CodeMirror").last.click()
+        self._type(self.page.locator(".graphiql-editor-tool .CodeMirror").last, text)
+
+    def type_query(self, text: str) -> None:
+        self._type(self.page.locator(".graphiql-query-editor .CodeMirror"), text)
+
+    def type_variables(self, text: str) -> None:
+        self.page.get_by_role("button", name="Variables", exact=True).click()
+        self._type(self.page.locator(".graphiql-editor-tool .CodeMirror").first, text)
+
+    def _type(self, editor: Locator, text: str) -> None:
+        editor.click()
         self.page.keyboard.press("ControlOrMeta+a")
         self.page.keyboard.insert_text(text)
 
@@ -167,10 +191,10 @@ def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:
 
 
 @contextmanager
-def running_gateway(*arguments: str) -> Iterator[str]:
-    """The address of a gateway in a process of its own, with no configuration but ``arguments``."""
+def running_gateway(*arguments: str, **settings: str) -> Iterator[str]:
+    """The address of a gateway in a process of its own, with no configuration but ``arguments`` and ``settings``."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", str(port), *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

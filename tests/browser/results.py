@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from playwright.sync_api import Locator, expect
 
+from gateway.sandbox.rows import rows_of
+
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
 
@@ -24,6 +26,11 @@ def connection(*nodes: Any, **others: Any) -> dict[str, Any]:
 
 def product(name: str | None, sold: int | None, deployed: int | None) -> dict[str, Any]:
     return {"productName": name, SOLD: sold, DEPLOYED: deployed}
+
+
+def sold_to(token: str) -> int:
+    """All licenses that the sandbox has for a token."""
+    return sum(int(row[SOLD] or 0) for row in rows_of(token))
 
 
 def results(graphiql: GraphiqlPage) -> Locator:

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.results import DEPLOYED, SOLD, bars, column, connection, download, product, results
+from tests.browser.results import DEPLOYED, SOLD, bars, column, connection, download, drawn, product, results
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
+NOTHING_ASKED = "Run the operation (Ctrl-Enter), and its answer will stand here."
+
 
 def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
     """With the names of the fields over them, numbers to the right, and how many there are besides."""
+    graphiql.open_example(4, "JumpToPage")
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Table")
     expect(graphiql.page.get_by_role("columnheader")).to_have_text(list(nodes[0]))
     assert column(graphiql, 1) == [node["customerName"] for node in nodes]
-    assert column(graphiql, 4) == [str(node[SOLD]) for node in nodes]
-    expect(graphiql.page.get_by_role("cell", name="21", exact=True)).to_have_css("text-align", "right")
+    assert column(graphiql, 3) == [f"{node[SOLD]:,}" for node in nodes]
+    expect(drawn(graphiql).locator("tbody td:nth-child(3)").first).to_have_css("text-align", "right")
     expect(results(graphiql).get_by_text("10 of 12,000 rows")).to_be_visible()
     expect(graphiql.page.locator(".result-window .CodeMirror").last).to_be_hidden()
     graphiql.screenshot("table-light")
@@ -54,25 +57,6 @@ def test_a_press_on_a_header_sorts(graphiql: GraphiqlPage) -> None:
     expect(graphiql.page.get_by_role("img", name="no value")).to_have_count(2)
 
 
-def test_the_keyboard_goes_from_the_bar_through_the_headers_into_the_rows(graphiql: GraphiqlPage) -> None:
-    """In the order in which they stand there, and never into the hidden JSON."""
-    graphiql.answer_with(connection(product("a", 1, 1)))
-    graphiql.run()
-    graphiql.page.get_by_role("button", name="JSON", exact=True).focus()
-    visited: list[str] = []
-    for _ in range(9):
-        graphiql.page.keyboard.press("Tab")
-        if not visited:
-            graphiql.page.keyboard.press("Space")  # on Table
-        visited.append(
-            graphiql.page.evaluate("() => document.activeElement.ariaLabel ?? document.activeElement.innerText")
-        )
-    assert visited[:8] == [
-        "Table", "Chart", "Copy as curl", "CSV", "Table of licenseDeployments", "productName", SOLD, DEPLOYED,
-    ]  # fmt: skip
-    assert graphiql.page.evaluate("() => document.activeElement.closest('.result-window')") is None
-
-
 def test_long_answers_show_their_first_thousand_rows_and_save_all(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(*(product(f"plan {number}", number, 0) for number in range(1500)), totalCount=9000))
     graphiql.run()
@@ -86,16 +70,20 @@ def test_long_answers_show_their_first_thousand_rows_and_save_all(graphiql: Grap
     assert [row[1] for row in rows[1:]] == [str(number) for number in reversed(range(1500))]
     graphiql.show("Chart")
     assert [label for label, _ in bars(graphiql)] == [f"plan {number}" for number in reversed(range(1480, 1500))]
-    expect(results(graphiql).get_by_text("The 20 with the highest licensesSold; the table has all.")).to_be_visible()
+    note = "The 20 highest licensesSold among the 1,500 rows here; the table has all."
+    expect(results(graphiql).get_by_text(note)).to_be_visible()
 
 
 def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
-    """Whatever their aliases; the choice stays for the next answer, and for the file."""
+    """Whatever their aliases, or both in one; the choice stays for the next answer, and for the file."""
     graphiql.open_example(5, "CompareDates")
     data = graphiql.run()["data"]
     graphiql.show("Table")
     choice = graphiql.page.get_by_role("combobox", name="Rows of")
-    assert choice.locator("option").all_inner_texts() == ["earlier", "latest"]
+    assert choice.locator("option").all_inner_texts() == ["earlier + latest", "earlier", "latest"]
+    assert column(graphiql, 1) == [alias for alias, list_ in data.items() for _ in list_["nodes"]]
+    assert column(graphiql, 3) == [f"{node[SOLD]:,}" for list_ in data.values() for node in list_["nodes"]]
+    choice.select_option("earlier")
     assert column(graphiql, 2) == [f"{node[SOLD]:,}" for node in data["earlier"]["nodes"]]
     choice.select_option("latest")
     latest = [f"{node[SOLD]:,}" for node in data["latest"]["nodes"]]
@@ -105,6 +93,25 @@ def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
     name, rows, _ = download(graphiql)
     assert name == "latest.csv"
     assert [row[1] for row in rows] == [SOLD, *(str(node[SOLD]) for node in data["latest"]["nodes"])]
+
+
+def test_only_alike_connections_stand_in_one_table(graphiql: GraphiqlPage) -> None:
+    """Not those with other columns, none that is empty, and not the two lists of one connection."""
+    alike, other = [product("a", 2, 1)], [{"customerName": "b", SOLD: 1}]
+    choice = graphiql.page.get_by_role("combobox", name="Rows of").locator("option")
+    graphiql.show("Table")
+    for data, names in (
+        ({"x": {"nodes": alike, "totalCount": 5}, "y": {"edges": [{"node": alike[0]}], "totalCount": 2}}, "x + y"),
+        ({"x": {"nodes": alike}, "y": {"nodes": other}}, "x"),
+        ({"x": {"nodes": alike}, "y": {"nodes": []}}, "x"),
+        ({"x": {"nodes": alike, "edges": [{"node": alike[0]}]}}, "x.nodes"),
+    ):
+        graphiql.answer_with({"data": data})
+        graphiql.run()
+        expect(choice.first).to_have_text(names)
+        if names == "x + y":
+            expect(results(graphiql).get_by_text("2 of 7 rows")).to_be_visible()
+            expect(graphiql.page.get_by_role("columnheader").first).to_have_text("alias")
 
 
 def test_edges_are_rows_like_nodes(graphiql: GraphiqlPage) -> None:
@@ -122,40 +129,63 @@ def test_edges_are_rows_like_nodes(graphiql: GraphiqlPage) -> None:
 def test_each_tab_shows_its_own_rows(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Table")
-    graphiql.open_example(3, "GroupByProduct")
-    expect(results(graphiql).get_by_text("Run an operation, and its rows will stand here.")).to_be_visible()
+    graphiql.open_example(4, "JumpToPage")
+    expect(results(graphiql).get_by_text(NOTHING_ASKED)).to_be_visible()
     graphiql.run()
-    expect(results(graphiql).get_by_text("20 of 176 rows")).to_be_visible()
-    graphiql.open_example(0, "SoldAndDeployed")
     expect(results(graphiql).get_by_text("10 of 12,000 rows")).to_be_visible()
+    graphiql.open_example(0, "SoldAndDeployed")
+    expect(results(graphiql).get_by_text("176 rows")).to_be_visible()
 
 
-@pytest.mark.parametrize("view", ["Table", "Chart"])
+@pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
 def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
-    """Nothing asked, waiting, no rows, an error, an error beside rows, and no list at all."""
+    """Nothing asked, waiting, no rows, an error, an error beside rows, and no list at all.
+
+    In the one live region that is always there, so that screen readers say it, and errors as alerts.
+    """
     page = graphiql.page
     graphiql.show(view)
-    expect(results(graphiql).get_by_text("Run an operation, and its rows will stand here.")).to_be_visible()
+    told = results(graphiql).locator(".summary").get_by_role("status")
+    expect(told).to_have_text(NOTHING_ASKED)
+    told.evaluate("element => { element.dataset.same = 'yes' }")
     waiting: list[Any] = []
     page.route("**/graphql", lambda route: waiting.append(route))
     page.get_by_role("button", name=re.compile("^Execute query")).click()
-    expect(results(graphiql).get_by_text("Waiting for the answer …")).to_be_visible()
+    expect(told).to_have_text("Waiting for the answer …")
     waiting.pop().fulfill(json=connection(totalCount=0))
-    expect(results(graphiql).get_by_text("no rows", exact=True)).to_be_visible()
+    expect(told).to_have_text("no rows")
     error = {"message": "The token is not known.", "extensions": {"code": "UNAUTHENTICATED"}}
-    for data, shown in (
-        ({"licenseDeployments": None}, "UNAUTHENTICATED The token is not known."),
-        ({"a": None, "b": {"nodes": [product("x", 1, 1)]}}, "UNAUTHENTICATED The token is not known."),
+    for data, rows in (
+        ({"licenseDeployments": None}, "There is no data in this answer."),
+        ({"a": None, "b": {"nodes": [product("x", 1, 1)]}}, "1 row"),
     ):
         graphiql.answer_with({"data": data, "errors": [error]})
         graphiql.run()
+        shown = "UNAUTHENTICATED The token is not known. Choose a token at the top of this page."
         expect(page.get_by_role("alert")).to_have_text(shown)
-    expect(results(graphiql).get_by_text("1 row", exact=True)).to_be_visible()
+        expect(told).to_have_text(rows)
     graphiql.answer_with({"data": {"__typename": "Query"}})
     graphiql.run()
-    expect(results(graphiql).get_by_text("There is no list of rows in this answer")).to_be_visible()
+    expect(told).to_have_text("There is no list of rows in this answer: select nodes or edges.")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(told).to_have_attribute("data-same", "yes")
     page.get_by_role("button", name="CSV", exact=True).click()
     expect(results(graphiql).get_by_text("There are no rows to save.")).to_be_visible()
+
+
+def test_warnings_stand_over_the_rows_that_they_are_about(graphiql: GraphiqlPage) -> None:
+    """Or a chart of half the data would look like one of all. The first five problems are shown."""
+    warning = {"code": "UPSTREAM_INCOMPLETE", "message": "The upstream ended early.", "path": ["licenseDeployments"]}
+    answer = connection(product("a", 1, 1)) | {"extensions": {"warnings": [warning]}}
+    graphiql.answer_with(answer)
+    graphiql.run()
+    graphiql.show("Chart")
+    expect(graphiql.page.get_by_role("alert")).to_have_text("UPSTREAM_INCOMPLETE The upstream ended early.")
+    assert bars(graphiql) == [("a", "1 of 1 · 100%")]
+    graphiql.answer_with({"errors": [{"message": f"fault {number}"} for number in range(8)]})
+    graphiql.run()
+    problems = graphiql.page.get_by_role("alert").get_by_role("listitem")
+    expect(problems).to_have_text([*(f"ERROR fault {number}" for number in range(5)), "and 3 more in JSON"])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +202,6 @@ def test_table_and_chart_follow_the_screen(
     """In the dark, and at phone width, all of the panel is in view and what is long scrolls inside it."""
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
-        graphiql.open_example(3, "GroupByProduct")
         graphiql.run()
         for view in ("Table", "Chart"):
             graphiql.show(view)

@@ -44,6 +44,12 @@ def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
         assert all("::test_" in name for name in re.findall(r"`([^`]+)`", told_by)), promise
 
 
+def test_security_tells_of_every_way_to_rows() -> None:
+    """A token opens two: questions, and exports, which hold whole reports."""
+    promised = "\n".join(promise for promise, _, _ in PROMISES)
+    assert {"cache entries", "`/export/…`"} <= set(re.findall(r"cache entries|`/export/…`", promised))
+
+
 def test_every_setting_that_security_names_exists() -> None:
     known = {variable(name) for name in Settings.model_fields}
     assert set(re.findall(r"GATEWAY_[A-Z_]+", SECURITY)) <= known

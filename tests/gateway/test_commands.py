@@ -119,7 +119,18 @@ def test_the_banner_names_the_upstream_that_is_asked(start: Start) -> None:
     upstream = start("sandbox", "--port", "0").url
     running = start("--port", "0", "--upstream", upstream)
     running.read_until(f"Upstream   {upstream}\n")
+    running.read_until("Ctrl-C")
+    assert "Cache" not in running.said.decode()
     assert total_of(running.url) == 2
+
+
+def test_the_banner_names_redis_but_neither_user_nor_password(start: Start) -> None:
+    """Nobody listens there: Redis is never needed."""
+    running = start("--port", "0", GATEWAY_CACHE_URL="redis://reader:hidden@127.0.0.1:9/2")
+    running.read_until("  Cache   memory and Redis at 127.0.0.1:9\n")
+    running.read_until("Ctrl-C")
+    assert "hidden" not in running.said.decode()
+    assert "reader" not in running.said.decode()
 
 
 @pytest.mark.parametrize("command", [("serve",), ("sandbox",)])

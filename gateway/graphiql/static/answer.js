@@ -2,10 +2,13 @@
 
 const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
+// The column that tells the lists of one question apart, where they stand in one.
+export const ALIAS = "alias";
+
 /**
- * Reads the text of the result pane. `isRead` is false where it is no JSON object; `errors` are GraphQL's; each of
- * `lists` has a `name` (its path in the answer), `rows` (flat objects), `columns` ({name, isNumber, isDate}) and
- * `totalCount` (null where the answer does not tell).
+ * Reads the text of the result pane. `isRead` is false where it is no JSON object; `problems` ({code, message,
+ * isWarning}) are GraphQL's errors and the gateway's warnings; each of `lists` has a `name` (its path in the answer),
+ * `rows` (flat objects), `columns` ({name, isNumber, isDate}) and `totalCount` (null where the answer does not tell).
  */
 export function readAnswer(text) {
   let answer;
@@ -14,9 +17,15 @@ export function readAnswer(text) {
   } catch {
     answer = null;
   }
-  if (!isObject(answer)) return { isRead: false, errors: [], lists: [] };
-  const errors = Array.isArray(answer.errors) ? answer.errors.filter(isObject) : [];
-  return { isRead: true, errors, lists: isObject(answer.data) ? findLists(answer.data, []) : [] };
+  if (!isObject(answer)) return { isRead: false, problems: [], lists: [] };
+  const errors = objectsIn(answer.errors).map(({ message, extensions }) => ({ code: extensions?.code, message }));
+  const warnings = objectsIn(answer.extensions?.warnings).map((warning) => ({ ...warning, isWarning: true }));
+  const lists = isObject(answer.data) ? findLists(answer.data, []) : [];
+  return { isRead: true, problems: [...errors, ...warnings], lists: [...joinLists(lists), ...lists] };
+}
+
+function objectsIn(value) {
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
 /** The lists of rows in and below `parent`; a connection asked for both nodes and edges has two. */
@@ -25,10 +34,21 @@ function findLists(parent, path) {
   const own = entries.filter(([, value]) => Array.isArray(value) && value.every(isObject));
   const lists = own.map(([key, items]) => {
     const isAlone = own.length === 1 && path.length > 0;
-    return describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount);
+    return { ...describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount), isAlone };
   });
   const deeper = entries.filter(([, value]) => isObject(value));
   return [...lists, ...deeper.flatMap(([key, value]) => findLists(value, [...path, key]))];
+}
+
+/** Several connections with the same columns, such as one question at two dates, as one list to compare them in. */
+function joinLists(lists) {
+  const namesOf = ({ columns }) => columns.map(({ name }) => name).join();
+  const isAlike = (list) => list.isAlone && list.rows.length > 0 && namesOf(list) === namesOf(lists[0]);
+  if (lists.length < 2 || !lists.every(isAlike)) return [];
+  const rows = lists.flatMap(({ name, rows }) => rows.map((row) => ({ [ALIAS]: name, ...row })));
+  const totalCount = lists.reduce((sum, list) => sum + (list.totalCount ?? NaN), 0);
+  const name = lists.map((list) => list.name).join(" + ");
+  return [{ ...describeList(name, rows, Number.isNaN(totalCount) ? null : totalCount), isJoined: true }];
 }
 
 function describeList(name, items, totalCount) {

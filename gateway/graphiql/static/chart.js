@@ -1,6 +1,6 @@
 // A list of an answer as bars: what is deployed, inside what was sold. All figures stand there as text, too.
 
-import { isPresent } from "./answer.js";
+import { ALIAS, isPresent } from "./answer.js";
 import { formatNumber } from "./table.js";
 
 const { createElement: h, Fragment } = window.React;
@@ -20,12 +20,20 @@ export function planChart(list) {
     return column ? [column.name] : [];
   });
   const labels = labelColumns(list);
-  const rows = [...list.rows].sort((a, b) => (b[measures[0]] ?? 0) - (a[measures[0]] ?? 0)).slice(0, MAX_BARS);
-  const bars = rows.map((row) => ({
+  const bars = highestFirst(list, labels, measures[0]).slice(0, MAX_BARS).map((row) => ({
     label: labels.map((name) => row[name] ?? "–").join(" · "),
     values: measures.map((name) => row[name] ?? null),
   }));
   return { measures, labels, bars };
+}
+
+/** The rows; of joined lists those that differ by nothing but the list stay together. */
+function highestFirst({ rows, isJoined }, labels, measure) {
+  const others = labels.filter((name) => name !== ALIAS);
+  const keyOf = (row) => (isJoined ? others.map((name) => row[name]).join("\n") : row);
+  const highest = new Map();
+  for (const row of rows) highest.set(keyOf(row), Math.max(row[measure] ?? 0, highest.get(keyOf(row)) ?? 0));
+  return [...rows].sort((a, b) => highest.get(keyOf(b)) - highest.get(keyOf(a)));
 }
 
 /** The first columns of text that tell rows apart; columns of dates, ids, or one value only where nothing else is. */
@@ -43,7 +51,8 @@ export function Chart({ list }) {
     return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
   }
   const highest = Math.max(...bars.flatMap(({ values }) => values));
-  const left = list.rows.length - bars.length;
+  const isCut = list.rows.length > bars.length;
+  const among = list.totalCount > list.rows.length ? ` among the ${formatNumber(list.rows.length)} rows here` : "";
   return h(
     Fragment,
     null,
@@ -53,7 +62,7 @@ export function Chart({ list }) {
       { className: "bars" },
       bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, measures })),
     ),
-    left > 0 && h("p", { className: "message" }, `The ${MAX_BARS} with the highest ${measures[0]}; the table has all.`),
+    isCut && h("p", { className: "message" }, `The ${MAX_BARS} highest ${measures[0]}${among}; the table has all.`),
   );
 }
 

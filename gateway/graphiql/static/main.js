@@ -2,6 +2,7 @@
 // module; they announce themselves as globals.
 
 import { Authorization } from "./authorization.js";
+import { useEditors } from "./editors.js";
 import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
 import { createStorage } from "./storage.js";
@@ -14,9 +15,14 @@ const h = React.createElement;
 const NEW_QUERY = `# Ctrl-Space suggests what may stand here.
 { licenseDeployments(first: 10) { totalCount nodes { customerName productName licensesSold } } }
 `;
+// What every tab starts with where nothing but a manifest's operations runs.
+const TRUSTED_QUERY =
+  "# Nothing but the operations of its manifest runs on this gateway (GATEWAY_TRUSTED_DOCUMENTS). " +
+  "Paste one of them in place of these lines, to the letter, and run it.\n";
 
 /** The example operations, one tab each; a gateway that cannot give them still gets a usable page. */
 async function loadExamples() {
+  if (isTrustedOnly) return [{ query: TRUSTED_QUERY, variables: null }];
   try {
     const response = await fetch(new URL("../examples.json", import.meta.url), { credentials: "omit" });
     return await response.json();
@@ -44,14 +50,18 @@ function connectTokenField(authorization) {
   });
 }
 
-/** Stands where GraphiQL would link to its own site, shows nothing, and hands over the editor of the Headers pane. */
-function HeadersEditor({ authorization }) {
-  const { headerEditor } = GraphiQL.React.useEditorContext({ nonNull: true });
+/** Stands where GraphiQL would link to its own site, shows nothing, and takes hold of the editors. */
+function Editors({ authorization }) {
+  const { headerEditor } = useEditors();
   React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
   return h("span");
 }
 
 const isSandbox = "sandbox" in root.dataset;
+const isTrustedOnly = "trusted" in root.dataset;
+const isPhone = window.matchMedia("(max-width: 700px)").matches;
+const endpoint = new URL(window.location.pathname, import.meta.url).href;
+const tokenHint = isSandbox ? "Choose a token at the top of this page." : "Paste one at the top of this page.";
 const authorization = new Authorization(isSandbox);
 const headers = authorization.startHeaders();
 const examples = await loadExamples();
@@ -65,16 +75,16 @@ ReactDOM.createRoot(root).render(
       storage: createStorage(),
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
-      // Which token of the sandbox is in use may be seen; a real one only by whoever opens the Headers pane.
-      defaultEditorToolsVisibility: isSandbox ? "headers" : "variables",
-      defaultQuery: NEW_QUERY,
+      // A token is seen by whoever opens the Headers pane. On a phone the query needs the room of both.
+      defaultEditorToolsVisibility: isPhone ? false : "variables",
+      defaultQuery: isTrustedOnly ? TRUSTED_QUERY : NEW_QUERY,
       defaultHeaders: headers,
       defaultTabs: examples.map((example) => ({ ...example, headers })),
       inputValueDeprecation: true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
-    h(GraphiQL.Logo, null, h(HeadersEditor, { authorization })),
-    h(GraphiQL.Footer, null, h(Results, { url: new URL(window.location.pathname, import.meta.url).href })),
+    h(GraphiQL.Logo, null, h(Editors, { authorization })),
+    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint })),
   ),
 );
 connectTokenButtons(authorization);

@@ -11,9 +11,14 @@ const { createPortal } = window.ReactDOM;
 const { useEditorContext, useExecutionContext } = window.GraphiQL.React;
 
 const VIEWS = ["JSON", "Table", "Chart"];
+// What mends an operation is in the first ones; JSON has them all.
+const MAX_SHOWN_PROBLEMS = 5;
 
-/** Stands in GraphiQL's footer and puts the panel above the result pane; `url` is the endpoint's. */
-export function Results({ url }) {
+/**
+ * Stands in GraphiQL's footer and puts the panel above the result pane; `url` is the endpoint's, `tokenHint` says where
+ * on this page a token is given.
+ */
+export function Results({ url, tokenHint }) {
   const editors = useEditorContext({ nonNull: true });
   const { isFetching } = useExecutionContext({ nonNull: true });
   const text = useText(editors.responseEditor);
@@ -40,6 +45,7 @@ export function Results({ url }) {
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
+  const isShown = view !== "JSON" && !isFetching && rows.length > 0;
   return h(
     AboveResult,
     { view },
@@ -50,8 +56,10 @@ export function Results({ url }) {
       actions,
       h("span", { role: "status" }, notice),
     ),
-    view !== "JSON" &&
-      h(Shown, { view, answer, list, rows, sort, setSort, setChosenName, isFetching, isAsked: text !== "" }),
+    h(Summary, { list, lists: answer.lists, setChosenName, told: tell({ view, text, answer, list, isFetching }) }),
+    !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
+    isShown &&
+      h(Room, { view, list }, view === "Table" ? h(Table, { list, rows, sort, onSort: setSort }) : h(Chart, { list })),
   );
 }
 
@@ -105,51 +113,42 @@ async function copied({ queryEditor, variableEditor, headerEditor }, url) {
   }
 }
 
-function Shown({ view, answer, list, rows, sort, setSort, setChosenName, isFetching, isAsked }) {
-  if (isFetching) return h("p", { className: "message", role: "status" }, "Waiting for the answer …");
-  if (!isAsked) return h("p", { className: "message" }, "Run an operation, and its rows will stand here.");
-  const errors = answer.errors.length > 0 && h(Errors, { key: "errors", errors: answer.errors });
-  if (!list)
-    return [errors, answer.errors.length === 0 && h("p", { key: "none", className: "message" }, noRows(answer))];
-  return [
-    errors,
-    h(Summary, { key: "summary", view, list, lists: answer.lists, setChosenName }),
-    list.rows.length > 0 &&
-      h(
-        Room,
-        { key: "room", view, list },
-        view === "Table" ? h(Table, { list, rows, sort, onSort: setSort }) : h(Chart, { list }),
-      ),
-  ];
-}
-
 /** Scrolls; takes the focus, so that the keyboard can do so, too. */
 function Room({ view, list, children }) {
   const region = { className: "results-scroll", role: "region", "aria-label": `${view} of ${list.name}`, tabIndex: 0 };
   return h("div", { className: "results-room" }, h("div", region, children));
 }
 
-function noRows({ isRead }) {
-  return isRead
+/** One line on the answer, for all to read and for screen readers to say whenever it changes. */
+function tell({ view, text, answer, list, isFetching }) {
+  if (isFetching) return "Waiting for the answer …";
+  if (text === "") return "Run the operation (Ctrl-Enter), and its answer will stand here.";
+  if (list) return counted(list, view);
+  if (answer.problems.length > 0) return "There is no data in this answer.";
+  return answer.isRead
     ? "There is no list of rows in this answer: select nodes or edges."
     : "This is not a GraphQL answer; JSON shows it.";
 }
 
-function Errors({ errors }) {
-  const items = errors.map(({ message, extensions }, index) =>
-    h("li", { key: index }, h("strong", null, extensions?.code ?? "ERROR"), " ", message),
+function Problems({ problems, tokenHint }) {
+  const items = problems.slice(0, MAX_SHOWN_PROBLEMS).map(({ code, message, isWarning }, index) =>
+    h(
+      "li",
+      { key: index, className: isWarning ? "warning" : undefined },
+      h("strong", null, code ?? "ERROR"),
+      ` ${message}${code === "UNAUTHENTICATED" ? ` ${tokenHint}` : ""}`,
+    ),
   );
-  return h("ul", { className: "errors", role: "alert" }, items);
+  const left = problems.length - items.length;
+  const more = left > 0 && h("li", { key: "more" }, `and ${left} more in JSON`);
+  return items.length > 0 && h("div", { role: "alert" }, h("ul", { className: "problems" }, items, more));
 }
 
-function Summary({ view, list, lists, setChosenName }) {
+function Summary({ list, lists, setChosenName, told }) {
   const options = lists.map(({ name }) => h("option", { key: name }, name));
   const choose = (event) => setChosenName(event.target.value);
-  const name =
-    lists.length === 1
-      ? list.name
-      : h("select", { "aria-label": "Rows of", value: list.name, onChange: choose }, options);
-  return h("p", { className: "summary" }, name, " ", h("span", { role: "status" }, counted(list, view)));
+  const choice = h("select", { "aria-label": "Rows of", value: list?.name, onChange: choose }, options);
+  return h("p", { className: "summary" }, lists.length > 1 ? choice : list?.name, " ", h("span", { role: "status" }, told));
 }
 
 function counted({ rows, totalCount }, view) {

@@ -1,0 +1,25 @@
+// What GraphiQL's editors lack for keyboards, screen readers and small screens.
+
+const NAMES = { queryEditor: "Query", variableEditor: "Variables", headerEditor: "Headers", responseEditor: "Answer" };
+
+const { useEffect } = window.React;
+const { useEditorContext } = window.GraphiQL.React;
+
+/** Prepares each of GraphiQL's editors as soon as it is there, and returns them all. */
+export function useEditors() {
+  const editors = useEditorContext({ nonNull: true });
+  for (const [key, name] of Object.entries(NAMES)) {
+    const editor = editors[key];
+    useEffect(() => (editor ? prepare(editor, name) : undefined), [editor]);
+  }
+  return editors;
+}
+
+function prepare(editor, name) {
+  editor.getInputField().setAttribute("aria-label", name);
+  editor.setOption("lineWrapping", true);
+  // CodeMirror would indent, and whoever has no mouse would never get out again (WCAG 2.2, 2.1.2).
+  const keys = { Tab: false, "Shift-Tab": false };
+  editor.addKeyMap(keys);
+  return () => editor.removeKeyMap(keys);
+}

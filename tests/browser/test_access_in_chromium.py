@@ -1,0 +1,157 @@
+"""GraphiQL by keyboard and for screen readers, in real Chromium."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.results import DEPLOYED, SOLD, connection, product, results
+from tests.schema.node_packages import installed
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Chromium, GraphiqlPage
+
+PHONE: Final = {"width": 390, "height": 844}
+# Faults of GraphiQL's own, by axe's rule: a tab holds its close button, and what scrolls in an editor takes no focus.
+KNOWN: Final = {"nested-interactive": ".graphiql-tabs", "scrollable-region-focusable": ".CodeMirror"}
+AUDIT: Final = """async known => {
+  const { violations } = await axe.run({ elementRef: true });
+  return violations.flatMap(({ id, nodes }) =>
+    nodes
+      .filter(({ element }) => !(id in known && element.closest(known[id])))
+      .map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`));
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script of axe-core, which looks for what WCAG 2.2 (A, AA) and good practice forbid."""
+    place = installed(Path(__file__).parent / "axe")
+    return (place / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
+    """What axe finds on the page as it stands."""
+    graphiql.page.evaluate(axe)
+    found: list[str] = graphiql.page.evaluate(AUDIT, KNOWN)
+    return found
+
+
+@pytest.mark.timeout(300)  # Whichever test comes first waits for npm.
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
+    """Before an answer, in each view of one, with an error, with several lists, and on a phone."""
+    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
+    with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
+        graphiql.open()
+        assert faults(graphiql, axe) == []
+        graphiql.open_example(5, "CompareDates")
+        graphiql.run()
+        for view in ("JSON", "Table", "Chart"):
+            graphiql.show(view)
+            expect(graphiql.page.get_by_role("combobox", name="Rows of")).to_be_visible()
+            assert faults(graphiql, axe) == [], view
+        graphiql.page.set_viewport_size({"width": 390, "height": 844})
+        assert faults(graphiql, axe) == []
+        graphiql.type_query("{ licenseDeployments { productName } }")
+        graphiql.run()
+        expect(graphiql.page.get_by_role("alert")).to_be_visible()
+        assert faults(graphiql, axe) == []
+
+
+def test_the_audit_would_find_a_fault(graphiql: GraphiqlPage, axe: str) -> None:
+    """In the panel as in the bar."""
+    graphiql.page.evaluate("() => { document.querySelector('.results-views button').textContent = '' }")
+    graphiql.page.evaluate("() => { document.querySelector('.bar p').style.color = '#ccc' }")
+    assert {fault.split(":")[0] for fault in faults(graphiql, axe)} == {"button-name", "color-contrast"}
+
+
+def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
+    """The names of what has the focus, one press of ``key`` after the other, up to ``last``."""
+    visited: list[str] = []
+    while not visited or visited[-1] != last:
+        assert len(visited) < 60, visited
+        graphiql.page.keyboard.press(key)
+        visited.append(graphiql.focused())
+        assert is_outlined(graphiql.page.locator(":focus")), visited[-1]
+    return visited
+
+
+def is_outlined(element: Locator) -> bool:
+    """Whether the focus can be seen, in so far as the control is ours: GraphiQL shows its own in other ways."""
+    if element.evaluate("element => element.closest('.bar, .results') === null"):
+        return True
+    return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))
+
+
+def test_the_keyboard_goes_all_the_way_and_back(graphiql: GraphiqlPage) -> None:
+    """From the tokens through every editor into the rows, in the order in which they stand; nowhere is it caught."""
+    graphiql.answer_with(connection(product("a", 1, 1)))
+    graphiql.run()
+    graphiql.show("Table")
+    graphiql.page.evaluate("() => document.activeElement.blur()")
+    graphiql.page.mouse.click(2, 2)
+    forward = walk(graphiql, "Tab", DEPLOYED)
+    order = [
+        "contoso", "fabrikam", "tailspin", "sample", "Show Documentation Explorer", "SoldAndDeployed", "Query",
+        "Execute query (Ctrl-Enter)", "Headers", "JSON", "Table", "Chart", "Copy as curl", "CSV",
+        "Table of licenseDeployments", "productName", SOLD, DEPLOYED,
+    ]  # fmt: skip
+    assert [name for name in forward if name in order] == order
+    # The pane's tab and the editor in it; never the JSON, which is hidden.
+    assert forward.count("Variables") == 2
+    assert "Answer" not in forward
+    back = walk(graphiql, "Shift+Tab", "contoso")
+    assert [name for name in back if name in order] == order[-2::-1]
+
+
+def test_tab_takes_a_suggestion_where_one_is_offered(graphiql: GraphiqlPage) -> None:
+    graphiql.type_query("")
+    graphiql.page.keyboard.type("{ licenseD")
+    expect(graphiql.page.locator(".CodeMirror-hint").first).to_be_visible()
+    graphiql.page.keyboard.press("Tab")
+    assert graphiql.query().startswith("{ licenseDeployments")
+    assert graphiql.focused() == "Query"
+
+
+def test_editors_are_told_by_their_names(graphiql: GraphiqlPage) -> None:
+    for name in ("Query", "Variables", "Answer"):
+        expect(graphiql.page.get_by_role("textbox", name=name, exact=True)).to_have_count(1)
+    graphiql.page.get_by_role("button", name="Headers", exact=True).click()
+    expect(graphiql.page.get_by_role("textbox", name="Headers", exact=True)).to_have_count(1)
+
+
+def test_the_chart_says_in_words_what_it_draws(graphiql: GraphiqlPage) -> None:
+    """A list under the names of its measures; the drawing itself is passed over."""
+    graphiql.answer_with(connection(product("a", 4, 3), product("b", 2, 0)))
+    graphiql.run()
+    graphiql.show("Chart")
+    chart = results(graphiql).get_by_role("region", name="Chart of licenseDeployments")
+    expect(chart.get_by_role("list").get_by_role("listitem")).to_have_text(["a3 of 4 · 75%", "b0 of 2 · 0%"])
+    expect(chart).to_contain_text(f"{DEPLOYED} of {SOLD}")
+    expect(chart.get_by_role("img")).to_have_count(0)
+
+
+def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> None:
+    """Not in the bar, not over the answer, not in a dialog. What the docs cover, the keyboard passes over."""
+    with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
+        page = graphiql.page
+        graphiql.open()
+        graphiql.run()
+        graphiql.show("Table")
+        for control in page.locator(".bar button, .results-bar button, .graphiql-toolbar button").all():
+            expect(control).to_be_in_viewport(ratio=1)
+        page.get_by_role("button", name="Open settings dialog").click()
+        for control in page.get_by_role("dialog").get_by_role("button").all():
+            expect(control).to_be_in_viewport(ratio=1)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Show Documentation Explorer").click()
+        expect(page.locator(".graphiql-doc-explorer")).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile("^Execute query"))).to_be_hidden()
+        page.get_by_role("button", name="Hide Documentation Explorer").click()
+        expect(page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
+        assert graphiql.complaints == []

@@ -1,0 +1,69 @@
+"""The example operations do what their comments say, in real Chromium; the rows are compared with the sandbox's own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import expect
+
+from gateway.sandbox.rows import rows_of
+from tests.browser.results import sold_to
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import GraphiqlPage
+
+FIELDS = ("customerName", "productName", "licensesSold", "licensesDeployed")
+
+
+def rows(start: int, count: int) -> list[dict[str, Any]]:
+    """Rows of the token contoso, as the examples ask for them."""
+    return [{field: row[field] for field in FIELDS} for row in rows_of("contoso")[start : start + count]]
+
+
+def connection_of(answer: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = answer["data"]["licenseDeployments"]
+    return found
+
+
+def test_paging_goes_on_where_the_cursor_says(graphiql: GraphiqlPage) -> None:
+    """As the comment tells: the cursor of one page into the variables of the next."""
+    graphiql.open_example(1, "NextPage")
+    first = connection_of(graphiql.run())
+    assert [edge["node"] for edge in first["edges"]] == rows(0, 5)
+    graphiql.type_variables(json.dumps({"first": 5, "after": first["pageInfo"]["endCursor"]}))
+    with graphiql.page.expect_response("**/graphql"):
+        graphiql.run()
+    expect(graphiql.page.locator(".result-window")).not_to_contain_text(first["edges"][0]["cursor"])
+    assert [edge["node"] for edge in connection_of(graphiql.result())["edges"]] == rows(5, 5)
+
+
+def test_the_filter_is_that_of_the_variables(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(2, "FilterByProduct")
+    products = {node["productName"] for node in connection_of(graphiql.run())["nodes"]}
+    assert products
+    assert products <= {"OFFICE 365 E3", "MICROSOFT 365 E3", "POWER BI PRO"}
+    expect(graphiql.page.get_by_text('"POWER BI PRO"').first).to_be_visible()  # in the Variables pane
+
+
+def test_groups_are_all_customers(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(3, "GroupByCustomer")
+    found = connection_of(graphiql.run())
+    ids = {row["customerTenantId"] for row in rows_of("contoso")}
+    assert {node["customerTenantId"] for node in found["nodes"]} == ids
+    assert found["totalCount"] == len(found["nodes"])
+
+
+def test_the_jump_lands_on_the_row(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(4, "JumpToPage")
+    assert connection_of(graphiql.run())["nodes"] == rows(500, 10)
+
+
+def test_the_dates_are_two(graphiql: GraphiqlPage) -> None:
+    """The latest has what the sandbox has now, the earlier one less."""
+    graphiql.open_example(5, "CompareDates")
+    totals = {
+        alias: sum(node["licensesSold"] for node in found["nodes"]) for alias, found in graphiql.run()["data"].items()
+    }
+    assert totals["latest"] == sold_to("contoso")
+    assert 0 < totals["earlier"] < totals["latest"]

@@ -1,0 +1,38 @@
+"""GraphiQL where nothing but a manifest's operations runs, in real Chromium."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import running_gateway
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Chromium
+
+TRUSTED = "query Rows { licenseDeployments(first: 1) { totalCount } }"
+
+
+def test_the_page_says_what_runs_and_promises_nothing_else(chromium: Chromium, tmp_path: Path) -> None:
+    """No examples, for they would be refused; what is pasted to the letter runs, from a new tab, too."""
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"rows": TRUSTED}), encoding="utf-8")
+    with (
+        running_gateway(GATEWAY_TRUSTED_DOCUMENTS=str(manifest)) as url,
+        chromium.at(url).graphiql(tmp_path / "profile") as graphiql,
+    ):
+        graphiql.open()
+        expect(graphiql.page.get_by_role("tab")).to_have_count(1)
+        assert "Nothing but the operations of its manifest runs" in graphiql.query()
+        expect(graphiql.page.get_by_role("alert")).to_contain_text("OPERATION_NOT_TRUSTED")
+        graphiql.type_query(TRUSTED)
+        graphiql.wait_for_operation("Rows")
+        graphiql.run()
+        expect(graphiql.page.locator(".result-window")).to_contain_text("12000")
+        graphiql.page.get_by_role("button", name="New tab").click()
+        expect(graphiql.page.get_by_role("tab")).to_have_count(2)
+        assert "Nothing but the operations of its manifest runs" in graphiql.query()
+        assert graphiql.outside_requests == []

@@ -1,0 +1,58 @@
+"""Fields that were asked for a level too high are told where they belong."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Gateway, StartGateway
+
+
+def message(gateway: Gateway, query: str) -> str:
+    """What is wrong with ``query``, which has one fault."""
+    [error] = gateway.post(query).json()["errors"]
+    assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    return str(error["message"])
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (
+            "{ licenseDeployments { productName } }",
+            "Cannot query field 'productName' on type 'LicenseDeploymentConnection'. "
+            "It belongs one level deeper: write 'nodes { productName }'.",
+        ),
+        (
+            "{ licenseDeployments { edges { productName } } }",
+            "Cannot query field 'productName' on type 'LicenseDeploymentEdge'. "
+            "It belongs one level deeper: write 'node { productName }'.",
+        ),
+        (
+            "{ licenseDeployments { endCursor } }",
+            "Cannot query field 'endCursor' on type 'LicenseDeploymentConnection'. "
+            "It belongs one level deeper: write 'pageInfo { endCursor }'.",
+        ),
+        (
+            "{ nodes { productName } }",
+            "Cannot query field 'nodes' on type 'Query'. "
+            "It belongs one level deeper: write 'licenseDeployments { nodes { … } }'.",
+        ),
+    ],
+)
+def test_a_field_of_the_level_below_is_told_where_it_belongs(gateway: Gateway, query: str, told: str) -> None:
+    assert message(gateway, query) == told
+
+
+def test_other_wrong_fields_are_told_as_before(gateway: Gateway) -> None:
+    """Like one that the type has, or like none."""
+    assert message(gateway, "{ licenseDeployments { totalCont } }").endswith("Did you mean 'totalCount'?")
+    assert message(gateway, "{ licenseDeployments { nodes { totalCount } } }").endswith("'LicenseDeployment'.")
+    assert message(gateway, "{ licenseDeployments { nothingLikeIt } }").endswith("'LicenseDeploymentConnection'.")
+
+
+def test_where_the_schema_is_not_told_nothing_is_hinted(gateway: Gateway, start_gateway: StartGateway) -> None:
+    """Introspection is off; nor is it told of a long document, where comparing takes long."""
+    query = "{ licenseDeployments { productName } }"
+    bare = "Cannot query field 'productName' on type 'LicenseDeploymentConnection'."
+    assert message(start_gateway(introspection=False), query) == bare
+    assert message(gateway, "#" * 20_000 + "\n" + query) == bare
