@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -12,34 +12,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette_compress import CompressMiddleware, add_compress_type
 
+from gateway.compression import COMPRESS_FROM_BYTES, Compress
 from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
 from gateway.health import Health, LastCall
 from gateway.http_errors import error_response
-from gateway.request_headers import named_headers
 from gateway.request_log import RequestLog
 from gateway.telemetry import Metrics
-
-# Smaller replies cost more to compress than to send (one network packet).
-COMPRESS_FROM_BYTES = 1_400
-
-# Media types that the library does not know yet: GraphQL over HTTP's, and those of exports.
-for media_type in ("application/graphql-response+json", "application/x-ndjson", "text/csv"):
-    add_compress_type(media_type)
-
-
-class Compress(CompressMiddleware):
-    """Compression for clients that accept any; for others not even a look at the reply."""
-
-    # No coroutine of its own, as every layer that has nothing to wait for: what it gives is awaited all the same.
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
-        """Serve one request."""
-        if scope["type"] == "http" and b"accept-encoding" in named_headers(scope):
-            return super().__call__(scope, receive, send)
-        return self.app(scope, receive, send)
-
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 

@@ -13,13 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.page import Budget, Caller, KeptPages, PageSource
+from gateway.request_headers import named_headers
 from schema.accept import prefers_html
 from schema.blocks import BlockSizes
+from schema.compression import compress
 from schema.context import Limits, OperationContext
 from schema.documents import Documents
 from schema.exchange import correlation_id_of, note_facts, unless_disconnected
 from schema.execution import OperationRequest, Operations
-from schema.packing import LARGE_BYTES, pack
 from schema.plans import PlanKey, Plans
 from schema.reply import VARY, KeptReply, outcome_response, refusal
 from schema.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
@@ -93,7 +94,7 @@ class GraphQLView:
                 upstream_calls=context.upstream_calls,
             )
             response = outcome_response(scope, context, outcome)
-            await pack(scope, response)
+            await compress(scope, response)
             return response
         finally:
             context.release()
@@ -115,8 +116,8 @@ class GraphQLView:
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
         reply = KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
-        if len(body) >= LARGE_BYTES and page.renderings is not None:
-            await pack(scope, reply, (page.renderings, plan.name))
+        if b"accept-encoding" in named_headers(scope) and page.renderings is not None:
+            await compress(scope, reply, (page.renderings, plan.name))
         return reply
 
     def _context(self, scope: Scope) -> OperationContext:

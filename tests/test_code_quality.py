@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.graphiql",
         "gateway.http_errors",
         "gateway.cross_site",
+        "gateway.compression",
         "gateway.request_log",
         "gateway.request_headers",
         "gateway.tracing",

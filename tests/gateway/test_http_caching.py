@@ -297,7 +297,7 @@ def test_large_replies_are_compressed_as_the_client_can(
     query = ROWS.replace("first: 100", f"first: {rows}")
     plain = post(gateway, query, "contoso+as=compressed", {"Accept-Encoding": "identity"})
     assert len(plain.json()["data"]["licenseDeployments"]["nodes"]) == rows
-    # The second is packed anew or from what the first left behind.
+    # The second is compressed anew or from what the first left behind.
     for _ in range(2):
         response = post(gateway, query, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
         assert response.headers.get("Content-Encoding") == wanted
@@ -307,11 +307,11 @@ def test_large_replies_are_compressed_as_the_client_can(
             assert int(response.headers["Content-Length"]) < len(plain.content) / 2
 
 
-def test_a_large_reply_that_is_packed_is_of_its_own_question_and_selection(gateway: Gateway) -> None:
-    """Two tokens, two filters, two aliases, each asked often enough to come from what was packed before."""
+def test_a_large_reply_that_was_compressed_is_of_its_own_question_and_selection(gateway: Gateway) -> None:
+    """Two tokens, two filters, two aliases, each asked often enough to come from what was compressed before."""
     seen: dict[tuple[str, str, str], bytes] = {}
     for _ in range(3):
-        for token in ("contoso+as=packed", "fabrikam+as=packed"):
+        for token in ("contoso+as=kept", "fabrikam+as=kept"):
             for field in ("nodes", "rows: nodes", "edges { node"):
                 for alias in ("", "found: "):
                     ask = f"{{ {alias}licenseDeployments(first: 3000) {{ {field} {{ customerName productName }} }} }}"
