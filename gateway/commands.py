@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from gateway.settings import (
     sources,
     variable,
 )
-from gateway.wiring import build, operations_of, tracing_for
+from gateway.wiring import build, create, operations_of, tracing_for
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,6 +63,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     settings = _settings(overrides)
     from gateway.serving import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
     from gateway.telemetry import configure_logging
+    from gateway.workers import meeting
 
     configure_logging(settings.log_format, settings.log_level)
     _tell_ignored()
@@ -73,7 +75,9 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
                 operations_of(settings)
             _hand_over(overrides)
             end_quietly_on_signals()
-            run_several("gateway.wiring:create", listener, settings.workers, lambda url: _banner(url, settings))
+            with meeting(settings.workers) as place:
+                factory = partial(create, place)
+                run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
         else:
             app = build(settings, tracing_for(os.environ))
             end_quietly_on_signals()

@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 from typing import Any
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 # From a cache hit to a slow upstream page, in seconds.
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -106,3 +106,17 @@ class Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics; called by the registry."""
         return (make() for make in self._makers)
+
+
+class Labelled(Collector):
+    """What ``registry`` shows, with one more label on every sample."""
+
+    def __init__(self, registry: CollectorRegistry, label: str, value: str) -> None:
+        self._registry = registry
+        self._label = {label: value}
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics; called by whoever writes them down."""
+        for family in self._registry.collect():
+            family.samples = [sample._replace(labels=self._label | sample.labels) for sample in family.samples]
+            yield family

@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
-from gateway.tallies import BUCKETS, Readings, RequestTallies
+from gateway.tallies import BUCKETS, Labelled, Readings, RequestTallies
 from gateway.upstream import UpstreamCall, UpstreamClient
 
 # RFC 9110's registry, as Python knows it: what else an upstream may say is one label value.
@@ -185,6 +185,11 @@ class Metrics:
         """Show whether Redis is left out because it failed."""
         self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
 
+    def watch_workers(self, count: int) -> None:
+        """Show that there should be ``count`` processes like this one."""
+        text = "Workers that there should be, told by each that answered."
+        self._readings.gauge("gateway_workers", text, lambda: count)
+
     def redis_failed(self) -> None:
         """Count an operation that Redis did not answer, or refused."""
         self._redis_errors.inc()
@@ -210,6 +215,10 @@ class Metrics:
         if call.is_foreign:
             self._foreign_replies.inc()
 
+    def exposition(self, worker: int | None = None) -> bytes:
+        """The metrics in Prometheus' text format; where there is a ``worker``, each sample has its number."""
+        return generate_latest(self._registry if worker is None else Labelled(self._registry, "worker", str(worker)))
+
     def response(self) -> Response:
-        """The metrics in Prometheus' text format."""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        """The metrics of this process alone."""
+        return Response(self.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.telemetry import Metrics
     from gateway.tracing import Tracing
+    from gateway.workers import Workers
     from schema.documents import Documents
     from schema.execution import Operations, Phase
 
 
-def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``."""
+def build(settings: Settings, tracing: Tracing | None = None, workers: Workers | None = None) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``.
+
+    Where it is one of several ``workers``, its ``/metrics`` tells of all.
+    """
     # Imported here so that `gateway --help` need not wait for them.
     from gateway.app import create_app
     from gateway.cache.freshness import Freshness
@@ -38,6 +42,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     from gateway.tuning import tune_process
     from gateway.upstream import BlockReader, UpstreamClient
     from gateway.upstream.embedded import EmbeddedTransport
+    from gateway.workers import Worker
     from schema.blocks import BlockSizes
     from schema.build import DATASETS, build_schema, sdl
     from schema.export import Exports
@@ -80,6 +85,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     )
     metrics.watch_cache(cache)
     metrics.watch_upstream(client)
+    worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = GraphiQL(sandbox=sandbox) if settings.graphiql else None
     source = SingleFlight(cache)
     sizes = BlockSizes(settings.first_block_rows, settings.block_rows)
@@ -106,6 +112,8 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     async def lifespan() -> AsyncIterator[None]:
         if redis:
             await redis.store.start()
+        if worker:
+            await worker.start()
         tune_process()
         try:
             yield
@@ -114,6 +122,8 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
             await client.aclose()
             if redis:
                 await redis.store.aclose()
+            if worker:
+                await worker.aclose()
             if tracing:
                 await tracing.aclose()
 
@@ -127,6 +137,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
         graphiql_routes=graphiql.routes if graphiql else (),
         export_routes=exports.routes([dataset for dataset, _ in DATASETS]),
         show_metrics=settings.metrics,
+        scrape=worker.scrape if worker else None,
         watching=[tracing.layer] if tracing else (),
     )
 
@@ -203,11 +214,11 @@ def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _
     return _RedisTier(store, SharedPages(store, freshness, observer=metrics.redis_page), RedisCooldowns(store))
 
 
-def create() -> Starlette:
-    """The gateway for the process's environment; what each of several workers runs."""
+def create(workers: Workers | None = None) -> Starlette:
+    """The gateway for the process's environment; what each of several ``workers`` runs."""
     from gateway.settings import read_settings
     from gateway.telemetry import configure_logging
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
-    return build(settings, tracing_for(os.environ))
+    return build(settings, tracing_for(os.environ), workers)

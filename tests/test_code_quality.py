@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.one_write",
         "gateway.server",
         "gateway.serving",
+        "gateway.workers",
     ),
     ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring"),
 )

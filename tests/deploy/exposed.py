@@ -39,6 +39,7 @@ def exercised() -> Metrics:
     metrics.watch_cache(cache)
     metrics.watch_upstream(client)
     metrics.watch_redis(lambda: False)
+    metrics.watch_workers(2)
     metrics.request_started()
     facts = {"operation": "Named", "outcome": "ok", "cache": "hit"}
     metrics.request_ended(route="/graphql", status=200, seconds=0.1, facts=facts)
