@@ -21,13 +21,10 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.request_headers import named_headers
-from gateway.request_log import QUIET, route_of
+from gateway.request_log import QUIET, method_of, route_of
 from gateway.upstream import UpstreamCall
 
 SERVICE = "partner-center-graphql"
-
-# OpenTelemetry's semantic conventions for HTTP: others are told as one.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # W3C trace context alone: baggage is any text that a caller likes.
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -127,7 +124,7 @@ class ServerSpans:
         if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        method = method_of(scope["method"])
         route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
         # The reply to what nobody foresaw is given further out.
         status = 500

@@ -77,7 +77,7 @@ def worker(folder: Path | None, requests: int = 0) -> Worker:
     metrics = Metrics()
     for _ in range(requests):
         metrics.request_started()
-        metrics.request_ended(route="/graphql", status=200, seconds=0.1, facts=None)
+        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=None)
     return Worker(Workers(2, folder), metrics)
 
 
