@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gateway.export.command import export
+from gateway.otel import opentelemetry_for
 from gateway.settings import (
     SANDBOX,
     Settings,
@@ -23,7 +24,7 @@ from gateway.settings import (
     sources,
     variable,
 )
-from gateway.wiring import build, create, operations_of, tracing_for
+from gateway.wiring import build, create, operations_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,7 +80,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
                 factory = partial(create, place)
                 run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
         else:
-            app = build(settings, tracing_for(os.environ))
+            app = build(settings, opentelemetry_for(os.environ))
             end_quietly_on_signals()
             run_one(app, listener, lambda url: _banner(url, settings))
     except CannotListen as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gateway.otel import NOTHING, OpenTelemetry, opentelemetry_for
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
     from gateway.cache.shared import SharedPages
     from gateway.settings import Settings
     from gateway.telemetry import Metrics
-    from gateway.tracing import Tracing
     from gateway.workers import Workers
     from schema.documents import Documents
     from schema.execution import Operations, Phase
 
 
-def build(settings: Settings, tracing: Tracing | None = None, workers: Workers | None = None) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``.
+def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
 
     Where it is one of several ``workers``, its ``/metrics`` tells of all.
     """
@@ -50,13 +51,15 @@ def build(settings: Settings, tracing: Tracing | None = None, workers: Workers |
     from schema.questions import Questions
     from schema.view import FastPath, GraphQLView
 
+    tracing = otel.tracing
     operations, documents = operations_of(settings, tracing.phase if tracing else nullcontext)
     sandbox = settings.upstream_url == SANDBOX
+    upstream_url = "http://sandbox.invalid" if sandbox else settings.upstream_url
     metrics = Metrics(documents.operation_names)
     freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
     redis = _redis_tier(settings, freshness, metrics)
     client = UpstreamClient(
-        base_url="http://sandbox.invalid" if sandbox else settings.upstream_url,
+        base_url=upstream_url,
         path_prefix=settings.upstream_path_prefix,
         trailing_slash=settings.upstream_trailing_slash,
         timeout_seconds=settings.upstream_timeout_seconds,
@@ -114,6 +117,8 @@ def build(settings: Settings, tracing: Tracing | None = None, workers: Workers |
             await redis.store.start()
         if worker:
             await worker.start()
+        if otel.metering:
+            otel.metering.start(metrics, upstream_url)
         tune_process()
         try:
             yield
@@ -124,8 +129,7 @@ def build(settings: Settings, tracing: Tracing | None = None, workers: Workers |
                 await redis.store.aclose()
             if worker:
                 await worker.aclose()
-            if tracing:
-                await tracing.aclose()
+            await otel.aclose()
 
     return create_app(
         view,
@@ -140,23 +144,6 @@ def build(settings: Settings, tracing: Tracing | None = None, workers: Workers |
         scrape=worker.scrape if worker else None,
         watching=[tracing.layer] if tracing else (),
     )
-
-
-def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
-    """Traces, where OpenTelemetry's own variables say to whom; else not even the library is imported."""
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    if not any(environment.get(name) for name in names) or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return None
-    import structlog
-
-    try:
-        from gateway.tracing import exporting
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("opentelemetry"):
-            raise
-        structlog.get_logger("gateway").warning("no traces: the extra 'otel' is not installed")
-        return None
-    return exporting(environment)
 
 
 def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
@@ -221,4 +208,4 @@ def create(workers: Workers | None = None) -> Starlette:
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
-    return build(settings, tracing_for(os.environ), workers)
+    return build(settings, opentelemetry_for(os.environ), workers)
