@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 if TYPE_CHECKING:
     from gateway.metering import Metering
     from gateway.tracing import Tracing
@@ -39,6 +37,9 @@ def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
+        # Imported here so that `gateway --help` need not wait for it.
+        import structlog
+
         structlog.get_logger("gateway").warning("no traces and metrics: the extra 'otel' is not installed")
         return NOTHING
     return OpenTelemetry(

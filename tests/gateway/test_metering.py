@@ -351,7 +351,9 @@ def asked(running: Running, times: int = 1) -> None:
 
 
 def requests_in(metrics: dict[str, metrics_pb2.Metric]) -> int:
-    """How many requests for GraphQL they tell of."""
+    """How many requests for GraphQL they tell of; before the first request there is no such metric."""
+    if "http.server.request.duration" not in metrics:
+        return 0
     return sum(
         point.count
         for point in metrics["http.server.request.duration"].histogram.data_points
@@ -396,7 +398,7 @@ def test_each_worker_sends_its_own_under_an_id_of_its_own(run: Any) -> None:
         assert running.end(signal.SIGTERM)[0] == 0
         found = collector.last_of_each()
     assert len(found) == 2
-    assert sum(requests_in(last) for last in found.values() if "http.server.request.duration" in last) == 5
+    assert sum(map(requests_in, found.values())) == 5
 
 
 @contextmanager
