@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -21,6 +21,9 @@ from gateway.http_errors import error_response
 from gateway.request_log import RequestLog
 from gateway.telemetry import Metrics
 
+# What answers a scrape.
+Scrape = Callable[[], Awaitable[Response]]
+
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -35,11 +38,13 @@ def create_app(
     graphiql_routes: Sequence[BaseRoute] = (),
     export_routes: Sequence[BaseRoute] = (),
     show_metrics: bool = True,
+    scrape: Scrape | None = None,
     watching: Sequence[Middleware] = (),
 ) -> Starlette:
     """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off.
 
-    ``watching`` are further layers that know the correlation id.
+    ``scrape`` answers ``/metrics`` where it shall tell of more than this process. ``watching`` are further layers that
+    know the correlation id.
     """
     health = Health()
     routes: list[BaseRoute] = [
@@ -52,7 +57,7 @@ def create_app(
     if sdl is not None:
         routes.append(Route("/schema.graphql", _made(lambda: PlainTextResponse(sdl))))
     if show_metrics:
-        routes.append(Route("/metrics", _made(metrics.response)))
+        routes.append(Route("/metrics", _awaited(scrape) if scrape else _made(metrics.response)))
     onion = [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
         *watching,
@@ -115,6 +120,13 @@ def _made(make: Callable[[], Response]) -> Callable[[Request], Response]:
 
     def answer(request: Request) -> Response:
         return make()
+
+    return answer
+
+
+def _awaited(make: Scrape) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await make()
 
     return answer
 

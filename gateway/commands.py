@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 
 from gateway.cache_address import cache_address
 from gateway.export.command import export
+from gateway.otel import opentelemetry_for
 from gateway.settings import (
     SANDBOX,
     Settings,
@@ -23,7 +25,7 @@ from gateway.settings import (
     sources,
     variable,
 )
-from gateway.wiring import build, operations_of, tracing_for
+from gateway.wiring import build, create, operations_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,6 +65,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     settings = _settings(overrides)
     from gateway.serving import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
     from gateway.telemetry import configure_logging
+    from gateway.workers import meeting
 
     configure_logging(settings.log_format, settings.log_level)
     _tell_ignored()
@@ -74,9 +77,11 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
                 operations_of(settings)
             _hand_over(overrides)
             end_quietly_on_signals()
-            run_several("gateway.wiring:create", listener, settings.workers, lambda url: _banner(url, settings))
+            with meeting(settings.workers) as place:
+                factory = partial(create, place)
+                run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
         else:
-            app = build(settings, tracing_for(os.environ))
+            app = build(settings, opentelemetry_for(os.environ))
             end_quietly_on_signals()
             run_one(app, listener, lambda url: _banner(url, settings))
     except CannotListen as error:

@@ -24,6 +24,9 @@ _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schem
 # These are told apart no further.
 _FAMILIES = ("/graphiql", "/export")
 
+# Those of OpenTelemetry's semantic conventions but CONNECT and TRACE, which no route answers; others are told as one.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 # The two high bits of this digit are fixed to 10 (RFC 9562, section 4.1).
 _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
@@ -98,7 +101,9 @@ class RequestLog:
         route = route_of(path)
         # 499: the client went away before there was a reply (a convention that nginx made known).
         status = status or 499
-        self._metrics.request_ended(route=route, status=status, seconds=seconds, facts=facts)
+        self._metrics.request_ended(
+            method=method_of(scope["method"]), route=route, status=status, seconds=seconds, facts=facts
+        )
         tell = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
         tell(
             "request",
@@ -114,6 +119,11 @@ class RequestLog:
 def route_of(path: str) -> str:
     """The route that metrics, log and traces tell for ``path``."""
     return path if path in _ROUTES else _family(path)
+
+
+def method_of(method: str) -> str:
+    """The method that metrics and traces tell for ``method``."""
+    return method if method in _METHODS else "_OTHER"
 
 
 def _family(path: str) -> str:

@@ -23,6 +23,9 @@ from gateway.server import Server
 # A request line and headers: a token of 16 kB, and what browsers and proxies add.
 MAX_HEAD_BYTES = 65_536
 
+# Makes an application in a process of its own.
+Factory = Callable[[], ASGIApp]
+
 # Idle keep-alive connections; longer than the 60 s of common load balancers, so that they close first.
 KEEP_ALIVE_SECONDS = 75
 
@@ -66,12 +69,12 @@ class Listener:
                 f" {'--port' if _number(error) in _PORT_FAULTS else '--host'}."
             ) from None
 
-    def config(self, app: ASGIApp | str, *, workers: int = 1) -> uvicorn.Config:
-        """How uvicorn is to serve ``app``; an import string names a factory, which several workers need."""
-        kind = _WorkerConfig if isinstance(app, str) else uvicorn.Config
+    def config(self, app: ASGIApp | Factory, *, workers: int = 1) -> uvicorn.Config:
+        """How uvicorn is to serve ``app``; several workers need a factory, which is pickled."""
+        kind = _WorkerConfig if workers > 1 else uvicorn.Config
         return kind(
             app,
-            factory=isinstance(app, str),
+            factory=workers > 1,
             workers=workers,
             lifespan="on",
             http=_http(),
@@ -186,7 +189,7 @@ def _ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def run_several(factory: str, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
+def run_several(factory: Factory, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
     """Serve with several processes behind one socket until told to stop. Raises CannotListen."""
     bound = listener.bind()
     config = listener.config(factory, workers=workers)

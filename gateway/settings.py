@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=256,
-        description="Server processes; each has its own memory cache, persisted operations and `/metrics`.",
+        description="Server processes; each has its own memory cache and persisted operations.",
     )
     upstream_url: str = Field(
         SANDBOX,

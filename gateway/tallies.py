@@ -6,11 +6,16 @@ import time
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import accumulate, islice
+from operator import add
 from typing import Any
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from gateway.upstream import UpstreamCall
 
 # From a cache hit to a slow upstream page, in seconds.
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -18,8 +23,53 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 # Each name makes a handful of time series, one for each outcome and cache state that it meets (our choice).
 MAX_OPERATION_NAMES = 200
 
+# RFC 9110's registry, as Python knows it: what else an upstream may say is one label value.
+_STATUSES = {int(status): str(int(status)) for status in HTTPStatus}
+
 # What operations without a name, and with one that is not told apart, are counted under.
 OTHER = "other"
+
+
+@dataclass(slots=True)
+class Spread:
+    """How many took how long: within each of ``BUCKETS`` and beyond all, and the seconds of all together."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    seconds: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
+    def cumulated(self) -> list[tuple[str, float]]:
+        """Each bucket's bound as text, and how many took no longer."""
+        bounds = [*(str(float(bound)) for bound in BUCKETS), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+
+
+class Durations:
+    """Spreads by keys, each a tuple of labels' values; numbers become texts only when they are asked for."""
+
+    def __init__(self) -> None:
+        self._spreads: dict[tuple[str | int, ...], Spread] = {}
+
+    def add(self, key: tuple[str | int, ...], seconds: float) -> None:
+        """Count one that took ``seconds``."""
+        spread = self._spreads.get(key)
+        if spread is None:
+            spread = self._spreads[key] = Spread()
+        spread.counts[bisect_left(BUCKETS, seconds)] += 1
+        spread.seconds += seconds
+
+    def by(self, *places: int) -> dict[tuple[str, ...], Spread]:
+        """Spreads of all whose keys agree in these places. May be called in another thread."""
+        found: dict[tuple[str, ...], Spread] = {}
+        for key, spread in list(self._spreads.items()):
+            merged = found.setdefault(tuple(str(key[place]) for place in places), Spread())
+            merged.counts = list(map(add, merged.counts, spread.counts))
+            merged.seconds += spread.seconds
+        return found
 
 
 class RequestTallies(Collector):
@@ -31,22 +81,16 @@ class RequestTallies(Collector):
 
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
         self.in_flight = 0
+        # By method, route and status.
+        self.durations = Durations()
         self._names = frozenset(islice(dict.fromkeys(operation_names), MAX_OPERATION_NAMES))
         self._since = time.time()
-        self._requests: Tally[tuple[str, int]] = Tally()
         self._operations: Tally[tuple[str, str, str]] = Tally()
-        # For each route the requests within each bucket and beyond all, and the seconds of all together.
-        self._buckets: dict[str, list[int]] = {}
-        self._seconds: Tally[str] = Tally()
 
-    def ended(self, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
+    def ended(self, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
         """Count a request out."""
         self.in_flight -= 1
-        self._requests[route, status] += 1
-        if route not in self._buckets:
-            self._buckets[route] = [0] * (len(BUCKETS) + 1)
-        self._buckets[route][bisect_left(BUCKETS, seconds)] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter counts fractions, too
+        self.durations.add((method, route, status), seconds)
         if facts is not None:
             name = facts["operation"]
             self._operations[name if name in self._names else OTHER, facts["outcome"], facts["cache"] or "none"] += 1
@@ -56,14 +100,12 @@ class RequestTallies(Collector):
         requests = CounterMetricFamily(
             "gateway_requests", "HTTP requests by route and status (499: the caller left).", labels=("route", "status")
         )
-        for (route, status), count in list(self._requests.items()):
-            requests.add_metric((route, str(status)), count, created=self._since)
+        for labels, spread in self.durations.by(1, 2).items():
+            requests.add_metric(labels, spread.count, created=self._since)
         yield requests
         seconds = HistogramMetricFamily("gateway_request_seconds", "Time per request.", labels=("route",))
-        bounds = [*(str(float(bound)) for bound in BUCKETS), "+Inf"]
-        for route, counts in list(self._buckets.items()):
-            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
-            seconds.add_metric((route,), buckets, self._seconds[route])
+        for labels, spread in self.durations.by(1).items():
+            seconds.add_metric(labels, spread.cumulated(), spread.seconds)
         yield seconds
         operations = CounterMetricFamily(
             "gateway_operations",
@@ -71,10 +113,53 @@ class RequestTallies(Collector):
             " state (none: no block was used).",
             labels=("operation", "outcome", "cache"),
         )
-        for labels, count in list(self._operations.items()):
-            operations.add_metric(labels, count, created=self._since)
+        for operation, count in list(self._operations.items()):
+            operations.add_metric(operation, count, created=self._since)
         yield operations
         yield GaugeMetricFamily("gateway_requests_in_flight", "Requests being answered.", value=self.in_flight)
+
+
+class UpstreamTallies(Collector):
+    """What is counted of every upstream attempt."""
+
+    def __init__(self) -> None:
+        # By outcome and status.
+        self.durations = Durations()
+        self._bytes = 0
+        self._foreign_replies = 0
+        self._since = time.time()
+
+    def ended(self, call: UpstreamCall) -> None:
+        """Count an attempt."""
+        status = "none" if call.status is None else _STATUSES.get(call.status, OTHER)
+        self.durations.add((call.outcome, status), call.seconds)
+        self._bytes += call.bytes
+        self._foreign_replies += call.is_foreign
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics; called by the registry, in a thread of its own."""
+        calls = CounterMetricFamily(
+            "gateway_upstream_calls",
+            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no reply).",
+            labels=("outcome", "status"),
+        )
+        for labels, spread in self.durations.by(0, 1).items():
+            calls.add_metric(labels, spread.count, created=self._since)
+        yield calls
+        yield CounterMetricFamily(
+            "gateway_upstream_bytes", "Bytes of upstream bodies, as they came.", self._bytes, created=self._since
+        )
+        yield CounterMetricFamily(
+            "gateway_upstream_foreign_replies",
+            "Upstream replies that named another request, refused or believed.",
+            self._foreign_replies,
+            created=self._since,
+        )
+        seconds = HistogramMetricFamily("gateway_upstream_call_seconds", "Time per upstream attempt.", labels=())
+        total = self.durations.by().get((), Spread())
+        seconds.add_metric((), total.cumulated(), total.seconds)
+        seconds.add_sample("gateway_upstream_call_seconds_created", {}, self._since)
+        yield seconds
 
 
 class Readings(Collector):
@@ -106,3 +191,17 @@ class Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics; called by the registry."""
         return (make() for make in self._makers)
+
+
+class Labelled(Collector):
+    """What ``registry`` shows, with one more label on every sample."""
+
+    def __init__(self, registry: CollectorRegistry, label: str, value: str) -> None:
+        self._registry = registry
+        self._label = {label: value}
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics; called by whoever writes them down."""
+        for family in self._registry.collect():
+            family.samples = [sample._replace(labels=self._label | sample.labels) for sample in family.samples]
+            yield family

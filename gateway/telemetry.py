@@ -9,22 +9,19 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, TextIO
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
 from gateway.page import CacheState
-from gateway.tallies import BUCKETS, Readings, RequestTallies
+from gateway.tallies import Durations, Labelled, Readings, RequestTallies, UpstreamTallies
 from gateway.upstream import UpstreamCall, UpstreamClient
-
-# RFC 9110's registry, as Python knows it: what else an upstream may say is one label value.
-_STATUSES = {int(status): str(int(status)) for status in HTTPStatus}
 
 
 class LineWriter:
@@ -136,24 +133,13 @@ class Metrics:
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
         self._requests = RequestTallies(operation_names)
+        self._calls = UpstreamTallies()
         self._readings = Readings()
         self._registry.register(self._requests)
         self._registry.register(self._readings)
         # Memory, CPU and open files, read from the system when they are asked for.
         ProcessCollector(registry=self._registry)
-        self._upstream_calls = self._counter(
-            "gateway_upstream_calls",
-            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no reply).",
-            "outcome",
-            "status",
-        )
-        self._upstream_bytes = self._counter("gateway_upstream_bytes", "Bytes of upstream bodies, as they came.")
-        self._foreign_replies = self._counter(
-            "gateway_upstream_foreign_replies", "Upstream replies that named another request, refused or believed."
-        )
-        self._upstream_seconds = Histogram(
-            "gateway_upstream_call_seconds", "Time per upstream attempt.", buckets=BUCKETS, registry=self._registry
-        )
+        self._registry.register(self._calls)
         self._redis_pages = self._counter(
             "gateway_redis_pages",
             "Looks for blocks in Redis (hit, miss, unavailable), values there that could not be opened (refused), and"
@@ -198,6 +184,11 @@ class Metrics:
         """Show whether Redis is left out because it failed."""
         self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
 
+    def watch_workers(self, count: int) -> None:
+        """Show that there should be ``count`` processes like this one."""
+        text = "Workers that there should be, told by each that answered."
+        self._readings.gauge("gateway_workers", text, lambda: count)
+
     def redis_failed(self) -> None:
         """Count an operation that Redis did not answer, or refused."""
         self._redis_errors.inc()
@@ -210,19 +201,34 @@ class Metrics:
         """Count a request in."""
         self._requests.in_flight += 1
 
-    def request_ended(self, *, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
-        """Count a request out."""
-        self._requests.ended(route, status, seconds, facts)
+    def request_ended(
+        self, *, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None
+    ) -> None:
+        """Count a request out. ``method`` is one of RFC 9110's, or one name for all others."""
+        self._requests.ended(method, route, status, seconds, facts)
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
         """Count an upstream attempt."""
-        status = "none" if call.status is None else _STATUSES.get(call.status, "other")
-        self._upstream_calls.labels(call.outcome, status).inc()
-        self._upstream_seconds.observe(call.seconds)
-        self._upstream_bytes.inc(call.bytes)
-        if call.is_foreign:
-            self._foreign_replies.inc()
+        self._calls.ended(call)
+
+    @property
+    def request_durations(self) -> Durations:
+        """Of requests, by method, route and status."""
+        return self._requests.durations
+
+    @property
+    def call_durations(self) -> Durations:
+        """Of upstream attempts, by outcome and status."""
+        return self._calls.durations
+
+    def families(self) -> Iterable[Metric]:
+        """What there is to show, now. May be called in another thread."""
+        return self._registry.collect()
+
+    def exposition(self, worker: int | None = None) -> bytes:
+        """The metrics in Prometheus' text format; where there is a ``worker``, each sample has its number."""
+        return generate_latest(self._registry if worker is None else Labelled(self._registry, "worker", str(worker)))
 
     def response(self) -> Response:
-        """The metrics in Prometheus' text format."""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        """The metrics of this process alone."""
+        return Response(self.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -7,12 +7,13 @@ header goes upstream.
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
@@ -20,14 +21,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.collector import FLUSH_SECONDS, SERVICE, Seldom, resource_for
 from gateway.request_headers import named_headers
-from gateway.request_log import QUIET, route_of
+from gateway.request_log import QUIET, method_of, route_of
 from gateway.upstream import UpstreamCall
-
-SERVICE = "partner-center-graphql"
-
-# OpenTelemetry's semantic conventions for HTTP: others are told as one.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # W3C trace context alone: baggage is any text that a caller likes.
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -111,8 +108,11 @@ class Tracing:
         return Middleware(ServerSpans, tracing=self)
 
     async def aclose(self) -> None:
-        """Send what is left."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Send what is left, unless that takes too long."""
+        # A daemon: what it has not sent by then ends with the process.
+        thread = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, FLUSH_SECONDS)
 
 
 class ServerSpans:
@@ -127,7 +127,7 @@ class ServerSpans:
         if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        method = method_of(scope["method"])
         route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
         # The reply to what nobody foresaw is given further out.
         status = 500
@@ -161,9 +161,7 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
 
 def exporting(environment: Mapping[str, str]) -> Tracing:
     """Tracing that sends spans where the standard ``OTEL_…`` variables say, sampled as they say."""
-    named = "OTEL_SERVICE_NAME" in environment or "service.name" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    provider = TracerProvider(
-        resource=Resource.create({} if named else {"service.name": SERVICE}), shutdown_on_exit=False
-    )
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
+    provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider)

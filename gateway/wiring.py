@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gateway.otel import NOTHING, OpenTelemetry, opentelemetry_for
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
     from gateway.cache.shared import SharedPages
     from gateway.settings import Settings
     from gateway.telemetry import Metrics
-    from gateway.tracing import Tracing
+    from gateway.workers import Workers
     from schema.documents import Documents
     from schema.execution import Operations, Phase
 
 
-def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``tracing``."""
+def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None) -> Starlette:
+    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
+
+    Where it is one of several ``workers``, its ``/metrics`` tells of all.
+    """
     # Imported here so that `gateway --help` need not wait for them.
     from gateway.app import create_app
     from gateway.cache.freshness import Freshness
@@ -38,6 +43,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     from gateway.tuning import tune_process
     from gateway.upstream import BlockReader, UpstreamClient
     from gateway.upstream.embedded import EmbeddedTransport
+    from gateway.workers import Worker
     from schema.blocks import BlockSizes
     from schema.build import DATASETS, build_schema, sdl
     from schema.export import Exports
@@ -45,13 +51,15 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     from schema.questions import Questions
     from schema.view import FastPath, GraphQLView
 
+    tracing = otel.tracing
     operations, documents = operations_of(settings, tracing.phase if tracing else nullcontext)
     sandbox = settings.upstream_url == SANDBOX
+    upstream_url = "http://sandbox.invalid" if sandbox else settings.upstream_url
     metrics = Metrics(documents.operation_names)
     freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
     redis = _redis_tier(settings, freshness, metrics)
     client = UpstreamClient(
-        base_url="http://sandbox.invalid" if sandbox else settings.upstream_url,
+        base_url=upstream_url,
         path_prefix=settings.upstream_path_prefix,
         trailing_slash=settings.upstream_trailing_slash,
         timeout_seconds=settings.upstream_timeout_seconds,
@@ -80,6 +88,7 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     )
     metrics.watch_cache(cache)
     metrics.watch_upstream(client)
+    worker = Worker(workers, metrics) if workers and settings.metrics else None
     trusted_only = settings.trusted_documents is not None
     graphiql = GraphiQL(sandbox=sandbox, trusted_only=trusted_only) if settings.graphiql else None
     source = SingleFlight(cache)
@@ -107,6 +116,10 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
     async def lifespan() -> AsyncIterator[None]:
         if redis:
             await redis.store.start()
+        if worker:
+            await worker.start()
+        if otel.metering:
+            otel.metering.start(metrics, upstream_url)
         tune_process()
         try:
             yield
@@ -115,8 +128,9 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
             await client.aclose()
             if redis:
                 await redis.store.aclose()
-            if tracing:
-                await tracing.aclose()
+            if worker:
+                await worker.aclose()
+            await otel.aclose()
 
     return create_app(
         view,
@@ -128,25 +142,9 @@ def build(settings: Settings, tracing: Tracing | None = None) -> Starlette:
         graphiql_routes=graphiql.routes if graphiql else (),
         export_routes=exports.routes([dataset for dataset, _ in DATASETS]),
         show_metrics=settings.metrics,
+        scrape=worker.scrape if worker else None,
         watching=[tracing.layer] if tracing else (),
     )
-
-
-def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
-    """Traces, where OpenTelemetry's own variables say to whom; else not even the library is imported."""
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    if not any(environment.get(name) for name in names) or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return None
-    import structlog
-
-    try:
-        from gateway.tracing import exporting
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("opentelemetry"):
-            raise
-        structlog.get_logger("gateway").warning("no traces: the extra 'otel' is not installed")
-        return None
-    return exporting(environment)
 
 
 def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
@@ -204,11 +202,11 @@ def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _
     return _RedisTier(store, SharedPages(store, freshness, observer=metrics.redis_page), RedisCooldowns(store))
 
 
-def create() -> Starlette:
-    """The gateway for the process's environment; what each of several workers runs."""
+def create(workers: Workers | None = None) -> Starlette:
+    """The gateway for the process's environment; what each of several ``workers`` runs."""
     from gateway.settings import read_settings
     from gateway.telemetry import configure_logging
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
-    return build(settings, tracing_for(os.environ))
+    return build(settings, opentelemetry_for(os.environ), workers)

@@ -44,6 +44,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.request_log",
         "gateway.request_headers",
         "gateway.tracing",
+        "gateway.metering",
+        "gateway.collector",
     ),
     (
         "schema",
@@ -53,8 +55,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.one_write",
         "gateway.server",
         "gateway.serving",
+        "gateway.workers",
     ),
-    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring"),
+    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring", "gateway.otel"),
 )
 
 # What a part never imports, whatever the floors allow: our own parts and packages of others alike.

@@ -50,7 +50,7 @@ def test_requests_are_counted_by_route_outcome_and_time() -> None:
     for seconds in (0.002, 0.0021, 700.0):
         metrics.request_started()
         facts = {"operation": None, "outcome": "ok", "cache": None}
-        metrics.request_ended(route="/graphql", status=200, seconds=seconds, facts=facts)
+        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=seconds, facts=facts)
     metrics.request_started()
     text = bytes(metrics.response().body).decode()
     found = {
@@ -88,7 +88,7 @@ def test_only_operations_of_trusted_documents_are_told_apart() -> None:
     for name in ("Known", "Invented", None):
         metrics.request_started()
         facts = {"operation": name, "outcome": "ok", "cache": "hit"}
-        metrics.request_ended(route="/graphql", status=200, seconds=0.1, facts=facts)
+        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=facts)
     found = counted(metrics)
     assert found["gateway_operations_total", "hit", "Known", "ok"] == 1
     assert found["gateway_operations_total", "hit", "other", "ok"] == 2
@@ -100,7 +100,7 @@ def test_a_manifest_of_any_length_makes_a_bounded_number_of_series() -> None:
     for name in names:
         metrics.request_started()
         facts = {"operation": name, "outcome": "ok", "cache": "hit"}
-        metrics.request_ended(route="/graphql", status=200, seconds=0.1, facts=facts)
+        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=facts)
     series = {key: value for key, value in counted(metrics).items() if key[0] == "gateway_operations_total"}
     assert len(series) == MAX_OPERATION_NAMES + 1
     assert series["gateway_operations_total", "hit", "other", "ok"] == MAX_OPERATION_NAMES

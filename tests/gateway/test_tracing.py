@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
+from gateway.otel import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.settings import read_settings
 from gateway.tracing import Tracing
-from gateway.wiring import build, tracing_for
+from gateway.wiring import build
 from tests.conftest import Gateway, served
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def traced(upstream: Upstream) -> Iterator[Traced]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    app = build(read_settings({}, {"upstream_url": upstream.url}), Tracing(provider))
+    app = build(read_settings({}, {"upstream_url": upstream.url}), OpenTelemetry(Tracing(provider)))
     with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield Traced(Gateway(url, client), exporter)
 
@@ -161,17 +162,19 @@ def test_what_only_asks_how_the_process_is_makes_no_span(traced: Traced) -> None
         {},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "prometheus"},
     ],
 )
-def test_nobody_who_did_not_ask_for_traces_gets_them(environment: dict[str, str]) -> None:
-    assert tracing_for(environment) is None
+def test_nobody_who_did_not_ask_for_traces_and_metrics_gets_them(environment: dict[str, str]) -> None:
+    assert opentelemetry_for(environment) is NOTHING
 
 
-def test_without_an_endpoint_what_makes_traces_is_not_even_imported() -> None:
+def test_without_an_endpoint_what_makes_traces_and_metrics_is_not_even_imported() -> None:
     """So that it costs nothing where it is not wanted. Redis' client imports parts of the library by itself."""
     program = (
         "import sys; from gateway.wiring import create; create();"
-        "sys.exit(bool({'gateway.tracing', 'opentelemetry.sdk.trace', 'opentelemetry.exporter'} & sys.modules.keys()))"
+        "sys.exit(bool({'gateway.tracing', 'gateway.metering', 'gateway.collector', 'opentelemetry.sdk.trace',"
+        "'opentelemetry.exporter'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -202,7 +205,7 @@ async def test_with_an_endpoint_spans_are_sent_there(monkeypatch: pytest.MonkeyP
     with served(collector) as url:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-        tracing = tracing_for({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+        tracing = opentelemetry_for({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url}).tracing
         assert tracing is not None
         with tracing.phase("parse"):
             pass
