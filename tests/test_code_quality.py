@@ -53,7 +53,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.server",
         "gateway.serving",
     ),
-    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring"),
+    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.token", "gateway.wiring"),
 )
 
 # What a part never imports, whatever the floors allow: our own parts and packages of others alike.
