@@ -51,14 +51,8 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     """
     if find_spec("msal") is None:
         raise Failed("This needs one package more: pip install '.[token]'")
-    missing = [
-        f"{option} or {name}"
-        for option, name, value in (
-            ("--client-id", "AZURE_CLIENT_ID", client_id),
-            ("--tenant", "AZURE_TENANT_ID", tenant),
-        )
-        if not value
-    ]
+    needed = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
+    missing = [name for name, value in needed.items() if not value]
     if missing:
         raise click.UsageError(f"Give {', and '.join(missing)}.")
     # Imported here, so that `gateway --help` need not wait for them.

@@ -33,8 +33,8 @@ class Registration:
 class Instructions(msgspec.Struct):
     """What the user must know, printable on any terminal (RFC 8628, 3.2)."""
 
-    user_code: Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,64}\Z")]
-    verification_uri: Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[!-~]{1,200}\Z")]
+    user_code: Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{1,64}\Z")]
+    verification_uri: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]{1,200}\Z")]
     expires_in: Annotated[int, msgspec.Meta(ge=1)]
 
     @property

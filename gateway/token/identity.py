@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from gateway.upstream.transport import reason_of
 REPLY_SECONDS = 20.0
 # Tokens with many groups take some 20 kB, the configuration two.
 MAX_REPLY_BYTES = 1_048_576
+
+# Printable, for the host is told in messages.
+_ADDRESS = re.compile(r"https://[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,9 @@ class IdentityService:
         """Nothing stays open between two questions."""
 
     def _ask(self, method: str, url: str, **parts: Any) -> tuple[int, dict[str, Any]]:
-        host = urlsplit(url).netloc
-        if not url.startswith("https://"):
+        if not _ADDRESS.fullmatch(url):
             raise NoAnswer("The identity service names an address that is not https. Check --authority.")
+        host = urlsplit(url).netloc
         try:
             status, body = asyncio.run(self._exchange(method, url, **parts))
         except TimeoutError:

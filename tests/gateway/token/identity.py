@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -186,7 +188,9 @@ def identity_service(folder: Path, *names: str) -> Iterator[Identity]:
     paths = [f"/{{tenant}}/{path}" for path in (
         "v2.0/.well-known/openid-configuration", "oauth2/v2.0/devicecode", "oauth2/v2.0/token",
     )]  # fmt: skip
-    app = Starlette(routes=[Route(path, identity.answer, methods=["GET", "POST"]) for path in paths])
+    routes = [Route(path, identity.answer, methods=["GET", "POST"]) for path in paths]
+    # As Microsoft's does, it packs replies for whoever takes them packed.
+    app = Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=0)])
     config = uvicorn.Config(
         app, log_config=None, ssl_certfile=files.chain, ssl_keyfile=files.key, timeout_graceful_shutdown=1
     )
