@@ -174,6 +174,11 @@ def test_an_opaque_token_is_valid_for_as_long_as_the_service_says(identity: Iden
     assert 3_599 <= left.total_seconds() <= 3_660
 
 
+def test_a_token_whose_end_is_no_date_is_printed_all_the_same(identity: Identity, run: Run) -> None:
+    identity.tenant(TENANT, good(access_token(exp=1e300)))
+    assert "Nobody says until when" in told(run())
+
+
 def test_ctrl_c_gives_up_without_a_word(identity: Identity, tmp_path: Path) -> None:
     identity.tenant(TENANT, PENDING)
     arguments = ("token", "--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", identity.origin)
