@@ -25,6 +25,7 @@ from gateway.settings import (
     sources,
     variable,
 )
+from gateway.token.command import token
 from gateway.wiring import build, create, operations_of
 
 
@@ -39,6 +40,7 @@ def commands() -> None:
 
 
 commands.add_command(export)
+commands.add_command(token)
 
 _serve_options = [
     click.option("--host", help="Address to listen on; overrides GATEWAY_HOST."),

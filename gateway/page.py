@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -50,7 +50,7 @@ class AccessToken:
         self._derived: dict[str, bytes] = {}
 
     def reveal(self) -> str:
-        """The secret itself, for the Authorization header of an upstream call and nothing else."""
+        """The secret itself, for the Authorization header of an upstream call, and for whoever obtained it here."""
         return self._secret
 
     def derived(self, label: str) -> bytes:
@@ -77,20 +77,29 @@ class AccessToken:
         raise TypeError("an access token is not to be pickled or copied")
 
 
-class _Claims(msgspec.Struct):
-    exp: float | None = None
+ClaimsT = TypeVar("ClaimsT", bound=msgspec.Struct)
 
 
-def _expiry(secret: str) -> float | None:
+def read_claims(secret: str, kind: type[ClaimsT]) -> ClaimsT | None:
+    """What a token says of itself, unverified, as far as ``kind`` names it; None where it is no readable JWT."""
     parts = secret.split(".")
     if len(parts) != 3:
         return None
     try:
         # JWT payloads are base64url without padding (RFC 7519, section 3).
         payload = base64.b64decode(parts[1] + "=" * (-len(parts[1]) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(payload, type=_Claims).exp
+        return msgspec.json.decode(payload, type=kind)
     except (ValueError, RecursionError):
         return None
+
+
+class _Claims(msgspec.Struct):
+    exp: float | None = None
+
+
+def _expiry(secret: str) -> float | None:
+    claims = read_claims(secret, _Claims)
+    return None if claims is None else claims.exp
 
 
 class Budget:

@@ -36,12 +36,12 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     from gateway.cache.pages import CachedPages
     from gateway.cache.size import page_size_bytes
     from gateway.graphiql.page import GraphiQL
-    from gateway.sandbox import create_sandbox
+    from gateway.sandbox import ACCOUNTS, create_sandbox
     from gateway.settings import SANDBOX
     from gateway.single_flight import SingleFlight
     from gateway.telemetry import Metrics
     from gateway.tuning import tune_process
-    from gateway.upstream import BlockReader, UpstreamClient
+    from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
     from gateway.upstream.embedded import EmbeddedTransport
     from gateway.workers import Worker
     from schema.blocks import BlockSizes
@@ -69,6 +69,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
         max_connections=settings.upstream_max_connections,
         max_body_bytes=settings.upstream_max_body_bytes,
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
+        token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
         shared_cooldowns=redis.cooldowns if redis else None,
         observer=tracing.beside(metrics.upstream_call_ended) if tracing else metrics.upstream_call_ended,
     )

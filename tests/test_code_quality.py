@@ -57,7 +57,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.serving",
         "gateway.workers",
     ),
-    ("gateway.__main__", "gateway.commands", "gateway.export", "gateway.wiring", "gateway.otel"),
+    (
+        "gateway.__main__",
+        "gateway.commands",
+        "gateway.export",
+        "gateway.token",
+        "gateway.wiring",
+        "gateway.otel",
+    ),
 )
 
 # What a part never imports, whatever the floors allow: our own parts and packages of others alike.

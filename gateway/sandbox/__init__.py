@@ -6,5 +6,6 @@ It shares no code with the gateway, so that what the two agree on means somethin
 from gateway.sandbox.app import create_sandbox
 from gateway.sandbox.calls import SandboxCall
 from gateway.sandbox.fault_table import FAULTS_HELP
+from gateway.sandbox.rows import ACCOUNTS
 
-__all__ = ["FAULTS_HELP", "SandboxCall", "create_sandbox"]
+__all__ = ["ACCOUNTS", "FAULTS_HELP", "SandboxCall", "create_sandbox"]

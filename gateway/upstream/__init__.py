@@ -7,5 +7,6 @@ and trying again where that may help (retry). ``decode`` reads good bodies, ``st
 
 from gateway.upstream.blocks import BlockReader
 from gateway.upstream.client import Reply, UpstreamCall, UpstreamClient
+from gateway.upstream.status import NEW_TOKEN
 
-__all__ = ["BlockReader", "Reply", "UpstreamCall", "UpstreamClient"]
+__all__ = ["NEW_TOKEN", "BlockReader", "Reply", "UpstreamCall", "UpstreamClient"]

@@ -22,7 +22,7 @@ from gateway.upstream.decompress import Meter
 from gateway.upstream.exchange import Answer, Exchanger, Ids, Requests
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.slots import Slots
-from gateway.upstream.status import failure_for, upstream_reply
+from gateway.upstream.status import NEW_TOKEN, failure_for, upstream_reply
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
 
 log = structlog.get_logger("gateway")
@@ -65,7 +65,10 @@ class UpstreamCall:
 
 
 class UpstreamClient:
-    """Asks the upstream. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock."""
+    """Asks the upstream. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock.
+
+    ``token_remedy`` is a sentence that tells callers whose token was refused which one to use.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class UpstreamClient:
         max_body_bytes: int,
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
+        token_remedy: str = NEW_TOKEN,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -93,6 +97,7 @@ class UpstreamClient:
         self._slots = Slots(per_token=max_concurrency, total=max_connections)
         self._connections = Connections(max_connections, transport)
         self._exchanger = Exchanger(self._connections, max_body_bytes)
+        self._token_remedy = token_remedy
         self._cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -191,7 +196,8 @@ class UpstreamClient:
         reply = upstream_reply(
             answer.status, answer.body, answered_id=answer.headers.get("MS-RequestId"), sent_id=ids.request
         )
-        failure = failure_for(reply, retry_after_seconds(answer.headers.get("Retry-After"), self._clock()))
+        pause_seconds = retry_after_seconds(answer.headers.get("Retry-After"), self._clock())
+        failure = failure_for(reply, pause_seconds, self._token_remedy)
         if isinstance(failure.error, RateLimited):
             await self._cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure

@@ -32,6 +32,9 @@ RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 # Partner Center docs, security requirements: the token was given without multi-factor authentication.
 MFA_NEEDED = 900421
 
+# What to do about a refused token where nothing better is known.
+NEW_TOKEN = "Get a new one and ask again."  # noqa: S105  # a sentence
+
 GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CODE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CODE_NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -75,17 +78,20 @@ def _usable(value: Any) -> int | str | None:
     return value if _CODE_NAME.fullmatch(value) else None
 
 
-def failure_for(reply: UpstreamReply, retry_after_seconds: int) -> Failure:
-    """What a reply with a status other than 200 means. ``retry_after_seconds`` counts for 429 alone."""
+def failure_for(reply: UpstreamReply, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
+    """What a reply with a status other than 200 means.
+
+    ``retry_after_seconds`` counts for 429 alone, ``token_remedy``, a sentence that says which token to use, for 401.
+    """
     status = reply.status or 0
     if status == 429:
         return Failure(throttled(retry_after_seconds, reply))
-    return Failure(_error(status, reply), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
+    return Failure(_error(status, reply, token_remedy), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 
 
-def _error(status: int, reply: UpstreamReply) -> GatewayError:
+def _error(status: int, reply: UpstreamReply, token_remedy: str) -> GatewayError:
     if status == 401:
-        return Unauthenticated(_refused_token(reply), upstream=reply)
+        return Unauthenticated(_refused_token(reply, token_remedy), upstream=reply)
     if status == 403:
         return Forbidden(
             "The upstream forbids this to the token's user. Ask with a user who has the role.", upstream=reply
@@ -99,10 +105,10 @@ def _error(status: int, reply: UpstreamReply) -> GatewayError:
     return UpstreamBadResponse(f"The upstream answered with the unexpected status {status}.", upstream=reply)
 
 
-def _refused_token(reply: UpstreamReply) -> str:
+def _refused_token(reply: UpstreamReply, remedy: str) -> str:
     if reply.code == MFA_NEEDED:
         return "Multi-factor authentication is needed: get an access token for a user who signed in with it."
-    return "The upstream refused the access token. Get a new one and ask again."
+    return f"The upstream refused the access token. {remedy}"
 
 
 def _unknown_path() -> str:

@@ -66,32 +66,27 @@ def test_every_example_gives_the_answer_that_is_written_and_every_table_is_up_to
 def test_no_kind_of_block_goes_unchecked() -> None:
     """Shell commands that need an account or a container are the exception."""
     kinds = {kind for kind, note, _ in FENCE.findall(TEXT) if "/" not in note}
-    assert kinds == {"sh", "text", "console", "python", "graphql", "json"}
+    assert kinds == {"sh", "text", "console", "graphql", "json"}
 
 
-def test_code_for_clients_is_code_that_the_tests_run() -> None:
-    """Files of tests/clients, where each walks all rows of a report."""
+def test_code_is_code_that_the_tests_run() -> None:
+    """Files of tests/clients, where each walks all rows of a report, and the script that signs in unattended."""
     shown = {note for _, note, _ in FENCE.findall(TEXT) if "/" in note}
     assert shown == {
-        f"tests/clients/{name}"
-        for name in (
-            "rows.graphql",
-            "apollo.mjs",
-            "urql.mjs",
-            "relay.config.json",
-            "relay/Deployments.js",
-            "codegen.yml",
-            "typed.ts",
-        )
+        "tests/gateway/token/unattended.py",
+        *(
+            f"tests/clients/{name}"
+            for name in (
+                "rows.graphql",
+                "apollo.mjs",
+                "urql.mjs",
+                "relay.config.json",
+                "relay/Deployments.js",
+                "codegen.yml",
+                "typed.ts",
+            )
+        ),
     }
-
-
-def test_python_examples_are_python() -> None:
-    """They need an account, so that they cannot be run."""
-    examples = [body for kind, _, body in FENCE.findall(TEXT) if kind == "python"]
-    assert examples
-    for example in examples:
-        compile(example, "README.md", "exec")
 
 
 def test_a_newcomer_sees_both_commands_soon() -> None:

@@ -411,7 +411,7 @@ def test_what_is_no_command_or_option_is_a_usage_error(arguments: tuple[str, ...
 def test_the_help_names_every_command() -> None:
     done = run("-h")
     assert done.returncode == 0
-    for name in ("serve", "sandbox", "schema", "settings"):
+    for name in ("serve", "sandbox", "schema", "settings", "export", "token"):
         assert f"\n  {name} " in done.stdout
 
 
@@ -425,5 +425,5 @@ def test_the_help_waits_for_no_heavy_import() -> None:
     )
     loaded = done.stdout.splitlines()[-1]
     assert "'click'" in loaded
-    for name in ("strawberry", "graphql", "httpx", "starlette", "uvicorn", "aiocache", "msgspec", "structlog"):
+    for name in ("strawberry", "graphql", "httpx", "starlette", "uvicorn", "aiocache", "msgspec", "structlog", "msal"):
         assert f"'{name}'" not in loaded

@@ -83,7 +83,7 @@ def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) ->
     assert (found["License-Expression"], found["License-File"]) == ("MIT", "LICENSE")
     assert (found["Requires-Python"], found["Description-Content-Type"]) == (">=3.11", "text/markdown")
     assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(found.get_all("Provides-Extra", [])) == {"otel", "parquet", "test"}
+    assert set(found.get_all("Provides-Extra", [])) == {"otel", "parquet", "test", "token"}
     assert built.wheel.name == f"partner_center_graphql-{PROJECT['version']}-py3-none-any.whl"
 
 

@@ -266,7 +266,20 @@ def test_a_token_that_the_upstream_does_not_know(gateway: Gateway, upstream: Ups
         response = gateway.post(TOTAL, "somebody-unknown")
         assert upstream_facts(response, "UNAUTHENTICATED", 401)["status"] == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.json()["errors"][0]["message"].endswith("Get a new one and ask again.")
     assert len(upstream.calls_of("somebody-unknown")) == 2, "one attempt each, and no memory of it"
+
+
+def test_a_token_that_the_embedded_sandbox_does_not_know_is_told_which_there_are(start_gateway: StartGateway) -> None:
+    """Not so for one that lacks something else, nor before another upstream, whose tokens nobody knows."""
+    embedded = start_gateway(upstream_url="sandbox")
+    unknown, without_mfa = embedded.post(TOTAL, "contosso"), embedded.post(TOTAL, "contoso+mfa")
+    check_error(unknown, "UNAUTHENTICATED", 401, path=HERE)
+    check_error(without_mfa, "UNAUTHENTICATED", 401, path=HERE)
+    assert unknown.json()["errors"][0]["message"] == (
+        "The upstream refused the access token. The sandbox knows these: contoso, fabrikam, tailspin, sample."
+    )
+    assert "sandbox" not in without_mfa.json()["errors"][0]["message"]
 
 
 def test_a_token_without_multi_factor_authentication(gateway: Gateway) -> None:

@@ -1,0 +1,1 @@
+"""The command `gateway token`: an access token of Partner Center for a user who signs in."""
