@@ -69,8 +69,8 @@ def download(graphiql: GraphiqlPage) -> tuple[str, list[list[str]], bytes]:
     return waiting.value.suggested_filename, list(csv.reader(io.StringIO(content.decode("utf-8-sig"), ""))), content
 
 
-def copied(graphiql: GraphiqlPage) -> str:
+def copied(graphiql: GraphiqlPage, note: str = "first type TOKEN=contoso") -> str:
     graphiql.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     graphiql.page.get_by_role("button", name="Copy as curl").click()
-    expect(results(graphiql).get_by_text("Copied. It takes the token from $TOKEN.")).to_be_visible()
+    expect(results(graphiql).get_by_text(f"Copied. It takes the token from $TOKEN; {note}")).to_be_visible()
     return str(graphiql.page.evaluate("() => navigator.clipboard.readText()"))

@@ -55,6 +55,11 @@ def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, s
             graphiql.show(view)
             expect(graphiql.page.get_by_role("combobox", name="Rows of")).to_be_visible()
             assert faults(graphiql, axe) == [], view
+            graphiql.page.get_by_role("button", name="fabrikam").click()
+            expect(graphiql.page.get_by_text("This is contoso's answer.")).to_be_visible()
+            assert faults(graphiql, axe) == [], f"{view} of another token"
+            graphiql.screenshot(f"outdated-{view.lower()}-{scheme}")
+            graphiql.page.get_by_role("button", name="contoso").click()
         graphiql.page.set_viewport_size({"width": 390, "height": 844})
         assert faults(graphiql, axe) == []
         graphiql.type_query("{ licenseDeployments { productName } }")
@@ -155,3 +160,30 @@ def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> No
         page.get_by_role("button", name="Hide Documentation Explorer").click()
         expect(page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
         assert graphiql.complaints == []
+
+
+def test_on_a_phone_the_query_of_an_example_is_in_view(chromium: Chromium, tmp_path: Path) -> None:
+    """Before there is an answer, under a comment that is short; what is asked for first can be read."""
+    with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
+        graphiql.open()
+        editor = graphiql.page.locator(".graphiql-query-editor .CodeMirror")
+        tabs = graphiql.page.get_by_role("tab")
+        for number, name in enumerate(("SoldAndDeployed", "NextPage", "FilterByProduct")):
+            tabs.nth(number).click()
+            graphiql.wait_for_operation(name)
+            expect(editor.get_by_text("totalCount")).to_be_in_viewport(ratio=1)
+            graphiql.screenshot(f"phone-{name}")
+        empty = editor.bounding_box()
+        graphiql.run()
+        filled = editor.bounding_box()
+        assert empty is not None
+        assert filled is not None
+        assert filled["height"] < empty["height"]
+
+
+def test_a_wide_value_fits_into_the_query_builder(graphiql: GraphiqlPage) -> None:
+    graphiql.page.get_by_role("button", name="Show GraphiQL Explorer").click()
+    values = graphiql.page.locator(".docExplorerWrap input[type=text]")
+    expect(values.first).to_have_value("1000")
+    assert values.first.evaluate("input => input.scrollWidth <= input.clientWidth")
+    graphiql.complaints.clear()

@@ -13,6 +13,34 @@ if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
 
 
+def percentage(part: int, whole: int) -> str:
+    rounded = int(100 * part / whole + 0.5)
+    return ">99%" if rounded == 100 and part < whole else f"{rounded}%"
+
+
+def test_what_is_not_all_or_nothing_is_not_rounded_to_it(graphiql: GraphiqlPage) -> None:
+    pairs = [(9000, 9000), (8000, 8001), (3187, 3172), (1000, 1), (900, 0)]
+    graphiql.answer_with(connection(*(product(f"plan {sold}", sold, deployed) for sold, deployed in pairs)))
+    graphiql.run()
+    graphiql.show("Chart")
+    assert [figures.split(" · ")[1] for _, figures in bars(graphiql)] == ["100%", ">100%", ">99%", "<1%", "0%"]
+
+
+def test_a_chart_of_some_rows_says_that_they_are_not_the_largest(graphiql: GraphiqlPage) -> None:
+    """Above its bars; one of all rows has no such note."""
+    graphiql.open_example(4, "JumpToPage")
+    graphiql.run()
+    graphiql.show("Chart")
+    note = results(graphiql).get_by_text("not the largest")
+    expect(note).to_have_text("These are 10 of 12,000 rows in the report's order, not the largest.")
+    expect(note).to_be_in_viewport(ratio=1)
+    graphiql.screenshot("part")
+    graphiql.open_example(2, "FilterByProduct")
+    graphiql.run()
+    bars(graphiql)
+    expect(note).to_have_count(0)
+
+
 def test_grouped_answer_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
     """One a group, highest first, in the light of the longest; the text beside it says the same."""
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
@@ -21,7 +49,7 @@ def test_grouped_answer_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
     assert bars(graphiql) == [
         (
             node["productName"] or "–",
-            f"{node[DEPLOYED]:,} of {node[SOLD]:,} · {int(100 * node[DEPLOYED] / node[SOLD] + 0.5)}%",
+            f"{node[DEPLOYED]:,} of {node[SOLD]:,} · {percentage(node[DEPLOYED], node[SOLD])}",
         )
         for node in nodes
     ]

@@ -21,7 +21,7 @@ def test_csv_is_for_spreadsheets_and_runs_nothing_there(graphiql: GraphiqlPage) 
     graphiql.answer_with(connection(*(product(name, -5, None) for name in names)))
     graphiql.run()
     name, rows, content = download(graphiql)
-    assert name == "licenseDeployments.csv"
+    assert name == "SoldAndDeployed.csv"
     assert content.startswith(b"\xef\xbb\xbfproductName,licensesSold,licensesDeployed\r\n")
     expected = ["'=1+1", "'+1", "'-1", "'@A1", "'\t=1", 'say "hi", Søn', "two\nlines", "한빛", "", "plain"]
     assert rows[1:] == [[text, "-5", ""] for text in expected]
@@ -54,3 +54,29 @@ def test_without_a_clipboard_interface_the_command_is_copied_all_the_same(graphi
     graphiql.type_headers("{")
     graphiql.page.get_by_role("button", name="Copy as curl").click()
     expect(results(graphiql).get_by_text("The Headers pane is not JSON.")).to_be_visible()
+
+
+def test_a_file_of_no_named_operation_has_the_name_of_the_list(graphiql: GraphiqlPage) -> None:
+    graphiql.type_query("{ licenseDeployments(first: 1) { nodes { productName } } }")
+    graphiql.wait_for_operation(None)
+    graphiql.run()
+    assert download(graphiql)[0] == "licenseDeployments.csv"
+
+
+def test_notices_move_nothing(graphiql: GraphiqlPage) -> None:
+    graphiql.run()
+    graphiql.show("Table")
+    places = (
+        "() => ['.results-bar', '.results-room'].map(name => document.querySelector(name).getBoundingClientRect().y)"
+    )
+    before = graphiql.page.evaluate(places)
+    download(graphiql)
+    assert graphiql.page.evaluate(places) == before
+    copied(graphiql)
+    assert graphiql.page.evaluate(places) == before
+    graphiql.page.set_viewport_size({"width": 390, "height": 844})
+    graphiql.show("JSON")
+    graphiql.show("Table")
+    before = graphiql.page.evaluate(places)
+    copied(graphiql)
+    assert graphiql.page.evaluate(places) == before

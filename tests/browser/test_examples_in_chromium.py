@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from playwright.sync_api import expect
 
 from gateway.sandbox.rows import rows_of
-from tests.browser.results import sold_to
+from tests.browser.results import results, sold_to
 
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
@@ -38,12 +38,37 @@ def test_paging_goes_on_where_the_cursor_says(graphiql: GraphiqlPage) -> None:
     assert [edge["node"] for edge in connection_of(graphiql.result())["edges"]] == rows(5, 5)
 
 
-def test_the_filter_is_that_of_the_variables(graphiql: GraphiqlPage) -> None:
+def customers_of(*products: str) -> set[str]:
+    return {str(row["customerName"]) for row in rows_of("contoso") if row["productName"] in products}
+
+
+def test_the_filter_is_for_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
+    """All of them; what the comment offers in place of eq, works in its place."""
     graphiql.open_example(2, "FilterByProduct")
-    products = {node["productName"] for node in connection_of(graphiql.run())["nodes"]}
-    assert products
-    assert products <= {"OFFICE 365 E3", "MICROSOFT 365 E3", "POWER BI PRO"}
-    expect(graphiql.page.get_by_text('"POWER BI PRO"').first).to_be_visible()  # in the Variables pane
+    found = connection_of(graphiql.run())["nodes"]
+    assert {node["customerName"] for node in found} == customers_of("OFFICE 365 E3")
+    assert len(found) == len(customers_of("OFFICE 365 E3"))
+    assert 'in: ["A", "B"]' in graphiql.query()
+    graphiql.type_query(graphiql.query().replace('eq: "OFFICE 365 E3"', 'in: ["POWER BI PRO", "VISIO PLAN 2"]'))
+    with graphiql.page.expect_response("**/graphql"):
+        graphiql.run()
+    expect(graphiql.page.locator(".result-window")).not_to_be_empty()
+    several = customers_of("POWER BI PRO", "VISIO PLAN 2")
+    expect(results(graphiql).get_by_text(f"{len(several)} rows")).to_be_visible()
+
+
+def test_a_filter_that_nothing_fits_is_told_why(graphiql: GraphiqlPage) -> None:
+    """And where to look the names of products up, as long as the first tab does list them."""
+    graphiql.open_example(2, "FilterByProduct")
+    graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
+    graphiql.run()
+    told = results(graphiql).locator(".about").get_by_role("status")
+    start = "No row fits. The filter compares whole values"
+    expect(told).to_have_text(f"{start}; the first tab lists the products' names.")
+    graphiql.type_query(graphiql.query().replace("productName: { eq", "customerName: { eq"))
+    with graphiql.page.expect_response("**/graphql"):
+        graphiql.run()
+    expect(told).to_have_text(f"{start}.")
 
 
 def test_groups_are_all_customers(graphiql: GraphiqlPage) -> None:

@@ -218,6 +218,7 @@ def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None
     graphiql.page.get_by_role("button", name="fabrikam", exact=True).click()
     graphiql.page.get_by_role("button", name="New tab").click()
     expect(graphiql.page.get_by_role("tab")).to_have_count(7)
+    assert graphiql.focused() == "Query"
     graphiql.wait_for_operation(None)
     assert shown_token(graphiql) == "Bearer fabrikam"
     assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000

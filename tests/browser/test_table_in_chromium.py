@@ -14,7 +14,7 @@ from tests.browser.results import DEPLOYED, SOLD, bars, column, connection, down
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
-NOTHING_ASKED = "Run the operation (Ctrl-Enter), and its answer will stand here."
+NOTHING_ASKED = "Press ▶ (or Ctrl-Enter), and the answer will stand here."
 
 
 def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
@@ -91,7 +91,7 @@ def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     assert column(graphiql, 2) == latest
     name, rows, _ = download(graphiql)
-    assert name == "latest.csv"
+    assert name == "CompareDates-latest.csv"
     assert [row[1] for row in rows] == [SOLD, *(str(node[SOLD]) for node in data["latest"]["nodes"])]
 
 
@@ -145,7 +145,7 @@ def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
     """
     page = graphiql.page
     graphiql.show(view)
-    told = results(graphiql).locator(".summary").get_by_role("status")
+    told = results(graphiql).locator(".about").get_by_role("status")
     expect(told).to_have_text(NOTHING_ASKED)
     told.evaluate("element => { element.dataset.same = 'yes' }")
     waiting: list[Any] = []
@@ -153,8 +153,11 @@ def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
     page.get_by_role("button", name=re.compile("^Execute query")).click()
     expect(told).to_have_text("Waiting for the answer …")
     waiting.pop().fulfill(json=connection(totalCount=0))
-    expect(told).to_have_text("no rows")
-    error = {"message": "The token is not known.", "extensions": {"code": "UNAUTHENTICATED"}}
+    expect(told).to_have_text("No row fits.")
+    error = {
+        "message": "The token is not known. Send 'Authorization: Bearer <access token>'.",
+        "extensions": {"code": "UNAUTHENTICATED"},
+    }
     for data, rows in (
         ({"licenseDeployments": None}, "There is no data in this answer."),
         ({"a": None, "b": {"nodes": [product("x", 1, 1)]}}, "1 row"),

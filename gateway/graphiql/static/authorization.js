@@ -25,12 +25,8 @@ export class Authorization {
   prepareHeaders = (headers) => {
     const name = authorizationName(headers);
     if (name === undefined) return headers;
-    if (headers[name] !== PLACEHOLDER) {
-      this.#last = headers[name];
-      return headers;
-    }
-    const { [name]: _placeholder, ...others } = headers;
-    return this.#last === PLACEHOLDER ? others : { ...others, Authorization: this.#last };
+    if (headers[name] !== PLACEHOLDER) this.#last = headers[name];
+    return this.#resolved(headers, name);
   };
 
   /** Puts `token` into the headers of the tab in view, beside whatever else is there; "" takes it out of them. */
@@ -57,10 +53,18 @@ export class Authorization {
     return () => editor.off("changes", follow);
   }
 
-  /** Calls `listener` with the token of the tab in view, now and whenever it changes. */
+  /** Calls `listener` with the token that the tab in view would send, now and whenever it changes; returns how to stop. */
   watch(listener) {
     this.#listeners.add(listener);
     this.#tell();
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The headers with the placeholder under `name`, if it is there, replaced by what is sent for it. */
+  #resolved(headers, name) {
+    if (headers[name] !== PLACEHOLDER) return headers;
+    const { [name]: _placeholder, ...others } = headers;
+    return this.#last === PLACEHOLDER ? others : { ...others, Authorization: this.#last };
   }
 
   #refresh() {
@@ -79,10 +83,10 @@ export class Authorization {
 
   #tell() {
     if (this.#editor === null) return;
-    const headers = this.#shown();
-    const shown = String(headers[authorizationName(headers)]);
-    const [scheme, token] = shown.split(" ");
-    const isToken = scheme.toLowerCase() === "bearer" && shown !== PLACEHOLDER;
+    const shown = this.#shown();
+    const headers = this.#resolved(shown, authorizationName(shown));
+    const [scheme, token] = String(headers[authorizationName(headers)]).split(" ");
+    const isToken = scheme.toLowerCase() === "bearer" && token !== "";
     for (const listener of this.#listeners) listener(isToken ? token : undefined);
   }
 }

@@ -50,13 +50,15 @@ export function Chart({ list }) {
   if (measures.length === 0) {
     return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
   }
+  const isPart = list.totalCount > list.rows.length;
   const highest = Math.max(...bars.flatMap(({ values }) => values));
   const isCut = list.rows.length > bars.length;
-  const among = list.totalCount > list.rows.length ? ` among the ${formatNumber(list.rows.length)} rows here` : "";
+  const among = isPart ? ` among the ${formatNumber(list.rows.length)} rows here` : "";
   return h(
     Fragment,
     null,
     h(Legend, { measures, labels }),
+    isPart && h("p", { className: "message part" }, describePart(list)),
     h(
       "ol",
       { className: "bars" },
@@ -64,6 +66,12 @@ export function Chart({ list }) {
     ),
     isCut && h("p", { className: "message" }, `The ${MAX_BARS} highest ${measures[0]}${among}; the table has all.`),
   );
+}
+
+/** A chart of a page would pass for a top ten, highest first as its bars are. */
+function describePart({ rows, totalCount }) {
+  const count = `${formatNumber(rows.length)} of ${formatNumber(totalCount)}`;
+  return `These are ${count} rows in the report's order, not the largest.`;
 }
 
 function Legend({ measures, labels }) {
@@ -111,7 +119,15 @@ function describe(values) {
     .reverse()
     .join(" of ");
   const [sold, deployed] = values;
-  return sold > 0 && isPresent(deployed) ? `${text} · ${Math.round((100 * deployed) / sold)}%` : text;
+  return sold > 0 && isPresent(deployed) ? `${text} · ${percentage(deployed, sold)}` : text;
+}
+
+/** In whole percent, but what is not nothing, or not just all, is never rounded to it. */
+function percentage(part, whole) {
+  const rounded = Math.round((100 * part) / whole);
+  if (rounded === 0 && part > 0) return "<1%";
+  if (rounded === 100 && part !== whole) return part < whole ? ">99%" : ">100%";
+  return `${rounded}%`;
 }
 
 function share(value, highest) {

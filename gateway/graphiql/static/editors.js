@@ -2,7 +2,7 @@
 
 const NAMES = { queryEditor: "Query", variableEditor: "Variables", headerEditor: "Headers", responseEditor: "Answer" };
 
-const { useEffect } = window.React;
+const { useEffect, useRef } = window.React;
 const { useEditorContext } = window.GraphiQL.React;
 
 /** Prepares each of GraphiQL's editors as soon as it is there, and returns them all. */
@@ -13,6 +13,15 @@ export function useEditors() {
     useEffect(() => (editor ? prepare(editor, name) : undefined), [editor]);
   }
   return editors;
+}
+
+/** Puts the focus into the query of a tab just opened; GraphiQL leaves it on the plus sign. */
+export function useFocusInNewTab({ queryEditor, tabs }) {
+  const count = useRef(tabs.length);
+  useEffect(() => {
+    if (tabs.length > count.current) queryEditor?.focus();
+    count.current = tabs.length;
+  }, [tabs.length]);
 }
 
 function prepare(editor, name) {

@@ -2,7 +2,7 @@
 // module; they announce themselves as globals.
 
 import { Authorization } from "./authorization.js";
-import { useEditors } from "./editors.js";
+import { useEditors, useFocusInNewTab } from "./editors.js";
 import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
 import { createStorage } from "./storage.js";
@@ -52,7 +52,9 @@ function connectTokenField(authorization) {
 
 /** Stands where GraphiQL would link to its own site, shows nothing, and takes hold of the editors. */
 function Editors({ authorization }) {
-  const { headerEditor } = useEditors();
+  const editors = useEditors();
+  const { headerEditor } = editors;
+  useFocusInNewTab(editors);
   React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
   return h("span");
 }
@@ -62,6 +64,7 @@ const isTrustedOnly = "trusted" in root.dataset;
 const isPhone = window.matchMedia("(max-width: 700px)").matches;
 const endpoint = new URL(window.location.pathname, import.meta.url).href;
 const tokenHint = isSandbox ? "Choose a token at the top of this page." : "Paste one at the top of this page.";
+const sandboxTokens = new Set([...document.querySelectorAll("button[data-token]")].map(({ dataset }) => dataset.token));
 const authorization = new Authorization(isSandbox);
 const headers = authorization.startHeaders();
 const examples = await loadExamples();
@@ -84,7 +87,7 @@ ReactDOM.createRoot(root).render(
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
     h(GraphiQL.Logo, null, h(Editors, { authorization })),
-    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint })),
+    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint, authorization, sandboxTokens })),
   ),
 );
 connectTokenButtons(authorization);

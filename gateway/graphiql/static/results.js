@@ -1,6 +1,7 @@
 // The panel over the result pane: the answer as JSON, table or chart, as CSV, and its operation as a curl command.
 
 import { readAnswer } from "./answer.js";
+import { tellOtherToken, useTokens } from "./asked.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
@@ -16,9 +17,9 @@ const MAX_SHOWN_PROBLEMS = 5;
 
 /**
  * Stands in GraphiQL's footer and puts the panel above the result pane; `url` is the endpoint's, `tokenHint` says where
- * on this page a token is given.
+ * on this page a token is given, `sandboxTokens` are those that are no secrets.
  */
-export function Results({ url, tokenHint }) {
+export function Results({ url, tokenHint, authorization, sandboxTokens }) {
   const editors = useEditorContext({ nonNull: true });
   const { isFetching } = useExecutionContext({ nonNull: true });
   const text = useText(editors.responseEditor);
@@ -29,34 +30,33 @@ export function Results({ url, tokenHint }) {
   const answer = useMemo(() => readAnswer(text), [text]);
   const list = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;
+  const tokens = useTokens(authorization, editors.tabs[editors.activeTabIndex].id, isFetching);
+  const outdated = answer.isRead && !isFetching ? tellOtherToken(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
   // Hidden, the editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
-  useEffect(() => setNotice(""), [text, view]);
+  useEffect(() => setNotice(""), [text, view, tokens.token]);
 
-  const copyCurl = async () => setNotice(await copied(editors, url));
+  const whereTokenIs = tellWhereTokenIs(tokens.token, sandboxTokens);
+  const copyCurl = async () => setNotice(await copied(editors, url, whereTokenIs));
   const saveRows = () => {
     if (rows.length === 0) return setNotice("There are no rows to save.");
-    saveCsv(list.name, toCsv(list.columns, rows));
+    saveCsv(fileName(editors.queryEditor.operationName, list, answer.lists), toCsv(list.columns, rows));
     setNotice(`Saved ${countRows(rows.length)}.`);
   };
   const actions = [
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
+  const told = tell({ view, text, answer, list, isFetching, hint: list?.rows.length === 0 ? filterHint(editors) : "" });
   const isShown = view !== "JSON" && !isFetching && rows.length > 0;
   return h(
     AboveResult,
-    { view },
-    h(
-      "div",
-      { className: "results-bar" },
-      h(ViewButtons, { view, setView }),
-      actions,
-      h("span", { role: "status" }, notice),
-    ),
-    h(Summary, { list, lists: answer.lists, setChosenName, told: tell({ view, text, answer, list, isFetching }) }),
+    { view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
+    h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
+    h(Summary, { list, lists: answer.lists, setChosenName, told, notice }),
+    h("p", { className: "outdated", role: "status" }, outdated),
     !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
     isShown &&
       h(Room, { view, list }, view === "Table" ? h(Table, { list, rows, sort, onSort: setSort }) : h(Chart, { list })),
@@ -77,7 +77,7 @@ function useText(editor) {
 }
 
 /** Its children, before the result pane in the order of the page, and so of the keyboard: GraphiQL has no place there. */
-function AboveResult({ view, children }) {
+function AboveResult({ view, isEmpty, isOutdated, children }) {
   const here = useRef(null);
   const [panel] = useState(() => document.createElement("section"));
   useEffect(() => {
@@ -88,7 +88,9 @@ function AboveResult({ view, children }) {
   }, []);
   useEffect(() => {
     panel.dataset.view = view;
-  }, [view]);
+    panel.toggleAttribute("data-empty", isEmpty);
+    panel.toggleAttribute("data-outdated", isOutdated);
+  }, [view, isEmpty, isOutdated]);
   return h("span", { ref: here, hidden: true }, createPortal(children, panel));
 }
 
@@ -103,14 +105,25 @@ function Action(props) {
   return h("button", { type: "button", ...props });
 }
 
-async function copied({ queryEditor, variableEditor, headerEditor }, url) {
+async function copied({ queryEditor, variableEditor, headerEditor }, url, whereTokenIs) {
   try {
     const [query, variables, headers] = [queryEditor, variableEditor, headerEditor].map((editor) => editor.getValue());
     const command = curlCommand({ url, query, variables, headers, operationName: queryEditor.operationName });
-    return (await copyText(command)) ? "Copied. It takes the token from $TOKEN." : "The browser forbids copying.";
+    return (await copyText(command)) ? `Copied. It takes the token from $TOKEN; ${whereTokenIs}` : "The browser forbids copying.";
   } catch (error) {
     return error.message;
   }
+}
+
+function tellWhereTokenIs(token, sandboxTokens) {
+  if (sandboxTokens.size === 0) return "first set TOKEN, as the README's 'With your own data' shows";
+  return sandboxTokens.has(token) ? `first type TOKEN=${token}` : "first set TOKEN to yours";
+}
+
+/** After the operation; after the list, too, where it is one of several. */
+function fileName(operationName, list, lists) {
+  if (!operationName) return list.name;
+  return lists.length === 1 || list.isJoined ? operationName : `${operationName}-${list.name}`;
 }
 
 /** Scrolls; takes the focus, so that the keyboard can do so, too. */
@@ -120,14 +133,28 @@ function Room({ view, list, children }) {
 }
 
 /** One line on the answer, for all to read and for screen readers to say whenever it changes. */
-function tell({ view, text, answer, list, isFetching }) {
+function tell({ view, text, answer, list, isFetching, hint }) {
   if (isFetching) return "Waiting for the answer …";
-  if (text === "") return "Run the operation (Ctrl-Enter), and its answer will stand here.";
-  if (list) return counted(list, view);
+  if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
+  if (list) return counted(list, view, hint);
   if (answer.problems.length > 0) return "There is no data in this answer.";
   return answer.isRead
     ? "There is no list of rows in this answer: select nodes or edges."
     : "This is not a GraphQL answer; JSON shows it.";
+}
+
+/** What may be wrong with the filter of the operation in view, if it has one. */
+function filterHint({ queryEditor, variableEditor, tabs, activeTabIndex }) {
+  const query = withoutComments(queryEditor.getValue());
+  if (!/\bfilter\s*:/.test(query)) return "";
+  const isOfProducts = /\bproductName\s*:\s*[{$]|"productName"\s*:/.test(query + variableEditor?.getValue());
+  const isListed = activeTabIndex > 0 && /groupBy:\s*\[PRODUCT_NAME\]/.test(withoutComments(tabs[0].query ?? ""));
+  const where = isOfProducts && isListed ? "; the first tab lists the products' names" : "";
+  return ` The filter compares whole values${where}.`;
+}
+
+function withoutComments(query) {
+  return query.replaceAll(/#.*/g, "");
 }
 
 function Problems({ problems, tokenHint }) {
@@ -136,7 +163,7 @@ function Problems({ problems, tokenHint }) {
       "li",
       { key: index, className: isWarning ? "warning" : undefined },
       h("strong", null, code ?? "ERROR"),
-      ` ${message}${code === "UNAUTHENTICATED" ? ` ${tokenHint}` : ""}`,
+      ` ${code === "UNAUTHENTICATED" ? `${forPeople(message)} ${tokenHint}` : message}`,
     ),
   );
   const left = problems.length - items.length;
@@ -144,15 +171,25 @@ function Problems({ problems, tokenHint }) {
   return items.length > 0 && h("div", { role: "alert" }, h("ul", { className: "problems" }, items, more));
 }
 
-function Summary({ list, lists, setChosenName, told }) {
+/** The message without the sentence that tells programs how to send a token. */
+function forPeople(message) {
+  return message.replace(/ Send 'Authorization: Bearer [^']*'\./, "");
+}
+
+function Summary({ list, lists, setChosenName, told, notice }) {
   const options = lists.map(({ name }) => h("option", { key: name }, name));
   const choose = (event) => setChosenName(event.target.value);
   const choice = h("select", { "aria-label": "Rows of", value: list?.name, onChange: choose }, options);
-  return h("p", { className: "summary" }, lists.length > 1 ? choice : list?.name, " ", h("span", { role: "status" }, told));
+  return h(
+    "p",
+    { className: "summary" },
+    h("span", { className: "about" }, lists.length > 1 ? choice : list?.name, " ", h("span", { role: "status" }, told)),
+    h("span", { className: "notice", role: "status" }, notice),
+  );
 }
 
-function counted({ rows, totalCount }, view) {
-  if (rows.length === 0) return totalCount > 0 ? `no rows here, of ${countRows(totalCount)}` : "no rows";
+function counted({ rows, totalCount }, view, hint) {
+  if (rows.length === 0) return totalCount > 0 ? `no rows here, of ${countRows(totalCount)}` : `No row fits.${hint}`;
   const count =
     totalCount > rows.length ? `${formatNumber(rows.length)} of ${countRows(totalCount)}` : countRows(rows.length);
   if (view !== "Table" || rows.length <= MAX_SHOWN_ROWS) return count;

@@ -1,0 +1,72 @@
+"""An answer that was asked with another token than the chosen one, in real Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import running_gateway
+from tests.browser.results import connection, download, product, results
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Chromium, GraphiqlPage
+
+
+def mark(graphiql: GraphiqlPage) -> Locator:
+    return results(graphiql).locator(".outdated").and_(graphiql.page.get_by_role("status"))
+
+
+@pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
+def test_another_token_marks_the_answer_of_the_former(graphiql: GraphiqlPage, view: str) -> None:
+    """At once, in every view; the former token, or a run, takes the mark off again."""
+    graphiql.run()
+    graphiql.show(view)
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.page.get_by_role("button", name="fabrikam").click()
+    expect(mark(graphiql)).to_have_text("This is contoso's answer. Run the operation to ask as fabrikam.")
+    shown = graphiql.page.locator(".result-window" if view == "JSON" else ".results-room")
+    expect(shown).to_have_css("filter", "grayscale(1)")
+    graphiql.screenshot(f"outdated-{view.lower()}")
+    graphiql.page.get_by_role("button", name="contoso").click()
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.page.get_by_role("button", name="fabrikam").click()
+    graphiql.run()
+    expect(mark(graphiql)).to_be_empty()
+    expect(shown).to_have_css("filter", "none")
+
+
+def test_each_tab_knows_whose_its_answer_is(graphiql: GraphiqlPage) -> None:
+    """The file is of what is shown."""
+    graphiql.run()
+    graphiql.open_example(4, "JumpToPage")
+    graphiql.page.get_by_role("button", name="sample").click()
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.run()
+    graphiql.open_example(0, "SoldAndDeployed")
+    expect(mark(graphiql)).to_have_text("This is contoso's answer. Run the operation to ask as sample.")
+    graphiql.show("Table")
+    assert len(download(graphiql)[1]) == 177
+    graphiql.type_headers("{}")
+    expect(mark(graphiql)).to_have_text("This is contoso's answer. Run the operation again.")
+
+
+def test_a_pasted_token_is_never_named(chromium: Chromium, tmp_path: Path) -> None:
+    with (
+        running_gateway("--upstream", "http://127.0.0.1:9") as url,
+        chromium.at(url).graphiql(tmp_path / "profile") as graphiql,
+    ):
+        graphiql.open()
+        graphiql.answer_with(connection(product("a", 1, 1)))
+        field = graphiql.page.get_by_label("Paste an access token")
+        field.fill("first0token")
+        graphiql.run()
+        expect(mark(graphiql)).to_be_empty()
+        for other in ("second0token", ""):
+            field.fill(other)
+            expect(mark(graphiql)).to_have_text("This answer was asked with another token. Run the operation again.")
+        graphiql.run()
+        field.fill("third0token")
+        expect(mark(graphiql)).to_have_text("This answer was asked without a token. Run the operation again.")
