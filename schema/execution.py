@@ -146,6 +146,7 @@ class Operations:
             check_text(text)
             with self._phase("parse"):
                 document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
+            _unchain(document)
             check_document(document, self.limits, document.token_count)
             with self._phase("validate"):
                 errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
@@ -208,6 +209,18 @@ class Operations:
             # Every root field is nullable, so data is null only when nothing was executed.
             return _failed(coercion_failed(result.errors or []), context)
         return _executed(result.data, list(result.errors or []), context, operation)
+
+
+def _unchain(document: DocumentNode) -> None:
+    """Part the tokens that graphql-core chains for its parser, forward and back.
+
+    A document is kept for a while. As a circle it would then wait for the collector, whose rounds through what is old
+    are rare: one caller with ever new documents could fill gigabytes before.
+    """
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        following, token.prev, token.next = token.next, None, None
+        token = following
 
 
 def _refused(error: GatewayError) -> _Prepared:
