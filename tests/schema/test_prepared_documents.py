@@ -1,4 +1,4 @@
-"""Documents are kept parsed and validated for a while, and then are gone without a look of the collector at old objects.
+"""Documents are kept parsed and validated for a while, and then gone without a look of the collector at old objects.
 
 It is rare: until then, one caller with ever new documents could fill gigabytes.
 """
