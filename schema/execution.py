@@ -141,6 +141,12 @@ class Operations:
         return self._kept(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
 
     def _prepare(self, text: str) -> _Prepared:
+        found = self._read(text)
+        for error in found.errors:
+            _forget_origin(error)
+        return found
+
+    def _read(self, text: str) -> _Prepared:
         max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
             check_text(text)
@@ -221,6 +227,13 @@ def _unchain(document: DocumentNode) -> None:
     while token is not None:
         following, token.prev, token.next = token.next, None, None
         token = following
+
+
+def _forget_origin(error: BaseException | None) -> None:
+    """Drop the traceback of an error that is kept: its frames hold all of the document, in a circle."""
+    while error is not None:
+        error.__traceback__ = error.__context__ = None
+        error = error.original_error if isinstance(error, GraphQLError) else None
 
 
 def _refused(error: GatewayError) -> _Prepared:

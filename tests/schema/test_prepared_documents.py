@@ -20,6 +20,7 @@ GOOD = (
     "{{ a{number}: licenseDeployments(first: 3) {{ nodes {{ ...F }} }} }} fragment F on LicenseDeployment {{ channel }}"
 )
 WRONG = "{{ a{number}: licenseDeployments {{ nodes {{ nothing }} chanel }} }}"
+DEEP = "{{ a{number}: licenseDeployments {{ " + "nodes {{ " * 30 + "}} " * 32
 BROKEN = "{{ a{number}: licenseDeployments {{ nodes"
 
 
@@ -35,15 +36,16 @@ def only_the_young_are_collected() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("only_the_young_are_collected")
-@pytest.mark.parametrize("text", [GOOD, WRONG, BROKEN], ids=["good", "wrong", "broken"])
+@pytest.mark.parametrize("text", [GOOD, WRONG, DEEP, BROKEN], ids=["good", "wrong", "refused", "broken"])
 def test_what_is_kept_no_longer_is_gone_at_once(text: str) -> None:
     operations = Operations(build_schema(), LIMITS, introspection=True)
     for number in range(3 * PREPARED_DOCUMENTS):
         assert bool(operations.faults_of(text.format(number=number))) is (text is not GOOD)
         # What validation leaves behind is young.
         gc.collect(0)
-    assert alive(DocumentNode) <= PREPARED_DOCUMENTS
-    # The longest of these texts has 24.
+    # Of one that is refused nothing is kept but the error.
+    assert alive(DocumentNode) <= (PREPARED_DOCUMENTS if text in (GOOD, WRONG) else 0)
+    # The longer of those has 24.
     assert alive(Token) <= 25 * PREPARED_DOCUMENTS
 
 
