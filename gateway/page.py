@@ -43,7 +43,8 @@ class AccessToken:
 
     def __init__(self, secret: str) -> None:
         if len(secret) > MAX_TOKEN_BYTES or not TOKEN.fullmatch(secret):
-            raise Unauthenticated("The bearer token is malformed. Send 'Authorization: Bearer <access token>'.")
+            fault = "malformed." if secret else "empty. Is the variable that holds it set?"
+            raise Unauthenticated(f"The bearer token is {fault} Send 'Authorization: Bearer <access token>'.")
         self._secret = secret
         self.locator = hashlib.blake2b(secret.encode(), digest_size=32, person=b"pcg-locator").digest()
         self.expires_at = _expiry(secret)

@@ -86,7 +86,7 @@ def access_token(scope: Scope) -> AccessToken:
     named = named_headers(scope)
     given = named.get(b"authorization")
     if given is None:
-        raise Unauthenticated("This field needs a token. Send 'Authorization: Bearer <access token>'.")
+        raise Unauthenticated("This question needs a token. Send 'Authorization: Bearer <access token>'.")
     scheme, _, secret = given.decode("latin-1").partition(" ")
     is_repeated = (
         len(named) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"authorization") > 1

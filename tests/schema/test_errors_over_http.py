@@ -223,6 +223,7 @@ def test_no_token_is_refused_without_an_upstream_call(gateway: Gateway, upstream
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.json()["data"] == {"licenseDeployments": None}
+    assert response.json()["errors"][0]["message"].startswith("This question needs a token. Send ")
     assert len(upstream.calls_of("")) == calls
 
 
@@ -234,6 +235,16 @@ def test_a_malformed_token_is_refused_without_an_upstream_call(
     response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert len(upstream.calls) == before
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "bearer"])
+def test_a_token_that_is_empty_is_not_called_malformed(gateway: Gateway, authorization: str) -> None:
+    """As a shell sends it whose variable is not set."""
+    response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
+    check_error(response, "UNAUTHENTICATED", 401, path=HERE)
+    assert response.json()["errors"][0]["message"] == (
+        "The bearer token is empty. Is the variable that holds it set? Send 'Authorization: Bearer <access token>'."
+    )
 
 
 def test_only_fields_that_ask_the_upstream_need_a_token(gateway: Gateway) -> None:
