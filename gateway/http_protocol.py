@@ -87,6 +87,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._silent_bytes = 0
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """The request is whole. A trailer may have said that it is the connection's last, to the parser at least."""
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.keep_alive and not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
+
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to; what it leaves unread for too long is let go."""
         super().pause_writing()
@@ -116,7 +124,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         client offers HTTP/2 in each first request.
         """
         if (b"pgrade" in data or b"PGRADE" in data) and (self.cycle is None or not self.cycle.more_body):
-            return _UPGRADE.sub(b"x-offer", data, count=1)
+            # Of every head in it: pipelined requests come together, and no JSON holds a line that begins so.
+            return _UPGRADE.sub(b"x-offer", data)
         return data
 
     def _is_in_message(self) -> bool:
@@ -154,6 +163,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse(self, status: int, message: str) -> None:
+        if self.cycle is not None and self.cycle.response_started and not self._is_in_head and self.cycle.more_body:
+            # What is wrong is the rest of a request that has its reply, or part of it; there is no second one.
+            self._is_deaf = True
+            self.transport.close()
+            return
         is_next = self._is_in_head or (self.cycle is not None and not self.cycle.more_body)
         self._is_in_head = False
         transport: asyncio.Transport = self.transport
@@ -164,9 +178,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._is_deaf = True
             self.cycle.keep_alive = False
             return
-        response = error_response(
-            BadRequest(message, status=status), correlation_id({}), headers={"Connection": "close"}
-        )
+        name = correlation_id({})
+        headers = {"Connection": "close", "MS-CorrelationId": name, "X-Content-Type-Options": "nosniff"}
+        response = error_response(BadRequest(message, status=status), name, headers=headers)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]
         transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))

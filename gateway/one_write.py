@@ -12,10 +12,11 @@ JOINED_BYTES = 65_536
 
 
 class OneWrite:
-    """An application for one request, whose reply's head waits for the first piece of body, as ASGI has it.
+    """An application for one request: where a reply says how long it is, its head waits for the first piece of body.
 
-    Is that piece the whole body of a usual reply, then both leave in one system call. Everything else is uvicorn's
-    business. Measured: a small answer from the cache costs an eighth less.
+    Is that piece all of it, then both leave in one system call. All else is uvicorn's business: a reply of unknown
+    length is written as it comes, for its next piece may be long in coming. Measured: a small answer from the cache
+    costs an eighth less.
     """
 
     __slots__ = ("_app", "_cycle", "_send", "_start")
@@ -34,7 +35,7 @@ class OneWrite:
 
     async def _sending(self, message: Message) -> None:
         start, self._start = self._start, None
-        if message["type"] == "http.response.start" and not self._cycle.response_started:
+        if message["type"] == "http.response.start" and not self._cycle.response_started and _tells_length(message):
             self._start = message
         elif start is None:
             await self._send(message)
@@ -65,6 +66,10 @@ class OneWrite:
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+
+def _tells_length(start: Message) -> bool:
+    return any(name == b"content-length" for name, _ in start["headers"])
 
 
 def _head(status: int, headers: list[tuple[bytes, bytes]], body_bytes: int) -> bytes | None:

@@ -26,6 +26,9 @@ from gateway.telemetry import Metrics
 # (deploy/OPERATIONS.md, Sizing); a scrape has ten times as long (Prometheus' scrape_timeout).
 ANSWER_SECONDS = 1.0
 
+# 200 operations' names make a quarter of it.
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
 # OpenMetrics' last line: without it an answer was cut off.
 _END = b"# EOF\n"
 
@@ -125,14 +128,14 @@ async def _asked(path: Path) -> bytes:
     """What the worker behind ``path`` shows; nothing if there is none, or it does not answer in time."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(path)
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
             try:
-                text = await reader.read()
+                text = await reader.readuntil(_END)
             finally:
                 writer.close()
-    except OSError:  # a TimeoutError, too
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # a TimeoutError is an OSError
         return b""
-    return text.removesuffix(_END) if text.endswith(_END) else b""
+    return text.removesuffix(_END)
 
 
 def _merged(texts: Iterable[bytes]) -> bytes:

@@ -55,7 +55,7 @@ def refused(address: tuple[str, int], *pieces: bytes) -> int:
     assert headers["connection"] == "close"
     [error] = json.loads(body)["errors"]
     assert error["extensions"]["code"] == "BAD_REQUEST"
-    assert error["extensions"]["correlationId"]
+    assert error["extensions"]["correlationId"] == headers["ms-correlationid"]
     return status
 
 
@@ -176,3 +176,31 @@ def test_an_offer_to_change_the_protocol_is_not_taken_and_costs_nothing(address:
     status, _, rest = exchange(address, first + post("{ __typename }", "Connection: close"))
     assert status == 200
     assert rest.count(b'{"data":{"__typename":"Query"}}') == 2
+
+
+def test_every_request_may_offer_to_change_the_protocol(address: tuple[str, int]) -> None:
+    """Together in one packet, too."""
+    offer = ("Connection: Upgrade", "Upgrade: h2c")
+    request_ = post("{ __typename }", *offer)
+    status, _, rest = exchange(address, request_ * 3 + post("{ __typename }", "Connection: close"))
+    assert status == 200
+    assert rest.count(b'{"data":{"__typename":"Query"}}') == 4
+
+
+def test_a_request_that_has_its_reply_gets_no_other_for_the_rest_of_its_body(address: tuple[str, int]) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(head + b"5\r\nhello\r\n")
+        received = connection.recv(65_536)
+        assert received.startswith(b"HTTP/1.1 415 ")
+        connection.sendall(b"no chunk\r\n")
+        assert connection.recv(65_536) == b""
+
+
+def test_a_trailer_that_closes_the_connection_closes_it_after_the_reply(address: tuple[str, int]) -> None:
+    """The parser takes it for a header, and would leave what follows unanswered on an open connection."""
+    first = chunked(b"Connection: close\r\n").replace(b"Connection: close\r\nTransfer", b"Transfer")
+    assert first.count(b"Connection: close") == 1
+    status, _, rest = exchange(address, first + post("{ __typename }") * 3)
+    assert status == 401
+    assert rest.count(b"HTTP/1.1") == 0

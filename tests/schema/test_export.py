@@ -205,7 +205,7 @@ def test_a_page_of_another_site_is_refused(gateway: Gateway) -> None:
 # While it streams
 
 
-@pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd", "br"])
 @pytest.mark.parametrize(
     "fault", ["status-from=500:20000", "reprocess-after=2", "reprocess-total=2"], ids=["fails", "dated", "shrinks"]
 )
