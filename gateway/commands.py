@@ -34,8 +34,8 @@ from gateway.wiring import build, create, operations_of
 def commands() -> None:
     """A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
 
-    Without a command it serves, and takes the options of `gateway serve`: `gateway --port 8080`. Settings come from
-    GATEWAY_* environment variables; see `gateway settings`.
+    Without a command it serves, by default made-up data from the sandbox, and takes the options of `gateway serve`:
+    `gateway --port 8080`. Settings come from GATEWAY_* environment variables; see `gateway settings`.
     """
 
 

@@ -51,7 +51,12 @@ class Options:
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, replacing one that is there once all rows are; else stdout.",
+)
 @click.option("-f", "--format", type=click.Choice(FORMATS), help="By default what the file's name ends with, or csv.")
 @click.option("--filter", metavar="JSON", help='Which rows, such as {"serviceCode": {"eq": "o365"}}.')
 @click.option("--group-by", metavar="A,B", help="Add the counts up over these, such as PRODUCT_NAME,CHANNEL.")

@@ -50,7 +50,7 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     goes to standard output: TOKEN=$(gateway token). It is kept nowhere; run this again when it has expired.
     """
     if find_spec("msal") is None:
-        raise Failed("This needs one package more: pip install '.[token]'")
+        raise Failed("Signing in needs the package msal: pip install -c requirements.lock '.[token]'")
     needed = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
     missing = [name for name, value in needed.items() if not value]
     if missing:

@@ -417,7 +417,7 @@ def without_msal(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_the_extra_it_says_how_to_install_it() -> None:
     done = without_msal("token")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Error: This needs one package more: pip install '.[token]'\n"
+    assert done.stderr == "Error: Signing in needs the package msal: pip install -c requirements.lock '.[token]'\n"
 
 
 def test_without_the_extra_the_other_commands_work() -> None:
