@@ -15,20 +15,22 @@ from gateway.export.outcomes import TokenRefused
 from gateway.export.pages import Post
 from gateway.origin import upstream_origin
 from gateway.page import AccessToken
-from gateway.settings import SANDBOX, SettingsError, read_settings
+from gateway.settings import SANDBOX, SettingsError, read_settings, variable
 
 # Where the token is looked for; not GATEWAY_…, for it is no setting of a gateway, which holds no token.
 TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token
 
 
-def read_token(file: Path | None, *, from_stdin: bool) -> AccessToken:
+def read_token(file: Path | None, *, from_stdin: bool, hint: str = "") -> AccessToken:
     """The access token. Raises click.UsageError where there is none, and TokenRefused for what cannot be one."""
     if file is not None and from_stdin:
         raise click.UsageError("Give the token once: --token-file or --token-stdin.")
     try:
         secret = _secret(file, from_stdin=from_stdin).strip()
         if not secret:
-            raise click.UsageError(f"An access token is needed: in {TOKEN_VARIABLE}, --token-file or --token-stdin.")
+            raise click.UsageError(
+                f"An access token is needed: in {TOKEN_VARIABLE}, --token-file or --token-stdin.{hint}"
+            )
         return AccessToken(secret)
     except OSError as error:
         raise click.UsageError(f"Cannot read {file}: {(error.strerror or 'no such file').lower()}.") from None
@@ -40,6 +42,16 @@ def _secret(file: Path | None, *, from_stdin: bool) -> str:
     if file is not None:
         return file.read_text(encoding="utf-8")
     return sys.stdin.read() if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
+
+
+def token_hint(url: str | None, upstream: str | None) -> str:
+    """What to say to someone without a token: the sandbox's, where that is asked."""
+    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX) != SANDBOX:
+        return ""
+    # Imported here, so that it is only where it is needed.
+    from gateway.sandbox import ACCOUNTS
+
+    return f" The upstream is the sandbox, whose tokens are {', '.join(ACCOUNTS)}."
 
 
 def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> AbstractAsyncContextManager[Post]:

@@ -59,7 +59,12 @@ class Options:
 )
 @click.option("-f", "--format", type=click.Choice(FORMATS), help="By default what the file's name ends with, or csv.")
 @click.option("--filter", metavar="JSON", help='Which rows, such as {"serviceCode": {"eq": "o365"}}.')
-@click.option("--group-by", metavar="A,B", help="Add the counts up over these, such as PRODUCT_NAME,CHANNEL.")
+@click.option(
+    "--group-by",
+    metavar="A,B",
+    help="Add the counts up over these: SERVICE_CODE, SERVICE_NAME, CHANNEL, CUSTOMER_TENANT_ID, CUSTOMER_NAME,"
+    " PRODUCT_ID, PRODUCT_NAME.",
+)
 @click.option("--processed-date-time", metavar="DATE", help="Rows as processed then, instead of the latest.")
 @click.option(
     "--query",
@@ -111,13 +116,14 @@ def _export(given: Options) -> None:
     written_as = given.format or _ending(given.output)
     document, variables = _asked(given)
     # Imported here, so that `gateway --help` need not wait for them.
-    from gateway.export.access import gateway_for, read_token
+    from gateway.export.access import gateway_for, read_token, token_hint
     from gateway.export.formats import format_of
     from gateway.export.run import Question
 
     form = format_of(written_as, document.columns, raw=given.raw)
     question = Question(document, variables, f"{written_as}{' raw' if given.raw else ''}", given.page_rows)
-    token = read_token(given.token_file, from_stdin=given.token_stdin)
+    hint = token_hint(given.url, given.upstream)
+    token = read_token(given.token_file, from_stdin=given.token_stdin, hint=hint)
     _run(given, gateway_for(given.url, given.upstream, token), question, form)
 
 

@@ -86,6 +86,9 @@ async def run(
     finally:
         progress.end(target.mark.rows)
         target.close()
+    if not target.mark.rows:
+        is_filtered = "filter" in question.variables
+        sys.stderr.write("No row fits: a filter compares whole values.\n" if is_filtered else "There are no rows.\n")
     if target.mark.is_incomplete:
         raise Incomplete("The file is written, but the upstream promised more rows than it gave.")
 

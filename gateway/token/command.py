@@ -47,7 +47,8 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     """Print an access token of a user who signs in.
 
     It uses OAuth's device code: where to sign in, and with which code, is told on standard error, and the token alone
-    goes to standard output: TOKEN=$(gateway token). It is kept nowhere; run this again when it has expired.
+    goes to standard output: TOKEN=$(gateway token --client-id APP-ID --tenant contoso.onmicrosoft.com). Both ids are
+    needed, and the extra `token`. It is kept nowhere; run this again when it has expired.
     """
     if find_spec("msal") is None:
         raise Failed("Signing in needs the package msal: pip install -c requirements.lock '.[token]'")

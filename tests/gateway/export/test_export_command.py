@@ -236,6 +236,29 @@ def test_without_a_setting_it_says_that_the_rows_are_made_up() -> None:
     assert err == "The upstream is the embedded sandbox: these rows are made up.\n"
 
 
+def test_an_export_without_rows_says_so() -> None:
+    code, out, err = exported(token="tailspin")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith("There are no rows.\n")
+    code, out, err = exported("--filter", '{"productName": {"eq": "misspelt"}}', token="contoso")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith("No row fits: a filter compares whole values.\n")
+
+
+def test_without_a_token_the_sandboxs_are_told_where_it_is_asked() -> None:
+    told = "The upstream is the sandbox, whose tokens are contoso, fabrikam, tailspin, sample."
+    assert told in " ".join(exported(token="")[2].split())
+    assert told not in " ".join(exported("--url", "http://127.0.0.1:9", token="")[2].split())
+    assert told not in " ".join(exported("--upstream", "https://upstream.example", token="")[2].split())
+
+
+def test_the_help_names_every_dimension() -> None:
+    shown = exported("--help", token="")[1].decode()
+    names = [re.sub("[A-Z]", r"_\g<0>", name).upper() for name in LICENSE_DEPLOYMENTS.dimensions]
+    assert len(names) == 7
+    assert [name for name in names if name not in shown] == []
+
+
 def test_an_operators_own_export_is_not_bound_by_what_callers_may_ask(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"one": "{ licenseDeployments { totalCount } }"}), encoding="utf-8")
