@@ -143,6 +143,7 @@ def _merged(texts: Iterable[bytes]) -> bytes:
     families: dict[bytes, list[bytes]] = {}
     for text in texts:
         for family in text.split(b"# HELP ")[1:]:
-            described, kind, samples = family.split(b"\n", 2)
+            described, _, rest = family.partition(b"\n")
+            kind, _, samples = rest.partition(b"\n")
             families.setdefault(b"# HELP %b\n%b\n" % (described, kind), []).append(samples)
     return b"".join(head + b"".join(samples) for head, samples in families.items())

@@ -8,7 +8,7 @@ import signal
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -232,3 +232,27 @@ def test_one_process_alone_has_no_number_and_meets_nobody(folder: Path) -> None:
         assert list(folder.iterdir()) == []
     finally:
         kill(server.process)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"# HELP x y\n# EOF\n", b"\xff" * 100 + b"# EOF\n", b"# EOF\n", b"", b"x" * 5_000_000]
+)
+async def test_a_socket_that_shows_something_else_spoils_no_scrape(tmp_path: Path, junk: bytes) -> None:
+    """What is too long is not read to its end."""
+
+    async def show(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            writer.write(junk)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_unix_server(show, tmp_path / "1.sock")
+    worker = Worker(Workers(2, tmp_path), Metrics())
+    await worker.start()
+    try:
+        text = bytes((await worker.scrape()).body)
+    finally:
+        await worker.aclose()
+        server.close()
+    assert b'gateway_requests_in_flight{worker="0"} 0.0\n' in text
+    assert b"xxxx" not in text
