@@ -162,11 +162,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, status: int, message: str) -> None:
-        if self.cycle is not None and self.cycle.response_started and not self._is_in_head and self.cycle.more_body:
-            # What is wrong is the rest of a request that has its reply, or part of it; there is no second one.
-            self._is_deaf = True
+    def _ends_beside_a_reply(self) -> bool:
+        """End a connection whose body that is just coming is wrong, where a refusal would meet another reply."""
+        answered = self._answered
+        if answered is None or (answered is self.cycle and not answered.response_started):
+            return False
+        self._is_deaf = True
+        if answered is self.cycle or answered.response_complete:
+            # It has its own, or part of it; there is no second one.
             self.transport.close()
+        else:
+            # It stands in line behind a request whose reply is owed: that, and then the end.
+            answered.keep_alive = False
+        return True
+
+    def _refuse(self, status: int, message: str) -> None:
+        if self.cycle is not None and self.cycle.more_body and not self._is_in_head and self._ends_beside_a_reply():
             return
         is_next = self._is_in_head or (self.cycle is not None and not self.cycle.more_body)
         self._is_in_head = False
@@ -178,9 +189,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._is_deaf = True
             self.cycle.keep_alive = False
             return
-        name = correlation_id({})
-        headers = {"Connection": "close", "MS-CorrelationId": name, "X-Content-Type-Options": "nosniff"}
-        response = error_response(BadRequest(message, status=status), name, headers=headers)
+        own_id = correlation_id({})
+        headers = {"Connection": "close", "MS-CorrelationId": own_id, "X-Content-Type-Options": "nosniff"}
+        response = error_response(BadRequest(message, status=status), own_id, headers=headers)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]
         transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))

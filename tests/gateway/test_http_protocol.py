@@ -158,7 +158,8 @@ def test_a_large_body_before_it_does_not_make_a_head_large(address: tuple[str, i
 def test_an_owed_reply_comes_before_the_end_of_a_connection_that_goes_wrong(address: tuple[str, int]) -> None:
     """What follows it is no HTTP, or too long; it is not answered, lest the answer be taken for the first one's."""
     first = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
-    for wrong in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000):
+    chunk = b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"
+    for wrong in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000, chunk):
         status, _, rest = exchange(address, first, wrong)
         assert status == 200
         assert json.loads(rest) == {"data": {"licenseDeployments": {"totalCount": 2}}}
@@ -204,3 +205,11 @@ def test_a_trailer_that_closes_the_connection_closes_it_after_the_reply(address:
     status, _, rest = exchange(address, first + post("{ __typename }") * 3)
     assert status == 401
     assert rest.count(b"HTTP/1.1") == 0
+
+
+def test_every_owed_reply_comes_before_the_end(address: tuple[str, int]) -> None:
+    """Also the reply to a whole request that stands in line."""
+    slow = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
+    status, _, rest = exchange(address, slow + post("{ __typename }") + b"GARBAGE\r\n\r\n")
+    assert status == 200
+    assert rest.count(b'{"data":{"__typename":"Query"}}') == 1
