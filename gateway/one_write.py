@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-# Joining more than this costs more than it saves (one turn of the socket's buffer).
+# A larger body is not copied to be joined to its head (our choice: as much as a pipe holds).
 JOINED_BYTES = 65_536
 
 

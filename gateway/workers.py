@@ -26,7 +26,7 @@ from gateway.telemetry import Metrics
 # (deploy/OPERATIONS.md, Sizing); a scrape has ten times as long (Prometheus' scrape_timeout).
 ANSWER_SECONDS = 1.0
 
-# 200 operations' names make a quarter of it.
+# Some 30,000 samples (our choice; 200 operations' names make a few thousand).
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 # OpenMetrics' last line: without it an answer was cut off.

@@ -26,7 +26,7 @@ def prefers_html(accept: str | None) -> bool:
 
 @lru_cache(maxsize=256)
 def coding_for(accept_encoding: str) -> str | None:
-    """The content coding to pack a reply in, quickest first, or None: RFC 9110, section 12.5.3."""
+    """The content coding to compress a reply in, quickest first, or None: RFC 9110, section 12.5.3."""
     weights = dict(_range(part) for part in accept_encoding.split(","))
     return next((coding for coding in CODINGS if weights.get(coding, weights.get("*", 0.0)) > 0), None)
 
