@@ -23,7 +23,7 @@ from starlette.responses import Response
 from gateway.telemetry import Metrics
 
 # An answer of 100,000 rows, the most that an operation may show, holds its process up for a tenth of this
-# (deploy/OPERATIONS.md, Sizing); a scrape has ten times as long (Prometheus' scrape_timeout).
+# (docs/operations.md, Sizing); a scrape has ten times as long (Prometheus' scrape_timeout).
 ANSWER_SECONDS = 1.0
 
 # Some 30,000 samples (our choice; 200 operations' names make a few thousand).

@@ -89,6 +89,8 @@ TOP_LEVEL = {
     "gateway", "schema", "tests",
     # What operators copy from: manifests, rules and a dashboard are neither code nor tests, and no program reads them.
     "deploy",
+    # One page per reader's question; README.md links each of them.
+    "docs",
     "README.md", "CHANGELOG.md", "LICENSE",
     "pyproject.toml", "hatch_build.py", "requirements.lock",
     "Dockerfile", "docker-compose.yml",

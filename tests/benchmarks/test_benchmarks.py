@@ -54,7 +54,7 @@ def test_an_aim_without_figures_is_told_as_not_measured() -> None:
 
 
 def test_the_chart_is_well_formed_and_names_everyone() -> None:
-    """It stands in the README, where nothing would complain."""
+    """docs/performance.md shows it, where nothing would complain."""
     series = {GATEWAY: _series(1.5), PLAIN: _series(420.0)}
     results = Results(cases={"warm 10k": series})
     drawing = chart(results)

@@ -1,7 +1,7 @@
 """What the limits cost: for each the worst operation found that it lets through, and one that is just beyond it.
 
-``python -m tests.benchmarks.worst`` runs the former against the application itself, and prints README's table "What
-limits an operation". CPU is that of the whole process without the upstream; the blocks of rows are kept, but nothing
+``python -m tests.benchmarks.worst`` runs the former against the application itself, and prints the table "Limits of
+one operation". CPU is that of the whole process without the upstream; the blocks of rows are kept, but nothing
 made of them; a reply's size is that before compression.
 """
 
@@ -41,7 +41,7 @@ Operation = tuple[str, dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit as README tells it, ``allowed`` at its default value, and the operations on both sides of it."""
+    """A limit as docs/errors.md lists it, ``allowed`` at its default value, and the operations on both sides of it."""
 
     name: str
     default: str
@@ -92,7 +92,7 @@ def spreading(count: int) -> str:
 
 
 def default_of(name: str) -> str:
-    """A setting's default as README writes it."""
+    """A setting's default as docs/errors.md writes it."""
     return f"{Settings.model_fields[name].default:,}"
 
 

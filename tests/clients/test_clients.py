@@ -1,4 +1,4 @@
-"""The libraries that frontends use, run in node against a gateway, with the code that README shows."""
+"""The libraries that frontends use, run in node against a gateway, with the code that docs/clients.md shows."""
 
 from __future__ import annotations
 

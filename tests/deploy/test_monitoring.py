@@ -24,7 +24,7 @@ RULES: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "prometheus/rules.yml").r
 ALERTS = {rule["alert"]: rule for group in RULES for rule in group["rules"]}
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/dashboard.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-PAGE = (DEPLOY / "OPERATIONS.md").read_text(encoding="utf-8")
+PAGE = (DEPLOY.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 
 EXPRESSIONS = {
     **{name: rule["expr"] for name, rule in ALERTS.items()},
@@ -102,7 +102,7 @@ def test_the_page_lists_every_metric_with_its_labels_and_no_other() -> None:
 def test_every_alert_is_explained_where_it_says(name: str) -> None:
     rule = ALERTS[name]
     assert f"\n#### {name}\n" in PAGE
-    assert rule["annotations"]["runbook"] == f"deploy/OPERATIONS.md#{name.lower()}"
+    assert rule["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
     assert rule["annotations"]["summary"].endswith(".")
     assert rule["labels"]["severity"] in ("critical", "warning")
 

@@ -1,12 +1,11 @@
-"""README.md renewed: every example run anew, every generated table made anew.
+"""Regenerate README.md and docs/*.md: run every example, and rebuild every generated table.
 
-A fenced block ``graphql TOKEN`` is a question; a block ``json variables`` below it holds its variables, and the block
-``json`` after that its answer. ``after`` and ``before`` in variables are cursors of the answer before. A block
-``console`` holds a command, with the query that it reads up to the word QUERY, and what it prints. A block whose note
-is a path holds that file, or what stands in it between the lines ``README: begin`` and ``README: end``. Tables stand
-between comments that name them.
+A fenced block ``graphql TOKEN`` is a query. A block ``json variables`` below it holds its variables, and the next block
+``json`` its result. ``after`` and ``before`` in variables are cursors from the previous result. A block ``console``
+holds a command, including a here-document that ends with QUERY, and its output. A block whose note is a path holds that
+file, or the part of it between the lines ``README: begin`` and ``README: end``. Comments mark the place of each table.
 
-``python -m tests.docs.readme`` rewrites the file.
+``python -m tests.docs.readme`` rewrites the files.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from gateway.settings import Settings, variable
 from tests.deploy.processes import clean_environment, free_port, running
 
 README = Path(__file__).parents[2] / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 EXCERPT = re.compile(r"README: begin\n(.*?)^[/# ]*README: end$", re.MULTILINE | re.DOTALL)
 WRITTEN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -164,16 +164,17 @@ TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "accounts": 
 
 
 def renewed(text: str, gateway: Newcomer) -> str:
-    """``text`` with examples and tables as they must be today."""
+    """Return a page's ``text`` with its examples and tables up to date."""
     text = FENCE.sub(Examples(gateway).renew, text)
-    for name, table in TABLES.items():
+    for name in re.findall(r"^<!-- table: (\w+) -->$", text, re.MULTILINE):
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
-        assert mark and end, f"README.md has no place for the table {name}"  # noqa: PT018
-        text = f"{before}{mark}{table()}\n{end}{after}"
+        assert end, f"the table {name} has no end"
+        text = f"{before}{mark}{TABLES[name]()}\n{end}{after}"
     return text
 
 
 if __name__ == "__main__":
     with newcomer() as started:
-        README.write_text(renewed(README.read_text(encoding="utf-8"), started), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(renewed(page.read_text(encoding="utf-8"), started), encoding="utf-8")

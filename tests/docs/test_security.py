@@ -1,4 +1,4 @@
-"""SECURITY.md and README's table of limits name what exists."""
+"""SECURITY.md and the table of limits in docs/errors.md name files, tests and settings that exist."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ NAMED = sorted(set(re.findall(r"`((?:gateway|schema|tests)/[^`]+|pyproject\.toml
 PROMISES = [line.strip("|").split(" | ") for line in SECURITY.splitlines() if "::test_" in line]
 TABLE = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
-    for line in README.read_text(encoding="utf-8")
-    .split("### What limits an operation\n")[1]
+    for line in (ROOT / "docs" / "errors.md")
+    .read_text(encoding="utf-8")
+    .split("\n## Limits of one operation\n")[1]
     .split("\n## ")[0]
     .splitlines()
     if line.startswith("| ") and not line.startswith("| limit ")

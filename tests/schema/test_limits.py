@@ -159,7 +159,7 @@ def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) 
 def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
     gateway: Gateway, limit: Limit
 ) -> None:
-    """README's table tells what the former cost."""
+    """docs/errors.md lists what the former cost."""
     query, variables = limit.allowed
     passed = gateway.post(query, "contoso+as=worst", variables).json()
     assert "errors" not in passed

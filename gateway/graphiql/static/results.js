@@ -116,7 +116,7 @@ async function copied({ queryEditor, variableEditor, headerEditor }, url, whereT
 }
 
 function tellWhereTokenIs(token, sandboxTokens) {
-  if (sandboxTokens.size === 0) return "first set TOKEN, as the README's 'With your own data' shows";
+  if (sandboxTokens.size === 0) return "first set TOKEN, as docs/authentication.md shows";
   return sandboxTokens.has(token) ? `first type TOKEN=${token}` : "first set TOKEN to yours";
 }
 

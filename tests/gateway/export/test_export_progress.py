@@ -28,7 +28,7 @@ def test_rate_and_time_left_count_what_this_run_has_read() -> None:
     shown.show(120_000, 250_000)
     line = "[#########...........] 120,000 of 250,000 rows  48%  2,000 rows/s  1:05 left"
     assert stream.getvalue() == f"\r\x1b[K{line}"
-    assert f"\n{line}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"\n{line}\n" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
 def test_a_total_that_nobody_knows_or_that_was_too_low_is_no_trouble() -> None:

@@ -1,4 +1,4 @@
-"""README's script for a service that runs unattended, as it stands there, before a stand-in and a vault in a folder."""
+"""docs/authentication.md's script for a service that runs unattended, as it stands there, before a stand-in and a vault in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secure application model in one script, which README shows and test_unattended.py runs."""
+"""The secure application model in one script, which docs/authentication.md shows and test_unattended.py runs."""
 
 # README: begin
 import os
