@@ -1,4 +1,4 @@
-"""docs/authentication.md's script for a service that runs unattended, as it stands there, before a stand-in and a vault in a folder."""
+"""Run the script from docs/authentication.md verbatim, with an imitation of the sign-in and a vault in a folder."""
 
 from __future__ import annotations
 
