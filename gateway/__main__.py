@@ -7,14 +7,14 @@ import signal
 import sys
 from typing import Any
 
-from gateway.wiring import build
+from gateway.composition import build
 
 
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _leave)
     # Imported here, for it takes a while in which people change their minds.
-    from gateway.commands import run
+    from gateway.cli.main import run
 
     run(sys.argv[1:])
 

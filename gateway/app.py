@@ -13,13 +13,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.compression import COMPRESS_FROM_BYTES, Compress
-from gateway.cross_site import CrossSite
 from gateway.errors import BadRequest
-from gateway.health import Health, LastCall
-from gateway.http_errors import error_response
-from gateway.request_log import RequestLog
-from gateway.telemetry import Metrics
+from gateway.http.compression import COMPRESS_FROM_BYTES, Compress
+from gateway.http.cors import CrossSite
+from gateway.http.error_responses import error_response
+from gateway.http.health import Health, LastCall
+from gateway.observability.access_log import RequestLog
+from gateway.observability.metrics import Metrics
 
 # What answers a scrape.
 Scrape = Callable[[], Awaitable[Response]]

@@ -10,12 +10,12 @@ import strawberry
 
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Stamp
+from gateway.paging import cursor
+from gateway.paging.blocks import Blocks, BlockSizes, Torn
+from gateway.paging.cursor import Snapshot
+from gateway.paging.window import PageArguments, cursors_exist, load_window, snapshot_changed
 from gateway.query import PageQuery
-from schema import cursor
-from schema.blocks import Blocks, BlockSizes, Torn
-from schema.cursor import Snapshot
 from schema.scalars import Long
-from schema.window import PageArguments, cursors_exist, load_window, snapshot_changed
 
 Node = TypeVar("Node")
 

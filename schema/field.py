@@ -9,12 +9,12 @@ import strawberry
 from strawberry import UNSET, Info
 from strawberry.utils.str_converters import to_camel_case
 
+from gateway.paging.window import page_arguments
 from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
 from schema.connection import EMPTY, Answer, Connection, ConnectionValue, read_connection
-from schema.context import OperationContext
+from schema.execution.context import OperationContext
 from schema.filters import to_filter
 from schema.scalars import DateTime, Long, upstream_date
-from schema.window import page_arguments
 
 _DESCRIPTIONS = {
     "filter": 'Which rows count. Example: `{serviceCode: {eq: "o365"}}`.',

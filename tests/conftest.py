@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from gateway.__main__ import build
+from gateway.config.settings import read_settings
 from gateway.sandbox import SandboxCall, create_sandbox
-from gateway.settings import read_settings
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 
 # FAULTS.md's bound of one operation, connecting included. Redis in the same data centre takes a hundredth of it.
 OPERATION_TIMEOUT_SECONDS = 0.25

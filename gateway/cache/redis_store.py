@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from gateway.cache.breaker import Breaker
 from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 
 # What a probe writes: how long it is kept, and how its key begins; the rest is the process's own.
 PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.settings import variable
 from gateway.errors import (
     Forbidden,
     GatewayError,
@@ -21,7 +22,6 @@ from gateway.errors import (
     UpstreamReply,
     UpstreamUnavailable,
 )
-from gateway.settings import variable
 from gateway.upstream.cooldown import throttled
 from gateway.upstream.decode import without_bom
 from gateway.upstream.retry import Failure, Retry

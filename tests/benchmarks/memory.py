@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.settings import Settings
+from gateway.config.settings import Settings
 from tests.benchmarks import contenders
 from tests.benchmarks.generators import Generator, job
 from tests.benchmarks.questions import Kind, Question

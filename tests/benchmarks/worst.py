@@ -20,9 +20,9 @@ import click
 import httpx
 
 from gateway.__main__ import build
-from gateway.settings import Settings, read_settings
-from gateway.telemetry import configure_logging
-from schema.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from gateway.config.settings import Settings, read_settings
+from gateway.observability.metrics import configure_logging
+from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
 from tests.benchmarks.servers import free_port, running
 
 RUNS = 5

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.results import DEPLOYED, SOLD, connection, product, results
-from tests.schema.node_packages import installed
+from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage

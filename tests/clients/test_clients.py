@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.schema.node_packages import installed
+from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
     from tests.conftest import StartGateway, Upstream

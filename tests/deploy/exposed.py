@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
-from gateway.telemetry import Metrics
+from gateway.observability.metrics import Metrics
 from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.health import Health
-from gateway.settings import Settings, read_settings, variable
+from gateway.config.settings import Settings, read_settings, variable
+from gateway.http.health import Health
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 DOCKERFILE = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")

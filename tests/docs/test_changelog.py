@@ -8,8 +8,8 @@ from datetime import date
 
 from packaging.version import Version
 
-from gateway.commands import commands
-from gateway.settings import Settings, variable
+from gateway.cli.main import commands
+from gateway.config.settings import Settings, variable
 from tests.docs.readme import README
 
 ROOT = README.parent

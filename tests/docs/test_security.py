@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from gateway.settings import Settings, variable
-from schema.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from gateway.config.settings import Settings, variable
+from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
 from tests.benchmarks.worst import LIMITS
 from tests.docs.readme import README
 

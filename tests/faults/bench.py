@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from starlette.types import ASGIApp
 
-from gateway.server import Server
-from gateway.serving import Listener, url_of
+from gateway.server.graceful_shutdown import Server
+from gateway.server.listener import Listener, url_of
 from tests.gateway.upstream.scripted import GOOD, Asked, Scripted, Step
-from tests.schema.replies import check_error
+from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
     from tests.conftest import Gateway

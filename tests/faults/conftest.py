@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.__main__ import build
-from gateway.settings import read_settings
+from gateway.config.settings import read_settings
 from tests.conftest import Gateway
 from tests.faults.bench import ATTEMPT_SECONDS, Bench, Bystander, served_as_run, served_bystander, token_upstream
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from gateway.__main__ import build
-from gateway.http_protocol import BoundedHttpProtocol
-from gateway.serving import KEEP_ALIVE_SECONDS, Listener
-from gateway.settings import read_settings
+from gateway.config.settings import read_settings
+from gateway.server.http_protocol import BoundedHttpProtocol
+from gateway.server.listener import KEEP_ALIVE_SECONDS, Listener
 from tests.faults.bench import QUERY, Bench, address_of, served_as_run
 from tests.faults.held import Held
 from tests.gateway.upstream.scripted import GOOD, Asked, Step

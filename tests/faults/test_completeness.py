@@ -15,11 +15,11 @@ CONNECTIONS = "faults/test_upstream_connections.py"
 DATA = "faults/test_upstream_data.py"
 CALLERS = "faults/test_callers.py"
 LIFECYCLE = "faults/test_lifecycle.py"
-INPUT = "schema/test_bad_input.py"
-ERRORS = "schema/test_errors_over_http.py"
-GRAPHQL = "schema/test_graphql_over_http.py"
-LIMITS = "schema/test_limits.py"
-CROSS_SITE = "gateway/test_cross_site.py"
+INPUT = "schema/http/test_bad_input.py"
+ERRORS = "schema/http/test_errors_over_http.py"
+GRAPHQL = "schema/http/test_graphql_over_http.py"
+LIMITS = "schema/execution/test_limits.py"
+CROSS_SITE = "gateway/http/test_cors.py"
 CACHED = "gateway/cache/test_cached_pages.py"
 BYTES = "properties/test_hostile_bytes.py"
 
@@ -76,7 +76,7 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
     ),
     "TotalCount": (
         f"{DATA}::test_a_total_alone_never_decides_where_the_data_ends",
-        "schema/test_lies.py::test_the_last_rows_are_never_taken_from_a_total_that_is_too_low",
+        "gateway/paging/test_contradictory_totals.py::test_the_last_rows_are_never_taken_from_a_total_that_is_too_low",
     ),
     "Value, and rows that are none": (
         f"{DATA}::test_what_is_no_list_of_rows_is_an_error_and_no_empty_success",
@@ -113,7 +113,7 @@ CALLER: dict[str, tuple[str, ...]] = {
     "cursors": (
         f"{ERRORS}::test_a_cursor_that_nobody_gave",
         f"{ERRORS}::test_a_cursor_of_another_question",
-        "schema/test_cursor.py::test_a_cursor_of_megabytes_is_refused_quickly",
+        "gateway/paging/test_cursor.py::test_a_cursor_of_megabytes_is_refused_quickly",
     ),
     "documents": (
         f"{LIMITS}::test_a_flood_is_refused_soon_and_in_few_words",
@@ -128,7 +128,7 @@ CALLER: dict[str, tuple[str, ...]] = {
         f"{BYTES}::test_any_body_gets_a_coded_reply",
     ),
     "what is no HTTP, and slow heads": (
-        "gateway/test_http_protocol.py::test_what_is_not_http_is_told_so_in_json",
+        "gateway/server/test_http_protocol.py::test_what_is_not_http_is_told_so_in_json",
         f"{BYTES}::test_any_bytes_are_a_request_or_refused",
         f"{BYTES}::test_any_headers_get_a_coded_reply",
         f"{CALLERS}::test_a_head_that_comes_byte_by_byte_is_408",

@@ -26,7 +26,7 @@ from tests.faults.bench import QUERY, token_upstream
 from tests.faults.held import Held
 from tests.gateway.running import END_SECONDS, Running, eventually, kill
 from tests.gateway.upstream.scripted import envelope, question, rows
-from tests.schema.replies import check_error
+from tests.schema.http.responses import check_error
 
 GRACE_SECONDS = 8
 

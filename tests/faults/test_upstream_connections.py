@@ -26,7 +26,7 @@ from tests.gateway.upstream.scripted import (
     reset,
     rows,
 )
-from tests.schema.replies import check_error
+from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
     from tests.conftest import StartGateway

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.bench import LEAK, PATH, QUERY, Bench, check_fault, check_silence, numbered
 from tests.gateway.upstream.scripted import GOOD, envelope, reply, rows
-from tests.schema.replies import check_error
+from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bystander

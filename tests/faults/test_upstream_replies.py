@@ -16,7 +16,7 @@ import zstandard
 
 from tests.faults.bench import LEAK, PATH, Bench, check_fault, check_silence
 from tests.gateway.upstream.scripted import GOOD, Step, envelope, reply, rows
-from tests.schema.replies import check_error
+from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.observability.metrics import Metrics
 from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
-from gateway.telemetry import Metrics
-from schema.blocks import BlockSizes
 from schema.build import DATASETS, build_schema
-from schema.context import Limits
-from schema.documents import AutomaticDocuments
-from schema.execution import Operations
-from schema.view import GraphQLView
+from schema.execution.context import Limits
+from schema.execution.operations import Operations
+from schema.http.persisted_documents import AutomaticDocuments
+from schema.http.view import GraphQLView
 from tests.conftest import served
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ import httpx
 import pytest
 
 from gateway.__main__ import build
+from gateway.config.settings import read_settings
 from gateway.errors import Unauthenticated
 from gateway.page import AccessToken, Caller
-from gateway.settings import read_settings
 from tests.conftest import served
 from tests.redis_server import RedisServer, redis_server
-from tests.schema.replies import exchange, raw_post
+from tests.schema.http.responses import exchange, raw_post
 
 if TYPE_CHECKING:
     from tests.conftest import Upstream
@@ -208,14 +208,14 @@ import sys
 from contextlib import asynccontextmanager
 
 from gateway.app import create_app
-from gateway.serving import Listener, run_one
-from gateway.telemetry import Metrics, configure_logging
-from schema.blocks import BlockSizes
+from gateway.server.listener import Listener, run_one
+from gateway.observability.metrics import Metrics, configure_logging
+from gateway.paging.blocks import BlockSizes
 from schema.build import build_schema
-from schema.context import Limits
-from schema.documents import AutomaticDocuments
-from schema.execution import Operations
-from schema.view import GraphQLView
+from schema.execution.context import Limits
+from schema.http.persisted_documents import AutomaticDocuments
+from schema.execution.operations import Operations
+from schema.http.view import GraphQLView
 
 
 class Broken:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.settings import Settings, variable
+from gateway.config.settings import Settings, variable
 from tests.gateway.running import Running, kill
 from tests.packaging.distributions import PROJECT, ROOT, Distributions, metadata
 from tests.packaging.installations import Installation, find_python, install

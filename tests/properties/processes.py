@@ -1,4 +1,4 @@
-"""What one gateway process has: its cache over a gated upstream and a gated Redis, wired as in gateway.wiring."""
+"""What one gateway process has: its cache over a gated upstream and a gated Redis, wired as in gateway.composition."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gateway.cache.index import question_key
 from gateway.cache.pages import CachedPages
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 from gateway.page import AccessToken, CacheState, Caller
+from gateway.paging.blocks import BlockSizes
+from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
-from schema.blocks import BlockSizes
 from schema.connection import Answer, read_connection
-from schema.window import PageArguments
 from tests.properties.gates import Call, GatedRedis, GatedUpstream
 from tests.properties.timeline import Rows, Timeline, query
 

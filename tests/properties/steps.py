@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.shared import _block_place, _question_place
 from gateway.page import Caller
-from schema.window import page_arguments
+from gateway.paging.window import page_arguments
 from tests.gateway.cache.troubled_redis import TROUBLES
 from tests.properties.judges import Judge, timeline_of
 from tests.properties.processes import SIZES, Process, Question

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gateway.__main__ import build
+from gateway.config.settings import read_settings
 from gateway.sandbox import create_sandbox
-from gateway.settings import read_settings
-from schema.executor import FastExecutor
+from schema.execution.executor import FastExecutor
 from tests.conftest import served
 from tests.properties.model import FIELDS
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.__main__ import build
-from gateway.settings import read_settings
+from gateway.config.settings import read_settings
 from tests.faults.bench import address_of, served_as_run
 
 Address = tuple[str, int]

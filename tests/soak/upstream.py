@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.serving import Listener, run_one
+from gateway.server.listener import Listener, run_one
 
 DATE = "2018-10-14T00:00:00"
 RETRY_AFTER_SECONDS = 1

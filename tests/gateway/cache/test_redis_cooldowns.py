@@ -11,7 +11,7 @@ import pytest
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import entry
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 from gateway.errors import RateLimited
 from gateway.page import AccessToken
 from gateway.upstream import UpstreamClient

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.cache.redis_client import MAX_VALUE_BYTES
 from gateway.cache.redis_store import RedisStore
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden
 from gateway.page import CacheState
 from tests.gateway.cache.test_shared_pages import Process, Processes

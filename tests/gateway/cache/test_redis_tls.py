@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cache.redis_store import RedisStore
-from gateway.cache_address import cache_address
+from gateway.config.redis_url import cache_address
 from tests.certificates import certificate
 from tests.redis_server import free_port, redis_server
 

@@ -16,7 +16,7 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
-from gateway.cache_address import RedisAddress
+from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
 from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.query import PageQuery

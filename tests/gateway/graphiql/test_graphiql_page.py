@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.app import create_app
 from gateway.graphiql.assets import load_examples
 from gateway.graphiql.page import FOLDER, PAGE_HEADERS, GraphiQL
-from gateway.telemetry import Metrics
+from gateway.observability.metrics import Metrics
 from schema.build import sdl
 
 VENDOR_FILES = re.findall(r'\$assets/(vendor/[^"]+)"', (FOLDER / "page.html").read_text())

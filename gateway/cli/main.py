@@ -1,0 +1,220 @@
+"""The commands of the command line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.export.command import export
+from gateway.cli.token.command import token
+from gateway.composition import build, create, operations_of
+from gateway.config.redis_url import cache_address
+from gateway.config.settings import (
+    SANDBOX,
+    Settings,
+    SettingsError,
+    ignored_names,
+    masked,
+    read_settings,
+    sources,
+    variable,
+)
+from gateway.observability.opentelemetry import opentelemetry_for
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("partner-center-graphql"), prog_name="gateway")
+def commands() -> None:
+    """A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
+
+    Without a command it serves, by default made-up data from the sandbox, and takes the options of `gateway serve`:
+    `gateway --port 8080`. Settings come from GATEWAY_* environment variables; see `gateway settings`.
+    """
+
+
+commands.add_command(export)
+commands.add_command(token)
+
+_serve_options = [
+    click.option("--host", help="Address to listen on; overrides GATEWAY_HOST."),
+    click.option("--port", type=int, help="Port to listen on, 0 for a free one; overrides GATEWAY_PORT."),
+    click.option("--upstream", help="`sandbox` or an origin; overrides GATEWAY_UPSTREAM_URL."),
+    click.option("--workers", type=int, help="Server processes; overrides GATEWAY_WORKERS."),
+]
+
+
+def _with_serve_options(command: Any) -> Any:
+    for option in reversed(_serve_options):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@_with_serve_options
+def serve(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
+    """Serve GraphQL, and GraphiQL for browsers.
+
+    With no setting at all it serves made-up data from the sandbox.
+    """
+    overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
+    settings = _settings(overrides)
+    from gateway.observability.metrics import configure_logging
+    from gateway.observability.worker_scrape import meeting
+    from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
+
+    configure_logging(settings.log_format, settings.log_level)
+    _tell_ignored()
+    listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
+    try:
+        if settings.workers > 1:
+            if settings.trusted_documents is not None:
+                # Before there are workers, each of which would fail for itself.
+                operations_of(settings)
+            _hand_over(overrides)
+            end_quietly_on_signals()
+            with meeting(settings.workers) as place:
+                factory = partial(create, place)
+                run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
+        else:
+            app = build(settings, opentelemetry_for(os.environ))
+            end_quietly_on_signals()
+            run_one(app, listener, lambda url: _banner(url, settings))
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from None
+    except SettingsError as error:
+        raise _unusable(error) from None
+
+
+class _WithFaults(click.Command):
+    """A command whose help ends with the table of the sandbox's tokens and faults, as it stands."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from gateway.sandbox import FAULTS_HELP
+
+        formatter.write(f"\n{FAULTS_HELP}")
+
+
+@commands.command(cls=_WithFaults)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True, help="0 for a free one.")
+def sandbox(host: str, port: int) -> None:
+    """Serve the sandbox upstream alone.
+
+    It is a REST service, for a gateway in another process or on another machine.
+    """
+    from gateway.observability.metrics import configure_logging
+    from gateway.sandbox import create_sandbox
+    from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
+
+    end_quietly_on_signals()
+    configure_logging("auto", "info")
+    # Its replies have a Date of their own, and whoever waits for a fault is in no hurry to get an answer.
+    listener = Listener(host, port, shutdown_grace_seconds=1, date_header=False)
+    try:
+        run_one(create_sandbox(), listener, _sandbox_banner)
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from None
+
+
+@commands.command()
+@click.option("--check", "file", type=click.Path(path_type=Path), help="Exit 1 with a diff when FILE differs.")
+def schema(file: Path | None) -> None:
+    """Print the GraphQL schema.
+
+    It is written in GraphQL's schema definition language.
+    """
+    from schema.build import sdl
+
+    if file is None:
+        click.echo(sdl(), nl=False)
+        return
+    try:
+        kept = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(
+            f"Cannot read {file}: {getattr(error, 'strerror', None) or 'it is no text'}."
+        ) from None
+    lines = (kept.splitlines(keepends=True), sdl().splitlines(keepends=True))
+    diff = "".join(difflib.unified_diff(*lines, fromfile=str(file), tofile="gateway schema"))
+    if diff:
+        click.echo(diff, nl=False)
+        sys.exit(1)
+
+
+@commands.command()
+@_with_serve_options
+def settings(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
+    """Print every setting.
+
+    With its value, its default and where the value came from.
+    """
+    overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
+    found, origins = _settings(overrides), sources(os.environ, overrides)
+    for name, field in Settings.model_fields.items():
+        value, default = _shown(getattr(found, name)), _shown(field.default) or "none"
+        click.echo(f"{variable(name)}={value}  (default {default}; from {origins[name]})")
+
+
+def _settings(overrides: dict[str, Any]) -> Settings:
+    try:
+        return read_settings(os.environ, overrides)
+    except SettingsError as error:
+        raise _unusable(error) from None
+
+
+def _unusable(error: SettingsError) -> click.ClickException:
+    return click.ClickException(f"These settings cannot be used:\n{error}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return masked(",".join(value) if isinstance(value, tuple) else str(value))
+
+
+def _tell_ignored() -> None:
+    import structlog
+
+    names = ignored_names(os.environ)
+    if names:
+        structlog.get_logger("gateway").info("ignored injected environment variables", names=names)
+
+
+def _hand_over(overrides: dict[str, Any]) -> None:
+    """Let worker processes read what the command line said from their environment."""
+    os.environ.update({variable(name): str(value) for name, value in overrides.items() if value is not None})
+
+
+def _banner(url: str, settings: Settings) -> None:
+    if settings.upstream_url == SANDBOX:
+        upstream = "the embedded sandbox: made-up data, tokens contoso, fabrikam, tailspin and sample"
+    else:
+        upstream = settings.upstream_url
+    what = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
+    redis = cache_address(settings.cache_url)
+    cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
+    click.echo(f"\n  {what}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
+
+
+def _sandbox_banner(url: str) -> None:
+    click.echo(
+        f"\n  Sandbox upstream   {url}\n  Use it with        gateway --upstream {url}\n  Stop with Ctrl-C.\n", err=True
+    )
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command line; without a command, ``serve``."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
+        arguments = ["serve", *arguments]
+    commands(arguments, prog_name="gateway")

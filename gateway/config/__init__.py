@@ -1,0 +1,1 @@
+"""Settings, and the values they are validated with."""

@@ -1,0 +1,239 @@
+"""Every setting of the gateway: read once from the environment, all faults told in one message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.config.manifest import read_manifest
+from gateway.config.origin import check_browser_origin, is_loopback, upstream_origin
+from gateway.config.redis_url import MEMORY, cache_address
+from gateway.config.remedies import remedy
+
+PREFIX = "GATEWAY_"
+SANDBOX = "sandbox"
+
+# Fields that the command line may give, and by which option.
+OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "workers": "--workers"}
+
+# Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
+INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
+
+# Where a URL keeps secrets: before the host, and in a parameter that Redis clients know.
+_SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
+
+# Microsoft page, "top": the upstream's largest page.
+UPSTREAM_MAX_ROWS = 10_000
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message lists every fault, one a line."""
+
+
+def _switch(value: Any) -> Any:
+    words = {"on": True, "off": False}
+    return words.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _origins(value: Any) -> Any:
+    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Rows = Annotated[int, Field(ge=1, le=UPSTREAM_MAX_ROWS)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+
+class Settings(BaseSettings):
+    """The settings, frozen. A field's environment variable is its name in capitals behind ``GATEWAY_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Server processes; each has its own memory cache and persisted operations.",
+    )
+    upstream_url: str = Field(
+        SANDBOX,
+        description="`sandbox`, or the origin of the upstream such as `https://api.partnercenter.microsoft.com`:"
+        " no path, query or user name; plain http only to loopback or private hosts.",
+    )
+    upstream_path_prefix: str = Field(
+        "/partner/v1",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="What stands before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1`"
+        " in its syntax line.",
+    )
+    upstream_trailing_slash: Switch = Field(
+        False, description="End the upstream's path with a slash, as the Microsoft page's syntax line does."
+    )
+    upstream_timeout_seconds: Seconds = Field(60, description="Time for one upstream attempt, everything included.")
+    operation_timeout_seconds: Seconds = Field(120, description="Time for one GraphQL operation, everything included.")
+    upstream_max_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="Further attempts after connection errors, 408, 500, 502, 503 and 504. A timeout and a truncated or"
+        " garbled reply are tried once more at most.",
+    )
+    upstream_max_concurrency: int = Field(4, ge=1, le=1_000, description="Upstream calls in flight for one token.")
+    upstream_max_connections: int = Field(100, ge=1, le=10_000, description="Upstream connections of one process.")
+    upstream_max_body_bytes: int = Field(
+        67_108_864, ge=1_024, description="A decompressed upstream reply above it is refused."
+    )
+    cache_url: str = Field(
+        MEMORY,
+        description="`memory://`, or a Redis or Valkey server behind the memory tier, for several processes to share:"
+        " `redis://[:password@]host[:port][/database]`, with TLS `rediss://…`.",
+    )
+    cache_memory_bytes: int = Field(
+        268_435_456, ge=0, description="Bound of the memory tier, everything counted, for one process."
+    )
+    cache_fresh_seconds: float = Field(900, ge=0, le=604_800, description="Answered from cache with no upstream call.")
+    cache_stale_seconds: float = Field(
+        3_600,
+        ge=0,
+        le=604_800,
+        description="After the fresh time: answered stale at once while one refresh runs, and when the upstream fails.",
+    )
+    first_block_rows: Rows = Field(1_000, description="Rows of the small first paging block.")
+    block_rows: Rows = Field(10_000, description="Rows of every other paging block.")
+    max_first_rows: int = Field(10_000, ge=1, le=1_000_000, description="Largest `first` or `last`.")
+    max_query_depth: int = Field(20, ge=1, le=200, description="Nested selections of one operation.")
+    max_query_tokens: int = Field(2_000, ge=10, le=100_000, description="Lexical tokens of one document.")
+    max_query_aliases: int = Field(30, ge=0, le=10_000, description="Aliases of one operation.")
+    max_query_root_fields: int = Field(10, ge=1, le=1_000, description="Root fields of one operation.")
+    max_request_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
+    max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
+    max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
+    shutdown_grace_seconds: Seconds = Field(25, description="Time that requests in flight have after SIGTERM.")
+    cors_origins: Origins = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
+    graphiql: Switch = Field(True, description="Serve GraphiQL.")
+    introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
+    metrics: Switch = Field(True, description="Serve `/metrics`.")
+    trusted_documents: str | None = Field(
+        None, description="A manifest file of persisted operations; when set, only these run."
+    )
+    fast_path: Switch = Field(
+        True,
+        description="Answer connections in one pass; `off` leaves every field to graphql-core, with equal results.",
+    )
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`json`, `text`, or by terminal.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :func:`read_settings` hands over counts; nothing is read behind its back."""
+        return (init_settings,)
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _check_upstream(cls, value: str) -> str:
+        return value if value == SANDBOX else upstream_origin(value.rstrip("/"))
+
+    @field_validator("cache_url")
+    @classmethod
+    def _check_cache(cls, value: str) -> str:
+        cache_address(value)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*":
+                check_browser_origin(origin)
+        return value
+
+    @field_validator("trusted_documents")
+    @classmethod
+    def _check_manifest(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_manifest(value)
+        return value
+
+    @field_validator("block_rows")
+    @classmethod
+    def _check_rows(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("first_block_rows", 1):
+            raise ValueError("set it to no less than GATEWAY_FIRST_BLOCK_ROWS")
+        return value
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def ignored_names(environment: Mapping[str, str]) -> list[str]:
+    """Injected ``GATEWAY_`` names that are no settings and are passed over; they deserve one log line."""
+    return sorted(name for name in environment if INJECTED.fullmatch(name) or _is_injected_port(name, environment))
+
+
+def _is_injected_port(name: str, environment: Mapping[str, str]) -> bool:
+    return name == "GATEWAY_PORT" and environment[name].startswith(("tcp://", "udp://"))
+
+
+def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from ``environment``, with ``overrides`` by field name (the command line). Raises SettingsError."""
+    ignored = set(ignored_names(environment))
+    known = {variable(field): field for field in Settings.model_fields}
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
+    faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given.keys() - known.keys())]
+    values: dict[str, Any] = {known[name]: value for name, value in given.items() if name in known}
+    typed = {name: value for name, value in (overrides or {}).items() if value is not None}
+    told = {name: f"{OPTIONS[name]} ({variable(name)})" for name in typed.keys() & OPTIONS.keys()}
+    values.update(typed)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        faults += [_fault(detail, told) for detail in error.errors(include_url=False, include_input=False)]
+    if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
+        host = told.get("host", "GATEWAY_HOST")
+        faults.append(f"GATEWAY_UPSTREAM_URL: not set, and {host} is not loopback; set it to `sandbox` or a URL")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return settings
+
+
+def _fault(detail: Any, told: Mapping[str, str]) -> str:
+    field = str(detail["loc"][0])
+    own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else None
+    lines = (own or remedy(Settings.model_fields[field])).splitlines()
+    return "\n".join(f"{told.get(field, variable(field))}: {line}" for line in lines)
+
+
+def masked(text: str) -> str:
+    """``text`` without the secrets of a URL, to be shown."""
+    return _SECRET.sub("***", text)
+
+
+def _nearest(name: str, known: Mapping[str, str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """Where each field's value came from: ``default``, ``environment`` or ``command line``."""
+    ignored = set(ignored_names(environment))
+    found = dict.fromkeys(Settings.model_fields, "default")
+    found |= {
+        field: "environment" for field in found if variable(field) in environment and variable(field) not in ignored
+    }
+    return found | {field: "command line" for field, value in overrides.items() if value is not None}
+
+
+__all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "masked", "read_settings", "sources", "variable"]

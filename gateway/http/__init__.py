@@ -1,0 +1,1 @@
+"""HTTP layers that stand alone: CORS, health, compression, headers and error responses."""

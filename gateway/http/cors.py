@@ -1,0 +1,104 @@
+"""Who may call from a browser: cross-site requests are refused unless their origin is listed.
+
+There is no ambient credential to abuse, but a refusal costs nothing and also keeps sites from probing a gateway that is
+bound to loopback. Requests without a browser's headers are not asked for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import BadRequest
+from gateway.http.error_responses import error_response
+from gateway.http.headers import named_headers
+
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+)
+EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream"
+
+# How long a browser may remember a preflight (ten minutes, the most that all browsers keep to).
+PREFLIGHT_SECONDS = 600
+
+_PUBLIC = ("/healthz", "/readyz")
+
+
+class CrossSite:
+    """ASGI middleware for CORS and against cross-site requests. ``origins`` may hold ``*``."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        named = named_headers(scope)
+        # What browsers tell of where a request comes from; without either there is nothing to judge.
+        if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
+            return self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        allowed = origin is not None and self._allows(origin)
+        if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
+            return self._preflight(scope, origin, allowed)(scope, receive, send)
+        if not allowed and self._is_cross_site(scope, headers, origin):
+            return self._refusal(scope)(scope, receive, send)
+        return self._app(scope, receive, self._granting(send, origin) if origin is not None and allowed else send)
+
+    def _allows(self, origin: str) -> bool:
+        return "*" in self._origins or origin in self._origins
+
+    def _is_cross_site(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
+        if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
+            return False
+        if headers.get("sec-fetch-site") == "cross-site":
+            return True
+        # The scheme is not compared: behind a proxy that ends TLS it is not known. "null" has no host at all.
+        host = None if origin is None else origin.partition("://")[2].lower()
+        return host is not None and (not host or host != headers.get("host", "").lower())
+
+    def _granting(self, send: Send, origin: str) -> Send:
+        async def granting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = MutableHeaders(scope=message)
+                found["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+                found["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+                found.add_vary_header("Origin")
+            await send(message)
+
+        return granting
+
+    def _preflight(self, scope: Scope, origin: str, allowed: bool) -> Response:
+        if not allowed:
+            return self._refusal(scope)
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
+                "Access-Control-Allow-Methods": "GET, POST",
+                "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+                "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+                "Vary": "Origin",
+            },
+        )
+
+    def _refusal(self, scope: Scope) -> Response:
+        error = BadRequest(
+            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS.", status=403
+        )
+        return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
+
+
+def _is_navigation(scope: Scope, headers: Headers) -> bool:
+    """A link from another site to a page of ours: it opens in a tab of its own and tells the other site nothing."""
+    return (
+        scope["method"] == "GET"
+        and headers.get("origin") is None
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )

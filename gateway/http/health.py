@@ -1,0 +1,64 @@
+"""Whether the process lives, and whether it can serve. Neither spends upstream quota or needs a token."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import ServiceUnavailable
+from gateway.http.error_responses import error_response
+
+_HEADERS = {"Cache-Control": "no-store"}
+
+# What is asked about a process that stops, up to its end.
+_ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Health:
+    """The process's state; ``reasons`` says why it cannot serve, and is empty when it can."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {"starting": "The gateway is starting."}
+        self.is_stopping = False
+
+    def started(self) -> None:
+        """From now on requests can be served."""
+        self.reasons.pop("starting", None)
+
+    def stopping(self) -> None:
+        """From now on no new request should come; those that do are told to go elsewhere."""
+        self.is_stopping = True
+        self.reasons["stopping"] = "The gateway is shutting down."
+
+    @property
+    def routes(self) -> list[Route]:
+        """``/healthz`` and ``/readyz``."""
+        return [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
+
+    async def _healthz(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=_HEADERS)
+
+    async def _readyz(self, request: Request) -> Response:
+        ready = not self.reasons
+        body = {"status": "ready" if ready else "not ready", "reasons": list(self.reasons.values())}
+        return JSONResponse(body, 200 if ready else 503, headers=_HEADERS)
+
+
+class LastCall:
+    """ASGI middleware: once the process stops, requests that come anew are refused, and their connections closed."""
+
+    def __init__(self, app: ASGIApp, health: Health) -> None:
+        self._app = app
+        self._health = health
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve or refuse one request."""
+        if self._health.is_stopping and scope["type"] == "http" and scope["path"] not in _ALWAYS_OPEN:
+            error = ServiceUnavailable("The gateway is shutting down. Try again.")
+            response = error_response(error, scope["state"]["correlation_id"], headers={"Connection": "close"})
+            return response(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Logging, metrics, the access log, tracing and OpenTelemetry export."""

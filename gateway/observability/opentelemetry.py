@@ -1,0 +1,59 @@
+"""OpenTelemetry, where its own variables say to whom; else not even the library is imported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.observability.otlp_metrics import Metering
+    from gateway.observability.tracing import Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTelemetry:
+    """What is sent to a collector; None for what is not."""
+
+    tracing: Tracing | None = None
+    metering: Metering | None = None
+
+    async def aclose(self) -> None:
+        """Send what is left, for as long as there is time."""
+        await asyncio.gather(*(part.aclose() for part in (self.tracing, self.metering) if part))
+
+
+NOTHING = OpenTelemetry()
+
+
+def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
+    """What ``environment`` asks for."""
+    traces, metrics = _is_asked_for("TRACES", environment), _is_asked_for("METRICS", environment)
+    if not traces and not metrics:
+        return NOTHING
+    try:
+        from gateway.observability import otlp_metrics as metering
+        from gateway.observability import tracing
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        # Imported here so that `gateway --help` need not wait for it.
+        import structlog
+
+        structlog.get_logger("gateway").warning("no traces and metrics: the extra 'otel' is not installed")
+        return NOTHING
+    return OpenTelemetry(
+        tracing.exporting(environment) if traces else None, metering.exporting(environment) if metrics else None
+    )
+
+
+def _is_asked_for(signal: str, environment: Mapping[str, str]) -> bool:
+    """Whether there is an endpoint for it, unless its exporters are named: then whether OTLP is among them."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporters = environment.get(f"OTEL_{signal}_EXPORTER", "")
+    if exporters.strip():
+        return "otlp" in [name.strip().lower() for name in exporters.split(",")]
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    return any(environment.get(name) for name in names)

@@ -1,0 +1,167 @@
+"""OpenTelemetry spans: one for a request, within it those of its phases and of its upstream calls.
+
+Imported only where traces are asked for. No attribute holds a token, a document, a variable or a filter, and no trace
+header goes upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.http.headers import named_headers
+from gateway.observability.access_log import QUIET, method_of, route_of
+from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for
+from gateway.upstream import UpstreamCall
+
+# W3C trace context alone: baggage is any text that a caller likes.
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """Makes spans with ``provider``. Exceptions are never recorded, because they may quote what was asked."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer(SERVICE)
+        # An upstream call may be shared, and runs in no request's context; it is shown with the one that began it.
+        self._open: dict[str, Span] = {}
+
+    def phase(self, name: str) -> AbstractContextManager[object]:
+        """A span around ``parse``, ``validate`` or ``execute`` of the request that is current."""
+        return self._tracer.start_as_current_span(
+            f"graphql.{name}", record_exception=False, set_status_on_exception=False
+        )
+
+    def request(
+        self, name: str, headers: Mapping[bytes, bytes], attributes: dict[str, str], correlation_id: str
+    ) -> AbstractContextManager[Span]:
+        """A span around a request, within the caller's trace if it names one."""
+        carrier = {
+            key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
+        }
+        return self._tracer.start_as_current_span(
+            name,
+            context=_PROPAGATOR.extract(carrier),
+            kind=SpanKind.SERVER,
+            attributes={**attributes, "gateway.correlation_id": correlation_id},
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def opened(self, correlation_id: str, span: Span) -> None:
+        """From now on upstream calls for ``correlation_id`` belong to ``span``."""
+        self._open[correlation_id] = span
+
+    def closed(self, correlation_id: str, span: Span) -> None:
+        """The request is over."""
+        if self._open.get(correlation_id) is span:
+            del self._open[correlation_id]
+
+    def upstream_call_ended(self, call: UpstreamCall) -> None:
+        """A span for an upstream attempt that has just ended; its path is the report's, without the question."""
+        parent = self._open.get(call.correlation_id)
+        ended = time.time_ns()
+        span = self._tracer.start_span(
+            "GET upstream",
+            context=None if parent is None else set_span_in_context(parent),
+            kind=SpanKind.CLIENT,
+            start_time=ended - int(1e9 * call.seconds),
+            attributes={
+                "http.request.method": "GET",
+                "url.template": call.path,
+                "gateway.upstream.outcome": call.outcome,
+                "gateway.upstream.bytes": call.bytes,
+                "gateway.correlation_id": call.correlation_id,
+            },
+        )
+        if call.status is not None:
+            span.set_attribute("http.response.status_code", call.status)
+        if call.outcome != "ok":
+            span.set_status(StatusCode.ERROR)
+        span.end(ended)
+
+    def beside(self, observer: Callable[[UpstreamCall], None]) -> Callable[[UpstreamCall], None]:
+        """An observer that tells ``observer`` of each upstream attempt, and makes a span of it."""
+
+        def observe(call: UpstreamCall) -> None:
+            observer(call)
+            self.upstream_call_ended(call)
+
+        return observe
+
+    @property
+    def layer(self) -> Middleware:
+        """What makes the spans of requests, for the application's list."""
+        return Middleware(ServerSpans, tracing=self)
+
+    async def aclose(self) -> None:
+        """Send what is left, unless that takes too long."""
+        # A daemon: what it has not sent by then ends with the process.
+        thread = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, FLUSH_SECONDS)
+
+
+class ServerSpans:
+    """ASGI middleware, within the one that gives a request its correlation id."""
+
+    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
+        self._app = app
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request within a span, unless it only asks how the process is."""
+        if scope["type"] != "http" or scope["path"] in QUIET:
+            await self._app(scope, receive, send)
+            return
+        method = method_of(scope["method"])
+        route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
+        # The reply to what nobody foresaw is given further out.
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        attributes = {"http.request.method": method, "http.route": route}
+        with self._tracing.request(f"{method} {route}", named_headers(scope), attributes, correlation_id) as span:
+            self._tracing.opened(correlation_id, span)
+            try:
+                await self._app(scope, receive, sending)
+            finally:
+                self._tracing.closed(correlation_id, span)
+                _finish(span, status, scope["state"].get("facts"))
+
+
+def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | None) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
+    # An operation's name is its caller's own text; the log has it under the correlation id.
+    for name in ("outcome", "cache", "rows", "upstream_calls"):
+        value = facts.get(name) if facts else None
+        if value is not None:
+            span.set_attribute(f"gateway.{name}", value)
+
+
+def exporting(environment: Mapping[str, str]) -> Tracing:
+    """Tracing that sends spans where the standard ``OTEL_…`` variables say, sampled as they say."""
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
+    provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)

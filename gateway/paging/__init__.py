@@ -1,0 +1,1 @@
+"""Blocks, windows, cursors and row streams: offsets and snapshots, without GraphQL."""

@@ -1,0 +1,1 @@
+"""The HTTP server: listener, protocol limits, graceful shutdown and process tuning."""

@@ -1,0 +1,1 @@
+"""Run one operation: parse, limits, validation, execution and projection."""

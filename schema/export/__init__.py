@@ -1,0 +1,1 @@
+"""Export endpoints: arguments, documents and row formats."""

@@ -1,0 +1,231 @@
+"""``/export/<dataset>.csv`` and ``.ndjson``: all rows of a question as one stream.
+
+What goes wrong before the first byte is told as JSON. Afterwards the connection is broken off without the chunk that
+would end the reply, so that nobody takes a part for the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gateway import errors
+from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
+from gateway.http.error_responses import error_response
+from gateway.page import Budget, Caller, Page, PageSource
+from gateway.paging.blocks import BlockSizes
+from gateway.paging.row_stream import RowStream
+from gateway.query import Dataset
+from schema.execution.context import Limits
+from schema.export.arguments import ARGUMENTS, Questions
+from schema.export.row_formats import csv_lines, ndjson_lines
+from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.request import access_token, locale_of
+from schema.http.response import VARY
+
+# Rows that are written at once. Measured: 1,000 take two milliseconds as CSV, for which others wait.
+SLICE_ROWS = 1_000
+
+# A reply here is no GraphQL, so its status says what went wrong (RFC 9110, section 15).
+STATUSES: Mapping[type[GatewayError], int] = {
+    errors.BadUserInput: 400,
+    errors.QueryTooComplex: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.OperationNotTrusted: 403,
+    errors.SnapshotChanged: 409,
+    errors.RateLimited: 429,
+    errors.InternalServerError: 500,
+    errors.UpstreamUnavailable: 502,
+    errors.UpstreamRejected: 502,
+    errors.UpstreamBadResponse: 502,
+    errors.ServiceUnavailable: 503,
+    errors.UpstreamTimeout: 504,
+    errors.DeadlineExceeded: 504,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How rows are written: the name's ending, the media type, what stands before all rows, and some rows."""
+
+    ending: str
+    media_type: str
+    head: Callable[[Dataset], bytes]
+    lines: Callable[[Dataset, Sequence[Any], bool], bytes]
+
+
+def _csv_head(dataset: Dataset) -> bytes:
+    return csv_lines([list(dataset.attributes)])
+
+
+def _csv(dataset: Dataset, rows: Sequence[Any], raw: bool) -> bytes:
+    return csv_lines(map(attrgetter(*dataset.attributes.values()), rows), raw=raw)
+
+
+FORMATS = (
+    # RFC 4180, section 3.
+    Format("csv", "text/csv; charset=utf-8; header=present", _csv_head, _csv),
+    # https://github.com/ndjson/ndjson-spec, section 3.3.
+    Format("ndjson", "application/x-ndjson", lambda _: b"", lambda _, rows, raw: ndjson_lines(rows)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """The endpoints of every dataset and format. Where only listed operations run, they are closed."""
+
+    questions: Questions
+    source: PageSource
+    sizes: BlockSizes
+    limits: Limits
+    is_closed: bool = False
+
+    def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
+        """One route for each dataset and format."""
+        return [
+            Route(f"/export/{dataset.name}.{form.ending}", ExportView(self, dataset, form))
+            for dataset in datasets
+            for form in FORMATS
+        ]
+
+    def caller(self, scope: Scope) -> Callable[[], Caller]:
+        """What makes the caller of each block. Raises Unauthenticated."""
+        token, locale, correlation_id = access_token(scope), locale_of(scope), correlation_id_of(scope)
+        loop = asyncio.get_running_loop()
+
+        def caller() -> Caller:
+            deadline = loop.time() + self.limits.operation_timeout_seconds
+            return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls))
+
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """The endpoint of one dataset in one format."""
+
+    exports: Exports
+    dataset: Dataset
+    form: Format
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, for as long as the client reads."""
+        try:
+            await unless_disconnected(receive, self._answer(scope, receive, send))
+        except ClientDisconnect:
+            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            stream, raw = self._asked(scope)
+            opening = await stream.opening()
+        except GatewayError as error:
+            _note(scope, error.code, None)
+            await _refusal(scope, error)(scope, receive, send)
+            return
+        outcome = "disconnected"
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers(stream, opening[0])})
+            async for body in self._bodies(stream, opening, raw):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                # Sending waits for slow clients only, and others shall have their turn beside quick ones.
+                await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": b""})
+            outcome = "ok"
+        except GatewayError as error:
+            # Left without an end, and the server breaks the connection off.
+            outcome = error.code
+        finally:
+            _note(scope, outcome, stream)
+
+    async def _bodies(self, stream: RowStream, opening: list[Page], raw: bool) -> AsyncIterator[bytes]:
+        yield self.form.head(self.dataset)
+        async for page in stream.pages(opening):
+            for rows in _slices(page):
+                yield self.form.lines(self.dataset, rows, raw)
+
+    def _asked(self, scope: Scope) -> tuple[RowStream, bool]:
+        """The rows that are asked for, and whether cells are wanted as they are. Raises CallerError."""
+        if scope["method"] != "GET":
+            raise BadRequest("Use GET.", status=405)
+        exports = self.exports
+        if exports.is_closed:
+            raise OperationNotTrusted
+        # First, so that reading long arguments is for callers with a token.
+        caller = exports.caller(scope)
+        given, raw = self._arguments(scope)
+        return RowStream(exports.source, exports.questions.question(self.dataset, given), exports.sizes, caller), raw
+
+    def _arguments(self, scope: Scope) -> tuple[dict[str, Any], bool]:
+        given: dict[str, str] = {}
+        for name, text in QueryParams(scope["query_string"]).multi_items():
+            if name not in (*ARGUMENTS, "raw") or name in given:
+                known = ", ".join(ARGUMENTS)
+                raise BadUserInput(f"Give each of {known} and raw once at most, and nothing else.", argument=name[:100])
+            given[name] = text
+        raw = given.pop("raw", "") or "0"
+        if raw not in ("0", "1"):
+            raise BadUserInput("'raw' is 1 for cells as they are, or 0.", argument="raw")
+        return {name: _value(name, text) for name, text in given.items() if text}, raw == "1"
+
+    def _headers(self, stream: RowStream, first: Page) -> list[tuple[bytes, bytes]]:
+        name = f"{self.dataset.name}.{self.form.ending}"
+        found = [
+            (b"content-type", self.form.media_type.encode()),
+            (b"content-disposition", f'attachment; filename="{name}"'.encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", VARY),
+        ]
+        if stream.cache_states:
+            # Of what is known when the reply begins.
+            age_seconds = max(0, int(time.time() - first.fetched_at))
+            found += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", b"%d" % age_seconds)]
+        return found
+
+
+def _value(name: str, text: str) -> Any:
+    """A parameter as the JSON value that its argument takes."""
+    if name == "groupBy" and not text.startswith("["):
+        return [part.strip() for part in text.split(",")]
+    if name == "processedDateTime":
+        return text
+    try:
+        return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        wanted = 'such as {"serviceCode": {"eq": "o365"}}' if name == "filter" else 'such as ["PRODUCT_NAME"]'
+        raise BadUserInput(f"'{name}' is not JSON {wanted}.", argument=name) from None
+
+
+def _slices(page: Page) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(page.rows), SLICE_ROWS):
+        yield page.rows[start : start + SLICE_ROWS]
+
+
+def _refusal(scope: Scope, error: GatewayError) -> Any:
+    is_method_wrong = isinstance(error, BadRequest) and error.status == 405
+    response = error_response(error, correlation_id_of(scope), headers={"Allow": "GET"} if is_method_wrong else None)
+    response.status_code = STATUSES.get(type(error), response.status_code)
+    response.raw_headers.append((b"vary", VARY))
+    return response
+
+
+def _note(scope: Scope, outcome: str, stream: RowStream | None) -> None:
+    note_facts(
+        scope,
+        operation=None,
+        outcome=outcome,
+        cache=max(stream.cache_states).name.lower() if stream is not None and stream.cache_states else None,
+        rows=0 if stream is None else stream.rows,
+        upstream_calls=0 if stream is None else stream.upstream_calls,
+    )

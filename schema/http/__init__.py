@@ -1,0 +1,1 @@
+"""GraphQL over HTTP: request, content negotiation, persisted documents and response."""

@@ -1,0 +1,241 @@
+"""Reads a GraphQL request: parameters from URL or body, and the token. GraphQL over HTTP, section "Request"."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
+
+from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
+from gateway.http.headers import named_headers
+from gateway.page import AccessToken
+from schema.http.content_negotiation import JSON
+
+# A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+
+
+# How an id says that it is the SHA-256 of a document's text in lower-case hex (same appendix).
+SHA256 = "sha256:"
+
+
+class Parameters(msgspec.Struct):
+    """GraphQL over HTTP, section "Request parameters"."""
+
+    query: str | None = None
+    operationName: str | None = None  # noqa: N815  # the specification's name
+    # As text, for it is part of what names a plan; read only where there is none.
+    variables: msgspec.Raw = msgspec.Raw(b"null")
+    extensions: dict[str, Any] | None = None
+    # What names a document instead of holding it: the same specification's appendix "Persisted Documents", and two
+    # names that Relay's network layers commonly use.
+    documentId: str | None = None  # noqa: N815  # the specification's name
+    doc_id: Any = None
+    id: Any = None
+
+    def document_id(self) -> str | None:
+        """The id of the document, with its kind as in ``sha256:…`` where that is said. Raises BadRequest."""
+        if self.documentId is not None:
+            return self.documentId
+        persisted = None if self.extensions is None else self.extensions.get("persistedQuery")
+        if persisted is not None:
+            return SHA256 + _apollo_hash(persisted)
+        # Any client may use these names for something else, beside a query.
+        named = None if self.query else self.doc_id or self.id
+        return named if named and isinstance(named, str) else None
+
+
+async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> Parameters:
+    """The parameters of a GET or POST request. Raises BadRequest, PayloadTooLarge and ClientDisconnect."""
+    if scope["method"] == "GET":
+        return _from_url(QueryParams(scope["query_string"]))
+    _check_content_type(header(scope, b"content-type"))
+    return _decoded(await _body(scope, receive, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of that name, in lower case as ASGI has it; empty when there is none."""
+    return named_headers(scope).get(name, b"").decode("latin-1")
+
+
+def variables_of(parameters: Parameters) -> dict[str, Any] | None:
+    """The variables as values. Raises BadRequest unless they are an object or null."""
+    try:
+        return msgspec.json.decode(parameters.variables, type=dict[str, Any] | None)
+    except (ValueError, RecursionError):
+        raise BadRequest("'variables' is not an object of usual values.") from None
+
+
+def locale_of(scope: Scope) -> str | None:
+    """The client's X-Locale, if it is a plausible one."""
+    given = header(scope, b"x-locale")
+    return given if given and _LOCALE.fullmatch(given) else None
+
+
+def access_token(scope: Scope) -> AccessToken:
+    """The bearer token of the request; the scheme's case does not matter (RFC 9110, section 11.1).
+
+    Raises Unauthenticated unless there is exactly one, well-formed.
+    """
+    named = named_headers(scope)
+    given = named.get(b"authorization")
+    if given is None:
+        raise Unauthenticated("This question needs a token. Send 'Authorization: Bearer <access token>'.")
+    scheme, _, secret = given.decode("latin-1").partition(" ")
+    is_repeated = (
+        len(named) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"authorization") > 1
+    )
+    if scheme.lower() != "bearer" or is_repeated:
+        raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
+    return AccessToken(secret.strip(" "))
+
+
+async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
+    first = _Begun(receive())
+    if first.message is not None and not first.message.get("more_body", False):
+        return _piece(first.message, max_bytes, max_bytes)
+    announced = header(scope, b"content-length")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        first.close()
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _joined(await first, receive, max_bytes)
+    except TimeoutError:
+        raise BadRequest("The request body did not arrive in time.", status=408) from None
+
+
+async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
+    chunks = [_piece(message, max_bytes, max_bytes)]
+    size_bytes = len(chunks[0])
+    while message.get("more_body", False):
+        message = await receive()
+        chunks.append(_piece(message, max_bytes - size_bytes, max_bytes))
+        size_bytes += len(chunks[-1])
+    return b"".join(chunks)
+
+
+def _piece(message: Message, room_bytes: int, max_bytes: int) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    body: bytes = message.get("body", b"")
+    if len(body) > room_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+class _Begun:
+    """An awaitable that has run until it first waits; ``message`` is its result if it never does.
+
+    Nearly every body has arrived with its head, and setting a timer for it would cost more than reading it.
+    """
+
+    def __init__(self, waiting: Awaitable[Message]) -> None:
+        self._steps = waiting.__await__()
+        self._first: Any = None
+        self.message: Message | None = None
+        try:
+            self._first = next(self._steps)
+        except StopIteration as end:
+            self.message = end.value
+
+    def close(self) -> None:
+        """Give the waiting up."""
+        if self.message is None:
+            self._steps.close()
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        if self.message is not None:
+            return self.message
+        try:
+            yield self._first
+        except BaseException as error:
+            self._steps.throw(error)
+            raise
+        return (yield from self._steps)
+
+
+def _too_large(max_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is over {max_bytes} bytes. Send less at once.")
+
+
+def _from_url(found: QueryParams) -> Parameters:
+    parameters = Parameters(
+        query=found.get("query"),
+        operationName=found.get("operationName") or None,
+        variables=msgspec.Raw(_object_text(found.get("variables"), "variables")),
+        extensions=msgspec.json.decode(_object_text(found.get("extensions"), "extensions")),
+        documentId=found.get("documentId") or None,
+        doc_id=found.get("doc_id"),
+        id=found.get("id"),
+    )
+    if not parameters.query and parameters.document_id() is None:
+        raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
+    return parameters
+
+
+def _apollo_hash(persisted: Any) -> str:
+    """The hash in Apollo's extension ``persistedQuery``. Raises BadRequest unless it is as its protocol has it."""
+    version, found = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
+    # JSON's true is Python's 1.
+    if version != 1 or version is True or not isinstance(found, str):
+        raise BadRequest(
+            'The extension \'persistedQuery\' cannot be read. Send {"version": 1, "sha256Hash": "<64 hex digits>"};'
+            " there is no other version."
+        )
+    return found
+
+
+def _object_text(text: str | None, name: str) -> bytes:
+    encoded = (text or "null").encode("utf-8", "surrogatepass")
+    try:
+        msgspec.json.decode(encoded, type=dict[str, Any] | None)
+    except (ValueError, RecursionError):
+        raise BadRequest(f"The parameter '{name}' is not a JSON object.") from None
+    return encoded
+
+
+def _check_content_type(content_type: str) -> None:
+    if content_type == JSON:
+        return
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
+    if kind != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+        raise BadRequest("Send the operation as 'Content-Type: application/json' in UTF-8.", status=415)
+
+
+_PARAMETERS = msgspec.json.Decoder(Parameters)
+
+
+def _decoded(body: bytes) -> Parameters:
+    # A byte order mark is no JSON, but harmless; editors and PowerShell write it.
+    text = body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        parameters = _PARAMETERS.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(_explained(text, error)) from None
+    if not parameters.query and parameters.document_id() is None:
+        raise BadRequest('The body has no \'query\'. Send {"query": "...", "variables": {...}}.')
+    return parameters
+
+
+def _explained(text: bytes, error: Exception) -> str:
+    if text.lstrip()[:1] == b"[":
+        return "Batches are not supported. Send one operation in one JSON object."
+    member = re.search(r"at `\$\.(query|operationName|variables|extensions|documentId)`", str(error))
+    if member:
+        wanted = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
+        return f"'{member.group(1)}' is not {wanted}."
+    if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
+        # Half a surrogate pair, too: JSON readers differ in what they make of it, as of the numbers below.
+        return (
+            'The body is not valid JSON in UTF-8. Send {"query": "...", "variables": {...}}; a line break inside a'
+            " string is written \\n."
+        )
+    return 'The body is not a JSON object with usual numbers. Send {"query": "...", "variables": {...}}.'

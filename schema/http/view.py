@@ -1,0 +1,133 @@
+"""The ASGI endpoint of ``/graphql``: from a request to an operation, and from its outcome to a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
+from gateway.http.headers import named_headers
+from gateway.page import Budget, Caller, KeptPages, PageSource
+from gateway.paging.blocks import BlockSizes
+from schema.execution.context import Limits, OperationContext
+from schema.execution.operations import OperationRequest, Operations
+from schema.execution.plans import PlanKey, Plans
+from schema.http.compression import compress
+from schema.http.content_negotiation import prefers_html
+from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.persisted_documents import Documents
+from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
+from schema.http.response import VARY, KeptReply, outcome_response, refusal
+
+# Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
+BODY_TIMEOUT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class FastPath:
+    """What answers operations that were asked before: their plans, and the rows that are kept."""
+
+    plans: Plans
+    kept: KeptPages
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLView:
+    """The endpoint. ``page`` makes GraphiQL's page, or is None when it is switched off, and so is ``fast_path``."""
+
+    operations: Operations
+    source: PageSource
+    sizes: BlockSizes
+    limits: Limits
+    max_request_bytes: int
+    documents: Documents
+    page: Callable[[], Response] | None = None
+    fast_path: FastPath | None = None
+    body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every error becomes a reply in GraphQL form."""
+        response: Response | KeptReply
+        try:
+            response = await self._respond(scope, receive)
+        except ClientDisconnect:
+            return
+        except GatewayError as error:
+            if isinstance(error, DocumentRefused):
+                note_facts(scope, outcome=error.code, operation=None, cache=None, rows=0, upstream_calls=0)
+            response = refusal(scope, error, correlation_id_of(scope))
+        response.raw_headers.append((b"vary", VARY))
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | KeptReply:
+        if scope["method"] not in ("GET", "POST"):
+            raise BadRequest("Use GET or POST.", status=405)
+        if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
+            return self.page()
+        parameters = await read_parameters(
+            scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
+        )
+        key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
+        planned = await self._planned(scope, key)
+        return planned or await self._executed(scope, receive, key, parameters)
+
+    async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
+        """The reply to an operation, the ordinary way."""
+        context = self._context(scope)
+        operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
+        try:
+            outcome = await unless_disconnected(receive, self.operations.run(operation, context))
+            if self.fast_path is not None and outcome.data and not outcome.errors:
+                self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
+            note_facts(
+                scope,
+                outcome=outcome.causes[0].code if outcome.causes else "ok",
+                operation=outcome.operation_name,
+                cache=context.cache_state,
+                rows=context.rows,
+                upstream_calls=context.upstream_calls,
+            )
+            response = outcome_response(scope, context, outcome)
+            await compress(scope, response)
+            return response
+        finally:
+            context.release()
+
+    async def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
+        """The reply to an operation that was asked before, if the caller's rows are kept and fresh."""
+        # A GET reply has an ETag, which the ordinary way knows to make.
+        plan = self.fast_path.plans.find(key) if self.fast_path is not None and scope["method"] == "POST" else None
+        if plan is None or self.fast_path is None:
+            return None
+        try:
+            found = plan.answer(self.fast_path.kept, Caller(access_token(scope), locale_of(scope)))
+        except Unauthenticated:
+            # The ordinary way says so at the field's path.
+            return None
+        if found is None:
+            return None
+        body, page = found
+        rows = plan.arguments.rows_within(page.end)
+        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
+        reply = KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        if b"accept-encoding" in named_headers(scope) and page.renderings is not None:
+            await compress(scope, reply, (page.renderings, plan.name))
+        return reply
+
+    def _context(self, scope: Scope) -> OperationContext:
+        budget = Budget(self.limits.max_upstream_calls)
+        deadline = asyncio.get_running_loop().time() + self.limits.operation_timeout_seconds
+
+        def caller() -> Caller:
+            return self._caller(scope, budget, deadline)
+
+        return OperationContext(self.source, self.sizes, self.limits, correlation_id_of(scope), budget, caller)
+
+    def _caller(self, scope: Scope, budget: Budget, deadline: float) -> Caller:
+        return Caller(access_token(scope), locale_of(scope), correlation_id_of(scope), deadline, budget)

@@ -1,0 +1,219 @@
+"""What other web sites can do to a gateway in a browser's reach: nothing, unless the operator lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.schema.http.responses import check_error, exchange, raw_post
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.conftest import Gateway, StartGateway
+
+ELSEWHERE = "https://elsewhere.example"
+FRIEND = "https://dashboard.example"
+QUERY = {"query": "{ __typename }"}
+PREFLIGHT = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
+
+
+@pytest.fixture
+def friendly(start_gateway: StartGateway) -> Gateway:
+    """A gateway that lists one origin."""
+    return start_gateway(cors_origins=(FRIEND,))
+
+
+def own_origin(gateway: Gateway) -> str:
+    return str(gateway.client.base_url).rstrip("/")
+
+
+def check_refused(response: httpx.Response) -> None:
+    check_error(response, "BAD_REQUEST", 403)
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": ELSEWHERE},
+        {"Origin": "null"},
+        {"Origin": "file://"},
+        {"Origin": ""},
+        {"Origin": "http://127.0.0.1"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://127.0.0.1.elsewhere.example"},
+        {"Origin": ELSEWHERE, "Sec-Fetch-Site": "same-site"},
+        {"Origin": ELSEWHERE, "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_from_another_site_is_refused(gateway: Gateway, method: str, headers: dict[str, str]) -> None:
+    if method == "GET":
+        response = gateway.client.get("/graphql", params=QUERY, headers=headers)
+    else:
+        response = gateway.client.post("/graphql", json=QUERY, headers=headers)
+    check_refused(response)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/schema.graphql", "/nothing"])
+def test_no_path_answers_another_site(gateway: Gateway, path: str) -> None:
+    check_refused(gateway.client.get(path, headers={"Origin": ELSEWHERE}))
+
+
+def test_health_answers_whoever_asks(gateway: Gateway) -> None:
+    assert gateway.client.get("/healthz", headers={"Origin": ELSEWHERE}).status_code == 200
+
+
+def test_a_null_origin_without_a_host_is_refused(gateway: Gateway) -> None:
+    """HTTP/1.0 has no Host header to compare with."""
+    request = raw_post(b'{"query": "{ __typename }"}', b"Origin: null").replace(
+        b"HTTP/1.1\r\nHost: gateway", b"HTTP/1.0"
+    )
+    assert exchange(gateway.url, request).status == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+    ],
+)
+def test_the_own_page_and_what_is_no_browser_are_answered(gateway: Gateway, headers: dict[str, str]) -> None:
+    assert gateway.client.post("/graphql", json=QUERY, headers=headers).status_code == 200
+    assert gateway.client.get("/graphql", params=QUERY, headers=headers).status_code == 200
+
+
+def test_the_own_origin_is_answered_also_behind_a_proxy_that_ends_tls(gateway: Gateway) -> None:
+    own = own_origin(gateway)
+    for origin in (own, own.replace("http://", "https://")):
+        response = gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin})
+        assert response.status_code == 200
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_what_the_browser_calls_cross_site_is_refused_whatever_its_origin(gateway: Gateway) -> None:
+    """A page of the same host without TLS, say."""
+    headers = {"Origin": own_origin(gateway), "Sec-Fetch-Site": "cross-site"}
+    check_refused(gateway.client.post("/graphql", json=QUERY, headers=headers))
+
+
+def test_a_link_on_another_site_opens_the_page(gateway: Gateway) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    response = gateway.client.get("/graphql", headers={**headers, "Accept": "text/html"})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+def test_a_form_that_needs_no_preflight_is_refused_even_without_a_browsers_headers(
+    gateway: Gateway, content_type: str
+) -> None:
+    body = b'{"query": "{ __typename }"}'
+    response = gateway.client.post("/graphql", content=body, headers={"Content-Type": content_type})
+    check_error(response, "BAD_REQUEST", 415)
+
+
+def test_no_credential_comes_along_by_itself(gateway: Gateway) -> None:
+    response = gateway.client.post(
+        "/graphql",
+        json={"query": "{ licenseDeployments { totalCount } }"},
+        headers={"Cookie": "token=contoso; session=contoso"},
+    )
+    check_error(response, "UNAUTHENTICATED", 401)
+    assert "Set-Cookie" not in response.headers
+
+
+# CORS
+
+
+def test_a_listed_origin_may_read_the_reply(friendly: Gateway) -> None:
+    response = friendly.client.post("/graphql", json=QUERY, headers={"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+    assert {name.strip() for name in response.headers["Access-Control-Expose-Headers"].split(",")} == {
+        "Retry-After",
+        "X-Cache",
+        "Age",
+        "ETag",
+        "MS-CorrelationId",
+        "X-Gateway-Upstream",
+    }
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize("query", ["{", "{ nothing }", "{ licenseDeployments { totalCount } }"])
+def test_a_listed_origin_may_read_errors_too(friendly: Gateway, query: str) -> None:
+    response = friendly.client.post("/graphql", json={"query": query}, headers={"Origin": FRIEND})
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+    response = friendly.client.post("/graphql", content=b"", headers={"Origin": FRIEND})
+    assert response.status_code == 415
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+
+
+def test_a_preflight_of_a_listed_origin(friendly: Gateway) -> None:
+    response = friendly.client.options("/graphql", headers={"Origin": FRIEND, **PREFLIGHT})
+    assert response.status_code == 204
+    assert response.content == b""
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+    assert {name.strip() for name in response.headers["Access-Control-Allow-Methods"].split(",")} == {"GET", "POST"}
+    assert {name.strip().lower() for name in response.headers["Access-Control-Allow-Headers"].split(",")} == {
+        "authorization",
+        "content-type",
+        "accept",
+        "x-locale",
+        "ms-correlationid",
+        "apollo-require-preflight",
+        "x-apollo-operation-name",
+    }
+    assert response.headers["Access-Control-Max-Age"] == "600"
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        ELSEWHERE,
+        "null",
+        FRIEND.replace("https", "http"),
+        FRIEND + ":444",
+        FRIEND + ".elsewhere.example",
+        "https://elsewhere.example/" + FRIEND,
+        FRIEND + "/",
+        FRIEND.upper(),
+        "*",
+    ],
+)
+def test_an_origin_that_only_looks_like_a_listed_one_is_refused(friendly: Gateway, origin: str) -> None:
+    check_refused(friendly.client.options("/graphql", headers={"Origin": origin, **PREFLIGHT}))
+    check_refused(friendly.client.post("/graphql", json=QUERY, headers={"Origin": origin}))
+
+
+def test_a_preflight_is_refused_where_nothing_is_listed(gateway: Gateway) -> None:
+    check_refused(gateway.client.options("/graphql", headers={"Origin": ELSEWHERE, **PREFLIGHT}))
+
+
+@pytest.mark.parametrize("origin", [ELSEWHERE, "null"])
+def test_a_star_lets_every_origin_read_but_reflects_none(start_gateway: StartGateway, origin: str) -> None:
+    gateway = start_gateway(cors_origins=("*",))
+    for response in (
+        gateway.client.options("/graphql", headers={"Origin": origin, **PREFLIGHT}),
+        gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"}),
+    ):
+        assert response.is_success
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response.headers

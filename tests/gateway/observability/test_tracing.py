@@ -1,0 +1,215 @@
+"""Traces tell what a request did and how long it took, and nothing of what it asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
+
+from gateway.composition import build
+from gateway.config.settings import read_settings
+from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
+from gateway.observability.tracing import Tracing
+from tests.conftest import Gateway, served
+
+if TYPE_CHECKING:
+    from tests.conftest import Upstream
+
+CORRELATION_ID = "01234567-89ab-4cde-8f01-23456789abcd"
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A gateway on a socket, and the spans that it has ended."""
+
+    gateway: Gateway
+    exporter: InMemorySpanExporter
+
+    def spans(self) -> dict[str, ReadableSpan]:
+        """By their names, of which each must be there once."""
+        found = self.exporter.get_finished_spans()
+        by_name = {span.name: span for span in found}
+        assert len(by_name) == len(found), [span.name for span in found]
+        return by_name
+
+
+@pytest.fixture
+def traced(upstream: Upstream) -> Iterator[Traced]:
+    """Each test has its own."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = build(read_settings({}, {"upstream_url": upstream.url}), OpenTelemetry(Tracing(provider)))
+    with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield Traced(Gateway(url, client), exporter)
+
+
+def identity(span: ReadableSpan) -> SpanContext:
+    """Which span it is, in which trace."""
+    context = span.get_span_context()
+    assert context is not None
+    return context
+
+
+def attributes(span: ReadableSpan) -> dict[str, Any]:
+    """The span's attributes as a dict."""
+    return dict(span.attributes or {})
+
+
+def test_a_request_is_a_span_with_its_phases_and_its_upstream_call_within(traced: Traced) -> None:
+    query = '{ licenseDeployments(filter: {customerName: {eq: "Secret Customer"}}) { totalCount } }'
+    traced.gateway.post(query, "contoso+as=traced", None, **{"MS-CorrelationId": CORRELATION_ID})
+    spans = traced.spans()
+    assert set(spans) == {"POST /graphql", "graphql.parse", "graphql.validate", "graphql.execute", "GET upstream"}
+    server = spans["POST /graphql"]
+    assert server.kind is SpanKind.SERVER
+    assert server.parent is None
+    for name in spans.keys() - {"POST /graphql"}:
+        parent = spans[name].parent
+        assert parent is not None and parent.span_id == identity(server).span_id, name  # noqa: PT018
+    assert attributes(server) == {
+        "http.request.method": "POST",
+        "http.route": "/graphql",
+        "http.response.status_code": 200,
+        "gateway.correlation_id": CORRELATION_ID,
+        "gateway.outcome": "ok",
+        "gateway.cache": "miss",
+        "gateway.rows": 0,
+        "gateway.upstream_calls": 1,
+    }
+    call = spans["GET upstream"]
+    assert call.kind is SpanKind.CLIENT
+    assert attributes(call) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "url.template": "analytics/commercial/deployment/license",
+        "gateway.upstream.outcome": "ok",
+        "gateway.upstream.bytes": attributes(call)["gateway.upstream.bytes"],
+        "gateway.correlation_id": CORRELATION_ID,
+    }
+    assert call.start_time is not None
+    assert call.end_time is not None
+    assert call.start_time < call.end_time
+
+
+def test_no_span_tells_token_document_or_filter(traced: Traced) -> None:
+    """Nor in what it says of an error."""
+    query = 'query NamedSecret { licenseDeployments(filter: {customerName: {eq: "SecretName"}}) { totalCount } }'
+    for text in (query, query.replace("totalCount", "secretField"), "{ secret(", "{ secretField }"):
+        traced.gateway.post(text, "contoso+as=secrettoken")
+        traced.gateway.client.get("/graphql", params={"query": text}, headers={"Authorization": "Bearer secrettoken"})
+    traced.gateway.client.get("/secretpath")
+    told = "".join(span.to_json() for span in traced.exporter.get_finished_spans())
+    assert told.count("GET /graphql") == 4
+    assert "secret" not in told.lower()
+
+
+def test_a_repeated_question_is_one_span(traced: Traced) -> None:
+    """The short way has no phases."""
+    for _ in range(3):
+        traced.gateway.connection("first: 1", "contoso+as=repeated")
+    found = [span.name for span in traced.exporter.get_finished_spans()]
+    assert found.count("POST /graphql") == 3
+    assert found.count("GET upstream") == found.count("graphql.parse") == 1
+    assert found[-1] == "POST /graphql"
+    assert attributes(traced.exporter.get_finished_spans()[-1])["gateway.cache"] == "hit"
+
+
+def test_a_caller_s_trace_goes_on_here_and_ends_before_the_upstream(traced: Traced, upstream: Upstream) -> None:
+    traced.gateway.post(
+        "{ licenseDeployments { totalCount } }",
+        "contoso+as=distributed",
+        traceparent=f"00-{TRACE_ID}-{SPAN_ID}-01",
+        baggage="customer=1",
+    )
+    for span in traced.spans().values():
+        assert f"{identity(span).trace_id:032x}" == TRACE_ID
+    parent = traced.spans()["POST /graphql"].parent
+    assert parent is not None
+    assert f"{parent.span_id:016x}" == SPAN_ID
+
+
+def test_a_failing_upstream_is_an_error_of_its_span_and_not_of_the_server(traced: Traced) -> None:
+    traced.gateway.post("{ licenseDeployments { totalCount } }", "contoso+throttle=30+as=tracedthrottle")
+    spans = traced.spans()
+    assert spans["GET upstream"].status.status_code is StatusCode.ERROR
+    assert attributes(spans["GET upstream"])["http.response.status_code"] == 429
+    assert attributes(spans["GET upstream"])["gateway.upstream.outcome"] == "RATE_LIMITED"
+    assert spans["POST /graphql"].status.status_code is StatusCode.UNSET
+    assert attributes(spans["POST /graphql"])["gateway.outcome"] == "RATE_LIMITED"
+
+
+def test_what_only_asks_how_the_process_is_makes_no_span(traced: Traced) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        traced.gateway.client.get(path)
+    traced.gateway.client.request("PROPFIND", "/invented")
+    assert set(traced.spans()) == {"_OTHER other"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "prometheus"},
+    ],
+)
+def test_nobody_who_did_not_ask_for_traces_and_metrics_gets_them(environment: dict[str, str]) -> None:
+    assert opentelemetry_for(environment) is NOTHING
+
+
+def test_without_an_endpoint_what_makes_traces_and_metrics_is_not_even_imported() -> None:
+    """So that it costs nothing where it is not wanted. Redis' client imports parts of the library by itself."""
+    program = (
+        "import sys; from gateway.composition import create; create();"
+        "sys.exit(bool({'gateway.observability.tracing', 'gateway.observability.otlp_metrics',"
+        "'gateway.observability.otlp', 'opentelemetry.sdk.trace', 'opentelemetry.exporter'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_endpoint_without_the_extra_is_told_and_no_reason_not_to_start() -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry.exporter'] = None;"
+        "from gateway.composition import create; create(); print('started')"
+    )
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "started\n", done.stderr
+    assert "the extra 'otel' is not installed" in done.stderr
+
+
+async def test_with_an_endpoint_spans_are_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over http, to a collector on a socket, at the end at the latest; under the service's name."""
+    bodies: list[bytes] = []
+
+    async def collector(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        bodies.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with served(collector) as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+        tracing = opentelemetry_for({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url}).tracing
+        assert tracing is not None
+        with tracing.phase("parse"):
+            pass
+        await tracing.aclose()
+    assert len(bodies) == 1
+    assert b"graphql.parse" in bodies[0]
+    assert b"partner-center-graphql" in bodies[0]

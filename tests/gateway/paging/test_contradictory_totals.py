@@ -1,0 +1,98 @@
+"""An upstream whose totals lie: what is told is true all the same, or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.page import CacheState, Page, Stamp
+from gateway.paging.blocks import Blocks, BlockSizes
+from schema.execution.limits import MAX_ALIAS_CHARACTERS
+from tests.gateway.fakes import Row, caller, query
+
+ENDS = "totalCount pageInfo { hasNextPage hasPreviousPage } nodes { licensesSold customerTenantId }"
+
+
+def test_the_last_rows_are_never_taken_from_a_total_that_is_too_low(start_gateway: Any) -> None:
+    """Half of 20,000 rows is a whole block, so nothing but the row behind it gives the lie away."""
+    reply = start_gateway().ask(
+        f"{{ licenseDeployments(last: 2) {{ {ENDS} }} }}", "fabrikam+rows=20000+total=low+as=lies"
+    )
+    assert reply["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert reply["errors"][0]["extensions"]["argument"] == "last"
+
+
+def test_a_total_that_is_too_high_is_not_told_once_the_end_was_seen(start_gateway: Any) -> None:
+    found = start_gateway().connection("last: 2", "fabrikam+total=high+as=lies", "totalCount pageInfo { hasNextPage }")
+    assert found == {"totalCount": None, "pageInfo": {"hasNextPage": False}}
+
+
+def test_a_block_that_was_read_and_is_empty_is_no_next_page(start_gateway: Any) -> None:
+    token = "contoso+empty-page=10000+as=lies"
+    found = start_gateway().connection("offset: 9000, first: 3000", token, "nodes { channel } pageInfo { hasNextPage }")
+    assert len(found["nodes"]) == 1_000
+    assert found["pageInfo"]["hasNextPage"] is False
+
+
+@pytest.mark.parametrize("skip", [10, 30])
+async def test_a_total_of_no_rows_beyond_the_end_contradicts_nothing(skip: int) -> None:
+    """Window functions count over the rows of the page, and find none."""
+
+    class Counting:
+        async def fetch(self, asked: Any, who: Any) -> Page:
+            rows = tuple(
+                Row("o365", number, "2026-01-01") for number in range(asked.skip, min(10, asked.skip + asked.top))
+            )
+            total = 10 if rows else None
+            return Page(rows, asked.skip, more=False, total_count=total, stamp=Stamp(total), cache=CacheState.MISS)
+
+    blocks = Blocks(Counting(), query(), caller(), BlockSizes(5, 10))
+    await blocks.load(skip, skip + 1)
+    assert await blocks.exists(9)
+    assert not await blocks.exists(skip)
+    assert blocks.known_end == 10
+
+
+def test_rows_that_one_block_promises_and_another_has_not_are_told_to_be_missing(start_gateway: Any) -> None:
+    """All rows vanish after the first reply; what is empty then, with a TotalCount of 0, tells no other total."""
+    gateway = start_gateway(first_block_rows=10, block_rows=20)
+    arguments = "(offset: 15, first: 10)"
+    reply = gateway.ask(
+        f"{{ licenseDeployments{arguments} {{ totalCount nodes {{ channel }} }} }}",
+        "contoso+rows=30+empty-after=1+as=lies",
+    )
+    assert len(reply["data"]["licenseDeployments"]["nodes"]) == 5
+    assert reply["data"]["licenseDeployments"]["totalCount"] is None
+    assert [warning["code"] for warning in reply["extensions"]["warnings"]] == ["UPSTREAM_INCOMPLETE"]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "nodes { channel @skip(if: true) }",
+        "edges { node { channel @skip(if: true) } }",
+        "edges { cursor @skip(if: true) }",
+    ],
+)
+def test_a_selection_that_directives_leave_empty_gives_empty_objects(start_gateway: Any, inside: str) -> None:
+    found = [
+        start_gateway(fast_path=switch).connection("first: 2", "sample+as=lies", inside) for switch in ("on", "off")
+    ]
+    assert found[0] == found[1]
+
+
+def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -> None:
+    longest = "a" * MAX_ALIAS_CHARACTERS
+    reply = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}a: channel }} }} }}", "sample")
+    assert reply["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+    good = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}: channel }} }} }}", "sample")
+    assert "errors" not in good
+
+
+def test_a_cursor_before_which_there_is_no_row_is_compared_with_the_present_snapshot_too(start_gateway: Any) -> None:
+    """The page is empty in either, so that nothing but the cursor's own row tells them apart."""
+    token = "contoso+rows=30+reprocess-after=1+as=lies"
+    cursor = start_gateway().connection("first: 2", token, "pageInfo { startCursor }")["pageInfo"]["startCursor"]
+    query = f'{{ licenseDeployments(last: 2, before: "{cursor}") {{ nodes {{ channel }} }} }}'
+    assert start_gateway().ask(query, token)["errors"][0]["extensions"]["code"] == "SNAPSHOT_CHANGED"

@@ -1,0 +1,84 @@
+"""All rows of a question, block after block: what is held, and where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.errors import SnapshotChanged
+from gateway.page import Caller, Page
+from gateway.paging.blocks import BlockSizes
+from gateway.paging.row_stream import RowStream
+from gateway.query import PageQuery
+from tests.gateway.fakes import FakeSource, caller, query
+
+
+class Rows(list[Any]):
+    """Rows that can be watched."""
+
+
+class Watched(FakeSource):
+    """Keeps count of the blocks that somebody still holds; of each it tells no more than its rows if ``is_mute``."""
+
+    def __init__(self, total: int, *, is_mute: bool = False) -> None:
+        super().__init__(lambda: 0.0, total)
+        self._given: list[weakref.ref[Rows]] = []
+        self.most_held = 0
+        self._is_mute = is_mute
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        rows = Rows(page.rows)
+        self._given.append(weakref.ref(rows))
+        self.most_held = max(self.most_held, sum(given() is not None for given in self._given))
+        if self._is_mute and page.rows:
+            page = replace(page, more=None, total_count=None, stamp=replace(page.stamp, total_count=None))
+        return replace(page, rows=rows)
+
+
+def stream_of(source: FakeSource, block_rows: int = 10) -> RowStream:
+    """All rows of ``source`` in blocks of ``block_rows``."""
+    return RowStream(source, query(), BlockSizes(4, block_rows), caller)
+
+
+async def numbers(stream: RowStream) -> list[int]:
+    """The numbers of all rows."""
+    opening = await stream.opening()
+    return [row.licenses_sold for page in [page async for page in stream.pages(opening)] for row in page.rows]
+
+
+@pytest.mark.parametrize("total", [0, 1, 9, 10, 11, 20, 95, 100])
+@pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
+def test_every_row_comes_once_in_its_order(total: int, is_mute: bool) -> None:
+    """Also of an upstream that tells neither a total nor whether more follows a full block."""
+    source = Watched(total, is_mute=is_mute)
+    stream = stream_of(source)
+    assert asyncio.run(numbers(stream)) == list(range(total))
+    assert stream.rows == total
+    assert {top for _, _, top in source.calls} == {10}
+
+
+async def test_no_more_than_two_blocks_are_held_while_a_third_is_read() -> None:
+    source = Watched(200)
+    stream = stream_of(source)
+    opening = await stream.opening()
+    async for page in stream.pages(opening):
+        del page
+    assert len(source.calls) == 20
+    assert source.most_held <= 3
+
+
+async def test_a_block_of_another_snapshot_ends_it() -> None:
+    source = FakeSource(lambda: 0.0, 50)
+    stream = stream_of(source)
+    opening = await stream.opening()
+    pages = stream.pages(opening)
+    seen = [len((await anext(pages)).rows) for _ in range(3)]
+    source.date = "2026-01-02T00:00:00"
+    with pytest.raises(SnapshotChanged):
+        await anext(pages)
+    assert seen == [10, 10, 10]

@@ -1,0 +1,371 @@
+"""Documents that are meant to cost much: each is refused by its code, soon, and in few words."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from graphql import OperationDefinitionNode, SelectionSetNode, get_introspection_query, parse
+
+from schema.execution.limits import Measure, _Meter
+from tests.benchmarks.worst import LIMITS, Limit
+from tests.schema.http.responses import check_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.conftest import Gateway, StartGateway
+
+# A sanity bound: what is meant to be quick takes milliseconds, what it guards against minutes.
+MAX_CPU_SECONDS = 2.0
+
+CONNECTION = "LicenseDeploymentConnection"
+
+INTROSPECTION = get_introspection_query(
+    descriptions=True,
+    specified_by_url=True,
+    directive_is_repeatable=True,
+    schema_description=True,
+    input_value_deprecation=True,
+    experimental_directive_deprecation=True,
+    one_of=True,
+)
+
+
+def many(count: int, *texts: str) -> str:
+    """Each text ``count`` times, with its number in place of #."""
+    return " ".join(text.replace("#", str(number)) for number in range(count) for text in texts)
+
+
+def chain(levels: int, kind: str, spreads: int, end: str) -> str:
+    """Fragments F0 … of type ``kind``, each of which spreads the next one ``spreads`` times."""
+    links = (f"fragment F{i} on {kind} {{ {f'...F{i + 1} ' * spreads}}}" for i in range(levels))
+    return " ".join([*links, f"fragment F{levels} on {kind} {{ {end} }}"])
+
+
+def everywhere(count: int) -> Iterable[str]:
+    """Fragments that each spread all later ones."""
+    for i in range(count):
+        yield f"fragment F{i} on Query {{ __typename {' '.join(f'...F{j}' for j in range(i + 1, count))} }}"
+
+
+# Root fields that each cost a question.
+QUESTIONS = "a#: licenseDeployments(first: #) { totalCount }"
+
+FLOODS = {
+    "deep": "{ licenseDeployments " + "{ nodes " * 150 + "}" * 151,
+    "deeper than any stack": "{ a " * 100_000,
+    "deep lists": "{ licenseDeployments(groupBy: " + "[" * 900 + "]" * 900 + ") { totalCount } }",
+    "deep objects": "{ licenseDeployments(filter: " + "{ not: " * 300 + "{}" + "}" * 300 + ") { totalCount } }",
+    "deep types": "query ($a: " + "[" * 900 + "Int" + "]" * 900 + ") { __typename }",
+    "deep inline fragments": "{ " + "... { " * 190 + "__typename" + " }" * 191,
+    "wide": "{ licenseDeployments { " + many(900, "totalCount nodes") + " } }",
+    "wide root": "{ " + many(1_900, "__typename") + " }",
+    "1,500 aliases": "{ " + many(1_500, "a#: __typename") + " }",
+    "aliases": "{ " + many(31, "a#: __typename") + " }",
+    "aliases deep inside": "{ licenseDeployments { nodes { " + many(600, "a#: channel") + " } } }",
+    "aliases in fragments": "{ " + many(20, "...F#") + "} " + many(20, "fragment F# on Query { a#: id b#: id }"),
+    "root fields": "{ " + many(11, "licenseDeployments { totalCount }") + " }",
+    "root fields in fragments": "{ ...F0 } " + chain(5, "Query", 2, "__typename"),
+    "root fields behind inline fragments": "{ " + "... { " * 125 + many(100, QUESTIONS) + "}" * 126,
+    "root fields behind a chain": "{ ...F0 } " + chain(150, "Query", 1, many(60, QUESTIONS)),
+    "doubling fragments": "{ ...F0 } " + chain(60, "Query", 2, "__typename"),
+    "doubling fragments below": "{ licenseDeployments { ...F0 } } " + chain(60, CONNECTION, 2, "a: totalCount"),
+    "fragments that spread all others": "{ ...F0 } " + " ".join(everywhere(30)),
+    "overlapping fields": "{ licenseDeployments { " + many(490, "nodes { channel }") + " } }",
+    "overlapping edges": "{ licenseDeployments { " + many(280, "edges { node { channel } }") + " } }",
+    "comments": "#\n" * 20_000 + "{ __typename }",
+    "tokens": "{ licenseDeployments(groupBy: [" + "CHANNEL " * 2_000 + "]) { totalCount } }",
+    "operations": many(600, "query Q# { __typename }"),
+    "variables": "query (" + many(700, "$v#: Int") + ") { __typename }",
+}  # fmt: skip
+
+INVALID = {
+    "unused fragments": "{ __typename } " + many(280, "fragment F# on Query { __typename }"),
+    "unused variables": "query (" + many(390, "$v#: Int") + ") { __typename }",
+    "unknown fields": "{ licenseDeployments { nodes { " + many(1_900, "customerTenantI#") + " } } }",
+    "unknown arguments": "{ licenseDeployments(" + many(600, "filte#: 1") + ") { totalCount } }",
+    "unknown enum values": "{ licenseDeployments(groupBy: [" + many(1_900, "PRODUCT_I#") + "]) { totalCount } }",
+    "unknown directives": "{ __typename " + many(900, "@d#") + " }",
+    "repeated directives": "{ __typename " + many(200, "@skip(if: false)") + " }",
+    "a huge name": "{ " + "x" * 900_000 + " }",
+    "a huge enum value": "{ licenseDeployments(groupBy: " + "X" * 900_000 + ") { totalCount } }",
+    "a huge number": "{ licenseDeployments(first: " + "9" * 900_000 + ") { totalCount } }",
+    "a number of 5,000 digits": "{ licenseDeployments(first: " + "9" * 5_000 + ") { totalCount } }",
+    "a huge number for text": "{ licenseDeployments(after: " + "9" * 900_000 + ") { totalCount } }",
+    "a fragment that spreads itself": "{ ...F } fragment F on Query { ...F ...F }",
+    "fragments that spread one another": "{ ...F } fragment F on Query { ...G ...G } fragment G on Query { ...F ...F }",
+    "conflicting fields": "{ licenseDeployments(first: 1) { totalCount } licenseDeployments(first: 2) { totalCount } }",
+}
+
+HARMLESS = {
+    "commas": "," * 900_000 + "{ __typename }",
+    "a huge operation name": "query " + "x" * 900_000 + " { __typename }",
+    "a long comment": "#" * 900_000 + "\n{ __typename }",
+    "many operations, one of them asked for": many(280, "query Q# { __typename }"),
+}
+
+
+class Stopwatch:
+    """The CPU time of this process, where the gateway runs, too."""
+
+    def __enter__(self) -> None:
+        self.started = time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        assert time.process_time() - self.started < MAX_CPU_SECONDS
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_is_refused_soon_and_in_few_words(gateway: Gateway, name: str) -> None:
+    with Stopwatch():
+        response = gateway.post(FLOODS[name])
+    check_error(response, "QUERY_TOO_COMPLEX")
+    assert len(response.content) < 500
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_document_gets_a_short_reply_whatever_its_size(gateway: Gateway, name: str) -> None:
+    with Stopwatch():
+        response = gateway.post(INVALID[name])
+    check_error(response, "GRAPHQL_VALIDATION_FAILED")
+    assert len(response.json()["errors"]) <= 20
+    assert len(response.content) < 20_000
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_only_long_is_answered(gateway: Gateway, name: str) -> None:
+    body = {"query": HARMLESS[name], **({"operationName": "Q7"} if "Q7" in HARMLESS[name] else {})}
+    with Stopwatch():
+        response = gateway.client.post("/graphql", json=body)
+    assert response.json() == {"data": {"__typename": "Query"}}
+
+
+def test_a_document_at_its_limits_is_answered(gateway: Gateway) -> None:
+    aliases = many(10, "a#: licenseDeployments(first: #) { b: totalCount c: totalCount }")
+    found = gateway.ask(f"{{ {aliases} }}", "contoso+as=at-limits")
+    assert len(found["data"]) == 10
+
+
+def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) -> None:
+    query = "{ licenseDeployments { ...F0 } } " + chain(50, CONNECTION, 2, "totalCount")
+    with Stopwatch():
+        assert gateway.ask(query)["data"]["licenseDeployments"]["totalCount"] == 12_000
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.told)
+def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
+    gateway: Gateway, limit: Limit
+) -> None:
+    """docs/errors.md lists what the former cost."""
+    query, variables = limit.allowed
+    passed = gateway.post(query, "contoso+as=worst", variables).json()
+    assert "errors" not in passed
+    assert any(passed["data"].values())
+    query, variables = limit.beyond
+    refused = gateway.post(query, "contoso+as=worst", variables)
+    check_error(refused, limit.code, 413 if limit.code == "PAYLOAD_TOO_LARGE" else 200)
+    assert len(refused.content) < 5_000
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ ...F0 } " + chain(60, "Query", 2, "__typename"),
+        "{ ...F0 } " + " ".join(everywhere(40)),
+        "{ licenseDeployments { ...F0 } } " + chain(45, CONNECTION, 3, "nodes { channel }"),
+    ],
+    ids=["doubling", "all others", "tripling"],
+)
+def test_measuring_visits_each_selection_once(query: str) -> None:
+    """Whatever expands fragments would visit them billions of times."""
+    document = parse(query)
+    selections: Counter[int] = Counter()
+
+    class Meter(_Meter):
+        def selection_set(self, node: SelectionSetNode | None, level: int = 0) -> Measure:
+            selections[id(node)] += node is not None
+            # Here, and not behind it: what expands fragments would not come to an end.
+            assert node is None or selections[id(node)] == 1
+            return super().selection_set(node, level)
+
+    meter = Meter(document, max_levels=200)
+    [operation] = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    meter.selection_set(operation.selection_set)
+    assert len(selections) > 10
+
+
+def test_ten_dates_at_their_largest_page_are_answered(gateway: Gateway) -> None:
+    """The largest use that the defaults are meant for: all fields of 10,000 rows, ten times."""
+    fields = "nodes { customerTenantId customerName productId productName licensesDeployed licensesSold }"
+    dates = many(10, f'a#: licenseDeployments(first: 10000, processedDateTime: "2026-11-1#") {{ {fields} }}')
+    assert "errors" not in gateway.ask(f"{{ {dates} }}", "contoso+as=dates")
+
+
+LISTS = "edges { cursor } nodes { channel }"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + many(6, f"a#: licenseDeployments(first: 10000) {{ {LISTS} }}") + " }",
+        "{ " + many(6, f"a#: licenseDeployments(last: 10000) {{ {LISTS} }}") + " }",
+        "{ licenseDeployments(first: 10000) { " + many(11, "a#: nodes { channel }") + " } }",
+        f"query ($n: Int) {{ {many(6, f'a#: licenseDeployments(first: $n) {{ {LISTS} }}')} }}",
+        f"query ($m: Int = 10000) {{ {many(6, f'a#: licenseDeployments(first: $m) {{ {LISTS} }}')} }}",
+        "{ " + many(6, "a#: licenseDeployments(first: 10000) { ...F }")
+        + f" }} fragment F on {CONNECTION} {{ {LISTS} }}",
+        "{ ... { ...Q } } fragment Q on Query { "
+        + many(6, f"a#: licenseDeployments(first: 10000) {{ ... {{ {LISTS} }} }}") + " }",
+    ],
+    ids=["first", "last", "aliases", "variable", "default", "fragment", "root fragment"],
+)  # fmt: skip
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway, query: str, fast_path: bool) -> None:
+    """Before anything is asked of the upstream, and before a token is wanted."""
+    response = start_gateway(fast_path=fast_path).post(query, None, {"n": 10_000})
+    check_error(response, "QUERY_TOO_COMPLEX")
+    assert "'nodes', 'edges'" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + many(10, f"a#: licenseDeployments(first: 5000) {{ {LISTS} }}") + " }",
+        "{ licenseDeployments(first: 10000) { " + "nodes { channel } " * 11 + "} }",
+        "{ " + many(10, f"a#: licenseDeployments {{ {LISTS} }}") + " }",
+        f"query ($n: Int) {{ {many(10, f'a#: licenseDeployments(first: $n) {{ {LISTS} }}')} }}",
+    ],
+    ids=["halves", "one list said often", "no first", "null"],
+)
+def test_rows_that_are_not_asked_for_twice_count_once(gateway: Gateway, query: str) -> None:
+    assert "errors" not in gateway.ask(query, "contoso+as=rows", n=None)
+
+
+def test_a_number_of_rows_that_is_wrong_is_told_as_such(gateway: Gateway) -> None:
+    found = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
+    check_error(found, "QUERY_TOO_COMPLEX")
+    found = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
+    assert check_error(found, "BAD_USER_INPUT")["argument"] == "first"
+
+
+def test_both_lists_of_one_page_are_shown_however_few_root_fields_are_allowed(start_gateway: StartGateway) -> None:
+    found = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
+    assert len(found["nodes"]) == len(found["edges"]) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("query ($v: [LicenseDeploymentFilter!]) { # }", [{}] * 1_990),
+        ("query ($v: [LicenseDeploymentFilter!] = [" + "{}" * 400 + "]) { # }", None),
+    ],
+    ids=["given", "by default"],
+)
+def test_a_variable_counts_at_each_use(gateway: Gateway, query: str, value: object) -> None:
+    """Ten fields of 18 uses each had 8 kB cost five seconds."""
+    field = "licenseDeployments(filter: {and: [" + "{and: $v} " * 9 + "]}) { totalCount }"
+    text = query.replace("#", " ".join(f"a{i}: {field}" for i in range(10)))
+    response = gateway.post(text, variables=None if value is None else {"v": value})
+    assert check_error(response, "BAD_USER_INPUT")["argument"] == "v"
+    once = query.replace("#", "licenseDeployments(filter: {and: $v}) { totalCount }")
+    assert "errors" not in gateway.post(once, variables=None if value is None else {"v": value}).json()
+
+
+def test_a_list_of_a_hundred_values_may_be_used_by_every_root_field(gateway: Gateway) -> None:
+    query = many(10, "a#: licenseDeployments(filter: {customerTenantId: {in: $v}}, offset: #) { totalCount }")
+    found = gateway.ask(f"query ($v: [String!]) {{ {query} }}", v=[f"{number:036}" for number in range(100)])
+    assert "errors" not in found
+
+
+def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspection_is_on(
+    gateway: Gateway, start_gateway: StartGateway
+) -> None:
+    """They would tell the schema, one guess after the other."""
+    wrong = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { nodes { chanel } } }"
+    input_only = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { totalCount } }"
+    closed = start_gateway(introspection=False)
+    assert "'channel'" in gateway.post(wrong).json()["errors"][0]["message"]
+    assert "'channel'" not in gateway.post("#" * 20_000 + "\n" + wrong).json()["errors"][0]["message"]
+    assert "'channel'" not in closed.post(wrong).json()["errors"][0]["message"]
+    variables: dict[str, Any] = {"f": {"chanel": {}}}
+    assert "'channel'" in gateway.post(input_only, variables=variables).json()["errors"][0]["message"]
+    assert "'channel'" not in closed.post(input_only, variables=variables).json()["errors"][0]["message"]
+
+
+def test_of_a_long_document_the_first_error_is_told(gateway: Gateway) -> None:
+    """Finding the place of each would read a megabyte again."""
+    query = "{ licenseDeployments { nodes { " + many(30, "x#") + " } } }"
+    assert len(gateway.post(query).json()["errors"]) == 20
+    [error] = gateway.post("," * 900_000 + query).json()["errors"]
+    assert error["locations"][0]["column"] > 900_000
+
+
+def test_a_refused_document_is_refused_again(gateway: Gateway) -> None:
+    """What is kept of a document must not let it through the second time."""
+    for _ in range(2):
+        check_error(gateway.post("{ licenseDeployments " + "{ nodes " * 30 + "}" * 31), "QUERY_TOO_COMPLEX")
+        check_error(gateway.post("{ nothing }"), "GRAPHQL_VALIDATION_FAILED")
+        check_error(gateway.post("{"), "GRAPHQL_PARSE_FAILED")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"not": {"not": {"not": {}}}},
+        {"channel": {"in": [1] * 100_000}},
+        {"channel": {"in": [None] * 100_000}},
+        {f"channe{i}": 1 for i in range(30_000)},
+    ],
+    ids=["nested", "wrong elements", "nulls", "unknown fields"],
+)
+def test_huge_variables_get_a_short_reply(gateway: Gateway, value: dict[str, Any]) -> None:
+    query = "query ($filter: LicenseDeploymentFilter) { licenseDeployments(filter: $filter) { totalCount } }"
+    if "not" in value:
+        for _ in range(400):
+            value = {"not": value}
+    with Stopwatch():
+        response = gateway.post(query, variables={"filter": value})
+    check_error(response, "BAD_USER_INPUT")
+    assert len(response.content) < 20_000
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"max_query_tokens": 10}, {"max_query_depth": 1}, {"max_query_aliases": 0, "max_query_root_fields": 1}],
+)
+def test_introspection_passes_whatever_the_limits(start_gateway: StartGateway, limits: dict[str, int]) -> None:
+    """As graphql-js and its tools write it, with all options."""
+    found = start_gateway(**limits).ask(INTROSPECTION, token=None)
+    assert "errors" not in found
+    assert {kind["name"] for kind in found["data"]["__schema"]["types"]} >= {"LicenseDeployment", "Long", "PageInfo"}
+
+
+def test_introspection_does_not_open_the_door_to_a_longer_question(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(max_query_tokens=100)
+    check_error(gateway.post(f"{INTROSPECTION} query Other {{ __typename }}"), "QUERY_TOO_COMPLEX")
+    check_error(gateway.post("{ __schema { queryType { name } } " + many(100, "__typename") + "}"), "QUERY_TOO_COMPLEX")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }",
+        '{ __type(name: "Query") { fields { type { ' + "ofType { fields { type { " * 20 + "name" + " } } }" * 21 + " }",
+    ],
+)  # fmt: skip
+def test_introspection_that_multiplies_is_refused(gateway: Gateway, query: str) -> None:
+    with Stopwatch():
+        response = gateway.post(query, token=None)
+    assert response.json()["errors"][0]["extensions"]["code"] in ("GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COMPLEX")
+
+
+def test_introspection_fails_when_it_is_off(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(introspection=False)
+    check_error(gateway.post(INTROSPECTION, token=None), "GRAPHQL_VALIDATION_FAILED")
+    check_error(gateway.post('{ __type(name: "Query") { name } }', token=None), "GRAPHQL_VALIDATION_FAILED")
+    assert gateway.client.get("/schema.graphql").status_code == 404
+    assert gateway.ask("{ __typename }", token=None) == {"data": {"__typename": "Query"}}
+    assert gateway.connection(token="contoso+as=no-introspection") == {"totalCount": 12_000}

@@ -1,0 +1,97 @@
+"""When an operation is answered from its plan, and when it must not be."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+QUERY = "query Q($n: Int) { licenseDeployments(first: $n) { totalCount nodes { licensesSold processedDateTime } } }"
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each operation with a known plan was answered from it."""
+    from schema.execution.plans import Plan
+
+    seen: list[bool] = []
+    answer = Plan.answer
+
+    def watched(self: Plan, *arguments: Any) -> Any:
+        found = answer(self, *arguments)
+        seen.append(found is not None)
+        return found
+
+    monkeypatch.setattr(Plan, "answer", watched)
+    return seen
+
+
+def test_the_second_time_an_operation_is_answered_from_its_plan(start_gateway: Any, planned: list[bool]) -> None:
+    gateway = start_gateway()
+    replies = [gateway.ask(QUERY, "contoso+as=plan-again", n=3) for _ in range(3)]
+    assert replies[0] == replies[1] == replies[2]
+    assert planned == [True, True]
+
+
+def test_other_variables_are_another_plan(start_gateway: Any, planned: list[bool]) -> None:
+    gateway = start_gateway()
+    found = [
+        len(gateway.ask(QUERY, "contoso+as=plan-variables", n=n)["data"]["licenseDeployments"]["nodes"]) for n in (3, 4)
+    ]
+    assert found == [3, 4]
+    assert planned == []
+
+
+def test_a_plan_answers_only_with_the_rows_of_the_caller(
+    start_gateway: Any, planned: list[bool], upstream: Any
+) -> None:
+    gateway = start_gateway()
+    tokens = [f"contoso+rows={rows}+as=plan-tokens" for rows in (5, 6, 7)]
+    for _ in range(3):
+        totals = [gateway.ask(QUERY, token, n=1)["data"]["licenseDeployments"]["totalCount"] for token in tokens]
+        assert totals == [5, 6, 7]
+    assert [len(upstream.calls_of(token)) for token in tokens] == [1, 1, 1]
+    assert planned == [False] * 2 + [True] * 6
+
+
+def test_without_a_token_a_known_plan_is_refused_like_any_question(start_gateway: Any, planned: list[bool]) -> None:
+    gateway = start_gateway()
+    gateway.ask(QUERY, "sample+as=plan-no-token", n=1)
+    reply = gateway.post(QUERY, None, {"n": 1})
+    assert reply.status_code == 401
+    assert reply.json()["errors"][0]["path"] == ["licenseDeployments"]
+    assert planned == []
+
+
+def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, planned: list[bool]) -> None:
+    """The date in the rendering changes as soon as the refreshed rows do."""
+    gateway, token = start_gateway(cache_fresh_seconds=0.3), "contoso+rows=20+reprocess-after=1+as=plan-renewed"
+
+    def date() -> str:
+        nodes = gateway.ask(QUERY, token, n=2)["data"]["licenseDeployments"]["nodes"]
+        assert len({node["processedDateTime"] for node in nodes}) == 1
+        found: str = nodes[0]["processedDateTime"]
+        return found
+
+    first = date()
+    deadline = time.monotonic() + 20
+    while date() == first:
+        assert time.monotonic() < deadline, "the refreshed rows were never seen"
+    assert date() > first
+    assert True in planned
+
+
+def test_rows_with_warnings_are_answered_the_ordinary_way(start_gateway: Any, planned: list[bool]) -> None:
+    gateway, token = start_gateway(), "contoso+rows=5+counts=junk+as=plan-warned"
+    replies = [gateway.ask(QUERY, token, n=2) for _ in range(2)]
+    assert replies[0]["extensions"] == replies[1]["extensions"]
+    assert replies[1]["extensions"]["warnings"][0]["code"] == "UPSTREAM_UNREADABLE_VALUES"
+    assert planned == [False]
+
+
+def test_with_the_fast_path_off_there_are_no_plans(start_gateway: Any, planned: list[bool]) -> None:
+    gateway = start_gateway(fast_path="off")
+    for _ in range(2):
+        assert gateway.ask(QUERY, "sample+as=plan-off", n=1)["data"]
+    assert planned == []

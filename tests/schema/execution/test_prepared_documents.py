@@ -1,0 +1,56 @@
+"""Documents are kept parsed and validated for a while, and then gone without a look of the collector at old objects.
+
+It is rare: until then, one caller with ever new documents could fill gigabytes.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from graphql import DocumentNode
+from graphql.language import Token
+
+from schema.build import build_schema
+from schema.execution.operations import PREPARED_DOCUMENTS, Operations
+from tests.schema.http.test_errors_over_http import LIMITS
+
+GOOD = (
+    "{{ a{number}: licenseDeployments(first: 3) {{ nodes {{ ...F }} }} }} fragment F on LicenseDeployment {{ channel }}"
+)
+WRONG = "{{ a{number}: licenseDeployments {{ nodes {{ nothing }} chanel }} }}"
+DEEP = "{{ a{number}: licenseDeployments {{ " + "nodes {{ " * 30 + "}} " * 32
+BROKEN = "{{ a{number}: licenseDeployments {{ nodes"
+
+
+@pytest.fixture
+def only_the_young_are_collected() -> Iterator[None]:
+    gc.collect()
+    # What other tests have left is not looked at.
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.collect()
+
+
+@pytest.mark.usefixtures("only_the_young_are_collected")
+@pytest.mark.parametrize("text", [GOOD, WRONG, DEEP, BROKEN], ids=["good", "wrong", "refused", "broken"])
+def test_what_is_kept_no_longer_is_gone_at_once(text: str) -> None:
+    operations = Operations(build_schema(), LIMITS, introspection=True)
+    for number in range(3 * PREPARED_DOCUMENTS):
+        assert bool(operations.faults_of(text.format(number=number))) is (text is not GOOD)
+        # What validation leaves behind is young.
+        gc.collect(0)
+    # Of one that is refused nothing is kept but the error.
+    assert alive(DocumentNode) <= (PREPARED_DOCUMENTS if text in (GOOD, WRONG) else 0)
+    # The longer of those has 24.
+    assert alive(Token) <= 25 * PREPARED_DOCUMENTS
+
+
+def alive(kind: type) -> int:
+    return sum(type(found) is kind for found in gc.get_objects())

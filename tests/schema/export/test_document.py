@@ -1,0 +1,82 @@
+"""Operations made to walk: what is kept of them, and which have no columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import parse, print_ast
+
+from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
+from schema.export.document import Column, NotExportable, default_text, export_document
+
+
+def printed(text: str) -> str:
+    """A document as graphql-core writes it."""
+    return print_ast(parse(text))
+
+
+def test_paging_and_all_beside_rows_is_replaced() -> None:
+    found = export_document("""
+        query Mine($first: Int!, $after: String, $day: DateTime) {
+          mine: licenseDeployments(first: $first, after: $after, processedDateTime: $day, groupBy: [CHANNEL]) {
+            edges { cursor node { ...Row } } totalCount nodes { channel } pageInfo { endCursor }
+          }
+          __typename
+        }
+        fragment Row on LicenseDeployment { channel ... on LicenseDeployment { sold: licensesSold } }
+        fragment Unused on LicenseDeployment { productName }
+    """)
+    assert printed(found.text) == printed("""
+        query Mine($exportFirst: Int, $exportAfter: String, $day: DateTime) {
+          mine: licenseDeployments(
+            first: $exportFirst, after: $exportAfter, processedDateTime: $day, groupBy: [CHANNEL]
+          ) {
+            totalCount
+            pageInfo { hasNextPage endCursor }
+            nodes { channel sold: licensesSold }
+          }
+        }
+    """)
+    assert found.field == "mine"
+    assert found.columns == (Column("channel", False), Column("sold", True))
+
+
+def test_the_default_is_every_field_of_the_dataset_by_three_variables(gateway: Any) -> None:
+    found = export_document(default_text())
+    assert [column.name for column in found.columns] == list(LICENSE_DEPLOYMENTS.attributes)
+    assert [column.name for column in found.columns if column.is_number] == list(LICENSE_DEPLOYMENTS.measures)
+    variables = {"filter": {"channel": {"eq": "direct"}}, "groupBy": ["CHANNEL"], "exportFirst": 5}
+    reply = gateway.ask(found.text, **variables)
+    assert [row["channel"] for row in reply["data"]["licenseDeployments"]["nodes"]] == ["direct"]
+
+
+def test_variables_in_nested_values_are_kept() -> None:
+    found = export_document("query ($c: String!) { x(filter: {channel: {in: [$c]}}) { nodes { a } } }")
+    assert "$c: String!" in found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "fragment F on X { a }",
+        "query A { x { nodes { a } } } query B { x { nodes { a } } }",
+        "mutation { x { nodes { a } } }",
+        "{ x { nodes { a } } y { nodes { a } } }",
+        "{ __typename }",
+        "{ x { totalCount } }",
+        "{ x { edges { cursor } } }",
+        "{ x { nodes { a @skip(if: true) } } }",
+        "{ x { nodes { ...F @include(if: true) } } } fragment F on X { a }",
+        "{ x { nodes { ...F } } } fragment F on X { ...F }",
+        "{ x { nodes { ...Missing } } }",
+        "{ x { nodes { a { b } } } }",
+        "{ x { nodes { one: a one: b } } }",
+        "{" * 3_000,
+    ],
+)
+def test_what_has_not_one_connection_with_fixed_columns_is_refused(text: str) -> None:
+    with pytest.raises(NotExportable) as caught:
+        export_document(text)
+    assert str(caught.value)

@@ -1,0 +1,321 @@
+"""Exports over HTTP: whole files or none, over real sockets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from gateway import errors
+from gateway.config.settings import read_settings
+from gateway.page import Caller, Page
+from gateway.paging.blocks import BlockSizes
+from gateway.query import PageQuery
+from gateway.sandbox.rows import rows_of
+from schema.build import build_schema
+from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
+from schema.execution.context import Limits
+from schema.export.arguments import Questions
+from schema.export.endpoint import STATUSES, Exports
+from schema.export.row_formats import csv_lines
+from tests.conftest import Gateway, StartGateway, Upstream
+from tests.gateway.running import eventually
+
+CSV, NDJSON = "/export/licenseDeployments.csv", "/export/licenseDeployments.ndjson"
+COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
+
+
+def fetch(gateway: Gateway, path: str = CSV, token: str | None = "contoso", **parameters: str) -> httpx.Response:
+    """The reply to one export."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return gateway.client.get(path, params=parameters, headers=headers)
+
+
+def parsed(text: str) -> list[dict[str, str]]:
+    """The rows of a CSV file as text."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def as_text(row: dict[str, Any]) -> dict[str, str]:
+    """A row as CSV shows it."""
+    return {name: "" if row[name] is None else str(row[name]) for name in COLUMNS}
+
+
+def test_csv_holds_every_row_under_the_names_of_the_schema(gateway: Gateway) -> None:
+    reply = fetch(gateway)
+    assert reply.status_code == 200
+    assert reply.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    assert reply.headers["Content-Disposition"] == 'attachment; filename="licenseDeployments.csv"'
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.text.startswith(",".join(COLUMNS) + "\r\n")
+    assert parsed(reply.text) == [as_text(row) for row in rows_of("contoso")]
+
+
+def test_ndjson_holds_every_row_with_its_types(gateway: Gateway) -> None:
+    reply = fetch(gateway, NDJSON)
+    assert reply.headers["Content-Type"] == "application/x-ndjson"
+    found = [json.loads(line) for line in reply.content.splitlines()]
+    assert found == [{name: row[name] for name in COLUMNS} for row in rows_of("contoso")]
+    assert list(found[0]) == COLUMNS
+
+
+def test_an_account_without_rows_has_a_header_alone(gateway: Gateway) -> None:
+    assert fetch(gateway, CSV, "tailspin").text == ",".join(COLUMNS) + "\r\n"
+    assert fetch(gateway, NDJSON, "tailspin").content == b""
+
+
+@pytest.mark.parametrize("group_by", ["SERVICE_NAME, CHANNEL", '["SERVICE_NAME", "CHANNEL"]'])
+def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_by: str) -> None:
+    reply = fetch(
+        gateway,
+        NDJSON,
+        filter='{"not": {"channel": {"in": ["direct", "none"]}}}',
+        groupBy=group_by,
+        processedDateTime="2026-10-23",
+    )
+    wanted = gateway.connection(
+        'filter: {channel: {notIn: ["none", "direct"]}}, groupBy: [SERVICE_NAME, CHANNEL],'
+        ' processedDateTime: "2026-10-23"',
+        fields=f"nodes {{ {' '.join(COLUMNS)} }}",
+    )["nodes"]
+    assert len(wanted) == 2
+    assert [json.loads(line) for line in reply.content.splitlines()] == wanted
+
+
+def test_what_was_asked_by_graphql_is_exported_from_the_cache(start_gateway: StartGateway, upstream: Upstream) -> None:
+    gateway, token = start_gateway(), "contoso+as=export-cache"
+    gateway.connection("first: 10000", token, "nodes { channel } pageInfo { hasNextPage }")
+    gateway.connection("offset: 10000, first: 10000", token, "nodes { channel }")
+    asked = len(upstream.calls_of(token))
+    reply = fetch(gateway, CSV, token)
+    assert reply.headers["X-Cache"] == "hit"
+    assert len(parsed(reply.text)) == 12_000
+    assert len(upstream.calls_of(token)) == asked == 2
+
+
+def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstream: Upstream) -> None:
+    token = "contoso+as=export-nothing"
+    assert fetch(gateway, CSV, token, filter='{"or": []}').text == ",".join(COLUMNS) + "\r\n"
+    assert upstream.calls_of(token) == []
+    assert fetch(gateway, CSV, None, filter='{"or": []}').status_code == 401
+    assert fetch(gateway, CSV, None, filter="{").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("parameters", "argument"),
+    [
+        ({"filter": "{"}, "filter"),
+        ({"filter": '{"chanel": {"eq": "x"}}'}, "filter"),
+        ({"filter": '{"channel": {"eq": null}}'}, "filter"),
+        ({"filter": '{"channel": {"eq": "a\\u0000b"}}'}, "filter"),
+        ({"filter": '{"not":' * 3_000 + "{}" + "}" * 3_000}, "filter"),
+        ({"groupBy": "CUSTOMER"}, "groupBy"),
+        ({"groupBy": "[CHANNEL"}, "groupBy"),
+        ({"processedDateTime": "yesterday"}, "processedDateTime"),
+        ({"fliter": "{}"}, "fliter"),
+        ({"first": "10"}, "first"),
+        ({"raw": "yes"}, "raw"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_told_with_400(
+    gateway: Gateway, parameters: dict[str, str], argument: str
+) -> None:
+    reply = fetch(gateway, **parameters)
+    [error] = reply.json()["errors"]
+    assert reply.status_code == 400
+    assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("BAD_USER_INPUT", argument)
+    assert error["extensions"]["correlationId"] == reply.headers["MS-CorrelationId"]
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "code"),
+    [
+        (None, 401, "UNAUTHENTICATED"),
+        ("nobody", 401, "UNAUTHENTICATED"),
+        ("contoso+status=403+as=export", 403, "FORBIDDEN"),
+        ("contoso+throttle=30+as=export", 429, "RATE_LIMITED"),
+        ("contoso+status=404+as=export", 502, "UPSTREAM_REJECTED"),
+        ("contoso+garbage+as=export", 502, "UPSTREAM_BAD_RESPONSE"),
+        ("contoso+status=503+as=export", 502, "UPSTREAM_UNAVAILABLE"),
+        ("contoso+hang+as=export", 504, "UPSTREAM_TIMEOUT"),
+        # The upstream promises rows that never come: a file could not say so.
+        ("contoso+total=high+as=export", 502, "UPSTREAM_BAD_RESPONSE"),
+        # Within the first two blocks, so nothing was sent yet.
+        ("contoso+status-from=500:10000+as=export", 502, "UPSTREAM_UNAVAILABLE"),
+    ],
+)
+def test_what_fails_before_the_first_byte_is_json_with_its_status(
+    start_gateway: StartGateway, token: str | None, status: int, code: str
+) -> None:
+    reply = fetch(start_gateway(upstream_timeout_seconds=1, operation_timeout_seconds=2), CSV, token)
+    [error] = reply.json()["errors"]
+    assert (reply.status_code, error["extensions"]["code"]) == (status, code)
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert ("WWW-Authenticate" in reply.headers) == (status == 401)
+    assert ("Retry-After" in reply.headers) == (status == 429)
+
+
+def test_every_error_that_an_export_can_meet_has_a_status() -> None:
+    """What belongs to documents and cursors cannot happen, and a malformed request has a status of its own."""
+
+    def leaves(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
+        below = kind.__subclasses__()
+        yield from (leaf for inner in below for leaf in leaves(inner)) if below else [kind]
+
+    foreign = {
+        errors.BadRequest, errors.ParseFailed, errors.ValidationFailed, errors.InvalidCursor, errors.PayloadTooLarge,
+        errors.PersistedQueryNotFound,
+    }  # fmt: skip
+    assert set(leaves(errors.GatewayError)) - foreign == STATUSES.keys()
+
+
+def test_only_get_is_allowed(gateway: Gateway) -> None:
+    reply = gateway.client.post(CSV, headers={"Authorization": "Bearer contoso"})
+    assert (reply.status_code, reply.headers["Allow"]) == (405, "GET")
+    assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+def test_another_dataset_or_format_is_not_found(gateway: Gateway) -> None:
+    for path in ("/export/licenseUsage.csv", "/export/licenseDeployments.xlsx", "/export/"):
+        assert fetch(gateway, path).status_code == 404
+
+
+def test_where_only_listed_operations_run_exports_are_closed(start_gateway: StartGateway, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"one": "{ licenseDeployments { totalCount } }"}), encoding="utf-8")
+    reply = fetch(start_gateway(trusted_documents=str(manifest)))
+    assert reply.status_code == 403
+    assert reply.json()["errors"][0]["extensions"]["code"] == "OPERATION_NOT_TRUSTED"
+
+
+def test_a_page_of_another_site_is_refused(gateway: Gateway) -> None:
+    headers = {"Authorization": "Bearer contoso", "Origin": "https://elsewhere.example"}
+    assert gateway.client.get(CSV, headers=headers).status_code == 403
+
+
+# While it streams
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd", "br"])
+@pytest.mark.parametrize(
+    "fault", ["status-from=500:20000", "reprocess-after=2", "reprocess-total=2"], ids=["fails", "dated", "shrinks"]
+)
+def test_what_fails_later_breaks_the_connection_off(start_gateway: StartGateway, fault: str, encoding: str) -> None:
+    gateway = start_gateway(upstream_max_retries=0)
+    headers = {"Authorization": f"Bearer fabrikam+rows=35000+{fault}+as={encoding}", "Accept-Encoding": encoding}
+    with gateway.client.stream("GET", CSV, headers=headers) as reply:
+        assert reply.status_code == 200
+        assert reply.headers.get("Content-Encoding", "identity") == encoding
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            for _ in reply.iter_raw():
+                pass
+
+
+def test_blocks_of_two_snapshots_at_the_start_are_read_once_more(
+    start_gateway: StartGateway, upstream: Upstream
+) -> None:
+    token = "contoso+reprocess-after=1+as=export"
+    rows = parsed(fetch(start_gateway(), CSV, token).text)
+    assert len(rows) == 12_000
+    assert len({row["processedDateTime"] for row in rows}) == 1
+    assert [call.query_string for call in upstream.calls_of(token)] == [
+        "top=10000&skip=0", "top=10000&skip=10000", "top=10000&skip=0",
+    ]  # fmt: skip
+
+
+def test_the_deadline_is_for_each_block(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(operation_timeout_seconds=1)
+    reply = fetch(gateway, CSV, "fabrikam+rows=45000+latency=0.4+as=export")
+    assert reply.text.count("\r\n") == 45_001
+    assert reply.elapsed.total_seconds() > 1
+
+
+def test_the_budget_of_upstream_calls_is_for_each_block(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(max_upstream_calls=2)
+    assert fetch(gateway, CSV, "fabrikam+rows=45000+cap=5000+as=export").text.count("\r\n") == 45_001
+
+
+def opened(gateway: Gateway, token: str) -> socket.socket:
+    """A connection with an export under way of which nothing was read but the first bytes."""
+    parts = urlsplit(gateway.url)
+    client = socket.create_connection((parts.hostname, parts.port))
+    client.sendall(f"GET {CSV} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
+
+
+def test_a_client_that_does_not_read_is_not_read_for(start_gateway: StartGateway, upstream: Upstream) -> None:
+    """What the sockets hold is a few blocks; another export is whole in the meantime."""
+    gateway, idle, busy = start_gateway(), "fabrikam+as=idle", "fabrikam+as=busy"
+    with opened(gateway, idle):
+        assert fetch(gateway, CSV, busy).text.count("\r\n") == 250_001
+        assert len(upstream.calls_of(busy)) == 25
+        assert len(upstream.calls_of(idle)) < 20
+
+
+def test_when_the_client_is_gone_reading_ends(start_gateway: StartGateway, upstream: Upstream) -> None:
+    gateway, token = start_gateway(), "fabrikam+latency=0.2+as=gone"
+    opened(gateway, token).close()
+
+    def told() -> bool:
+        count = 'gateway_operations_total{cache="miss",operation="other",outcome="disconnected"} 1.0'
+        return count in gateway.client.get("/metrics").text.splitlines()
+
+    eventually(told)
+    asked = len(upstream.calls_of(token))
+    assert asked < 25
+    assert fetch(gateway, CSV, "contoso+latency=0.4+as=after-gone").status_code == 200
+    assert len(upstream.calls_of(token)) == asked
+
+
+def test_metrics_tell_exports_apart_from_the_rest(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    fetch(gateway, NDJSON, "sample")
+    assert 'gateway_requests_total{route="/export",status="200"} 1.0' in gateway.client.get("/metrics").text
+
+
+# Formulas
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_text_that_begins_like_a_formula_is_shown_as_text(start: str) -> None:
+    assert next(csv.reader([csv_lines([[f"{start}1", "1=2", -5, None, ""]]).decode()])) == [
+        f"'{start}1", "1=2", "-5", "", "",
+    ]  # fmt: skip
+
+
+def test_cells_are_quoted_after_rfc_4180() -> None:
+    assert csv_lines([['a "b", c', "d\ne", "f"]]) == b'"a ""b"", c","d\ne",f\r\n'
+
+
+class OneRow:
+    """Answers every question with one row whose customer is a formula."""
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        return Page(rows=(LICENSE_DEPLOYMENTS.row(customer_name="=1+1", licenses_sold=-1),), calls=1)
+
+
+@pytest.mark.parametrize(("raw", "cell"), [("0", "'=1+1"), ("1", "=1+1"), ("", "'=1+1")])
+async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
+    settings = read_settings({})
+    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+    exports = Exports(
+        Questions(build_schema(), max_filter_bytes=8_000, introspection=True),
+        OneRow(),
+        BlockSizes(1_000, 10_000),
+        limits,
+    )
+    transport = httpx.ASGITransport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        reply = await client.get(f"{CSV}?{urlencode({'raw': raw})}", headers={"Authorization": "Bearer one"})
+    [row] = parsed(reply.text)
+    assert (row["customerName"], row["licensesSold"]) == (cell, "-1")

@@ -1,0 +1,103 @@
+"""Large replies are compressed beside the event loop, and kept ones once for as long as their rows are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+import zstandard
+from starlette.responses import Response
+
+from gateway.http.compression import COMPRESS_FROM_BYTES
+from schema.http.compression import LARGE_BYTES, compress
+
+BODY = b"0123456789" * (LARGE_BYTES // 5)
+
+
+class Kept:
+    """What is kept with a page; ``is_gone`` once that has left the cache."""
+
+    def __init__(self, *, is_gone: bool = False) -> None:
+        self.values: dict[Hashable, Any] = {}
+        self.sizes_bytes: list[int] = []
+        self.is_gone = is_gone
+
+    def get(self, key: Hashable) -> Any:
+        return self.values.get(key)
+
+    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        self.sizes_bytes.append(size_bytes)
+        if not self.is_gone:
+            self.values[key] = value
+
+
+async def compressed(accept_encoding: str, kept: Kept | None = None, name: str = "all", body: bytes = BODY) -> Response:
+    reply = Response(body, headers={"X-Cache": "hit"})
+    scope = {"type": "http", "headers": [(b"accept-encoding", accept_encoding.encode())]}
+    await compress(scope, reply, None if kept is None else (kept, name))
+    return reply
+
+
+async def test_others_have_their_turn_while_a_large_reply_is_compressed() -> None:
+    task = asyncio.create_task(compressed("br", body=random.Random(1).randbytes(2_000_000)))
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    # One is what it takes without letting anybody in between.
+    assert turns > 1
+    assert task.result().headers["Content-Encoding"] == "br"
+
+
+async def test_the_headers_are_those_of_the_compressed_body() -> None:
+    reply = await compressed("zstd")
+    assert zstandard.ZstdDecompressor().decompress(bytes(reply.body)) == BODY
+    assert reply.headers["Content-Length"] == str(len(reply.body))
+    assert [name for name, _ in reply.raw_headers].count(b"content-length") == 1
+    assert reply.headers["X-Cache"] == "hit"
+
+
+async def test_what_was_compressed_before_is_not_compressed_again() -> None:
+    kept = Kept()
+    first = await compressed("zstd", kept)
+    assert kept.values == {("zstd", "all"): first.body}
+    assert kept.sizes_bytes == [len(first.body)]
+    assert (await compressed("zstd", kept)).body is first.body
+    assert len(kept.sizes_bytes) == 1
+
+
+async def test_another_coding_or_body_is_another_value() -> None:
+    kept = Kept()
+    bodies = [
+        bytes((await compressed(coding, kept, name)).body) for coding in ("zstd", "gzip") for name in ("one", "two")
+    ]
+    assert len(kept.values) == 4
+    assert bodies[0] != bodies[2]
+
+
+async def test_a_page_that_has_left_the_cache_keeps_nothing() -> None:
+    kept = Kept(is_gone=True)
+    assert (await compressed("zstd", kept)).headers["Content-Encoding"] == "zstd"
+    assert kept.values == {}
+
+
+async def test_a_small_reply_is_compressed_where_it_can_be_kept() -> None:
+    kept = Kept()
+    for _ in range(2):
+        reply = await compressed("gzip", kept, body=b"x" * COMPRESS_FROM_BYTES)
+        assert reply.headers["Content-Encoding"] == "gzip"
+    assert len(kept.sizes_bytes) == 1
+    assert "Content-Encoding" not in (await compressed("gzip", kept, body=b"x" * (COMPRESS_FROM_BYTES - 1))).headers
+
+
+@pytest.mark.parametrize(("accept_encoding", "size_bytes"), [("zstd", LARGE_BYTES - 1), ("identity", LARGE_BYTES)])
+async def test_a_small_reply_and_one_that_may_not_be_compressed_stay_as_they_are(
+    accept_encoding: str, size_bytes: int
+) -> None:
+    reply = await compressed(accept_encoding, body=b"x" * size_bytes)
+    assert reply.body == b"x" * size_bytes
+    assert "Content-Encoding" not in reply.headers
+    assert reply.headers["Content-Length"] == str(size_bytes)

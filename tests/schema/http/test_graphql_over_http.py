@@ -1,0 +1,335 @@
+"""GraphQL over HTTP as its specification has it (graphql.github.io/graphql-over-http): media types, methods, bodies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from schema.http.content_negotiation import prefers_html, reply_type
+from tests.schema.http.node_packages import installed
+from tests.schema.http.responses import check_error, exchange, raw_post
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.conftest import Gateway, StartGateway
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+TYPENAME = {"data": {"__typename": "Query"}}
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+def post(gateway: Gateway, body: bytes, content_type: str = JSON, **headers: str) -> httpx.Response:
+    return gateway.client.post("/graphql", content=body, headers={"Content-Type": content_type, **headers})
+
+
+# Media types and statuses
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        (None, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (JSON, JSON),
+        (f"{JSON}; charset=utf-8", JSON),
+        (GRAPHQL_JSON, GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON}, {JSON};q=0.9", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};q=0.1, {JSON};q=0.9", JSON),
+        (f"{GRAPHQL_JSON}, {JSON}", GRAPHQL_JSON),
+        (f"{JSON}, {GRAPHQL_JSON}", JSON),
+        (f"*/*, {GRAPHQL_JSON}", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};q=0, */*", JSON),
+        (f"{JSON};q=0, */*", GRAPHQL_JSON),
+        (GRAPHQL_JSON.upper(), GRAPHQL_JSON),
+        ("image/png", JSON),
+        (f"{JSON};q=nonsense", JSON),
+        (f"{GRAPHQL_JSON};q=nan", JSON),
+        ("", JSON),
+        (",;,=;q=", JSON),
+    ],
+)
+def test_the_reply_has_the_media_type_that_the_client_likes_best(
+    gateway: Gateway, accept: str | None, wanted: str
+) -> None:
+    request = gateway.client.build_request("POST", "/graphql", json={"query": "{ __typename }"})
+    del request.headers["Accept"]
+    if accept is not None:
+        request.headers["Accept"] = accept
+    response = gateway.client.send(request)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == f"{wanted}; charset=utf-8"
+    assert response.json() == TYPENAME
+    assert reply_type(accept) == wanted
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "strict_status", "status"),
+    [
+        ("{ __typename }", None, 200, 200),
+        ("{", None, 400, 200),
+        ("{ nothing }", None, 400, 200),
+        ("query ($first: Int!) { licenseDeployments(first: $first) { totalCount } }", {}, 400, 200),
+        ("{" + "a: __typename " * 40 + "}", None, 400, 200),
+        ("query A { __typename } query B { __typename }", None, 400, 200),
+        ("{ licenseDeployments(first: -1) { totalCount } }", None, 200, 200),
+        ("{ __typename licenseDeployments(first: -1) { totalCount } }", None, 200, 200),
+    ],
+)
+def test_only_the_newer_media_type_tells_a_failed_request_by_its_status(
+    gateway: Gateway, query: str, variables: dict[str, Any] | None, strict_status: int, status: int
+) -> None:
+    strict = gateway.post(query, variables=variables, Accept=GRAPHQL_JSON)
+    plain = gateway.post(query, variables=variables, Accept=JSON)
+    assert (strict.status_code, plain.status_code) == (strict_status, status)
+    assert ("data" in strict.json()) == ("data" in plain.json()) == (strict_status == 200)
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
+def test_a_body_that_cannot_be_read_is_400_in_either_media_type(gateway: Gateway, accept: str) -> None:
+    response = post(gateway, b"nonsense", Accept=accept)
+    check_error(response, "BAD_REQUEST", 400)
+    assert response.headers["Content-Type"].startswith(accept)
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
+@pytest.mark.parametrize(("token", "status"), [(None, 401), ("stranger", 401), ("contoso+throttle=9+as=http", 429)])
+def test_a_missing_token_and_throttling_show_in_the_status_of_either_media_type(
+    gateway: Gateway, accept: str, token: str | None, status: int
+) -> None:
+    response = gateway.post("{ licenseDeployments { totalCount } }", token, Accept=accept)
+    assert response.status_code == status
+    assert response.json()["data"] == {"licenseDeployments": None}
+
+
+# GET
+
+
+def test_a_query_may_come_by_get(gateway: Gateway) -> None:
+    query = "query A { __typename } query B($first: Int) { licenseDeployments(first: $first) { nodes { channel } } }"
+    response = gateway.client.get(
+        "/graphql",
+        params={"query": query, "operationName": "B", "variables": '{"first": 2}', "extensions": "{}"},
+        headers={"Authorization": "Bearer contoso"},
+    )
+    assert response.status_code == 200
+    assert len(response.json()["data"]["licenseDeployments"]["nodes"]) == 2
+
+
+@pytest.mark.parametrize("parameter", ["variables", "extensions"])
+@pytest.mark.parametrize("text", ["1", "[]", "nonsense", '"x"', "{", "[" * 10_000])
+def test_a_parameter_that_is_no_object(gateway: Gateway, parameter: str, text: str) -> None:
+    response = gateway.client.get("/graphql", params={"query": "{ __typename }", parameter: text})
+    check_error(response, "BAD_REQUEST", 400)
+    assert f"'{parameter}'" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("query", ["mutation { __typename }", "mutation M { x } query Q { __typename }"])
+def test_get_refuses_mutations_before_anything_else(gateway: Gateway, query: str) -> None:
+    response = gateway.client.get("/graphql", params={"query": query, "operationName": "M" * ("M {" in query)})
+    check_error(response, "BAD_REQUEST", 405)
+    assert response.headers["Allow"] == "POST"
+
+
+def test_get_runs_a_query_that_stands_beside_a_mutation_no_more_than_post_does(gateway: Gateway) -> None:
+    """The schema has no mutations, so a document with one is invalid whichever of its operations is asked for."""
+    query = "mutation M { x } query Q { __typename }"
+    response = gateway.client.get("/graphql", params={"query": query, "operationName": "Q"})
+    check_error(response, "GRAPHQL_VALIDATION_FAILED", 200)
+
+
+# Methods and paths
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
+    response = gateway.client.request(method, "/graphql")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, POST"
+    assert response.headers["Content-Type"].startswith(JSON)
+
+
+def test_a_trailing_slash_is_another_path_and_not_a_redirect(gateway: Gateway) -> None:
+    check_error(gateway.client.post("/graphql/", json={"query": "{ __typename }"}), "BAD_REQUEST", 404)
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        (BROWSER, True),
+        ("text/html", True),
+        ("text/html, */*", True),
+        ("text/*", True),
+        ("*/*", False),
+        (f"{JSON}, text/plain, */*", False),
+        (f"{JSON}, text/html", False),
+        (f"{GRAPHQL_JSON}, {JSON};q=0.9, text/html;q=0.5", False),
+        ("text/html;q=0, */*", False),
+        ("", False),
+    ],
+)
+def test_only_a_browser_gets_the_page(gateway: Gateway, accept: str, html: bool) -> None:
+    response = gateway.client.get("/graphql", params={"query": "{ __typename }"}, headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/html") == html
+    assert prefers_html(accept) == html
+
+
+def test_a_browser_without_the_page_gets_json(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(graphiql=False)
+    response = gateway.client.get("/graphql", params={"query": "{ __typename }"}, headers={"Accept": BROWSER})
+    assert response.json() == TYPENAME
+    assert gateway.client.get("/").status_code == 200
+
+
+def test_the_root_leads_a_browser_to_the_page(gateway: Gateway) -> None:
+    response = gateway.client.get("/", headers={"Accept": BROWSER}, follow_redirects=True)
+    assert response.url.path == "/graphql"
+    assert response.headers["Content-Type"].startswith("text/html")
+
+
+def test_a_websocket_is_refused(gateway: Gateway) -> None:
+    request = (
+        b"GET /graphql HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    )
+    assert 400 <= exchange(gateway.url, request).status < 500
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"1",
+        b'"query"',
+        b"true",
+        b"{}",
+        b"{",
+        b'{"query": "{ __typename }"',
+        b'{"query": "{ __typename }"} trailing',
+        b'{"query": "\xff"}',
+        b'{"query": "\xed\xa0\x80"}',
+        b'{"query": "{ \\ud800 }"}',
+        b'{"query": "{ __typename }", "operationName": "\\udfff"}',
+        b'{"query": "{ __typename }", "variables": {"\\ud800": 1}}',
+        b'{"query": "{ __typename }", "variables": {"a": NaN}}',
+        b'{"query": "{ __typename }", "variables": {"a": 1e999}}',
+        b'{"query": "{ __typename }", "variables": {"a": %s}}' % (b"9" * 5_000),
+        b'{"query": "{ __typename }", "variables": {"a": %s}}' % (b"[" * 100_000 + b"]" * 100_000),
+        b'{"query": "{ __typename }", "variables": {"a": %s}}' % (b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+        b"[" * 100_000 + b"]" * 100_000,
+        '{"query": "{ __typename }"}'.encode("utf-16"),
+        b"query=%7B__typename%7D",
+        b"{ __typename }",
+        b"\x00",
+    ],
+    ids=lambda body: body[:30].decode("latin-1"),
+)
+def test_a_body_that_is_no_json_object_with_a_query(gateway: Gateway, body: bytes) -> None:
+    check_error(post(gateway, body), "BAD_REQUEST", 400)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("query", 1),
+        ("query", ["{ __typename }"]),
+        ("query", {}),
+        ("operationName", 1),
+        ("operationName", []),
+        ("variables", []),
+        ("variables", "{}"),
+        ("variables", 1),
+        ("extensions", []),
+        ("extensions", "x"),
+    ],
+)
+def test_a_member_of_the_wrong_type_is_named(gateway: Gateway, member: str, value: object) -> None:
+    response = post(gateway, json.dumps({"query": "{ __typename }", member: value}).encode())
+    check_error(response, "BAD_REQUEST", 400)
+    assert f"'{member}'" in response.json()["errors"][0]["message"]
+
+
+def test_null_members_are_absent_and_unknown_ones_do_not_matter(gateway: Gateway) -> None:
+    body = {"query": "{ __typename }", "operationName": None, "variables": None, "extensions": None, "id": [1]}
+    assert post(gateway, json.dumps(body).encode()).json() == TYPENAME
+
+
+def test_of_a_member_that_comes_twice_the_last_counts(gateway: Gateway) -> None:
+    assert post(gateway, b'{"query": "{ nothing }", "query": "{ __typename }"}').json() == TYPENAME
+
+
+def test_a_byte_order_mark_does_no_harm(gateway: Gateway) -> None:
+    assert post(gateway, b'\xef\xbb\xbf{"query": "{ __typename }"}').json() == TYPENAME
+
+
+def test_a_batch_is_refused_in_words(gateway: Gateway) -> None:
+    response = post(gateway, b'[{"query": "{ __typename }"}, {"query": "{ __typename }"}]')
+    check_error(response, "BAD_REQUEST", 400)
+    assert "Batches" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+        "application/json; charset=utf-16",
+        "application/json, text/plain",
+        "application/jsonp",
+        "nonsense",
+    ],
+)
+def test_other_content_types_are_refused(gateway: Gateway, content_type: str) -> None:
+    check_error(post(gateway, b'{"query": "{ __typename }"}', content_type), "BAD_REQUEST", 415)
+
+
+def test_a_body_without_content_type_is_refused(gateway: Gateway) -> None:
+    body = b'{"query": "{ __typename }"}'
+    request = raw_post(body).replace(b"Content-Type: application/json\r\n", b"")
+    assert exchange(gateway.url, request).status == 415
+
+
+@pytest.mark.parametrize(
+    "content_type", ["APPLICATION/JSON", "application/json;charset=UTF-8", 'application/json; charset="utf-8"']
+)
+def test_json_may_be_spelled_in_several_ways(gateway: Gateway, content_type: str) -> None:
+    assert post(gateway, b'{"query": "{ __typename }"}', content_type).json() == TYPENAME
+
+
+@pytest.mark.parametrize("operation_name", ["Nothing", "", "a" * 10_000])
+def test_an_unknown_operation(gateway: Gateway, operation_name: str) -> None:
+    body = {"query": "query Known { __typename }", "operationName": operation_name}
+    response = post(gateway, json.dumps(body).encode())
+    check_error(response, "GRAPHQL_VALIDATION_FAILED")
+    assert len(response.content) < 1_000
+
+
+# The working group's own suite
+
+
+def test_the_audit_suite_of_the_working_group_passes_whole(gateway: Gateway) -> None:
+    pins = Path(__file__).parent / "graphql-http"
+    library = installed(pins) / "node_modules" / "graphql-http" / "lib" / "index.mjs"
+    command = ["node", str(pins / "audit.mjs"), str(library), f"{gateway.url}/graphql"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    sys.stderr.write(done.stderr)
+    audits = json.loads(done.stdout)
+    assert len(audits) == 61
+    assert [audit for audit in audits if audit[2] != "ok"] == []

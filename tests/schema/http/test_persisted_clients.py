@@ -1,0 +1,35 @@
+"""What clients do by themselves: the persisted queries of Apollo Client and urql, run in node against a gateway."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.schema.http.node_packages import installed
+
+if TYPE_CHECKING:
+    from tests.conftest import StartGateway
+
+PINS = Path(__file__).parent / "persisted-clients"
+
+
+def test_apollo_client_and_urql_send_a_text_once_and_its_hash_from_then_on(start_gateway: StartGateway) -> None:
+    """They learn from the first reply that the text is wanted, whatever the status, and by which method they like."""
+    script = shutil.copy(PINS / "persisted.mjs", installed(PINS))
+    command = ["node", str(script), f"{start_gateway().url}/graphql", "sample"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    sys.stderr.write(done.stderr)
+    found = json.loads(done.stdout)
+    assert set(found) == {"Apollo by POST", "Apollo by GET", "urql by POST", "urql by GET"}
+    for name, walk in found.items():
+        assert walk["answers"] == [2, 2, 2], name
+        first, second, *others = walk["requests"]
+        method = name.rpartition(" ")[2]
+        assert first == [method, "hash", 400], name
+        # Apollo sends texts by POST in any case, for they may be long.
+        assert second == ["POST" if name.startswith("Apollo") else method, "text", 200], name
+        assert others == [[method, "hash", 200]] * 2, name
