@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+
 import msgspec
 import pytest
 import zstandard
@@ -59,6 +62,19 @@ def test_a_place_shows_neither_token_nor_key() -> None:
     assert place._key.hex() not in repr(place)
     assert repr(place._key) not in repr(place)
     assert "o365" not in repr(place)
+
+
+@pytest.mark.parametrize("kind", ["block", "question", "token", "cool-down"])
+def test_the_name_of_an_entry_does_not_hold_its_encryption_key_in_any_encoding(kind: str) -> None:
+    """Name and key come from different labels: whoever lists the keys of Redis must not learn how to decrypt."""
+    place = entry(TOKEN, kind, b"o365")
+    text = place.name.removeprefix("pcg:")
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    assert len(raw) == 32
+    assert raw != place._key
+    identity = kind.encode() + b"\0o365"
+    assert raw == hmac.digest(TOKEN.derived("redis locator"), identity, "sha256")
+    assert place._key == hmac.digest(TOKEN.derived("redis encryption"), identity, "sha256")
 
 
 def page(rows: int = 3) -> Page:

@@ -82,3 +82,34 @@ async def test_a_block_of_another_snapshot_ends_it() -> None:
     with pytest.raises(SnapshotChanged):
         await anext(pages)
     assert seen == [10, 10, 10]
+
+
+class DatedSource(FakeSource):
+    """A source whose blocks each name services with their dates: one dictionary for each block in turn."""
+
+    def __init__(self, dates: list[dict[str, str]]) -> None:
+        super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)
+        self._dates = dates
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        dates = tuple(sorted(self._dates[query.skip // 10].items()))
+        return replace(page, stamp=replace(page.stamp, dates=dates))
+
+
+async def test_a_block_is_compared_with_all_blocks_before_it() -> None:
+    """The last block alone says nothing of a service that only an earlier one had."""
+    first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
+    source = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}, {"crm": second}])
+    stream = stream_of(source)
+    pages = stream.pages(await stream.opening())
+    row_counts = [len((await anext(pages)).rows) for _ in range(3)]
+    with pytest.raises(SnapshotChanged):
+        await anext(pages)
+    assert row_counts == [10, 10, 10]
+
+
+async def test_blocks_of_different_services_and_equal_dates_are_one_snapshot() -> None:
+    date = "2026-01-01T00:00:00"
+    source = DatedSource([{"crm": date}, {"o365": date}, {"crm": date, "o365": date}])
+    assert await numbers(stream_of(source)) == list(range(30))

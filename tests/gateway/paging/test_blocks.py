@@ -1,0 +1,68 @@
+"""Blocks of one query: the budget they are charged to, and the warnings they add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import QueryTooComplex
+from gateway.page import Budget, Caller, Page, PageWarning
+from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.query import PageQuery
+from tests.gateway.fakes import FakeSource, caller, query
+
+
+class CountedSource(FakeSource):
+    """A source whose blocks cost ``calls_each`` upstream calls and carry ``warnings``, one for each block in turn."""
+
+    def __init__(self, calls_each: int = 1, warnings: tuple[PageWarning, ...] = ()) -> None:
+        super().__init__(lambda: 0.0, 30)
+        self._calls_each = calls_each
+        self._warnings = warnings
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        block = query.skip // 10
+        return replace(page, calls=self._calls_each, warnings=self._warnings[block : block + 1])
+
+
+def blocks_of(source: FakeSource, budget: Budget | None = None) -> Blocks:
+    """Blocks of ten rows, charged to ``budget``."""
+    return Blocks(source, query(), replace(caller(), budget=budget or Budget(1_000)), BlockSizes(10, 10))
+
+
+@pytest.mark.parametrize("calls_each", [0, 1, 3])
+async def test_a_block_is_charged_with_the_calls_that_it_really_took(calls_each: int) -> None:
+    budget = Budget(1_000)
+    await blocks_of(CountedSource(calls_each), budget).load(0, 30)
+    assert budget.spent_calls == 3 * calls_each
+
+
+async def test_blocks_of_several_calls_exhaust_the_budget_sooner() -> None:
+    source = CountedSource(calls_each=3)
+    with pytest.raises(QueryTooComplex):
+        await blocks_of(source, Budget(3)).load(0, 30)
+    assert len(source.calls) == 1
+
+
+async def test_cached_blocks_leave_the_budget_untouched() -> None:
+    budget = Budget(2)
+    await blocks_of(CountedSource(calls_each=0), budget).load(0, 10)
+    assert budget.spent_calls == 0
+
+
+async def test_warning_counts_of_several_blocks_are_added_up_and_the_greatest_age_is_kept() -> None:
+    warnings = tuple(
+        PageWarning("SOME_CODE", "message", count, age_seconds) for count, age_seconds in ((2, 5), (3, 9), (None, None))
+    )
+    blocks = blocks_of(CountedSource(warnings=warnings))
+    await blocks.load(0, 30)
+    assert blocks.warnings() == [PageWarning("SOME_CODE", "message", 5, 9)]
+
+
+async def test_warnings_of_different_codes_stay_apart() -> None:
+    warnings = (PageWarning("ONE", "first", 2, None), PageWarning("TWO", "second", 3, None))
+    blocks = blocks_of(CountedSource(warnings=warnings))
+    await blocks.load(0, 30)
+    assert blocks.warnings() == list(warnings)
