@@ -42,7 +42,7 @@ from tests.gateway.running import END_SECONDS, Running, environment, eventually,
 if TYPE_CHECKING:
     from tests.conftest import Upstream
 
-PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
 
 # Longer than any test: only the end sends.
 NEVER_MILLISECONDS = "3600000"
