@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.cache.index import question_key
+from gateway.cache.index import query_key as query_key_of
 from gateway.page import Caller
 from gateway.query import PageQuery
 
@@ -21,7 +21,7 @@ class Block:
     @classmethod
     def of(cls, query: PageQuery, caller: Caller) -> Block:
         """Compute the keys of ``query`` for ``caller``."""
-        query_key = question_key(query, caller)
+        query_key = query_key_of(query, caller)
         return cls(query, caller, query_key, block_key(query_key, query))
 
     def sibling(self, query: PageQuery) -> Block:

@@ -12,8 +12,8 @@ from gateway.cache.block import Block
 from gateway.cache.freshness import Freshness, is_incomplete
 from gateway.cache.index import Index
 from gateway.cache.memory import MemoryStore
+from gateway.cache.pending_reads import PendingReads
 from gateway.cache.policy import Decision, decide, expiry, is_expired, stale_warning
-from gateway.cache.reads import Reads
 from gateway.cache.refreshes import Refreshes
 from gateway.cache.renderings import KeptRenderings
 from gateway.errors import Forbidden, Unauthenticated
@@ -57,7 +57,7 @@ class CachedPages:
         self._index = Index()
         self.store = MemoryStore(max_bytes=max_bytes, clock=clock, on_evict=self._index.discard)
         self._refreshes = Refreshes(self._refresh)
-        self._reads = Reads()
+        self._reads = PendingReads()
         # Blocks answered since the start, indexed by CacheState.
         self.answered_blocks = [0] * len(CacheState)
 
@@ -144,10 +144,10 @@ class CachedPages:
         """Return a page from Redis in state ``worst`` or better; otherwise one from the source."""
         query, caller = block.query, block.caller
         with self._reads.under_way(caller.token.locator) as read, self._refreshes.paused(block.key):
-            token_mark = None
+            token_generation = None
             if self._shared is not None:
                 candidates = [] if worst is None else list(self._candidates(query))
-                token_mark, shared = await self._shared.find(query, candidates, caller)
+                token_generation, shared = await self._shared.find(query, candidates, caller)
                 if shared is not None and worst is not None and shared.state <= worst and not read.void:
                     shared_block = block.sibling(shared.query)
                     page = await self._put(shared_block, shared.page, shared.expires_at)
@@ -160,9 +160,9 @@ class CachedPages:
             except (Unauthenticated, Forbidden):
                 await self.drop_token(caller)
                 raise
-            return page if read.void else await self._keep(block, page, token_mark)
+            return page if read.void else await self._keep(block, page, token_generation)
 
-    async def _keep(self, block: Block, page: Page, token_mark: bytes | None) -> Page:
+    async def _keep(self, block: Block, page: Page, token_generation: bytes | None) -> Page:
         """Cache a page of the source unless it expires at once; return it, able to hold renderings if in memory."""
         doubtful = is_incomplete(page) or (not page.rows and await self._had_rows(block, page))
         lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
@@ -174,7 +174,9 @@ class CachedPages:
         if cached_page is None:
             return page
         if self._shared is not None:
-            store = self._shared.keep(block.query, block.caller, page, expires_at=expires_at, token_mark=token_mark)
+            store = self._shared.keep(
+                block.query, block.caller, page, expires_at=expires_at, token_generation=token_generation
+            )
             if store is not None:
                 # If memory has no room, the next request must find the page in Redis.
                 patience_seconds = None if cached_page.renderings is None else STORE_PATIENCE_SECONDS
