@@ -9,7 +9,7 @@ from gateway.page import Caller, Stamp
 from gateway.query import PageQuery
 
 
-def question_key(query: PageQuery, caller: Caller) -> str:
+def query_key(query: PageQuery, caller: Caller) -> str:
     """A digest of the whole token, the locale and the canonical question. It tells none of them."""
     # The first two parts have fixed lengths, so that no two keys are made of the same bytes.
     parts = caller.token.locator + query.digest + (caller.locale or "").encode()

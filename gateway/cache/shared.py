@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from gateway.cache import marks
+from gateway.cache import generations
 from gateway.cache.freshness import Freshness
-from gateway.cache.marks import QuestionMark, SealedPage
+from gateway.cache.generations import QueryGeneration, SealedPage
 from gateway.cache.packing import pack, unpack
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
-from gateway.cache.token_marks import TokenMarks
+from gateway.cache.token_generations import TokenGenerations
 from gateway.page import AccessToken, CacheState, Caller, Page
 from gateway.query import PageQuery
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SharedPage:
     """A page in Redis, what it answers, and when it is to be forgotten (seconds since 1970)."""
 
     page: Page
@@ -61,42 +61,44 @@ class SharedPages:
         self._freshness = freshness
         self._clock = clock
         self._observe = observer
-        self._tokens = TokenMarks(store, freshness.lifetime_seconds(doubtful=False), clock)
+        self._tokens = TokenGenerations(store, freshness.lifetime_seconds(doubtful=False), clock)
         self._stores: set[asyncio.Task[None]] = set()
 
     async def find(
         self, question: PageQuery, candidates: Sequence[PageQuery], caller: Caller
-    ) -> tuple[bytes | None, Found | None]:
-        """The token's mark now, and the first fresh page of ``candidates``, else the first stale one; one round trip.
+    ) -> tuple[bytes | None, SharedPage | None]:
+        """Return the token's generation, and the first fresh (or else stale) page of ``candidates``, in one round trip.
 
-        What is then read from the upstream may be kept under that mark and no other; None: it may not be kept.
+        A page then loaded from the upstream may be stored only under this generation; None forbids storing it.
         """
-        token_place, question_place = self._tokens.place(caller.token), _question_place(question, caller)
+        token_place, query_place = self._tokens.place(caller.token), _query_place(question, caller)
         blocks = [_block_place(candidate, caller) for candidate in candidates]
-        values = await self._store.get_many([place.name for place in (token_place, question_place, *blocks)])
+        values = await self._store.get_many([place.name for place in (token_place, query_place, *blocks)])
         if values is None:
             self._observe("unavailable")
             return None, None
-        if values[0] is not None and len(values[0]) != marks.MARK_BYTES:
+        if values[0] is not None and len(values[0]) != generations.GENERATION_BYTES:
             self._observe("refused")
-        token_mark = await self._tokens.current(caller.token, values[0])
-        question_mark = self._opened_mark(question_place, values[1])
+        token_generation = await self._tokens.current(caller.token, values[0])
+        query_generation = self._opened_generation(query_place, values[1])
         found = None
-        if question_mark is not None and token_mark is not None and token_mark == values[0]:
+        if query_generation is not None and token_generation is not None and token_generation == values[0]:
             rows = zip(candidates, blocks, values[2:], strict=True)
-            found = await self._best(rows, (token_mark, question_mark.mark), stop=question.skip + question.top)
+            found = await self._best(
+                rows, (token_generation, query_generation.generation), stop=question.skip + question.top
+            )
         if candidates:
             self._observe("miss" if found is None else "hit")
-        return token_mark, found
+        return token_generation, found
 
     def keep(
-        self, query: PageQuery, caller: Caller, page: Page, *, expires_at: float, token_mark: bytes | None
+        self, query: PageQuery, caller: Caller, page: Page, *, expires_at: float, token_generation: bytes | None
     ) -> asyncio.Task[None] | None:
         """Begin to keep ``page`` beside the caller; None when it will not be kept."""
-        if token_mark is None or self._store.is_left_out or len(self._stores) >= MAX_STORES:
+        if token_generation is None or self._store.is_left_out or len(self._stores) >= MAX_STORES:
             self._observe("not_stored")
             return None
-        work = self._keep(query, caller, page, expires_at, token_mark)
+        work = self._keep(query, caller, page, expires_at, token_generation)
         task = asyncio.create_task(work, context=contextvars.Context())
         self._stores.add(task)
         task.add_done_callback(self._stores.discard)
@@ -114,19 +116,19 @@ class SharedPages:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _opened_mark(self, place: Entry, value: bytes | None) -> QuestionMark | None:
+    def _opened_generation(self, place: Entry, value: bytes | None) -> QueryGeneration | None:
         if value is None:
             return None
-        mark = marks.question_mark(place.open(value))
-        if mark is None:
+        generation = generations.query_generation(place.open(value))
+        if generation is None:
             self._observe("refused")
-        return mark
+        return generation
 
     async def _best(
         self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes], *, stop: int
-    ) -> Found | None:
+    ) -> SharedPage | None:
         """The first fresh page that lacks no row below ``stop``, else the first stale one."""
-        best: Found | None = None
+        best: SharedPage | None = None
         for query, place, value in rows:
             found = await self._opened(query, place, value, current)
             if found is None or not found.page.reaches(stop):
@@ -138,15 +140,15 @@ class SharedPages:
 
     async def _opened(
         self, query: PageQuery, place: Entry, value: bytes | None, current: tuple[bytes, bytes]
-    ) -> Found | None:
+    ) -> SharedPage | None:
         """What ``value`` holds, if it counts. Whatever was not sealed for this very place is a miss, and counted."""
         if value is None:
             return None
-        sealed = marks.sealed_page(place.open(value))
+        sealed = generations.sealed_page(place.open(value))
         if sealed is None:
             self._observe("refused")
             return None
-        if (sealed.token_mark, sealed.question_mark) != current or sealed.expires_at <= self._clock():
+        if (sealed.token_generation, sealed.query_generation) != current or sealed.expires_at <= self._clock():
             return None
         page = await _beside(len(sealed.packed) > MAX_NEAR_BYTES, unpack, sealed.packed, query.dataset.row)
         if page is None or page.skip != query.skip:
@@ -155,41 +157,43 @@ class SharedPages:
         state = self._freshness.state(page, self._clock())
         if state is CacheState.MISS:
             return None
-        return Found(page, query, state, sealed.expires_at)
+        return SharedPage(page, query, state, sealed.expires_at)
 
-    async def _keep(self, query: PageQuery, caller: Caller, page: Page, expires_at: float, token_mark: bytes) -> None:
+    async def _keep(
+        self, query: PageQuery, caller: Caller, page: Page, expires_at: float, token_generation: bytes
+    ) -> None:
         packed = await _beside(len(page.rows) > MAX_NEAR_ROWS, pack, page)
-        kept = packed is not None and await self._write(query, caller, page, packed, expires_at, token_mark)
+        kept = packed is not None and await self._write(query, caller, page, packed, expires_at, token_generation)
         self._observe("stored" if kept else "not_stored")
 
     async def _write(
-        self, query: PageQuery, caller: Caller, page: Page, packed: bytes, expires_at: float, token_mark: bytes
+        self, query: PageQuery, caller: Caller, page: Page, packed: bytes, expires_at: float, token_generation: bytes
     ) -> bool:
-        token_place, question_place = self._tokens.place(caller.token), _question_place(query, caller)
-        values = await self._store.get_many([token_place.name, question_place.name])
-        # Another mark: the token was refused since the page was asked for.
-        if values is None or values[0] != token_mark:
+        token_place, query_place = self._tokens.place(caller.token), _query_place(query, caller)
+        values = await self._store.get_many([token_place.name, query_place.name])
+        # Another generation: the token was refused since the page was asked for.
+        if values is None or values[0] != token_generation:
             return False
-        before = self._opened_mark(question_place, values[1])
-        mark = marks.first_mark(page) if before is None else before.after(page)
-        if mark is None:
+        before = self._opened_generation(query_place, values[1])
+        generation = generations.first_generation(page) if before is None else before.after(page)
+        if generation is None:
             return False
         place = _block_place(query, caller)
-        value = place.seal(marks.encoded(SealedPage(token_mark, mark.mark, expires_at, packed)))
+        value = place.seal(generations.encoded(SealedPage(token_generation, generation.generation, expires_at, packed)))
         if len(value) > MAX_VALUE_BYTES:
             return False
-        mark_seconds = self._tokens.lifetime_seconds(caller.token)
+        generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(question_place.name, question_place.seal(marks.encoded(mark)), mark_seconds),
+                Write(query_place.name, query_place.seal(generations.encoded(generation)), generation_seconds),
                 Write(place.name, value, expires_at - self._clock()),
-                # The token's mark, whichever it is, outlasts what is kept under it.
-                Write(token_place.name, None, mark_seconds),
+                # The token's generation, whichever it is, outlasts what is kept under it.
+                Write(token_place.name, None, generation_seconds),
             )
         )
 
 
-def _question_place(query: PageQuery, caller: Caller) -> Entry:
+def _query_place(query: PageQuery, caller: Caller) -> Entry:
     return entry(caller.token, "question", _about(query, caller))
 
 

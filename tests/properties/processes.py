@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.freshness import Freshness
-from gateway.cache.index import question_key
+from gateway.cache.index import query_key
 from gateway.cache.pages import CachedPages
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
@@ -115,7 +115,7 @@ class Process:
         """Whether memory holds, fresh, the very block that is called for, as this process has read it itself."""
         timeline = self.world.timelines[call.token]
         asked = query(call.filter_number, call.skip, call.top)
-        key = f"{question_key(asked, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
+        key = f"{query_key(asked, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
         page = self.cache.store.peek(key)
         if page is None or page.fetched_at not in self.moments_answered:
             return False

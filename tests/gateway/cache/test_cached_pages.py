@@ -41,7 +41,7 @@ class Bench:
     async def settle(self) -> None:
         """Let refreshes under way come to their end."""
         if self.source.gate.is_set():
-            await asyncio.gather(*self.cache._refreshes.values(), return_exceptions=True)
+            await asyncio.gather(*self.cache._refreshes.tasks(), return_exceptions=True)
             await asyncio.sleep(0)
 
     @property

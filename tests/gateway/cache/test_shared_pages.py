@@ -58,7 +58,7 @@ class Process:
     async def settle(self) -> None:
         """Let refreshes and stores end."""
         while self.cache._refreshes or self.shared._stores:
-            await asyncio.gather(*self.cache._refreshes.values(), *self.shared._stores, return_exceptions=True)
+            await asyncio.gather(*self.cache._refreshes.tasks(), *self.shared._stores, return_exceptions=True)
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:

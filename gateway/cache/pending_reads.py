@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Read:
+class PendingRead:
     """One read under way; ``void`` once its token was refused meanwhile."""
 
     __slots__ = ("void",)
@@ -15,16 +15,16 @@ class Read:
         self.void = False
 
 
-class Reads:
+class PendingReads:
     """All reads under way."""
 
     def __init__(self) -> None:
-        self._by_token: dict[bytes, set[Read]] = {}
+        self._by_token: dict[bytes, set[PendingRead]] = {}
 
     @contextmanager
-    def under_way(self, locator: bytes) -> Iterator[Read]:
+    def under_way(self, locator: bytes) -> Iterator[PendingRead]:
         """A read of this token, until the end of the block."""
-        read = Read()
+        read = PendingRead()
         reads = self._by_token.setdefault(locator, set())
         reads.add(read)
         try:

@@ -1,0 +1,73 @@
+"""Background refreshes of stale pages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from gateway.cache.block import Block
+from gateway.errors import GatewayError
+from gateway.page import Budget, Page
+
+
+class Refreshes:
+    """At most one refresh per block, and none while the block is being loaded for a caller."""
+
+    def __init__(self, load: Callable[[Block], Coroutine[Any, Any, Page]]) -> None:
+        self._load = load
+        self._tasks: dict[str, asyncio.Task[Page]] = {}
+        self._loading: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def tasks(self) -> list[asyncio.Task[Page]]:
+        """Return all running refreshes."""
+        return list(self._tasks.values())
+
+    def running(self, key: str) -> asyncio.Task[Page] | None:
+        """Return the running refresh of a block."""
+        return self._tasks.get(key)
+
+    @contextmanager
+    def paused(self, key: str) -> Iterator[None]:
+        """Start no refresh of this block until the context ends or ``resume`` is called."""
+        self._loading.add(key)
+        try:
+            yield
+        finally:
+            self._loading.discard(key)
+
+    def resume(self, key: str) -> None:
+        """Allow refreshes of this block again."""
+        self._loading.discard(key)
+
+    def start(self, block: Block) -> None:
+        """Refresh ``block`` in the background unless it is being refreshed or loaded already."""
+        key, caller = block.key, block.caller
+        if key in self._tasks or key in self._loading:
+            return
+        # The refresh outlives the request, so it inherits neither its context variables nor its budget and deadline.
+        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
+        task = asyncio.create_task(self._load(block.with_caller(heir)), context=contextvars.Context())
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._finish(key, done))
+
+    async def aclose(self) -> None:
+        """Cancel all running refreshes."""
+        tasks = self.tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _finish(self, key: str, task: asyncio.Task[Page]) -> None:
+        del self._tasks[key]
+        # A coded failure leaves the stale page in place. Anything else is a bug: the loop's handler reports it.
+        if not task.cancelled() and isinstance(task.exception(), Exception):
+            error = task.exception()
+            if not isinstance(error, GatewayError):
+                asyncio.get_running_loop().call_exception_handler({"message": "a refresh failed", "exception": error})

@@ -1,0 +1,45 @@
+"""Decisions of the cache policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.cache.freshness import Freshness
+from gateway.cache.policy import Decision, decide, expiry, stale_warning
+from gateway.page import AccessToken, Caller, Page
+from tests.gateway.cache.test_cached_pages import jwt
+from tests.gateway.fakes import caller, query
+
+FRESHNESS = Freshness(100, 1_000)
+FULL = Page(tuple(range(10)), more=True, fetched_at=0)
+SHORT = replace(FULL, rows=(1,))
+ALL_ROWS = replace(SHORT, more=False)
+
+
+@pytest.mark.parametrize(
+    ("page", "now", "token", "decision"),
+    [
+        (None, 0, "opaque", Decision.LOAD),
+        (FULL, 99, "opaque", Decision.SERVE),
+        (FULL, 100, "opaque", Decision.SERVE_STALE),
+        (FULL, 1_099, "opaque", Decision.SERVE_STALE),
+        (FULL, 1_100, "opaque", Decision.LOAD),
+        (SHORT, 0, "opaque", Decision.LOAD),
+        (ALL_ROWS, 0, "opaque", Decision.SERVE),
+        (FULL, 49, jwt(50), Decision.SERVE),
+        (FULL, 50, jwt(50), Decision.LOAD),
+    ],
+)
+def test_decision(page: Page | None, now: float, token: str, decision: Decision) -> None:
+    assert decide(page, query(0, 10), Caller(AccessToken(token)), now, FRESHNESS) is decision
+
+
+def test_a_page_expires_no_later_than_its_token() -> None:
+    assert expiry(caller(), 10, 100) == 110
+    assert expiry(Caller(AccessToken(jwt(50))), 10, 100) == 50
+
+
+def test_a_stale_warning_has_the_age_in_seconds() -> None:
+    assert stale_warning(FULL, 150.9).age_seconds == 150
