@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.cache.block import Block
+from gateway.cache.block import Block, block_key
 from gateway.cache.freshness import Freshness, is_incomplete
 from gateway.cache.index import Index
+from gateway.cache.index import query_key as query_key_of
 from gateway.cache.memory import MemoryStore
 from gateway.cache.pending_reads import PendingReads
 from gateway.cache.policy import Decision, decide, expiry, is_expired, stale_warning
@@ -84,9 +85,10 @@ class CachedPages:
         now = self._clock()
         if is_expired(caller, now):
             return None
-        block = Block.of(query, caller)
+        # No Block: its construction would take as long as the rest of this method.
+        query_key = query_key_of(query, caller)
         for candidate in self._candidates(query):
-            page: Page | None = self.store.peek(block.sibling(candidate).key)
+            page: Page | None = self.store.peek(block_key(query_key, candidate))
             if decide(page, query, caller, now, self._freshness) is Decision.SERVE:
                 self.answered_blocks[CacheState.HIT] += 1
                 return page
