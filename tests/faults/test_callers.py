@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import pytest
 
@@ -225,40 +225,82 @@ def in_flight(bench: Bench, holds: Callable[[int], Any]) -> None:
     raise AssertionError(line)
 
 
-class Hurried(BoundedHttpProtocol):
-    """Lets go of a client that reads nothing for a fraction of a second."""
+class HandTimed(BoundedHttpProtocol):
+    """A protocol whose stall timer fires when the test says so, not when time has passed."""
 
-    stall_seconds = 0.3
+    stall_seconds = 3_600
+    paused: ClassVar[SimpleQueue[tuple[HandTimed, int]]]
+
+    def _await_reading(self) -> None:
+        super()._await_reading()
+        self.paused.put((self, self.unread_bytes))
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of responses that this process still holds for the client."""
+        return self.transport.get_write_buffer_size()
+
+    def let_time_pass(self, unread_bytes: int) -> None:
+        """Fire the timer that began when ``unread_bytes`` were unread."""
+        self.loop.call_soon_threadsafe(self._reading_is_due, unread_bytes)
 
 
-def test_a_client_that_does_not_read_is_let_go_and_a_slow_one_is_not() -> None:
-    """Each is sent many megabytes, more than the system itself holds for a connection, through a small window."""
+@pytest.fixture
+def hand_timed() -> Iterator[Callable[[], tuple[socket.socket, HandTimed, int]]]:
+    """Clients that were sent more than the system holds for a connection, with protocol and unread bytes of each."""
     rows = "edges { cursor node { customerTenantId customerName productId productName serviceName } }"
     fields = " ".join(f"a{number}: licenseDeployments(first: 10000) {{ {rows} }}" for number in range(5))
     body = json.dumps({"query": f"{{ {fields} }}"}).encode()
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer contoso\r\n"
-    request_ = head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    with served_as_run(build(read_settings({})), http=Hurried) as url:
-        lazy, slow = socket.socket(), socket.socket()
-        for client in (lazy, slow):
+    request = head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    HandTimed.paused = SimpleQueue()
+    with served_as_run(build(read_settings({})), http=HandTimed) as url, ExitStack() as stack:
+
+        def connect() -> tuple[socket.socket, HandTimed, int]:
+            client = stack.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            client.settimeout(10)
+            client.settimeout(60)
             client.connect(address_of(url))
-            client.sendall(request_)
-        received = b""
-        with slow:
-            while more := slow.recv(65_536):
-                received += more
-                time.sleep(0.0002)
-        announced = int(received.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        assert len(received.partition(b"\r\n\r\n")[2]) == announced
-        # By now the other has read nothing for longer than it may.
-        time.sleep(1)
-        with lazy, suppress(ConnectionError):
-            left = 0
-            while more := lazy.recv(65_536):
-                left += len(more)
-        assert left < announced
+            client.sendall(request)
+            return client, *HandTimed.paused.get(timeout=60)
+
+        yield connect
+
+
+def everything_from(client: socket.socket) -> bytes:
+    """What still comes until the connection ends, by whichever side."""
+    received = bytearray()
+    with suppress(ConnectionError):
+        while more := client.recv(65_536):
+            received += more
+    return bytes(received)
+
+
+def is_whole(response: bytes) -> bool:
+    """Whether the body has as many bytes as its head says."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    return len(body) == int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+
+
+def test_a_client_that_does_not_read_is_let_go(hand_timed: Callable[[], tuple[socket.socket, HandTimed, int]]) -> None:
+    client, protocol, unread_bytes = hand_timed()
+    protocol.let_time_pass(unread_bytes)
+    assert not is_whole(everything_from(client))
+
+
+def test_a_client_that_reads_slowly_is_not_let_go(
+    hand_timed: Callable[[], tuple[socket.socket, HandTimed, int]],
+) -> None:
+    """However often the time passes, as long as some of the response was read meanwhile."""
+    client, protocol, unread_bytes = hand_timed()
+    received = b""
+    for _ in range(3):
+        while protocol.unread_bytes >= unread_bytes:
+            received += client.recv(65_536)
+        protocol.let_time_pass(unread_bytes)
+        same, unread_bytes = HandTimed.paused.get(timeout=60)
+        assert same is protocol
+    assert is_whole(received + everything_from(client))
 
 
 def test_a_reply_may_go_unread_for_a_minute() -> None:

@@ -197,7 +197,7 @@ async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> N
     assert len(sizes) > 8, "the search finds what there is"
     assert {path: size for path, size in sizes.items() if size > MOST_ENTRIES} == {}
     assert cache.store.evictions > 5_000
-    for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes"):
+    for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes._tasks"):
         assert sizes[path] == 0
     assert len(client._slots) == 0
 

@@ -473,3 +473,23 @@ async def test_closing_gives_stores_under_way_their_end(processes: Processes) ->
     await one.cache.fetch(query(), caller())
     await one.aclose()
     assert (await (await processes.start()).ask()).cache is HIT
+
+
+async def test_a_page_that_redis_returns_while_its_token_is_being_refused_is_not_put_into_memory(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal comes between the answer of Redis and its arrival in memory."""
+    await (await processes.start()).ask()
+    process = await processes.start()
+    find = process.shared.find
+
+    async def find_then_refuse(*arguments: Any) -> Any:
+        answer = await find(*arguments)
+        assert answer[1] is not None
+        await process.cache.drop_token(caller())
+        return answer
+
+    monkeypatch.setattr(process.shared, "find", find_then_refuse)
+    page = await process.ask()
+    assert (page.cache, process.cache.store.entries) == (MISS, 0)
+    assert processes.calls == 2

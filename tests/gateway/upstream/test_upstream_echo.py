@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from gateway.errors import Unauthenticated
+from gateway.errors import GatewayError, Unauthenticated
 from tests.gateway.upstream.scripted import (
     GOOD,
     Asked,
@@ -134,3 +134,23 @@ async def test_a_refusal_without_ids_is_told_at_once() -> None:
         with pytest.raises(Unauthenticated):
             await it.call(question(), caller(), deadline=FAR)
         assert len(up.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+async def test_after_one_response_without_ids_its_connection_is_not_used_again(status: int) -> None:
+    """Also where the upstream echoed ids until then: an extra refusal behind it would reach another caller."""
+    refusal = http(status, {}, b"")
+
+    async def twice(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(refusal + refusal)
+        return True
+
+    async with upstream(GOOD, GOOD, twice, GOOD) as up, client(up.url, max_retries=0) as it:
+        for name in ("one", "two"):
+            await it.call(question(), caller(name), deadline=FAR)
+        with pytest.raises(GatewayError):
+            await it.call(question(), caller("three"), deadline=FAR)
+        page = await it.call(question(), caller("four"), deadline=FAR)
+        assert (sold(page.rows), page.attempts) == ([1, 2], 1)
+        assert up.asked[2].connection == up.asked[1].connection
+        assert up.asked[3].connection not in {asked.connection for asked in up.asked[:3]}
