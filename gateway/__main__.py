@@ -1,19 +1,30 @@
-"""The front door: ``gateway``, which Ctrl-C ends without a word however early it comes."""
+"""The entry point ``gateway``. Ctrl-C ends it silently, however early it comes."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gateway.composition import build
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from gateway.config.settings import Settings
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the gateway for ``settings`` as an ASGI application. Raises SettingsError."""
+    # Imported lazily: it imports everything, which the command line must not wait for.
+    from gateway.composition import build as compose
+
+    return compose(settings)
 
 
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _leave)
-    # Imported here, for it takes a while in which people change their minds.
+    # Imported lazily: the import is slow, and Ctrl-C must work during it.
     from gateway.cli.main import run
 
     run(sys.argv[1:])

@@ -1,169 +1,91 @@
-"""The one place that wires everything together."""
+"""Compose the gateway: the only module that knows every part."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from starlette.applications import Starlette
+
+from gateway.app import create_app
+from gateway.cache.cooldowns import RedisCooldowns
+from gateway.cache.freshness import Freshness
+from gateway.cache.pages import CachedPages
+from gateway.cache.redis_store import RedisStore
+from gateway.cache.shared import SharedPages
+from gateway.cache.size import page_size_bytes
+from gateway.config.manifest import read_manifest
+from gateway.config.redis_url import cache_address
+from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
+from gateway.config.upstream import UpstreamConfig
+from gateway.graphiql.page import GraphiQL
+from gateway.observability.metrics import Metrics, configure_logging
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
+from gateway.observability.worker_scrape import Worker, Workers
+from gateway.paging.blocks import BlockSizes
+from gateway.sandbox import ACCOUNTS, create_sandbox
+from gateway.server.process_tuning import tune_process
+from gateway.single_flight import SingleFlight
+from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
+from gateway.upstream.embedded import EmbeddedTransport
+from schema.build import DATASETS, build_schema, sdl
+from schema.execution.context import Limits
+from schema.execution.operations import Operations, Phase
+from schema.execution.plans import Plans
+from schema.export.arguments import Questions
+from schema.export.endpoint import Exports
+from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
+from schema.http.view import FastPath, GraphQLView
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
+# Where the embedded sandbox is; no name has this ending (RFC 6761).
+EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
 
-    from gateway.cache.cooldowns import RedisCooldowns
-    from gateway.cache.freshness import Freshness
-    from gateway.cache.redis_store import RedisStore
-    from gateway.cache.shared import SharedPages
-    from gateway.config.settings import Settings
-    from gateway.observability.metrics import Metrics
-    from gateway.observability.worker_scrape import Workers
-    from schema.execution.operations import Operations, Phase
-    from schema.http.persisted_documents import Documents
+
+@dataclass(frozen=True, slots=True)
+class RedisTier:
+    """What several processes share in Redis."""
+
+    store: RedisStore
+    pages: SharedPages
+    cooldowns: RedisCooldowns
 
 
 def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None) -> Starlette:
-    """The whole gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
+    """Return the gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
 
-    Where it is one of several ``workers``, its ``/metrics`` tells of all.
+    If it is one of several ``workers``, its ``/metrics`` covers all of them. Raises SettingsError.
     """
-    # Imported here so that `gateway --help` need not wait for them.
-    from gateway.app import create_app
-    from gateway.cache.freshness import Freshness
-    from gateway.cache.pages import CachedPages
-    from gateway.cache.size import page_size_bytes
-    from gateway.config.settings import SANDBOX
-    from gateway.graphiql.page import GraphiQL
-    from gateway.observability.metrics import Metrics
-    from gateway.observability.worker_scrape import Worker
-    from gateway.paging.blocks import BlockSizes
-    from gateway.sandbox import ACCOUNTS, create_sandbox
-    from gateway.server.process_tuning import tune_process
-    from gateway.single_flight import SingleFlight
-    from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
-    from gateway.upstream.embedded import EmbeddedTransport
-    from schema.build import DATASETS, build_schema, sdl
-    from schema.execution.plans import Plans
-    from schema.export.arguments import Questions
-    from schema.export.endpoint import Exports
-    from schema.http.view import FastPath, GraphQLView
-
-    tracing = otel.tracing
-    operations, documents = operations_of(settings, tracing.phase if tracing else nullcontext)
-    sandbox = settings.upstream_url == SANDBOX
-    upstream_url = "http://sandbox.invalid" if sandbox else settings.upstream_url
+    operations, documents = operations_of(settings, otel.tracing.phase if otel.tracing else nullcontext)
     metrics = Metrics(documents.operation_names)
-    freshness = Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
-    redis = _redis_tier(settings, freshness, metrics)
-    client = UpstreamClient(
-        base_url=upstream_url,
-        path_prefix=settings.upstream_path_prefix,
-        trailing_slash=settings.upstream_trailing_slash,
-        timeout_seconds=settings.upstream_timeout_seconds,
-        operation_timeout_seconds=settings.operation_timeout_seconds,
-        max_retries=settings.upstream_max_retries,
-        max_concurrency=settings.upstream_max_concurrency,
-        max_connections=settings.upstream_max_connections,
-        max_body_bytes=settings.upstream_max_body_bytes,
-        transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
-        token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
-        shared_cooldowns=redis.cooldowns if redis else None,
-        observer=tracing.beside(metrics.upstream_call_ended) if tracing else metrics.upstream_call_ended,
-    )
-    cache = CachedPages(
-        BlockReader(
-            client,
-            max_calls=settings.max_upstream_calls,
-            clock=time.time,
-            operation_timeout_seconds=settings.operation_timeout_seconds,
-        ),
-        max_bytes=settings.cache_memory_bytes,
-        freshness=freshness,
-        first_block_rows=settings.first_block_rows,
-        block_rows=settings.block_rows,
-        size_of=page_size_bytes,
-        shared=redis.pages if redis else None,
-    )
-    metrics.watch_cache(cache)
-    metrics.watch_upstream(client)
+    redis = _redis_tier(settings, metrics)
+    client = _upstream(settings, metrics, redis, otel)
+    cache = _cache(settings, client, metrics, redis)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
-    trusted_only = settings.trusted_documents is not None
-    graphiql = GraphiQL(sandbox=sandbox, trusted_only=trusted_only) if settings.graphiql else None
+    graphiql = _graphiql(settings)
     source = SingleFlight(cache)
-    sizes = BlockSizes(settings.first_block_rows, settings.block_rows)
-    view = GraphQLView(
-        operations=operations,
-        documents=documents,
-        source=source,
-        sizes=sizes,
-        limits=operations.limits,
-        max_request_bytes=settings.max_request_bytes,
-        page=graphiql.page_response if graphiql else None,
-        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
-    )
-
-    exports = Exports(
-        Questions(build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection),
-        source,
-        sizes,
-        operations.limits,
-        is_closed=trusted_only,
-    )
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        if redis:
-            await redis.store.start()
-        if worker:
-            await worker.start()
-        if otel.metering:
-            otel.metering.start(metrics, upstream_url)
-        tune_process()
-        try:
-            yield
-        finally:
-            await cache.aclose()
-            await client.aclose()
-            if redis:
-                await redis.store.aclose()
-            if worker:
-                await worker.aclose()
-            await otel.aclose()
-
     return create_app(
-        view,
+        _graphql(settings, operations, documents, source, cache, graphiql),
         metrics=metrics,
-        lifespan=lifespan,
-        sandbox=sandbox,
+        lifespan=_lifespan(settings, (cache, client), metrics, redis, worker, otel),
+        sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=exports.routes([dataset for dataset, _ in DATASETS]),
+        export_routes=_exports(settings, operations.limits, source).routes([dataset for dataset, _ in DATASETS]),
         show_metrics=settings.metrics,
         scrape=worker.scrape if worker else None,
-        watching=[tracing.layer] if tracing else (),
+        watching=[otel.tracing.layer] if otel.tracing else (),
     )
 
 
 def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
-    """What runs operations, and what finds their documents. Raises SettingsError about documents that cannot run."""
-    from gateway.config.manifest import read_manifest
-    from gateway.config.settings import SettingsError, variable
-    from schema.build import build_schema
-    from schema.execution.context import Limits
-    from schema.execution.operations import Operations
-    from schema.http.persisted_documents import AutomaticDocuments, TrustedDocuments
-
+    """Return what runs operations, and what finds their documents. Raises SettingsError for unusable documents."""
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
     operations = Operations(
-        build_schema(),
-        limits,
-        introspection=settings.introspection,
-        fast_path=settings.fast_path,
-        phase=phase,
+        build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path, phase=phase
     )
     if settings.trusted_documents is None:
         return operations, AutomaticDocuments(operations.faults_of)
@@ -174,40 +96,143 @@ def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Opera
         raise SettingsError("\n".join(f"{name}: {fault}" for fault in str(error).splitlines())) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _RedisTier:
-    """What several processes share."""
-
-    store: RedisStore
-    pages: SharedPages
-    cooldowns: RedisCooldowns
-
-
-def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _RedisTier | None:
-    """The tier that ``GATEWAY_CACHE_URL`` asks for; None for memory alone.
-
-    It is no reason for ``/readyz`` to say no: without Redis every question is still answered.
-    """
-    from gateway.config.redis_url import cache_address
-
-    address = cache_address(settings.cache_url)
-    if address is None:
-        return None
-    # Imported here, for memory alone has no use for ciphers and compression.
-    from gateway.cache.cooldowns import RedisCooldowns
-    from gateway.cache.redis_store import RedisStore
-    from gateway.cache.shared import SharedPages
-
-    store = RedisStore(address, on_error=metrics.redis_failed)
-    metrics.watch_redis(lambda: store.is_left_out)
-    return _RedisTier(store, SharedPages(store, freshness, observer=metrics.redis_page), RedisCooldowns(store))
-
-
 def create(workers: Workers | None = None) -> Starlette:
-    """The gateway for the process's environment; what each of several ``workers`` runs."""
-    from gateway.config.settings import read_settings
-    from gateway.observability.metrics import configure_logging
-
+    """Return the gateway for this process's environment; each of several ``workers`` runs it."""
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)
     return build(settings, opentelemetry_for(os.environ), workers)
+
+
+def _freshness(settings: Settings) -> Freshness:
+    return Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
+
+
+def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
+    """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
+
+    ``/readyz`` does not depend on it: without Redis every query is still answered.
+    """
+    address = cache_address(settings.cache_url)
+    if address is None:
+        return None
+    store = RedisStore(address, on_error=metrics.redis_failed)
+    metrics.watch_redis(lambda: store.is_left_out)
+    pages = SharedPages(store, _freshness(settings), observer=metrics.redis_page)
+    return RedisTier(store, pages, RedisCooldowns(store))
+
+
+def _upstream(settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry) -> UpstreamClient:
+    sandbox = settings.upstream_url == SANDBOX
+    client = UpstreamClient(
+        UpstreamConfig(
+            base_url=_upstream_url(settings),
+            path_prefix=settings.upstream_path_prefix,
+            trailing_slash=settings.upstream_trailing_slash,
+            timeout_seconds=settings.upstream_timeout_seconds,
+            operation_timeout_seconds=settings.operation_timeout_seconds,
+            max_retries=settings.upstream_max_retries,
+            max_concurrency=settings.upstream_max_concurrency,
+            max_connections=settings.upstream_max_connections,
+            max_body_bytes=settings.upstream_max_body_bytes,
+        ),
+        transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
+        token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
+        shared_cooldowns=redis.cooldowns if redis else None,
+        observer=otel.tracing.beside(metrics.upstream_call_ended) if otel.tracing else metrics.upstream_call_ended,
+    )
+    metrics.watch_upstream(client)
+    return client
+
+
+def _upstream_url(settings: Settings) -> str:
+    return EMBEDDED_SANDBOX_URL if settings.upstream_url == SANDBOX else settings.upstream_url
+
+
+def _cache(settings: Settings, client: UpstreamClient, metrics: Metrics, redis: RedisTier | None) -> CachedPages:
+    reader = BlockReader(
+        client,
+        max_calls=settings.max_upstream_calls,
+        clock=time.time,
+        operation_timeout_seconds=settings.operation_timeout_seconds,
+    )
+    cache = CachedPages(
+        reader,
+        max_bytes=settings.cache_memory_bytes,
+        freshness=_freshness(settings),
+        first_block_rows=settings.first_block_rows,
+        block_rows=settings.block_rows,
+        size_of=page_size_bytes,
+        shared=redis.pages if redis else None,
+    )
+    metrics.watch_cache(cache)
+    return cache
+
+
+def _graphiql(settings: Settings) -> GraphiQL | None:
+    if not settings.graphiql:
+        return None
+    return GraphiQL(sandbox=settings.upstream_url == SANDBOX, trusted_only=settings.trusted_documents is not None)
+
+
+def _block_sizes(settings: Settings) -> BlockSizes:
+    return BlockSizes(settings.first_block_rows, settings.block_rows)
+
+
+def _graphql(
+    settings: Settings,
+    operations: Operations,
+    documents: Documents,
+    source: SingleFlight,
+    cache: CachedPages,
+    graphiql: GraphiQL | None,
+) -> GraphQLView:
+    return GraphQLView(
+        operations=operations,
+        documents=documents,
+        source=source,
+        sizes=_block_sizes(settings),
+        limits=operations.limits,
+        max_request_bytes=settings.max_request_bytes,
+        page=graphiql.page_response if graphiql else None,
+        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
+    )
+
+
+def _exports(settings: Settings, limits: Limits, source: SingleFlight) -> Exports:
+    arguments = Questions(
+        build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
+    )
+    is_closed = settings.trusted_documents is not None
+    return Exports(arguments, source, _block_sizes(settings), limits, is_closed=is_closed)
+
+
+def _lifespan(
+    settings: Settings,
+    owned: tuple[CachedPages, UpstreamClient],
+    metrics: Metrics,
+    redis: RedisTier | None,
+    worker: Worker | None,
+    otel: OpenTelemetry,
+) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Return what starts and closes every part; the cache closes before the client that it loads from."""
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(otel.aclose)
+            if worker:
+                stack.push_async_callback(worker.aclose)
+            if redis:
+                stack.push_async_callback(redis.store.aclose)
+            for part in reversed(owned):
+                stack.push_async_callback(part.aclose)
+            if redis:
+                await redis.store.start()
+            if worker:
+                await worker.start()
+            if otel.metering:
+                otel.metering.start(metrics, _upstream_url(settings))
+            tune_process()
+            yield
+
+    return run

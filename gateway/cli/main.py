@@ -14,7 +14,6 @@ import click
 
 from gateway.cli.export.command import export
 from gateway.cli.token.command import token
-from gateway.composition import build, create, operations_of
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import (
     SANDBOX,
@@ -26,7 +25,6 @@ from gateway.config.settings import (
     sources,
     variable,
 )
-from gateway.observability.opentelemetry import opentelemetry_for
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +63,9 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     """
     overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     settings = _settings(overrides)
+    from gateway.composition import build, create, operations_of
     from gateway.observability.metrics import configure_logging
+    from gateway.observability.opentelemetry import opentelemetry_for
     from gateway.observability.worker_scrape import meeting
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
 

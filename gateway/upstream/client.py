@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 import structlog
 
+from gateway.config.upstream import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import AccessToken, Caller
 from gateway.query import Dataset, PageQuery
@@ -72,16 +73,8 @@ class UpstreamClient:
 
     def __init__(
         self,
+        config: UpstreamConfig,
         *,
-        base_url: str,
-        path_prefix: str,
-        trailing_slash: bool,
-        timeout_seconds: float,
-        operation_timeout_seconds: float,
-        max_retries: int,
-        max_concurrency: int,
-        max_connections: int,
-        max_body_bytes: int,
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
         token_remedy: str = NEW_TOKEN,
@@ -90,13 +83,11 @@ class UpstreamClient:
         random: Callable[[], float] = random_module.random,
         observer: Callable[[UpstreamCall], None] | None = None,
     ) -> None:
-        self._requests = Requests(base_url=base_url, path_prefix=path_prefix, trailing_slash=trailing_slash)
-        self._timeout_seconds = timeout_seconds
-        self._operation_timeout_seconds = operation_timeout_seconds
-        self._max_retries = max_retries
-        self._slots = Slots(per_token=max_concurrency, total=max_connections)
-        self._connections = Connections(max_connections, transport)
-        self._exchanger = Exchanger(self._connections, max_body_bytes)
+        self._config = config
+        self._requests = Requests(config)
+        self._slots = Slots(per_token=config.max_concurrency, total=config.max_connections)
+        self._connections = Connections(config.max_connections, transport)
+        self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._token_remedy = token_remedy
         self._cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
@@ -130,8 +121,8 @@ class UpstreamClient:
     async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
         """One reply to ``query``. Raises GatewayError."""
         loop = asyncio.get_running_loop()
-        deadline = min(deadline, loop.time() + self._operation_timeout_seconds)
-        retries = Retries(self._max_retries, self._random)
+        deadline = min(deadline, loop.time() + self._config.operation_timeout_seconds)
+        retries = Retries(self._config.max_retries, self._random)
         ids = Ids.of(caller)
         attempts = 0
         last = Retry.NEVER
@@ -168,7 +159,7 @@ class UpstreamClient:
     async def _exchange(
         self, query: PageQuery, caller: Caller, ids: Ids, deadline: float, meter: Meter, after: Retry
     ) -> Answer | Failure:
-        limit = min(deadline, asyncio.get_running_loop().time() + self._timeout_seconds)
+        limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
         try:
             # A total limit: the library's own only bound the time between two bytes.
             async with asyncio.timeout_at(limit):

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
+from gateway.config.upstream import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import PageQuery
@@ -58,9 +59,9 @@ class Answer:
 class Requests:
     """Builds requests for one upstream."""
 
-    def __init__(self, *, base_url: str, path_prefix: str, trailing_slash: bool) -> None:
-        self._root = base_url.rstrip("/") + path_prefix
-        self._slash = "/" if trailing_slash else ""
+    def __init__(self, config: UpstreamConfig) -> None:
+        self._root = config.base_url.rstrip("/") + config.path_prefix
+        self._slash = "/" if config.trailing_slash else ""
         self._agent = f"{DISTRIBUTION}/{_version()}"
 
     def build(self, query: PageQuery, caller: Caller, ids: Ids) -> httpx.Request:

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.upstream import UpstreamConfig
 from gateway.observability.metrics import Metrics
 from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
 
@@ -17,15 +18,17 @@ from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
 def exercised() -> Metrics:
     """Metrics of a gateway with all its parts, to which everything that is counted has happened once."""
     client = UpstreamClient(
-        base_url="http://upstream.invalid",
-        path_prefix="",
-        trailing_slash=False,
-        timeout_seconds=1,
-        operation_timeout_seconds=1,
-        max_retries=0,
-        max_concurrency=1,
-        max_connections=1,
-        max_body_bytes=1,
+        UpstreamConfig(
+            base_url="http://upstream.invalid",
+            path_prefix="",
+            trailing_slash=False,
+            timeout_seconds=1,
+            operation_timeout_seconds=1,
+            max_retries=0,
+            max_concurrency=1,
+            max_connections=1,
+            max_body_bytes=1,
+        ),
     )
     cache = CachedPages(
         BlockReader(client, max_calls=1, clock=time.time, operation_timeout_seconds=1),

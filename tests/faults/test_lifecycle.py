@@ -17,6 +17,7 @@ import pytest
 from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.upstream import UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import AccessToken, Caller
 from gateway.single_flight import SingleFlight
@@ -163,15 +164,17 @@ def tables(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Size
 async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> None:
     """Whatever is kept per token has a bound or is gone when the last call has landed."""
     client = UpstreamClient(
-        base_url="http://upstream.invalid",
-        path_prefix="/v1",
-        trailing_slash=False,
-        timeout_seconds=60,
-        operation_timeout_seconds=120,
-        max_retries=0,
-        max_concurrency=4,
-        max_connections=100,
-        max_body_bytes=2**20,
+        UpstreamConfig(
+            base_url="http://upstream.invalid",
+            path_prefix="/v1",
+            trailing_slash=False,
+            timeout_seconds=60,
+            operation_timeout_seconds=120,
+            max_retries=0,
+            max_concurrency=4,
+            max_connections=100,
+            max_body_bytes=2**20,
+        ),
         transport=Instant(),
     )
     cache = CachedPages(

@@ -13,6 +13,7 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
 from gateway.config.redis_url import RedisAddress
+from gateway.config.upstream import UpstreamConfig
 from gateway.page import AccessToken, CacheState, Caller
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
@@ -69,15 +70,17 @@ class Process:
         self.upstream = GatedUpstream(self._called, world.clock)
         freshness = Freshness(FRESH_SECONDS, STALE_SECONDS)
         self.client = UpstreamClient(
-            base_url="http://upstream.invalid",
-            path_prefix="/partner/v1",
-            trailing_slash=False,
-            timeout_seconds=600,
-            operation_timeout_seconds=600,
-            max_retries=1,
-            max_concurrency=3,
-            max_connections=100,
-            max_body_bytes=2**20,
+            UpstreamConfig(
+                base_url="http://upstream.invalid",
+                path_prefix="/partner/v1",
+                trailing_slash=False,
+                timeout_seconds=600,
+                operation_timeout_seconds=600,
+                max_retries=1,
+                max_concurrency=3,
+                max_connections=100,
+                max_body_bytes=2**20,
+            ),
             transport=self.upstream,
             shared_cooldowns=RedisCooldowns(self.redis, world.clock),
             clock=world.clock,

@@ -11,7 +11,6 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.cli.export.pages import Post, Reply
-from gateway.composition import build
 from gateway.config.settings import Settings
 from gateway.observability.metrics import configure_logging
 from gateway.page import AccessToken
@@ -34,6 +33,9 @@ CACHE_BYTES = 33_554_432
 @asynccontextmanager
 async def own_gateway(settings: Settings, token: AccessToken) -> AsyncIterator[Post]:
     """A gateway for this export alone. What ``settings`` allow callers is no matter: whoever runs this set them."""
+    # Imported lazily: other commands need none of it.
+    from gateway.composition import build
+
     configure_logging(settings.log_format, "error")
     changes = {
         "cache_memory_bytes": CACHE_BYTES,

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.upstream import UpstreamConfig
 from gateway.page import AccessToken, Caller
 from gateway.query import Dataset, Measure, PageQuery
 from gateway.upstream import UpstreamCall, UpstreamClient
@@ -238,21 +239,10 @@ class Clock:
 def client(url: str, **changes: Any) -> UpstreamClient:
     """A client with short patience and no waiting between attempts."""
     clock = changes.pop("clock", None) or Clock()
-    settings: dict[str, Any] = {
-        "base_url": url,
-        "path_prefix": "/partner/v1",
-        "trailing_slash": False,
-        "timeout_seconds": 5.0,
-        "operation_timeout_seconds": 20.0,
-        "max_retries": 2,
-        "max_concurrency": 4,
-        "max_connections": 100,
-        "max_body_bytes": 2**20,
-        "clock": clock,
-        "sleep": clock.sleep,
-        "random": lambda: 0.5,
-    }
-    return UpstreamClient(**{**settings, **changes})
+    bounds: dict[str, Any] = {"timeout_seconds": 5.0, "operation_timeout_seconds": 20.0, "max_body_bytes": 2**20}
+    bounds |= {name: changes.pop(name) for name in UpstreamConfig.__dataclass_fields__ if name in changes}
+    runtime: dict[str, Any] = {"clock": clock, "sleep": clock.sleep, "random": lambda: 0.5}
+    return UpstreamClient(UpstreamConfig(url, **bounds), **{**runtime, **changes})
 
 
 def caller(secret: str = SECRET, **changes: Any) -> Caller:
