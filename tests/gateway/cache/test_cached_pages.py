@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextvars
 import json
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
-from gateway.page import CacheState, Page, PageWarning, Stamp
+from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Stamp
 from gateway.query import PageQuery
 from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
@@ -299,3 +300,112 @@ def test_stamps_conflict_only_over_what_both_know() -> None:
     assert one.conflicts(Stamp(6))
     assert one.conflicts(Stamp(5, (("crm", "b"),)))
     assert one.merged(Stamp(None, (("ems", "c"),))) == Stamp(5, (("crm", "a"), ("ems", "c"), ("o365", "b")))
+
+
+async def test_peek_gives_fresh_pages_alone_and_counts_them_as_hits(bench: Bench) -> None:
+    await bench.ask()
+    before = bench.cache.answered_blocks[CacheState.HIT]
+    bench.clock.seconds += 99
+    assert bench.cache.peek(query(), caller()) is not None
+    assert bench.cache.answered_blocks[CacheState.HIT] == before + 1
+    bench.clock.seconds += 1
+    assert bench.cache.peek(query(), caller()) is None
+    assert bench.cache.answered_blocks[CacheState.HIT] == before + 1
+
+
+async def test_peek_does_not_take_a_page_that_lacks_rows(bench: Bench) -> None:
+    await bench.ask(top=5)
+    assert bench.cache.peek(query(top=5), caller()) is not None
+    assert bench.cache.peek(query(top=10), caller()) is None
+
+
+async def test_peek_gives_nothing_once_the_token_has_expired(bench: Bench) -> None:
+    """Even where the page itself is kept: expiry of the token is looked at first."""
+    await bench.ask()
+    expired = caller()
+    object.__setattr__(expired.token, "expires_at", bench.clock.seconds)
+    assert bench.cache.peek(query(), caller()) is not None
+    assert bench.cache.peek(query(), expired) is None
+
+
+async def test_a_stale_page_costs_its_caller_no_upstream_call(bench: Bench) -> None:
+    await bench.ask()
+    assert (await bench.ask(after_seconds=150)).calls == 0
+
+
+async def test_a_fresh_large_block_is_preferred_to_a_stale_small_one(bench: Bench) -> None:
+    await bench.ask(top=5)
+    await bench.ask(after_seconds=60, top=10)
+    page = await bench.ask(after_seconds=60, top=5)
+    assert (page.cache, len(page.rows), bench.calls) == (CacheState.HIT, 10, 2)
+
+
+async def test_of_contradicting_blocks_read_at_one_instant_the_later_one_stays(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.date = "2026-02-02T00:00:00"
+    await bench.ask(skip=10)
+    assert bench.cache.store.entries == 1
+    assert (await bench.ask(skip=10)).cache is CacheState.HIT
+
+
+async def test_a_refresh_has_no_deadline_no_context_and_no_budget_of_its_caller() -> None:
+    operation = contextvars.ContextVar("operation", default="none")
+    seen: list[tuple[float, int, str]] = []
+
+    class Looking(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            seen.append((caller.deadline, caller.budget.spent_calls, operation.get()))
+            caller.budget.reserve()
+            return await super().fetch(query, caller)
+
+    bench = Bench()
+    bench.cache._source = Looking(bench.clock)
+    await bench.ask()
+    bench.clock.seconds += 150
+    operation.set("the caller's")
+    who = Caller(caller().token, deadline=5.0, budget=Budget(7))
+    who.budget.reserve()
+    assert (await bench.cache.fetch(query(), who)).cache is CacheState.STALE
+    await bench.settle()
+    assert seen[1] == (float("inf"), 0, "none")
+    assert who.budget.spent_calls == 1
+
+
+async def test_a_bug_in_a_refresh_is_reported_and_a_coded_failure_is_not(bench: Bench) -> None:
+    class Broken(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            raise KeyError("a bug")
+
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    await bench.ask()
+    bench.source.error = UpstreamUnavailable("down")
+    await bench.ask(after_seconds=150)
+    assert reported == []
+    bench.cache._source = Broken(bench.clock)
+    await bench.ask()
+    assert [type(error) for error in reported] == [KeyError]
+
+
+async def test_closing_cancels_refreshes_under_way(bench: Bench) -> None:
+    await bench.ask()
+    bench.source.gate.clear()
+    await bench.ask(after_seconds=150)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await bench.cache.aclose()
+    assert bench.source.cancelled == 1
+
+
+@pytest.mark.parametrize(
+    ("skip", "tells_total", "after_seconds", "expected"),
+    [(10, True, 31, CacheState.HIT), (25, False, 31, CacheState.HIT), (20, False, 31, CacheState.MISS)],
+    ids=["a total of its own", "just behind the promised rows", "where rows are promised"],
+)
+async def test_an_empty_block_is_doubtful_only_where_rows_are_promised_and_it_tells_no_total(
+    bench: Bench, skip: int, tells_total: bool, after_seconds: float, expected: CacheState
+) -> None:
+    await bench.ask()
+    bench.source.total, bench.source.tells_total = 0, tells_total
+    await bench.ask(skip=skip)
+    assert (await bench.ask(after_seconds=after_seconds, skip=skip)).cache is expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.cache.freshness import Freshness
+from gateway.page import CacheState, Page
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,17 @@ def test_a_doubtful_page_never_outlives_the_fresh_period(
     freshness = Freshness(fresh_seconds, stale_seconds)
     assert freshness.lifetime_seconds(doubtful=True) == doubtful
     assert freshness.lifetime_seconds(doubtful=False) == sound
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "state"),
+    [
+        (0, CacheState.HIT),
+        (9.9, CacheState.HIT),
+        (10, CacheState.STALE),
+        (29.9, CacheState.STALE),
+        (30, CacheState.MISS),
+    ],
+)
+def test_each_period_ends_before_its_last_instant(age_seconds: float, state: CacheState) -> None:
+    assert Freshness(10, 20).state(Page((), fetched_at=1_000), 1_000 + age_seconds) is state

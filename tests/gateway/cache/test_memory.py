@@ -73,3 +73,13 @@ async def test_each_way_to_read_counts_as_a_use_for_eviction(way: str) -> None:
     await put(store, "new")
     assert (store.peek("used"), store.peek("unused"), store.peek("new")) == ("value", None, "value")
     assert store.evictions == 1
+
+
+async def test_a_charge_that_drives_its_own_value_out_is_reported() -> None:
+    evicted: list[str] = []
+    store = MemoryStore(max_bytes=2 * COST_BYTES, on_evict=evicted.append)
+    owner = object()
+    await store.set("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
+    assert store.charge("key", owner, COST_BYTES)
+    assert not store.charge("key", owner, 1)
+    assert (store.used_bytes, store.entries, evicted) == (0, 0, ["key"])
