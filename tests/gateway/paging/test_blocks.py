@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from gateway.errors import QueryTooComplex
-from gateway.page import Budget, Caller, Page, PageWarning
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.errors import QueryTooComplex, UpstreamTimeout
+from gateway.page import Budget, Caller, Page, PageWarning, Stamp
+from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, Torn
 from gateway.query import PageQuery
 from tests.gateway.fakes import FakeSource, caller, query
 
@@ -66,3 +67,42 @@ async def test_warnings_of_different_codes_stay_apart() -> None:
     blocks = blocks_of(CountedSource(warnings=warnings))
     await blocks.load(0, 30)
     assert blocks.warnings() == list(warnings)
+
+
+class DatedSource(FakeSource):
+    """A source whose blocks each name one service with its date, in turn."""
+
+    def __init__(self, dates: list[tuple[str, str]]) -> None:
+        super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)
+        self._dates = dates
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        return replace(page, stamp=Stamp(None, (self._dates[query.skip // 10],)))
+
+
+async def test_a_block_of_an_answer_is_compared_with_all_blocks_before_it() -> None:
+    first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
+    blocks = blocks_of(DatedSource([("crm", first), ("o365", first), ("crm", second)]))
+    await blocks.load(0, 20)
+    assert blocks.stamp == Stamp(None, (("crm", first), ("o365", first)))
+    with pytest.raises(Torn):
+        await blocks.load(20, 30)
+
+
+async def test_blocks_beyond_the_total_are_not_fetched() -> None:
+    source = CountedSource()
+    source.total = 25
+    await blocks_of(source).load(0, 100)
+    assert [skip for _, skip, _ in source.calls] == [0, 10, 20]
+
+
+async def test_a_block_that_outlasts_the_deadline_by_the_grace_period_times_out() -> None:
+    source = CountedSource()
+    source.gate.clear()
+    deadline = asyncio.get_running_loop().time() - GRACE_SECONDS
+    blocks = Blocks(source, query(), replace(caller(), deadline=deadline), BlockSizes(10, 10))
+    async with asyncio.timeout(10):
+        with pytest.raises(UpstreamTimeout):
+            await blocks.load(0, 10)
+    assert source.cancelled == 1
