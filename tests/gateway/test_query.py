@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.query import FALSE, TRUE, Comparison, Filter, Junction, PageQuery, canonical, comparisons, encoded, negate
 from gateway.sandbox import odata
 from gateway.sandbox.names import ODD_NAMES
-from tests.gateway.fakes import query
+from tests.gateway.fakes import DATASET, query
 
 FIELDS = ("serviceCode", "channel", "customerName")
 ODD_VALUES = (
@@ -219,3 +220,11 @@ def test_equal_questions_are_one_key_of_a_table() -> None:
 def test_no_value_can_pretend_to_be_another_parameter() -> None:
     found = parse_qs(query(filter=Comparison("channel", "eq", "x'&top=1&filter=#+%26")).query_string)
     assert found == {"filter": ["channel eq 'x''&top=1&filter=#+%26'"], "top": ["10"], "skip": ["0"]}
+
+
+def test_equal_questions_about_two_datasets_have_nothing_in_common() -> None:
+    one, other = (PageQuery(replace(DATASET, name=name), top=10) for name in ("one", "other"))
+    assert one.query_string == other.query_string
+    assert one.question != other.question
+    assert one.fingerprint != other.fingerprint
+    assert one.digest != other.digest

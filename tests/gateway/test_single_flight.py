@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 
 import pytest
 
@@ -171,3 +172,40 @@ async def test_a_call_that_is_cancelled_from_inside_is_a_coded_error(source: Fak
     next(iter(flights._flights.values())).task.cancel()
     with pytest.raises(ServiceUnavailable):
         await task
+
+
+async def test_a_caller_that_is_cancelled_with_its_call_stays_cancelled(source: FakeSource) -> None:
+    """The gateway's own end is an error for those who wait; a caller that left needs no answer."""
+    flights = SingleFlight(source)
+    source.gate.clear()
+    task = asyncio.create_task(flights.fetch(query(), caller()))
+    await started([task])
+    next(iter(flights._flights.values())).task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_failure_that_nobody_waits_for_is_not_reported_as_lost() -> None:
+    class FailingAtTheEnd(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            try:
+                return await super().fetch(query, caller)
+            except asyncio.CancelledError:
+                raise UpstreamUnavailable("down") from None
+
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    source = FailingAtTheEnd(Clock())
+    flights = SingleFlight(source)
+    source.gate.clear()
+    task = asyncio.create_task(flights.fetch(query(), caller()))
+    await started([task])
+    call = next(iter(flights._flights.values())).task
+    task.cancel()
+    await asyncio.wait({task, call})
+    # A task reports its lost exception when it is freed.
+    del task, call
+    gc.collect()
+    assert reported == []
