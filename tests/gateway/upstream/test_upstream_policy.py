@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
+from gateway.page import AccessToken
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
 from gateway.upstream.slots import Slots
@@ -222,3 +223,49 @@ def test_no_meaning_tells_of_library_address_or_text(kind: type[Exception]) -> N
 def test_an_error_of_the_operating_system_means_no_connection() -> None:
     failure = failure_of(OSError("no route"))
     assert (type(failure.error), failure.retry) == (UpstreamUnavailable, Retry.BACKOFF)
+
+
+def test_a_broken_response_after_a_foreign_one_is_not_requested_a_third_time() -> None:
+    """The refused response may have been the right one: a broken response often lacks its ids."""
+    retries = Retries(8, lambda: 1.0)
+    assert retries.pause_seconds(Retry.FOREIGN) == 0.0
+    assert retries.pause_seconds(Retry.ONCE) is None
+    assert retries.pause_seconds(Retry.BACKOFF) == 1.0
+
+
+def test_a_cooldown_that_has_passed_is_forgotten() -> None:
+    clock = Clock(0.0)
+    cooldowns = Cooldowns(clock)
+    cooldowns.start(b"token", 10)
+    clock.now = 9.5
+    with pytest.raises(RateLimited) as caught:
+        cooldowns.require_passed(b"token")
+    assert caught.value.retry_after_seconds == 1
+    assert len(cooldowns) == 1
+    clock.now = 10.0
+    cooldowns.require_passed(b"token")
+    assert len(cooldowns) == 0
+
+
+def test_a_full_table_lets_go_of_all_cooldowns_that_have_passed() -> None:
+    clock = Clock(0.0)
+    cooldowns = Cooldowns(clock, max_cooldowns=10)
+    for number in range(10):
+        cooldowns.start(b"%d" % number, 10)
+    clock.now = 10.0
+    cooldowns.start(b"new", 10)
+    assert len(cooldowns) == 1
+
+
+async def test_a_cooldown_of_another_process_holds_at_once() -> None:
+    class Shared:
+        async def until(self, token: AccessToken) -> float | None:
+            return NOW + 42
+
+        async def publish(self, token: AccessToken, until: float) -> None:
+            pytest.fail("nothing new is known")
+
+    cooldowns = Cooldowns(Clock(NOW), shared=Shared())
+    with pytest.raises(RateLimited) as caught:
+        await cooldowns.require_passed_everywhere(caller().token)
+    assert caught.value.retry_after_seconds == 42
