@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import OperationDefinitionNode, SelectionSetNode, get_introspection_query, parse
 
-from schema.execution.limits import Measure, _Meter
+from gateway.errors import QueryTooComplex
+from schema.execution.context import Limits
+from schema.execution.limits import MAX_LINES, Measure, _Meter, check_document, check_text
 from tests.benchmarks.worst import LIMITS, Limit
 from tests.schema.http.responses import check_error
 
@@ -369,3 +371,32 @@ def test_introspection_fails_when_it_is_off(start_gateway: StartGateway) -> None
     assert gateway.client.get("/schema.graphql").status_code == 404
     assert gateway.ask("{ __typename }", token=None) == {"data": {"__typename": "Query"}}
     assert gateway.connection(token="contoso+as=no-introspection") == {"totalCount": 12_000}
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
+def test_a_text_may_have_exactly_the_greatest_number_of_line_breaks(line_break: str) -> None:
+    """A carriage return ends a line in GraphQL, too; a pair of both is counted twice."""
+    most = MAX_LINES // len(line_break)
+    check_text(line_break * most)
+    with pytest.raises(QueryTooComplex):
+        check_text(line_break * (most + 1))
+
+
+def test_a_document_may_have_exactly_the_greatest_number_of_tokens() -> None:
+    limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
+    document = parse("{ licenseDeployments { totalCount } }")
+    check_document(document, limits, limits.max_query_tokens)
+    with pytest.raises(QueryTooComplex):
+        check_document(document, limits, limits.max_query_tokens + 1)
+
+
+def test_each_fragment_of_a_chain_counts_as_a_level_of_nesting() -> None:
+    def measured(levels: int) -> Measure:
+        document = parse("{ ...F0 } " + chain(levels, "Query", 1, "__typename"))
+        [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        return _Meter(document, max_levels=10).selection_set(operation.selection_set)
+
+    # F0 to F8, and the selections around and below them.
+    assert measured(8).fields == 1
+    with pytest.raises(QueryTooComplex):
+        measured(9)

@@ -1,0 +1,32 @@
+"""Which content coding and media type a client gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from schema.http.content_negotiation import JSON, coding_for, reply_type
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip, br, zstd", "zstd"),
+        ("gzip;q=0.1", "gzip"),
+        ("*", "zstd"),
+        ("*;q=0", None),
+        ("zstd;q=0, *", "br"),
+        ("zstd;q=0, br;q=0, *;q=0.2", "gzip"),
+        ("gzip, *;q=0", "gzip"),
+        ("gzip;q=junk", None),
+        ("identity", None),
+        ("", None),
+    ],
+)
+def test_a_coding_is_chosen_only_among_those_that_the_client_takes(accept_encoding: str, coding: str | None) -> None:
+    assert coding_for(accept_encoding) == coding
+
+
+@pytest.mark.parametrize("accept", ["application/graphql-response+json;q=0", "*/*;q=0", "text/csv", "", None])
+def test_a_preference_that_cannot_be_met_gives_plain_json(accept: str | None) -> None:
+    assert reply_type(accept) == JSON
