@@ -206,7 +206,7 @@ def _redis_tier(settings: Settings, freshness: Freshness, metrics: Metrics) -> _
 def create(workers: Workers | None = None) -> Starlette:
     """The gateway for the process's environment; what each of several ``workers`` runs."""
     from gateway.config.settings import read_settings
-    from gateway.observability.metrics import configure_logging
+    from gateway.observability.logging import configure_logging
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_format, settings.log_level)

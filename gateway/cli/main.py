@@ -65,7 +65,7 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     """
     overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     settings = _settings(overrides)
-    from gateway.observability.metrics import configure_logging
+    from gateway.observability.logging import configure_logging
     from gateway.observability.worker_scrape import meeting
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
 
@@ -109,7 +109,7 @@ def sandbox(host: str, port: int) -> None:
 
     It is a REST service, for a gateway in another process or on another machine.
     """
-    from gateway.observability.metrics import configure_logging
+    from gateway.observability.logging import configure_logging
     from gateway.sandbox import create_sandbox
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
 

@@ -1,18 +1,10 @@
-"""What an operator sees: a log line for each request, and Prometheus metrics. Neither holds a token or a filter."""
+"""Prometheus metrics of one process. No label holds a token or a filter."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import logging
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
-import msgspec
-import structlog
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
@@ -22,106 +14,6 @@ from gateway.cache.pages import CachedPages
 from gateway.observability.counters import Durations, Labelled, Readings, RequestTallies, UpstreamTallies
 from gateway.page import CacheState
 from gateway.upstream import UpstreamCall, UpstreamClient
-
-
-class LineWriter:
-    """Writes log lines to ``stream``, all of one turn of the event loop at once.
-
-    A line for each request would otherwise cost a system call for each. Without a loop, and at the process's end, lines
-    are written at once.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: deque[str] = deque()
-        atexit.register(self._flush)
-
-    def write(self, line: str) -> None:
-        """Write ``line`` soon."""
-        self._lines.append(line)
-        if len(self._lines) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self._flush)
-            except RuntimeError:
-                self._flush()
-
-    # The names by which structlog calls a logger.
-    debug = info = warning = error = critical = exception = fatal = msg = log = failure = err = write
-
-    def _flush(self) -> None:
-        lines = []
-        # One by one, for other threads may add some meanwhile.
-        while self._lines:
-            lines.append(self._lines.popleft())
-        if lines:
-            self._stream.write("\n".join([*lines, ""]))
-            self._stream.flush()
-
-
-_SHARED: list[structlog.typing.Processor] = [
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-
-
-def configure_logging(log_format: str, level: str) -> None:
-    """Send structlog's and the standard library's lines to standard error, as JSON or as text."""
-    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    processors: list[structlog.typing.Processor]
-    writer = LineWriter(sys.stderr)
-    logger_class = structlog.make_filtering_bound_logger(logging.getLevelName(level.upper()))
-    if as_text:
-        # Tracebacks without local variables: a token may be among them.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        processors = [*_SHARED, renderer]
-    else:
-        processors = [_json_line]
-        logger_class = type("JsonLogger", (_JsonLines, logger_class), {})
-    structlog.configure(
-        processors=processors,
-        logger_factory=lambda *_: writer,
-        wrapper_class=logger_class,
-    )
-    _configure_standard_library(level, processors[-1])
-
-
-def _json_line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
-    """An event as a line of JSON, in one step: there is one for each request, and steps cost more than their work."""
-    event["level"] = name
-    event["timestamp"] = datetime.now(UTC)
-    if "exc_info" in event:
-        event = structlog.processors.format_exc_info(logger, name, event)
-    return msgspec.json.encode(event, enc_hook=repr).decode()
-
-
-class _JsonLines:
-    """Part of a structlog logger: it needs half the time to an event where there is but one processor."""
-
-    _context: structlog.typing.Context
-    _logger: LineWriter
-
-    def _proxy_to_logger(self, method_name: str, event: str | None = None, **facts: Any) -> None:
-        self._logger.write(_json_line(self._logger, method_name, {**self._context, **facts, "event": event}))
-
-
-def _configure_standard_library(level: str, renderer: structlog.typing.Processor) -> None:
-    """Let libraries' lines look like our own."""
-    handler = logging.StreamHandler(sys.stderr)
-    # On the handler too, for the libraries below have a level of their own.
-    handler.setLevel(level.upper())
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # These tell URLs, and so filters and customers' names, at their usual levels; aiocache tells even values.
-    for name in ("httpx", "httpcore", "aiocache", "redis", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 class Metrics:

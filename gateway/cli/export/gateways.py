@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.cli.export.pages import Post, Reply
 from gateway.composition import build
 from gateway.config.settings import Settings
-from gateway.observability.metrics import configure_logging
+from gateway.observability.logging import configure_logging
 from gateway.page import AccessToken
 from gateway.upstream.embedded import EmbeddedTransport
 
