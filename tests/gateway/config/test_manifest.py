@@ -143,7 +143,7 @@ def test_a_document_that_cannot_run_stops_the_start(tmp_path: Path, workers: str
     done = run("serve", "--port", "0", "--workers", workers, GATEWAY_TRUSTED_DOCUMENTS=path)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[0] == "Error: These settings cannot be used:"
+    assert lines[0] == "Error: Invalid settings:"
     assert [line.partition(": document ")[0] for line in lines[1:]] == [NAME.removesuffix(": ")] * 2
 
 
