@@ -11,25 +11,25 @@ from prometheus_client.metrics_core import Metric
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
-from gateway.observability.counters import Durations, Labelled, Readings, RequestTallies, UpstreamTallies
+from gateway.observability.counters import Durations, Labelled, Readings, RequestCounters, UpstreamCounters
 from gateway.page import CacheState
 from gateway.upstream import UpstreamCall, UpstreamClient
 
 
 class Metrics:
-    """The process's metrics in a registry of their own. No label has values that a caller could choose.
+    """The process's metrics in a separate registry. No caller can choose a label value.
 
-    Of operations only ``operation_names`` are told apart, and of those no more than ``MAX_OPERATION_NAMES``.
+    Operations in ``operation_names`` have their own label value, up to ``MAX_OPERATION_NAMES``; all others share one.
     """
 
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
-        self._requests = RequestTallies(operation_names)
-        self._calls = UpstreamTallies()
+        self._requests = RequestCounters(operation_names)
+        self._calls = UpstreamCounters()
         self._readings = Readings()
         self._registry.register(self._requests)
         self._registry.register(self._readings)
-        # Memory, CPU and open files, read from the system when they are asked for.
+        # Memory, CPU and open files, read from the system at each scrape.
         ProcessCollector(registry=self._registry)
         self._registry.register(self._calls)
         self._redis_pages = self._counter(
@@ -44,7 +44,7 @@ class Metrics:
         return Counter(name, text, labels, registry=self._registry)
 
     def watch_cache(self, cache: CachedPages) -> None:
-        """Show what the cache answered, and the memory tier's size and evictions."""
+        """Expose the blocks served by the cache, and the memory tier's size and evictions."""
         store, readings = cache.store, self._readings
         readings.gauge("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes)
         readings.gauge("gateway_cache_max_bytes", "Bound of the memory tier in bytes.", lambda: store.max_bytes)
@@ -60,7 +60,7 @@ class Metrics:
         )
 
     def watch_upstream(self, client: UpstreamClient) -> None:
-        """Show the upstream calls under way, and the throttled tokens."""
+        """Expose upstream calls in flight and waiting, and throttled tokens."""
         readings = self._readings
         readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls under way.", lambda: client.calls_in_flight)
         readings.gauge(
@@ -73,54 +73,54 @@ class Metrics:
         )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
-        """Show whether Redis is left out because it failed."""
+        """Expose whether Redis is bypassed after a failure."""
         self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
 
     def watch_workers(self, count: int) -> None:
-        """Show that there should be ``count`` processes like this one."""
+        """Expose the configured number of workers."""
         text = "Workers that there should be, told by each that answered."
         self._readings.gauge("gateway_workers", text, lambda: count)
 
     def redis_failed(self) -> None:
-        """Count an operation that Redis did not answer, or refused."""
+        """Count a Redis operation that failed or got no response."""
         self._redis_errors.inc()
 
     def redis_page(self, outcome: str) -> None:
-        """Count a look for a page in Redis, a value there that was not ours, or a page kept there or not."""
+        """Count a lookup, a refused value or a store of a page in Redis, by outcome."""
         self._redis_pages.labels(outcome).inc()
 
     def request_started(self) -> None:
-        """Count a request in."""
+        """Count a request that has started."""
         self._requests.in_flight += 1
 
     def request_ended(
         self, *, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None
     ) -> None:
-        """Count a request out. ``method`` is one of RFC 9110's, or one name for all others."""
+        """Count a finished request. ``method`` is a known HTTP method, or one name for all others."""
         self._requests.ended(method, route, status, seconds, facts)
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
-        """Count an upstream attempt."""
+        """Count a finished upstream attempt."""
         self._calls.ended(call)
 
     @property
     def request_durations(self) -> Durations:
-        """Of requests, by method, route and status."""
+        """Durations of requests by method, route and status."""
         return self._requests.durations
 
     @property
     def call_durations(self) -> Durations:
-        """Of upstream attempts, by outcome and status."""
+        """Durations of upstream attempts by outcome and status."""
         return self._calls.durations
 
     def families(self) -> Iterable[Metric]:
-        """What there is to show, now. May be called in another thread."""
+        """Return the current metrics. May be called in another thread."""
         return self._registry.collect()
 
     def exposition(self, worker: int | None = None) -> bytes:
-        """The metrics in Prometheus' text format; where there is a ``worker``, each sample has its number."""
+        """Return the metrics in Prometheus' text format, labelled with the number of the ``worker`` if there is one."""
         return generate_latest(self._registry if worker is None else Labelled(self._registry, "worker", str(worker)))
 
     def response(self) -> Response:
-        """The metrics of this process alone."""
+        """Return the metrics of this process as an HTTP response."""
         return Response(self.exposition(), media_type=CONTENT_TYPE_LATEST)
