@@ -21,7 +21,7 @@ ALLOWED_HEADERS = (
 )
 EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream"
 
-# How long a browser may cache a preflight (ten minutes, the longest that all browsers support).
+# Time for which a browser may cache a preflight (ten minutes, the longest that all browsers support).
 PREFLIGHT_SECONDS = 600
 
 _PUBLIC = ("/healthz", "/readyz")

@@ -98,7 +98,9 @@ class RequestCounters(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics. The registry may call this in another thread."""
         requests = CounterMetricFamily(
-            "gateway_requests", "HTTP requests by route and status (499: the caller left).", labels=("route", "status")
+            "gateway_requests",
+            "HTTP requests by route and status (499: the client left).",
+            labels=("route", "status"),
         )
         for labels, spread in self.durations.by(1, 2).items():
             requests.add_metric(labels, spread.count, created=self._since)
@@ -140,18 +142,18 @@ class UpstreamCounters(Collector):
         """Return the metrics. The registry may call this in another thread."""
         calls = CounterMetricFamily(
             "gateway_upstream_calls",
-            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no reply).",
+            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no response).",
             labels=("outcome", "status"),
         )
         for labels, spread in self.durations.by(0, 1).items():
             calls.add_metric(labels, spread.count, created=self._since)
         yield calls
         yield CounterMetricFamily(
-            "gateway_upstream_bytes", "Bytes of upstream bodies, as they came.", self._bytes, created=self._since
+            "gateway_upstream_bytes", "Bytes of upstream bodies, as received.", self._bytes, created=self._since
         )
         yield CounterMetricFamily(
             "gateway_upstream_foreign_replies",
-            "Upstream replies that named another request, refused or believed.",
+            "Upstream responses that named another request, refused or accepted.",
             self._foreign_responses,
             created=self._since,
         )

@@ -34,11 +34,11 @@ class Metrics:
         self._registry.register(self._calls)
         self._redis_pages = self._counter(
             "gateway_redis_pages",
-            "Looks for blocks in Redis (hit, miss, unavailable), values there that could not be opened (refused), and"
-            " blocks kept there (stored, not_stored).",
+            "Lookups of blocks in Redis (hit, miss, unavailable), values that could not be decrypted (refused), and"
+            " writes of blocks (stored, not_stored).",
             "outcome",
         )
-        self._redis_errors = self._counter("gateway_redis_errors", "Operations that Redis did not answer, or refused.")
+        self._redis_errors = self._counter("gateway_redis_errors", "Redis operations that failed or timed out.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)
@@ -49,12 +49,10 @@ class Metrics:
         readings.gauge("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes)
         readings.gauge("gateway_cache_max_bytes", "Bound of the memory tier in bytes.", lambda: store.max_bytes)
         readings.gauge("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries)
-        readings.counter(
-            "gateway_cache_evictions", "Blocks that left the memory tier for want of room.", lambda: store.evictions
-        )
+        readings.counter("gateway_cache_evictions", "Blocks evicted from the memory tier.", lambda: store.evictions)
         readings.counters(
             "gateway_cache_blocks",
-            "Blocks answered, by where they came from: hit (fresh, from memory or Redis), stale, or miss.",
+            "Blocks served, by origin: hit (fresh, from memory or Redis), stale, or miss.",
             "cache",
             lambda: {state.name.lower(): cache.answered_blocks[state] for state in CacheState},
         )
@@ -62,23 +60,23 @@ class Metrics:
     def watch_upstream(self, client: UpstreamClient) -> None:
         """Expose upstream calls in flight and waiting, and throttled tokens."""
         readings = self._readings
-        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls under way.", lambda: client.calls_in_flight)
+        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls in flight.", lambda: client.calls_in_flight)
         readings.gauge(
             "gateway_upstream_calls_waiting",
-            "Upstream calls that wait for a place among their token's, or the process's.",
+            "Upstream calls waiting for a free slot of their token or process.",
             lambda: client.calls_waiting,
         )
         readings.gauge(
-            "gateway_cooldowns", "Throttled tokens whose cool-down lasts, as this process knows.", client.cooldowns
+            "gateway_cooldowns", "Throttled tokens in cool-down, as known to this process.", client.cooldowns
         )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
         """Expose whether Redis is bypassed after a failure."""
-        self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
+        self._readings.gauge("gateway_redis_left_out", "1 while Redis is bypassed after a failure.", is_left_out)
 
     def watch_workers(self, count: int) -> None:
         """Expose the configured number of workers."""
-        text = "Workers that there should be, told by each that answered."
+        text = "Configured number of workers, shown by each worker."
         self._readings.gauge("gateway_workers", text, lambda: count)
 
     def redis_failed(self) -> None:

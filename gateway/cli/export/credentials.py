@@ -13,7 +13,7 @@ from gateway.config.settings import SANDBOX, variable
 from gateway.errors import Unauthenticated
 from gateway.page import AccessToken
 
-# The environment variable of the token. Not GATEWAY_…, because it is no setting: a gateway holds no token.
+# The environment variable of the token. Not GATEWAY_…, because a gateway has no such setting.
 TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token
 
 

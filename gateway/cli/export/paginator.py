@@ -14,7 +14,7 @@ from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed
 # Pauses before each retry of one page (our choice: half a minute in total; the gateway itself retries, too).
 RETRY_SECONDS = (1, 2, 4, 8, 16)
 
-# How many times in a row one page may be throttled; each wait lasts as long as the upstream asks (our choice).
+# Maximum waits of one page for throttling, each as long as the upstream asks (our choice).
 MAX_THROTTLED = 20
 
 # Temporary errors, errors that need a new token, and errors that need a new export.
@@ -24,7 +24,7 @@ SNAPSHOT_CODES = frozenset({"SNAPSHOT_CHANGED", "INVALID_CURSOR"})
 
 
 class ExportPageInfo(msgspec.Struct, rename="camel"):
-    """Whether another page follows, and its cursor."""
+    """Page information: whether another page follows, and the cursor of the last row."""
 
     has_next_page: bool
     end_cursor: str | None

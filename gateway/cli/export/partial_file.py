@@ -23,7 +23,7 @@ Finisher = Callable[[Path, Path], None]
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """How far an export is: valid rows and bytes, the cursor of the last row, whether that was the last page, and
+    """Progress of an export: valid rows and bytes, the cursor of the last row, whether that was the last page, and
     whether the upstream had announced more rows.
 
     ``request_digest`` identifies operation, variables and format. A resume point holds no token, filter or name.
