@@ -1,4 +1,4 @@
-"""The web application: routes, and the middleware onion as one list."""
+"""The web application: routes, and the middleware stack as one list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.http.health import Health, LastCall
 from gateway.observability.access_log import RequestLog
 from gateway.observability.metrics import Metrics
 
-# What answers a scrape.
+# Serves a scrape of ``/metrics``.
 Scrape = Callable[[], Awaitable[Response]]
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
@@ -41,10 +41,10 @@ def create_app(
     scrape: Scrape | None = None,
     watching: Sequence[Middleware] = (),
 ) -> Starlette:
-    """The gateway around the GraphQL endpoint. ``sdl`` is None when introspection is off.
+    """Build the application around the GraphQL endpoint. ``sdl`` is None if introspection is off.
 
-    ``scrape`` answers ``/metrics`` where it shall tell of more than this process. ``watching`` are further layers that
-    know the correlation id.
+    ``scrape`` serves ``/metrics`` if that covers more than this process. ``watching`` is middleware that needs the
+    correlation id.
     """
     health = Health()
     routes: list[BaseRoute] = [
@@ -55,10 +55,10 @@ def create_app(
         *health.routes,
     ]
     if sdl is not None:
-        routes.append(Route("/schema.graphql", _made(lambda: PlainTextResponse(sdl))))
+        routes.append(Route("/schema.graphql", _endpoint(lambda: PlainTextResponse(sdl))))
     if show_metrics:
-        routes.append(Route("/metrics", _awaited(scrape) if scrape else _made(metrics.response)))
-    onion = [
+        routes.append(Route("/metrics", _async_endpoint(scrape) if scrape else _endpoint(metrics.response)))
+    stack = [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
         *watching,
         Middleware(LastCall, health=health),
@@ -67,17 +67,17 @@ def create_app(
     ]
     app = _Gateway(
         routes=routes,
-        middleware=onion,
+        middleware=stack,
         exception_handlers={HTTPException: _http_error},
         lifespan=_lifespan(lifespan, health),
     )
     app.router.redirect_slashes = False
-    app.graphql = _wrapped(graphql, onion)
+    app.graphql = _wrapped(graphql, stack)
     return app
 
 
 class _Gateway(Starlette):
-    """Starlette with a shorter way to the endpoint: past the router, and through the same onion."""
+    """Starlette with a shortcut to the endpoint: it skips the router, but not the middleware stack."""
 
     graphql: ASGIApp
 
@@ -89,8 +89,8 @@ class _Gateway(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def _wrapped(app: ASGIApp, onion: Sequence[Middleware]) -> ASGIApp:
-    for layer in reversed(onion):
+def _wrapped(app: ASGIApp, stack: Sequence[Middleware]) -> ASGIApp:
+    for layer in reversed(stack):
         app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
@@ -100,7 +100,7 @@ def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], Abstract
     async def run(app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with inner():
             health.started()
-            # The server calls it as soon as it is told to stop, long before it ends the lifespan.
+            # The server calls this as soon as a signal stops it, long before the lifespan ends.
             yield {"stopping": health.stopping}
             health.stopping()
 
@@ -115,26 +115,26 @@ async def _no_home(request: Request) -> Response:
     return PlainTextResponse("This is a GraphQL gateway. POST operations to /graphql.\n")
 
 
-def _made(make: Callable[[], Response]) -> Callable[[Request], Response]:
-    """An endpoint that makes a reply for each request; the layers around it change what they are given."""
+def _endpoint(make: Callable[[], Response]) -> Callable[[Request], Response]:
+    """Return an endpoint that creates a new response per request, because middleware modifies it."""
 
-    def answer(request: Request) -> Response:
+    def respond(request: Request) -> Response:
         return make()
 
-    return answer
+    return respond
 
 
-def _awaited(make: Scrape) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
+def _async_endpoint(make: Scrape) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
         return await make()
 
-    return answer
+    return respond
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    message = {404: "There is nothing here. The endpoint is /graphql.", 405: "This method is not allowed here."}
-    text = message.get(status, "The request cannot be answered.")
+    message = {404: "There is no such path. The endpoint is /graphql.", 405: "This method is not allowed here."}
+    text = message.get(status, "The request failed. Check its path and method.")
     correlation_id = request.scope["state"]["correlation_id"]
     return error_response(BadRequest(text, status=status), correlation_id, headers=headers)

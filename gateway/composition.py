@@ -22,7 +22,8 @@ from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
 from gateway.config.upstream import UpstreamConfig
 from gateway.graphiql.page import GraphiQL
-from gateway.observability.metrics import Metrics, configure_logging
+from gateway.observability.logging import configure_logging
+from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.worker_scrape import Worker, Workers
 from gateway.paging.blocks import BlockSizes

@@ -1,32 +1,32 @@
-"""Everything that can go wrong, drawn once; the class says who must act.
+"""All coded errors in one tree; the base class names the responsible party.
 
 GatewayError
 ├── CallerError              the caller must change something
 │   ├── BadRequest           malformed HTTP or body
 │   ├── ParseFailed          the document is not GraphQL
 │   ├── ValidationFailed     the document does not fit the schema
-│   ├── BadUserInput         an argument or a variable
-│   ├── InvalidCursor        a cursor of another question, or garbage
-│   ├── SnapshotChanged      the data was processed anew under a cursor
-│   ├── QueryTooComplex      a limit of one operation
-│   ├── PayloadTooLarge      a limit of one request body
-│   ├── DocumentRefused      no document that may run
-│   │   ├── PersistedQueryNotFound  its id is not known
+│   ├── BadUserInput         an argument or a variable cannot be used
+│   ├── InvalidCursor        a cursor of another query, or malformed
+│   ├── SnapshotChanged      the data was reprocessed since the cursor was issued
+│   ├── QueryTooComplex      the operation exceeds a limit
+│   ├── PayloadTooLarge      the request body exceeds a limit
+│   ├── DocumentRefused      the document may not run
+│   │   ├── PersistedQueryNotFound  its id is unknown
 │   │   └── OperationNotTrusted     it is not in the manifest
 │   ├── Unauthenticated      no usable token, or the upstream refused it
-│   └── Forbidden            the upstream refused what the token asks for
+│   └── Forbidden            the upstream refused access with this token
 ├── UpstreamError            the upstream must recover, or an operator must act
-│   ├── RateLimited          wait, the error says how long
-│   ├── UpstreamTimeout      no reply in time
+│   ├── RateLimited          wait; the error says how long
+│   ├── UpstreamTimeout      no upstream response in time
 │   ├── UpstreamUnavailable  5xx, or no connection
 │   ├── UpstreamRejected     another 4xx
-│   └── UpstreamBadResponse  a reply that cannot be read
+│   └── UpstreamBadResponse  a malformed upstream response
 └── GatewayFault             the gateway itself must recover
-    ├── DeadlineExceeded     time ran out elsewhere than in an upstream call
+    ├── DeadlineExceeded     time ran out outside an upstream call
     ├── ServiceUnavailable   shutting down, or connections exhausted
     └── InternalServerError  a bug
 
-A message says what to do. It never holds a URL, a token, a library's name or an upstream's text.
+A message says what is wrong and what to do. It never contains a URL, a token, a library's name or upstream text.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """What may be told of the upstream's own error: its status, its code and the id to quote to Microsoft."""
+    """Facts about the upstream's error that callers may see: status, code, and request id to quote to Microsoft."""
 
     status: int | None = None
     code: int | str | None = None
     request_id: str | None = None
 
     def as_extension(self) -> dict[str, Any]:
-        """The members that are known, under the names clients see."""
+        """Return the known facts under their names in ``extensions``."""
         members = {"status": self.status, "code": self.code, "requestId": self.request_id}
         return {name: value for name, value in members.items() if value is not None}
 
@@ -54,7 +54,7 @@ class GatewayError(Exception):
     """Base of all coded errors. ``facts`` are further members of the error's ``extensions``."""
 
     code: ClassVar[str]
-    # Status of a whole HTTP reply that consists of this error alone; execution errors keep 200.
+    # Status of an HTTP response that contains only this error; execution errors keep 200.
     http_status: ClassVar[int] = 200
 
     def __init__(self, message: str, *, upstream: UpstreamReply | None = None, **facts: Any) -> None:
@@ -64,11 +64,11 @@ class GatewayError(Exception):
         self.facts: Mapping[str, Any] = facts
 
     def extensions(self) -> dict[str, Any]:
-        """``extensions`` of the GraphQL error, without the correlation id, which belongs to each waiter."""
-        found: dict[str, Any] = {"code": self.code, **self.facts}
+        """Return the error's ``extensions`` without the correlation id, which differs for each waiter."""
+        extensions: dict[str, Any] = {"code": self.code, **self.facts}
         if self.upstream is not None:
-            found["upstream"] = self.upstream.as_extension()
-        return found
+            extensions["upstream"] = self.upstream.as_extension()
+        return extensions
 
 
 class CallerError(GatewayError):
@@ -108,55 +108,55 @@ class BadUserInput(CallerError):
 
 
 class InvalidCursor(CallerError):
-    """The cursor was made for another question or version, or by nobody."""
+    """The cursor belongs to another query or version, or is malformed."""
 
     code = "INVALID_CURSOR"
 
 
 class SnapshotChanged(CallerError):
-    """The data was processed anew since the cursor was given; the caller starts again."""
+    """The data was reprocessed since the cursor was issued; the caller must start again."""
 
     code = "SNAPSHOT_CHANGED"
 
 
 class QueryTooComplex(CallerError):
-    """One operation asks for more than the limits allow."""
+    """The operation exceeds a limit."""
 
     code = "QUERY_TOO_COMPLEX"
 
 
 class PayloadTooLarge(CallerError):
-    """The request body is over the limit."""
+    """The request body exceeds the limit."""
 
     code = "PAYLOAD_TOO_LARGE"
     http_status = 413
 
 
 class DocumentRefused(CallerError):
-    """The request names or holds no document that may run here."""
+    """The document of the request may not run here."""
 
     http_status = 400
 
 
 class PersistedQueryNotFound(DocumentRefused):
-    """No document is known by the id; the caller sends the text beside it, and next time it is."""
+    """The document id is unknown; the caller must send id and text once."""
 
     code = "PERSISTED_QUERY_NOT_FOUND"
 
     def __init__(self, message: str = "PersistedQueryNotFound") -> None:
-        # Apollo's protocol: urql's exchange compares the message to the letter, Apollo's link this or the code.
+        # Apollo's protocol: urql compares the message verbatim; Apollo Client checks the message or the code.
         super().__init__(message)
 
 
 class OperationNotTrusted(DocumentRefused):
-    """Only trusted documents run here, and this is none of them."""
+    """Only trusted documents run here, and this is not one of them."""
 
     code = "OPERATION_NOT_TRUSTED"
 
     def __init__(self) -> None:
         super().__init__(
-            "Only trusted operations run here, and this is none of them. Send one to the letter or by its id, or have"
-            " yours added to the manifest that GATEWAY_TRUSTED_DOCUMENTS names."
+            "Only trusted operations run here, and this is not one of them. Send a trusted one verbatim or by its id,"
+            " or add this one to the manifest in GATEWAY_TRUSTED_DOCUMENTS."
         )
 
 
@@ -187,7 +187,7 @@ class RateLimited(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
-    """Time ran out while waiting for an upstream reply."""
+    """Time ran out while waiting for an upstream response."""
 
     code = "UPSTREAM_TIMEOUT"
 
@@ -199,13 +199,13 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The upstream answered a 4xx that is none of 401, 403, 408 and 429, or a redirect."""
+    """The upstream answered with a redirect, or a 4xx other than 401, 403, 408 and 429."""
 
     code = "UPSTREAM_REJECTED"
 
 
 class UpstreamBadResponse(UpstreamError):
-    """The upstream's reply is unreadable, of the wrong shape, endless or too large."""
+    """The upstream response is unreadable, has an unexpected structure, or exceeds a limit."""
 
     code = "UPSTREAM_BAD_RESPONSE"
 
@@ -215,13 +215,13 @@ class GatewayFault(GatewayError):
 
 
 class DeadlineExceeded(GatewayFault):
-    """The operation's time ran out elsewhere than in an upstream call."""
+    """The operation's time ran out outside an upstream call."""
 
     code = "DEADLINE_EXCEEDED"
 
 
 class ServiceUnavailable(GatewayFault):
-    """The gateway is shutting down, or has no connection left."""
+    """The gateway is shutting down, or has no free connection."""
 
     code = "SERVICE_UNAVAILABLE"
     http_status = 503
@@ -233,4 +233,4 @@ class InternalServerError(GatewayFault):
     code = "INTERNAL_SERVER_ERROR"
 
     def __init__(self) -> None:
-        super().__init__("The gateway failed in an unforeseen way. Report it with the correlation id.")
+        super().__init__("The gateway failed unexpectedly. Report it with the correlation id.")

@@ -1,8 +1,8 @@
-"""A question to the upstream as a pure, hashable value, and the exact text that asks it.
+"""An upstream query as a hashable value, and its query string.
 
-A :class:`PageQuery` names a :class:`Dataset`, a :class:`Filter <Comparison>`, the dimensions to group by, a processed
-date and a range of rows. Filters are kept in one canonical form, so that equal questions are equal values, whoever
-wrote them in whatever order.
+A :class:`PageQuery` holds a :class:`Dataset`, a :class:`Filter <Comparison>`, the dimensions to group by, a processed
+date and a range of rows. Filters have one canonical form, so that equivalent queries are equal values, whatever the
+order in which they were written.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Measure = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 @dataclass(frozen=True)
 class Dataset:
-    """One upstream table: where it lives, what a row looks like and what it can be filtered and grouped by.
+    """One upstream table: its path, its row type, and the fields to filter and group by.
 
     ``row`` is a :class:`msgspec.Struct` whose encoded field names are the upstream's. ``dimensions`` and ``measures``
-    are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field that tells when a row
-    was processed and ``service`` the dimension whose rows are processed together.
+    are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field with a row's
+    processed date, and ``service`` the dimension whose rows are processed together.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Dataset:
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
-        """The row's attribute for each upstream field name."""
+        """Map upstream field names to attributes of the row type."""
         return {field.encode_name: field.name for field in msgspec.structs.fields(self.row)}
 
 
@@ -52,7 +52,7 @@ class Comparison:
     value: str
 
     def text(self) -> str:
-        """OData text. A quote inside the value is doubled (OData ABNF, ``SQUOTE-in-string``)."""
+        """Return OData text. A quote inside the value is doubled (OData ABNF, ``SQUOTE-in-string``)."""
         return f"{self.field} {self.operator} '{self.value.replace(chr(39), chr(39) * 2)}'"
 
 
@@ -64,7 +64,7 @@ class Junction:
     operands: tuple[Filter, ...] = ()
 
     def text(self) -> str:
-        """OData text. An operand that is a junction is always parenthesised: precedence is undocumented upstream."""
+        """Return OData text. Nested junctions are always parenthesized: the upstream documents no precedence."""
         parts = (f"({part.text()})" if isinstance(part, Junction) else part.text() for part in self.operands)
         return f" {self.operator} ".join(parts)
 
@@ -76,7 +76,7 @@ FALSE = Junction("or")
 
 
 def negate(part: Filter) -> Filter:
-    """The complement, pushed down to the comparisons by De Morgan's laws.
+    """Return the complement, pushed down to the comparisons by De Morgan's laws.
 
     ``eq`` on null is false and ``ne`` is true (OData), so the two are complements for every row.
     """
@@ -86,7 +86,7 @@ def negate(part: Filter) -> Filter:
 
 
 def canonical(part: Filter) -> Filter:
-    """The one way to write ``part``: flat, sorted, without duplicates, with constants folded away."""
+    """Return the canonical form of ``part``: flat, sorted, without duplicates, and with constants folded."""
     if isinstance(part, Comparison):
         return part
     absorbing, neutral = (FALSE, TRUE) if part.operator == "and" else (TRUE, FALSE)
@@ -110,22 +110,22 @@ def _flattened(operator: str, operands: Iterable[Filter]) -> Iterable[Filter]:
 
 
 def comparisons(part: Filter) -> int:
-    """How many comparisons ``part`` holds."""
+    """Count the comparisons in ``part``."""
     return 1 if isinstance(part, Comparison) else sum(map(comparisons, part.operands))
 
 
 def encoded(text: str) -> str:
-    """Percent-encoded as in the Microsoft page's example: a space is ``%20`` and a quote ``%27``."""
+    """Return ``text`` percent-encoded as in the Microsoft page's example: a space is ``%20`` and a quote ``%27``."""
     return quote(text, safe="")
 
 
 @dataclass(frozen=True)
 class PageQuery:
-    """Rows ``[skip, skip + top)`` of one question, in the upstream's order.
+    """Rows ``[skip, skip + top)`` of one query, in the upstream's order.
 
-    ``filter`` is canonical, or None for every row. ``group_by`` keeps its order, which is part of the question.
-    ``processed_date_time`` is ``YYYY-MM-DDTHH:MM:SS`` or None for the latest. ``revalidate`` wants rows read anew, not
-    kept ones; like the range it is no part of the question.
+    ``filter`` is canonical, or None for all rows. The order of ``group_by`` is significant. ``processed_date_time`` is
+    ``YYYY-MM-DDTHH:MM:SS``, or None for the latest. ``revalidate`` bypasses the cache. Like the range, it is not
+    part of :attr:`question`.
     """
 
     dataset: Dataset
@@ -137,22 +137,22 @@ class PageQuery:
     revalidate: bool = False
 
     def rows(self, skip: int, top: int) -> PageQuery:
-        """The same question for other rows."""
+        """Return the same query for other rows."""
         return replace(self, skip=skip, top=top)
 
     @cached_property
     def question(self) -> str:
-        """Canonical text of everything but the range of rows; equal questions have equal text."""
+        """Canonical text of the query without its range of rows; equivalent queries have equal text."""
         return "&".join([self.dataset.name, *self._selection()])
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Eight bytes that tell questions apart; a cursor carries them."""
+        """Eight-byte digest of :attr:`question`, which is part of each cursor."""
         return hashlib.blake2b(self.question.encode(), digest_size=8).digest()
 
     @cached_property
     def digest(self) -> bytes:
-        """32 bytes that tell questions apart; cache keys are made of them."""
+        """32-byte digest of :attr:`question`, from which cache keys are derived."""
         return hashlib.blake2b(self.question.encode(), digest_size=32).digest()
 
     @cached_property

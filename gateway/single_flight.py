@@ -1,7 +1,7 @@
 """SingleFlight: concurrent identical fetches share one call.
 
-It stands outside the cache, so that a call is shared until its result is stored; inside, a second upstream call would
-slip through in between.
+It wraps the cache, so that a call is shared until its result is stored. Inside the cache, a second upstream call could
+start before the first result is stored.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class _Flight:
     def __init__(self, task: asyncio.Task[Page]) -> None:
         self.task = task
         self.waiters = 0
-        # Nobody waits any longer; it is cancelled, which takes a moment.
+        # No waiter is left, and the task is being canceled.
         self.is_ending = False
 
 
 class SingleFlight:
-    """A PageSource whose identical fetches by one token and locale share a call while it is under way.
+    """A PageSource that shares one call between concurrent identical fetches of one token and locale.
 
-    The shared task inherits neither the first caller's deadline nor its context variables. A waiter that goes away
-    harms no other; when the last one goes, the call is cancelled.
+    The shared task inherits neither the first caller's deadline nor its context variables. Canceling one waiter does
+    not affect the others; canceling the last one cancels the call.
     """
 
     def __init__(self, source: PageSource) -> None:
@@ -37,17 +37,17 @@ class SingleFlight:
         self._flights: dict[tuple[PageQuery, Caller], _Flight] = {}
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-        """The page, from a call that others may share. Raises GatewayError."""
-        while (other := self._in_the_way(query, caller)) is not None:
+        """Return the page, from a call that other waiters may share. Raises GatewayError."""
+        while (other := self._blocking_flight(query, caller)) is not None:
             await asyncio.wait({other.task})
-        anew = (replace(query, revalidate=True), caller)
-        flight = self._flights.get((query, caller)) or self._flights.get(anew) or self._start((query, caller))
+        revalidation = (replace(query, revalidate=True), caller)
+        flight = self._flights.get((query, caller)) or self._flights.get(revalidation) or self._start((query, caller))
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             if flight.task.cancelled() and not _being_cancelled():
-                raise ServiceUnavailable("The gateway is shutting down. Try again.") from None
+                raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
             raise
         finally:
             flight.waiters -= 1
@@ -55,8 +55,8 @@ class SingleFlight:
                 flight.is_ending = True
                 flight.task.cancel()
 
-    def _in_the_way(self, query: PageQuery, caller: Caller) -> _Flight | None:
-        """A call for the same rows that must end first: one that is being cancelled, or is not new enough to share."""
+    def _blocking_flight(self, query: PageQuery, caller: Caller) -> _Flight | None:
+        """Return a call for the same rows that must end first: it is being canceled, or does not revalidate."""
         for revalidate in (False, True):
             flight = self._flights.get((replace(query, revalidate=revalidate), caller))
             if flight is not None and (flight.is_ending or revalidate < query.revalidate):
@@ -74,7 +74,7 @@ class SingleFlight:
     def _landed(self, key: tuple[PageQuery, Caller], task: asyncio.Task[Page]) -> None:
         del self._flights[key]
         if not task.cancelled():
-            # Read it, or the loop complains about an exception that nobody was left to hear.
+            # Retrieve the exception, or asyncio logs that it was never retrieved.
             task.exception()
 
 

@@ -1,4 +1,4 @@
-"""The commands of the command line."""
+"""The commands `gateway serve`, `sandbox`, `schema` and `settings`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from gateway.config.settings import (
 def commands() -> None:
     """A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
 
-    Without a command it serves, by default made-up data from the sandbox, and takes the options of `gateway serve`:
-    `gateway --port 8080`. Settings come from GATEWAY_* environment variables; see `gateway settings`.
+    Without a command it runs `gateway serve` and accepts its options: `gateway --port 8080`. By default it serves
+    made-up data from the sandbox. Settings come from GATEWAY_* environment variables; see `gateway settings`.
     """
 
 
@@ -59,28 +59,28 @@ def _with_serve_options(command: Any) -> Any:
 def serve(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
     """Serve GraphQL, and GraphiQL for browsers.
 
-    With no setting at all it serves made-up data from the sandbox.
+    Without any settings it serves made-up data from the sandbox.
     """
     overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     settings = _settings(overrides)
     from gateway.composition import build, create, operations_of
-    from gateway.observability.metrics import configure_logging
+    from gateway.observability.logging import configure_logging
     from gateway.observability.opentelemetry import opentelemetry_for
     from gateway.observability.worker_scrape import meeting
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
 
     configure_logging(settings.log_format, settings.log_level)
-    _tell_ignored()
+    _log_ignored_names()
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
     try:
         if settings.workers > 1:
             if settings.trusted_documents is not None:
-                # Before there are workers, each of which would fail for itself.
+                # Check before starting workers, each of which would fail separately.
                 operations_of(settings)
-            _hand_over(overrides)
+            _export_overrides(overrides)
             end_quietly_on_signals()
-            with meeting(settings.workers) as place:
-                factory = partial(create, place)
+            with meeting(settings.workers) as meeting_place:
+                factory = partial(create, meeting_place)
                 run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
         else:
             app = build(settings, opentelemetry_for(os.environ))
@@ -89,11 +89,11 @@ def serve(host: str | None, port: int | None, upstream: str | None, workers: int
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
     except SettingsError as error:
-        raise _unusable(error) from None
+        raise _invalid_settings(error) from None
 
 
 class _WithFaults(click.Command):
-    """A command whose help ends with the table of the sandbox's tokens and faults, as it stands."""
+    """A command whose help ends with the unwrapped table of the sandbox's tokens and faults."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from gateway.sandbox import FAULTS_HELP
@@ -105,17 +105,17 @@ class _WithFaults(click.Command):
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True, help="0 for a free one.")
 def sandbox(host: str, port: int) -> None:
-    """Serve the sandbox upstream alone.
+    """Serve only the sandbox upstream.
 
-    It is a REST service, for a gateway in another process or on another machine.
+    It is a REST service for a gateway in another process or on another machine.
     """
-    from gateway.observability.metrics import configure_logging
+    from gateway.observability.logging import configure_logging
     from gateway.sandbox import create_sandbox
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
 
     end_quietly_on_signals()
     configure_logging("auto", "info")
-    # Its replies have a Date of their own, and whoever waits for a fault is in no hurry to get an answer.
+    # The sandbox sets its own Date header. Requests that wait for a fault need no response, so one second suffices.
     listener = Listener(host, port, shutdown_grace_seconds=1, date_header=False)
     try:
         run_one(create_sandbox(), listener, _sandbox_banner)
@@ -124,11 +124,11 @@ def sandbox(host: str, port: int) -> None:
 
 
 @commands.command()
-@click.option("--check", "file", type=click.Path(path_type=Path), help="Exit 1 with a diff when FILE differs.")
+@click.option("--check", "file", type=click.Path(path_type=Path), help="Exit with code 1 and a diff if FILE differs.")
 def schema(file: Path | None) -> None:
     """Print the GraphQL schema.
 
-    It is written in GraphQL's schema definition language.
+    The output is in GraphQL's schema definition language.
     """
     from schema.build import sdl
 
@@ -136,12 +136,12 @@ def schema(file: Path | None) -> None:
         click.echo(sdl(), nl=False)
         return
     try:
-        kept = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(
-            f"Cannot read {file}: {getattr(error, 'strerror', None) or 'it is no text'}."
+            f"Cannot read {file}: {getattr(error, 'strerror', None) or 'it is not text in UTF-8'}."
         ) from None
-    lines = (kept.splitlines(keepends=True), sdl().splitlines(keepends=True))
+    lines = (text.splitlines(keepends=True), sdl().splitlines(keepends=True))
     diff = "".join(difflib.unified_diff(*lines, fromfile=str(file), tofile="gateway schema"))
     if diff:
         click.echo(diff, nl=False)
@@ -153,12 +153,12 @@ def schema(file: Path | None) -> None:
 def settings(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
     """Print every setting.
 
-    With its value, its default and where the value came from.
+    Each line shows the value, the default and where the value came from.
     """
     overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
-    found, origins = _settings(overrides), sources(os.environ, overrides)
+    current, origins = _settings(overrides), sources(os.environ, overrides)
     for name, field in Settings.model_fields.items():
-        value, default = _shown(getattr(found, name)), _shown(field.default) or "none"
+        value, default = _shown(getattr(current, name)), _shown(field.default) or "none"
         click.echo(f"{variable(name)}={value}  (default {default}; from {origins[name]})")
 
 
@@ -166,11 +166,11 @@ def _settings(overrides: dict[str, Any]) -> Settings:
     try:
         return read_settings(os.environ, overrides)
     except SettingsError as error:
-        raise _unusable(error) from None
+        raise _invalid_settings(error) from None
 
 
-def _unusable(error: SettingsError) -> click.ClickException:
-    return click.ClickException(f"These settings cannot be used:\n{error}")
+def _invalid_settings(error: SettingsError) -> click.ClickException:
+    return click.ClickException(f"Invalid settings:\n{error}")
 
 
 def _shown(value: Any) -> str:
@@ -183,7 +183,7 @@ def _shown(value: Any) -> str:
     return masked(",".join(value) if isinstance(value, tuple) else str(value))
 
 
-def _tell_ignored() -> None:
+def _log_ignored_names() -> None:
     import structlog
 
     names = ignored_names(os.environ)
@@ -191,8 +191,8 @@ def _tell_ignored() -> None:
         structlog.get_logger("gateway").info("ignored injected environment variables", names=names)
 
 
-def _hand_over(overrides: dict[str, Any]) -> None:
-    """Let worker processes read what the command line said from their environment."""
+def _export_overrides(overrides: dict[str, Any]) -> None:
+    """Pass command-line overrides to worker processes through the environment."""
     os.environ.update({variable(name): str(value) for name, value in overrides.items() if value is not None})
 
 
@@ -201,10 +201,10 @@ def _banner(url: str, settings: Settings) -> None:
         upstream = "the embedded sandbox: made-up data, tokens contoso, fabrikam, tailspin and sample"
     else:
         upstream = settings.upstream_url
-    what = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
+    endpoint = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
     redis = cache_address(settings.cache_url)
     cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
-    click.echo(f"\n  {what}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
+    click.echo(f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
 
 
 def _sandbox_banner(url: str) -> None:
@@ -214,7 +214,7 @@ def _sandbox_banner(url: str) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run the command line; without a command, ``serve``."""
+    """Run the command line, with ``serve`` as the default command."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments = ["serve", *arguments]
     commands(arguments, prog_name="gateway")

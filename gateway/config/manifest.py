@@ -1,7 +1,7 @@
-"""Manifests of trusted documents, as the tools of client developers write them: from ids to texts.
+"""Manifests of trusted documents, which map ids to document texts.
 
-Two shapes are in use. A flat object of ids and texts is what relay-compiler's ``persistConfig`` and graphql-codegen's
-``persisted-documents.json`` hold; Apollo's generator lists operations, each with its ``id`` and ``body``.
+Two formats are supported. relay-compiler's ``persistConfig`` and graphql-codegen's ``persisted-documents.json`` are
+flat objects of ids and texts. Apollo's generator writes a list of operations, each with ``id`` and ``body``.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import re
 from pathlib import Path
 from typing import Any
 
-# What Apollo's generator writes at the top (@apollo/generate-persisted-query-manifest).
+# The header that Apollo's generator writes (@apollo/generate-persisted-query-manifest).
 APOLLO_FORMAT, APOLLO_VERSION = "apollo-persisted-query-manifest", 1
 
-# An id that says of itself to be the SHA-256 of the text, or has its looks.
+# An id that is marked as the SHA-256 of the text, or looks like one.
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})|sha256:.*", re.DOTALL)
 
-# Enough of an id to find it by (our choice).
+# Enough of an id to find it in the file (our choice).
 MAX_SHOWN_CHARACTERS = 80
 
 
 def read_manifest(path: str) -> dict[str, str]:
-    """The texts in the file at ``path`` by their ids. Raises ValueError, one fault a line."""
+    """Return the texts in the file at ``path`` by id. Raises ValueError with one problem per line."""
     try:
-        found = json.loads(Path(path).read_bytes())
+        document = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise ValueError(f"the file cannot be read ({(error.strerror or 'no such file').lower()})") from None
     except (ValueError, RecursionError):
         raise ValueError("the file is not JSON in UTF-8") from None
-    entries, faults = _entries(found)
+    entries, faults = _entries(document)
     texts: dict[str, str] = {}
     for identifier, text in entries:
         fault = fault_of(identifier, text)
@@ -41,39 +41,39 @@ def read_manifest(path: str) -> dict[str, str]:
         else:
             faults.append(f"{shown(identifier)}: {fault}")
     if not entries and not faults:
-        faults.append("the file has no documents, so that nothing could run; take the setting away to run everything")
+        faults.append("the file has no documents, so that nothing could run; unset it to allow all operations")
     if faults:
         raise ValueError("\n".join(faults))
     return texts
 
 
 def fault_of(identifier: Any, text: Any) -> str | None:
-    """What is wrong with an entry, or None."""
+    """Return what is wrong with an entry, or None."""
     if not isinstance(identifier, str) or not identifier:
         return "its id is not text"
     if not isinstance(text, str) or not text.strip():
         return "its document is not text"
     claim = _SHA256.fullmatch(identifier)
     if claim and claim[1] != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
-        return "its id is not the SHA-256 of its text; make the manifest anew rather than editing it"
+        return "its id is not the SHA-256 of its text; generate the manifest again instead of editing it"
     return None
 
 
 def shown(identifier: Any) -> str:
-    """An id as a message names it."""
+    """Return an id as shown in messages."""
     text = json.dumps(identifier)
     return f"document {text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + '…'}"
 
 
-def _entries(found: Any) -> tuple[list[tuple[Any, Any]], list[str]]:
-    """Ids and texts as they stand, and what is wrong with the file as a whole."""
-    if not isinstance(found, dict):
+def _entries(document: Any) -> tuple[list[tuple[Any, Any]], list[str]]:
+    """Return the unchecked ids and texts, and the problems of the file as a whole."""
+    if not isinstance(document, dict):
         return [], ["the file is neither an object of ids and documents nor Apollo's manifest"]
-    if "format" not in found:
-        return list(found.items()), []
-    if (found["format"], found.get("version")) != (APOLLO_FORMAT, APOLLO_VERSION):
+    if "format" not in document:
+        return list(document.items()), []
+    if (document["format"], document.get("version")) != (APOLLO_FORMAT, APOLLO_VERSION):
         return [], [f"the file's format is not {APOLLO_FORMAT}, version {APOLLO_VERSION}"]
-    operations = found.get("operations")
+    operations = document.get("operations")
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
         return [], ["the file's 'operations' are not a list of objects"]
     return [(operation.get("id"), operation.get("body")) for operation in operations], []

@@ -1,4 +1,4 @@
-"""Origins, scheme://host:port: which may be asked, and which hosts belong to this machine or network."""
+"""Origins (scheme://host:port): validation, and which hosts are loopback or private."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|interna
 
 
 def is_loopback(host: str) -> bool:
-    """True when ``host`` is reachable from this machine alone."""
+    """Return True if ``host`` is reachable only from this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -19,7 +19,7 @@ def is_loopback(host: str) -> bool:
 
 
 def upstream_origin(value: str) -> str:
-    """``value`` as an upstream's origin, in lower case. Raises ValueError, saying what to set."""
+    """Return ``value`` as an upstream's origin, with a lower-case host. Raises ValueError with advice."""
     try:
         parts = urlsplit(value)
         is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -28,9 +28,9 @@ def upstream_origin(value: str) -> str:
     if not is_origin:
         raise ValueError("set it to `sandbox` or an origin such as https://api.partnercenter.microsoft.com")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s\\?#]", value):
-        raise ValueError("give the origin alone, with no path, query or user name; see GATEWAY_UPSTREAM_PATH_PREFIX")
+        raise ValueError("set only the origin, without path, query or user name; see GATEWAY_UPSTREAM_PATH_PREFIX")
     if parts.scheme == "http" and not _is_private(parts.hostname or ""):
-        raise ValueError("plain http is for loopback and private hosts only, because it shows the token; use https")
+        raise ValueError("plain http exposes the token, so it is only for loopback and private hosts; use https")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
@@ -39,13 +39,13 @@ def _is_private(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's. A number
-        # is an address in disguise, and letters beyond ASCII may stand for a dot.
+        # is an obfuscated address, and non-ASCII characters may be normalized to a dot.
         return _LOCAL_NAME.fullmatch(host) is not None
     return address.is_loopback or address.is_private
 
 
 def check_browser_origin(value: str) -> None:
-    """Raises ValueError unless a browser could send this in its Origin header."""
+    """Raise ValueError unless a browser could send ``value`` in its Origin header."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != value:
         raise ValueError("write each as scheme://host or scheme://host:port, or *")

@@ -1,4 +1,4 @@
-"""Where the cache lives beside memory, read from ``GATEWAY_CACHE_URL``."""
+"""The address of the shared cache, from ``GATEWAY_CACHE_URL``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_PORT = 6379
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A Redis or Valkey server and the database to use there."""
+    """Address of a Redis or Valkey server, with the database to use."""
 
     host: str
     port: int = DEFAULT_PORT
@@ -25,12 +25,12 @@ class RedisAddress:
 
     @property
     def place(self) -> str:
-        """Host and port, for people: neither the user's name nor the password."""
+        """Host and port for display, without user name and password."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def cache_address(url: str) -> RedisAddress | None:
-    """The server that ``url`` names, None for ``memory://``. Raises ValueError, saying what to set."""
+    """Return the server in ``url``, or None for ``memory://``. Raises ValueError with advice."""
     if url == MEMORY:
         return None
     try:
@@ -44,7 +44,7 @@ def cache_address(url: str) -> RedisAddress | None:
             " the host, as in redis://:password@host:port, with its special characters percent-encoded"
         )
     if parts.query or parts.fragment or not re.fullmatch(r"/?|/\d{1,5}", parts.path, re.ASCII):
-        raise ValueError("behind the host give no more than the number of a database, as in redis://host:port/2")
+        raise ValueError("after the host allow only a database number, as in redis://host:port/2")
     return RedisAddress(
         host=host,
         port=port or DEFAULT_PORT,

@@ -1,4 +1,4 @@
-"""What to set a field to, in words, for who set it to something else."""
+"""Error messages for invalid settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 
 def remedy(field: FieldInfo) -> str:
-    """Advice about ``field``, made from its type and bounds; the value that was given is not repeated."""
+    """Return advice for ``field`` from its type and limits. The invalid value is not repeated."""
     kind = field.annotation
     if kind is bool:
         return "set it to on or off"

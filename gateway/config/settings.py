@@ -1,4 +1,4 @@
-"""Every setting of the gateway: read once from the environment, all faults told in one message."""
+"""The gateway's settings, read once from the environment; one error message lists all problems."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gateway.config.remedies import remedy
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
 
-# Fields that the command line may give, and by which option.
+# Fields that the command line can override, with their options.
 OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "workers": "--workers"}
 
 # Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
 INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
 
-# Where a URL keeps secrets: before the host, and in a parameter that Redis clients know.
+# Secrets in a URL: the user info, and a query parameter of Redis clients.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 # Microsoft page, "top": the upstream's largest page.
@@ -31,7 +31,7 @@ UPSTREAM_MAX_ROWS = 10_000
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message lists every fault, one a line."""
+    """The settings are invalid; the message lists every problem, one per line."""
 
 
 def _switch(value: Any) -> Any:
@@ -50,12 +50,12 @@ Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
 class Settings(BaseSettings):
-    """The settings, frozen. A field's environment variable is its name in capitals behind ``GATEWAY_``."""
+    """The settings, frozen. A field's environment variable is ``GATEWAY_`` and its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
     workers: int = Field(
         1,
         ge=1,
@@ -70,40 +70,40 @@ class Settings(BaseSettings):
     upstream_path_prefix: str = Field(
         "/partner/v1",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="What stands before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1`"
+        description="Path before `/analytics/…`. The Microsoft page says `/partner/v1` in its example and `/v1`"
         " in its syntax line.",
     )
     upstream_trailing_slash: Switch = Field(
         False, description="End the upstream's path with a slash, as the Microsoft page's syntax line does."
     )
-    upstream_timeout_seconds: Seconds = Field(60, description="Time for one upstream attempt, everything included.")
-    operation_timeout_seconds: Seconds = Field(120, description="Time for one GraphQL operation, everything included.")
+    upstream_timeout_seconds: Seconds = Field(60, description="Total time limit of one upstream attempt.")
+    operation_timeout_seconds: Seconds = Field(120, description="Total time limit of one GraphQL operation.")
     upstream_max_retries: int = Field(
         2,
         ge=0,
         le=10,
-        description="Further attempts after connection errors, 408, 500, 502, 503 and 504. A timeout and a truncated or"
-        " garbled reply are tried once more at most.",
+        description="Retries after connection errors, 408, 500, 502, 503 and 504. A timeout, or a truncated or garbled"
+        " response, is retried at most once.",
     )
     upstream_max_concurrency: int = Field(4, ge=1, le=1_000, description="Upstream calls in flight for one token.")
     upstream_max_connections: int = Field(100, ge=1, le=10_000, description="Upstream connections of one process.")
-    upstream_max_body_bytes: int = Field(
-        67_108_864, ge=1_024, description="A decompressed upstream reply above it is refused."
-    )
+    upstream_max_body_bytes: int = Field(67_108_864, ge=1_024, description="Largest decompressed upstream response.")
     cache_url: str = Field(
         MEMORY,
         description="`memory://`, or a Redis or Valkey server behind the memory tier, for several processes to share:"
         " `redis://[:password@]host[:port][/database]`, with TLS `rediss://…`.",
     )
     cache_memory_bytes: int = Field(
-        268_435_456, ge=0, description="Bound of the memory tier, everything counted, for one process."
+        268_435_456, ge=0, description="Size limit of the memory cache of one process, including overhead."
     )
-    cache_fresh_seconds: float = Field(900, ge=0, le=604_800, description="Answered from cache with no upstream call.")
+    cache_fresh_seconds: float = Field(
+        900, ge=0, le=604_800, description="Time for which cached blocks are served without an upstream call."
+    )
     cache_stale_seconds: float = Field(
         3_600,
         ge=0,
         le=604_800,
-        description="After the fresh time: answered stale at once while one refresh runs, and when the upstream fails.",
+        description="Further time for which blocks are served stale while a refresh runs, or when the upstream fails.",
     )
     first_block_rows: Rows = Field(1_000, description="Rows of the small first paging block.")
     block_rows: Rows = Field(10_000, description="Rows of every other paging block.")
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
     max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
     max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
-    shutdown_grace_seconds: Seconds = Field(25, description="Time that requests in flight have after SIGTERM.")
+    shutdown_grace_seconds: Seconds = Field(25, description="Time for requests in flight to finish after SIGTERM.")
     cors_origins: Origins = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
     introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
@@ -125,16 +125,18 @@ class Settings(BaseSettings):
     )
     fast_path: Switch = Field(
         True,
-        description="Answer connections in one pass; `off` leaves every field to graphql-core, with equal results.",
+        description="Resolve connections in one pass; `off` leaves every field to graphql-core, with equal results.",
     )
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="`json`, `text`, or by terminal.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
 
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what :func:`read_settings` hands over counts; nothing is read behind its back."""
+        """Use only the values passed by :func:`read_settings`; pydantic reads no other source."""
         return (init_settings,)
 
     @field_validator("upstream_url")
@@ -167,17 +169,17 @@ class Settings(BaseSettings):
     @classmethod
     def _check_rows(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("first_block_rows", 1):
-            raise ValueError("set it to no less than GATEWAY_FIRST_BLOCK_ROWS")
+            raise ValueError("set it to at least GATEWAY_FIRST_BLOCK_ROWS")
         return value
 
 
 def variable(field: str) -> str:
-    """The environment variable of a field."""
+    """Return the environment variable of a field."""
     return PREFIX + field.upper()
 
 
 def ignored_names(environment: Mapping[str, str]) -> list[str]:
-    """Injected ``GATEWAY_`` names that are no settings and are passed over; they deserve one log line."""
+    """Return ``GATEWAY_`` names that Kubernetes or Docker injects; they are ignored, and logged once."""
     return sorted(name for name in environment if INJECTED.fullmatch(name) or _is_injected_port(name, environment))
 
 
@@ -186,36 +188,36 @@ def _is_injected_port(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings from ``environment``, with ``overrides`` by field name (the command line). Raises SettingsError."""
+    """Read settings from ``environment`` and command-line ``overrides`` by field name. Raises SettingsError."""
     ignored = set(ignored_names(environment))
     known = {variable(field): field for field in Settings.model_fields}
-    given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
-    faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(given.keys() - known.keys())]
-    values: dict[str, Any] = {known[name]: value for name, value in given.items() if name in known}
-    typed = {name: value for name, value in (overrides or {}).items() if value is not None}
-    told = {name: f"{OPTIONS[name]} ({variable(name)})" for name in typed.keys() & OPTIONS.keys()}
-    values.update(typed)
+    variables = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
+    faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
+    values: dict[str, Any] = {known[name]: value for name, value in variables.items() if name in known}
+    overridden = {name: value for name, value in (overrides or {}).items() if value is not None}
+    labels = {name: f"{OPTIONS[name]} ({variable(name)})" for name in overridden.keys() & OPTIONS.keys()}
+    values.update(overridden)
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        faults += [_fault(detail, told) for detail in error.errors(include_url=False, include_input=False)]
+        faults += [_fault(detail, labels) for detail in error.errors(include_url=False, include_input=False)]
     if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
-        host = told.get("host", "GATEWAY_HOST")
+        host = labels.get("host", "GATEWAY_HOST")
         faults.append(f"GATEWAY_UPSTREAM_URL: not set, and {host} is not loopback; set it to `sandbox` or a URL")
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
 
 
-def _fault(detail: Any, told: Mapping[str, str]) -> str:
+def _fault(detail: Any, labels: Mapping[str, str]) -> str:
     field = str(detail["loc"][0])
     own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else None
     lines = (own or remedy(Settings.model_fields[field])).splitlines()
-    return "\n".join(f"{told.get(field, variable(field))}: {line}" for line in lines)
+    return "\n".join(f"{labels.get(field, variable(field))}: {line}" for line in lines)
 
 
 def masked(text: str) -> str:
-    """``text`` without the secrets of a URL, to be shown."""
+    """Return ``text`` with the secrets of URLs masked."""
     return _SECRET.sub("***", text)
 
 
@@ -227,13 +229,13 @@ def _nearest(name: str, known: Mapping[str, str]) -> str:
 
 
 def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:
-    """Where each field's value came from: ``default``, ``environment`` or ``command line``."""
+    """Return each field's source: ``default``, ``environment`` or ``command line``."""
     ignored = set(ignored_names(environment))
-    found = dict.fromkeys(Settings.model_fields, "default")
-    found |= {
-        field: "environment" for field in found if variable(field) in environment and variable(field) not in ignored
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    origins |= {
+        field: "environment" for field in origins if variable(field) in environment and variable(field) not in ignored
     }
-    return found | {field: "command line" for field, value in overrides.items() if value is not None}
+    return origins | {field: "command line" for field, value in overrides.items() if value is not None}
 
 
 __all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "masked", "read_settings", "sources", "variable"]

@@ -1,7 +1,7 @@
-"""Who may call from a browser: cross-site requests are refused unless their origin is listed.
+"""CORS: cross-site requests from browsers are refused unless their origin is listed.
 
-There is no ambient credential to abuse, but a refusal costs nothing and also keeps sites from probing a gateway that is
-bound to loopback. Requests without a browser's headers are not asked for more.
+There is no ambient credential to abuse, but refusing also prevents sites from probing a gateway on loopback. Requests
+without a browser's headers pass.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ ALLOWED_HEADERS = (
 )
 EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream"
 
-# How long a browser may remember a preflight (ten minutes, the most that all browsers keep to).
+# Time for which a browser may cache a preflight (ten minutes, the longest that all browsers support).
 PREFLIGHT_SECONDS = 600
 
 _PUBLIC = ("/healthz", "/readyz")
 
 
 class CrossSite:
-    """ASGI middleware for CORS and against cross-site requests. ``origins`` may hold ``*``."""
+    """ASGI middleware that answers CORS preflights and refuses cross-site requests. ``origins`` may include ``*``."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class CrossSite:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         named = named_headers(scope)
-        # What browsers tell of where a request comes from; without either there is nothing to judge.
+        # Browsers send these headers to identify the requesting site; without them there is nothing to check.
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
             return self._app(scope, receive, send)
         headers = Headers(scope=scope)
@@ -58,17 +58,17 @@ class CrossSite:
             return False
         if headers.get("sec-fetch-site") == "cross-site":
             return True
-        # The scheme is not compared: behind a proxy that ends TLS it is not known. "null" has no host at all.
+        # The scheme is not compared, because it is unknown behind a proxy that ends TLS. "null" has no host.
         host = None if origin is None else origin.partition("://")[2].lower()
         return host is not None and (not host or host != headers.get("host", "").lower())
 
     def _granting(self, send: Send, origin: str) -> Send:
         async def granting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                found = MutableHeaders(scope=message)
-                found["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
-                found["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-                found.add_vary_header("Origin")
+                headers = MutableHeaders(scope=message)
+                headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+                headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+                headers.add_vary_header("Origin")
             await send(message)
 
         return granting
@@ -95,7 +95,7 @@ class CrossSite:
 
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:
-    """A link from another site to a page of ours: it opens in a tab of its own and tells the other site nothing."""
+    """Return True for a link from another site, which opens a page of ours without giving that site access to it."""
     return (
         scope["method"] == "GET"
         and headers.get("origin") is None

@@ -1,4 +1,4 @@
-"""A request's headers by name: looked through once, for every layer that wants one of them."""
+"""A request's headers by name, parsed once for all middleware."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from starlette.types import Scope
 
 
 def named_headers(scope: Scope) -> dict[bytes, bytes]:
-    """The headers by name, in lower case as ASGI has it; of several with one name the first.
+    """Return the headers by lower-case name; for repeated headers, the first value.
 
-    They are kept in the request's scope: each layer asks, and a look through all of them costs more than its work.
+    They are cached in the request's scope, because every middleware needs them.
     """
     state = scope.setdefault("state", {})
-    found: dict[bytes, bytes] | None = state.get("headers")
-    if found is None:
-        found = state["headers"] = dict(reversed(scope["headers"]))
-    return found
+    headers: dict[bytes, bytes] | None = state.get("headers")
+    if headers is None:
+        headers = state["headers"] = dict(reversed(scope["headers"]))
+    return headers

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve. Neither spends upstream quota or needs a token."""
+"""Liveness and readiness. Neither endpoint needs a token or calls the upstream."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from gateway.http.error_responses import error_response
 
 _HEADERS = {"Cache-Control": "no-store"}
 
-# What is asked about a process that stops, up to its end.
+# Paths that are still served during shutdown.
 _ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Health:
-    """The process's state; ``reasons`` says why it cannot serve, and is empty when it can."""
+    """State of the process. ``reasons`` lists why it cannot serve, and is empty when it can."""
 
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {"starting": "The gateway is starting."}
         self.is_stopping = False
 
     def started(self) -> None:
-        """From now on requests can be served."""
+        """Mark the process as ready."""
         self.reasons.pop("starting", None)
 
     def stopping(self) -> None:
-        """From now on no new request should come; those that do are told to go elsewhere."""
+        """Mark the process as shutting down, so that LastCall refuses new requests."""
         self.is_stopping = True
         self.reasons["stopping"] = "The gateway is shutting down."
 
     @property
     def routes(self) -> list[Route]:
-        """``/healthz`` and ``/readyz``."""
+        """Routes of ``/healthz`` and ``/readyz``."""
         return [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
 
     async def _healthz(self, request: Request) -> Response:
@@ -49,7 +49,7 @@ class Health:
 
 
 class LastCall:
-    """ASGI middleware: once the process stops, requests that come anew are refused, and their connections closed."""
+    """ASGI middleware that refuses new requests during shutdown, and closes their connections."""
 
     def __init__(self, app: ASGIApp, health: Health) -> None:
         self._app = app
@@ -58,7 +58,7 @@ class LastCall:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve or refuse one request."""
         if self._health.is_stopping and scope["type"] == "http" and scope["path"] not in _ALWAYS_OPEN:
-            error = ServiceUnavailable("The gateway is shutting down. Try again.")
+            error = ServiceUnavailable("The gateway is shutting down. Retry.")
             response = error_response(error, scope["state"]["correlation_id"], headers={"Connection": "close"})
             return response(scope, receive, send)
         return self._app(scope, receive, send)

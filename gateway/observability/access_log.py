@@ -1,4 +1,4 @@
-"""The outermost layer: ids, timing, one log line for each request, and a reply for whatever nobody foresaw."""
+"""The outermost middleware: correlation ids, timing, one log line per request, and responses to unexpected errors."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from gateway.upstream.status import GUID
 
 log = structlog.get_logger("gateway")
 
-# Routes that metrics tell apart; other paths are callers' inventions.
+# Routes with their own label value in metrics; callers can invent any other path.
 _ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql"})
-# These are told apart no further.
+# All paths below these share one label value.
 _FAMILIES = ("/graphiql", "/export")
 
-# Those of OpenTelemetry's semantic conventions but CONNECT and TRACE, which no route answers; others are told as one.
+# The methods of OpenTelemetry's semantic conventions except CONNECT and TRACE, which no route supports.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # The two high bits of this digit are fixed to 10 (RFC 9562, section 4.1).
 _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
-# Seeded by the system. Asking it each time costs five times more.
-_random_bits = random.Random().getrandbits  # noqa: S311  # an id must be unlike others, not hard to guess
+# Seeded by the system; reading random bits from the system each time costs five times more.
+_random_bits = random.Random().getrandbits  # noqa: S311  # an id must be unique, not hard to guess
 
-# Vary is joined anew; the other is this layer's to give.
-_OWN = frozenset({b"vary", b"x-content-type-options"})
+# Headers that this middleware sets itself; Vary is merged.
+_REPLACED = frozenset({b"vary", b"x-content-type-options"})
 
-# What asks only how the process is: told at level debug, and in no trace.
+# Health and metrics requests: logged at level debug, and not traced.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestLog:
-    """ASGI middleware. It puts ``correlation_id`` into the scope's state and reads ``facts`` from there afterwards."""
+    """ASGI middleware that sets ``correlation_id`` in the scope's state, and afterwards reads ``facts`` from it."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, sandbox: bool) -> None:
         self._app = app
@@ -72,9 +72,9 @@ class RequestLog:
         try:
             await self._app(scope, receive, sending)
         except asyncio.CancelledError:
-            # The server's grace time is over. A client that is still there shall know that it may ask again.
+            # The grace time is over. Respond to a client that is still connected, so that it retries.
             if not status:
-                error = ServiceUnavailable("The gateway is shutting down. Try again.")
+                error = ServiceUnavailable("The gateway is shutting down. Retry.")
                 await error_response(error, state["correlation_id"])(scope, receive, sending)
             raise
         except Exception:
@@ -85,7 +85,7 @@ class RequestLog:
             response.status_code = 500
             await response(scope, receive, sending)
         finally:
-            self._tell(scope, status, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - started)
 
     def _complete(self, message: Message, correlation_id: str, started: float) -> None:
         milliseconds = 1_000 * (time.perf_counter() - started)
@@ -96,16 +96,16 @@ class RequestLog:
             *self._headers,
         ]
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
         route = route_of(path)
-        # 499: the client went away before there was a reply (a convention that nginx made known).
+        # 499: the client disconnected before the response (nginx's convention).
         status = status or 499
         self._metrics.request_ended(
             method=method_of(scope["method"]), route=route, status=status, seconds=seconds, facts=facts
         )
-        tell = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
-        tell(
+        write_line = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
+        write_line(
             "request",
             method=scope["method"],
             route=route,
@@ -117,12 +117,12 @@ class RequestLog:
 
 
 def route_of(path: str) -> str:
-    """The route that metrics, log and traces tell for ``path``."""
+    """Return the route of ``path`` in metrics, logs and traces."""
     return path if path in _ROUTES else _family(path)
 
 
 def method_of(method: str) -> str:
-    """The method that metrics and traces tell for ``method``."""
+    """Return the label of ``method`` in metrics and traces."""
     return method if method in _METHODS else "_OTHER"
 
 
@@ -131,24 +131,24 @@ def _family(path: str) -> str:
 
 
 def correlation_id(headers: Mapping[bytes, bytes]) -> str:
-    """The client's MS-CorrelationId to the letter when it is a GUID, else a new one."""
-    given = headers.get(b"ms-correlationid", b"").decode("latin-1")
-    return given if given and GUID.fullmatch(given) else _new_guid()
+    """Return the client's MS-CorrelationId verbatim if it is a GUID, else a new GUID."""
+    client_id = headers.get(b"ms-correlationid", b"").decode("latin-1")
+    return client_id if client_id and GUID.fullmatch(client_id) else _new_guid()
 
 
 def _new_guid() -> str:
-    """A random GUID (RFC 9562, version 4). ``uuid.uuid4`` makes the same in four times the time."""
+    """Return a random GUID (RFC 9562, version 4), four times faster than ``uuid.uuid4``."""
     digits = f"{_random_bits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 def _with_one_vary(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """``headers`` with a Vary that names each header once; every layer adds what it looked at."""
-    found = [pair for pair in headers if pair[0] not in _OWN]
-    given = b", ".join([value for name, value in headers if name == b"vary"])
-    return [*found, (b"vary", _names_once(given))] if given else found
+    """Return ``headers`` with one Vary header that names each header once, because every middleware adds its own."""
+    others = [pair for pair in headers if pair[0] not in _REPLACED]
+    vary = b", ".join([value for name, value in headers if name == b"vary"])
+    return [*others, (b"vary", _names_once(vary))] if vary else others
 
 
 @lru_cache(maxsize=64)
-def _names_once(given: bytes) -> bytes:
-    return b", ".join(dict.fromkeys(name.strip() for name in given.split(b",")))
+def _names_once(vary: bytes) -> bytes:
+    return b", ".join(dict.fromkeys(name.strip() for name in vary.split(b",")))

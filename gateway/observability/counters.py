@@ -1,10 +1,10 @@
-"""Numbers that are kept as plain numbers, and made into Prometheus' metrics when they are asked for."""
+"""Counters kept as plain numbers, and converted to Prometheus metrics at each scrape."""
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter as Tally
+from collections import Counter as Count
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,42 +20,42 @@ from gateway.upstream import UpstreamCall
 # From a cache hit to a slow upstream page, in seconds.
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
-# Each name makes a handful of time series, one for each outcome and cache state that it meets (our choice).
+# Each name makes several time series, one per outcome and cache state (our choice).
 MAX_OPERATION_NAMES = 200
 
-# RFC 9110's registry, as Python knows it: what else an upstream may say is one label value.
+# The registered status codes that Python knows; all other upstream status codes share one label value.
 _STATUSES = {int(status): str(int(status)) for status in HTTPStatus}
 
-# What operations without a name, and with one that is not told apart, are counted under.
+# Label value of operations that have no name, or one without its own label value.
 OTHER = "other"
 
 
 @dataclass(slots=True)
 class Spread:
-    """How many took how long: within each of ``BUCKETS`` and beyond all, and the seconds of all together."""
+    """Histogram of durations: counts per bucket in ``BUCKETS`` and above, and the sum in seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     seconds: float = 0.0
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """Number of durations."""
         return sum(self.counts)
 
     def cumulated(self) -> list[tuple[str, float]]:
-        """Each bucket's bound as text, and how many took no longer."""
+        """Return each bucket's upper bound as text, with the cumulative count."""
         bounds = [*(str(float(bound)) for bound in BUCKETS), "+Inf"]
         return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
 
 
 class Durations:
-    """Spreads by keys, each a tuple of labels' values; numbers become texts only when they are asked for."""
+    """Histograms by label values. Numeric label values are converted to text only when read."""
 
     def __init__(self) -> None:
         self._spreads: dict[tuple[str | int, ...], Spread] = {}
 
     def add(self, key: tuple[str | int, ...], seconds: float) -> None:
-        """Count one that took ``seconds``."""
+        """Count a duration."""
         spread = self._spreads.get(key)
         if spread is None:
             spread = self._spreads[key] = Spread()
@@ -63,20 +63,20 @@ class Durations:
         spread.seconds += seconds
 
     def by(self, *places: int) -> dict[tuple[str, ...], Spread]:
-        """Spreads of all whose keys agree in these places. May be called in another thread."""
-        found: dict[tuple[str, ...], Spread] = {}
+        """Return the histograms merged by the label values at these positions. May be called in another thread."""
+        merged_spreads: dict[tuple[str, ...], Spread] = {}
         for key, spread in list(self._spreads.items()):
-            merged = found.setdefault(tuple(str(key[place]) for place in places), Spread())
+            merged = merged_spreads.setdefault(tuple(str(key[place]) for place in places), Spread())
             merged.counts = list(map(add, merged.counts, spread.counts))
             merged.seconds += spread.seconds
-        return found
+        return merged_spreads
 
 
-class RequestTallies(Collector):
-    """What is counted of every request.
+class RequestCounters(Collector):
+    """Counters of requests.
 
-    The library's own counters take a lock for each number, which is a tenth of a small answer from the cache. Names of
-    operations are callers' inventions, except for ``operation_names``; further ones are counted together.
+    The library's own counters take a lock per number, which costs a tenth of a small cached response. Callers can
+    invent operation names, so names not in ``operation_names`` are counted together.
     """
 
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
@@ -85,10 +85,10 @@ class RequestTallies(Collector):
         self.durations = Durations()
         self._names = frozenset(islice(dict.fromkeys(operation_names), MAX_OPERATION_NAMES))
         self._since = time.time()
-        self._operations: Tally[tuple[str, str, str]] = Tally()
+        self._operations: Count[tuple[str, str, str]] = Count()
 
     def ended(self, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
-        """Count a request out."""
+        """Count a finished request."""
         self.in_flight -= 1
         self.durations.add((method, route, status), seconds)
         if facts is not None:
@@ -96,9 +96,11 @@ class RequestTallies(Collector):
             self._operations[name if name in self._names else OTHER, facts["outcome"], facts["cache"] or "none"] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; called by the registry, in a thread of its own."""
+        """Return the metrics. The registry may call this in another thread."""
         requests = CounterMetricFamily(
-            "gateway_requests", "HTTP requests by route and status (499: the caller left).", labels=("route", "status")
+            "gateway_requests",
+            "HTTP requests by route and status (499: the client left).",
+            labels=("route", "status"),
         )
         for labels, spread in self.durations.by(1, 2).items():
             requests.add_metric(labels, spread.count, created=self._since)
@@ -119,40 +121,40 @@ class RequestTallies(Collector):
         yield GaugeMetricFamily("gateway_requests_in_flight", "Requests being answered.", value=self.in_flight)
 
 
-class UpstreamTallies(Collector):
-    """What is counted of every upstream attempt."""
+class UpstreamCounters(Collector):
+    """Counters of upstream attempts."""
 
     def __init__(self) -> None:
         # By outcome and status.
         self.durations = Durations()
         self._bytes = 0
-        self._foreign_replies = 0
+        self._foreign_responses = 0
         self._since = time.time()
 
     def ended(self, call: UpstreamCall) -> None:
-        """Count an attempt."""
+        """Count a finished attempt."""
         status = "none" if call.status is None else _STATUSES.get(call.status, OTHER)
         self.durations.add((call.outcome, status), call.seconds)
         self._bytes += call.bytes
-        self._foreign_replies += call.is_foreign
+        self._foreign_responses += call.is_foreign
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; called by the registry, in a thread of its own."""
+        """Return the metrics. The registry may call this in another thread."""
         calls = CounterMetricFamily(
             "gateway_upstream_calls",
-            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no reply).",
+            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no response).",
             labels=("outcome", "status"),
         )
         for labels, spread in self.durations.by(0, 1).items():
             calls.add_metric(labels, spread.count, created=self._since)
         yield calls
         yield CounterMetricFamily(
-            "gateway_upstream_bytes", "Bytes of upstream bodies, as they came.", self._bytes, created=self._since
+            "gateway_upstream_bytes", "Bytes of upstream bodies, as received.", self._bytes, created=self._since
         )
         yield CounterMetricFamily(
             "gateway_upstream_foreign_replies",
-            "Upstream replies that named another request, refused or believed.",
-            self._foreign_replies,
+            "Upstream responses that named another request, refused or accepted.",
+            self._foreign_responses,
             created=self._since,
         )
         seconds = HistogramMetricFamily("gateway_upstream_call_seconds", "Time per upstream attempt.", labels=())
@@ -163,22 +165,22 @@ class UpstreamTallies(Collector):
 
 
 class Readings(Collector):
-    """Numbers that other parts keep for themselves, read when they are asked for, perhaps in another thread."""
+    """Metrics read from other objects at each scrape, possibly in another thread."""
 
     def __init__(self) -> None:
         self._makers: list[Callable[[], Metric]] = []
         self._since = time.time()
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number that goes up and down."""
+        """Register a gauge."""
         self._makers.append(lambda: GaugeMetricFamily(name, text, value=float(read())))
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number that only goes up."""
+        """Register a counter."""
         self._makers.append(lambda: CounterMetricFamily(name, text, value=read(), created=self._since))
 
     def counters(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show several such numbers, by the values of ``label``."""
+        """Register a counter with one label."""
 
         def make() -> Metric:
             family = CounterMetricFamily(name, text, labels=(label,))
@@ -189,19 +191,19 @@ class Readings(Collector):
         self._makers.append(make)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; called by the registry."""
+        """Return the metrics. Called by the registry."""
         return (make() for make in self._makers)
 
 
 class Labelled(Collector):
-    """What ``registry`` shows, with one more label on every sample."""
+    """The metrics of ``registry`` with an additional label on every sample."""
 
     def __init__(self, registry: CollectorRegistry, label: str, value: str) -> None:
         self._registry = registry
         self._label = {label: value}
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; called by whoever writes them down."""
+        """Return the metrics. Called by the exposition."""
         for family in self._registry.collect():
             family.samples = [sample._replace(labels=self._label | sample.labels) for sample in family.samples]
             yield family

@@ -1,234 +1,124 @@
-"""What an operator sees: a log line for each request, and Prometheus metrics. Neither holds a token or a filter."""
+"""Prometheus metrics of one process. No label holds a token or a filter."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import logging
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
-import msgspec
-import structlog
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
-from gateway.observability.counters import Durations, Labelled, Readings, RequestTallies, UpstreamTallies
+from gateway.observability.counters import Durations, Labelled, Readings, RequestCounters, UpstreamCounters
 from gateway.page import CacheState
 from gateway.upstream import UpstreamCall, UpstreamClient
 
 
-class LineWriter:
-    """Writes log lines to ``stream``, all of one turn of the event loop at once.
-
-    A line for each request would otherwise cost a system call for each. Without a loop, and at the process's end, lines
-    are written at once.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: deque[str] = deque()
-        atexit.register(self._flush)
-
-    def write(self, line: str) -> None:
-        """Write ``line`` soon."""
-        self._lines.append(line)
-        if len(self._lines) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self._flush)
-            except RuntimeError:
-                self._flush()
-
-    # The names by which structlog calls a logger.
-    debug = info = warning = error = critical = exception = fatal = msg = log = failure = err = write
-
-    def _flush(self) -> None:
-        lines = []
-        # One by one, for other threads may add some meanwhile.
-        while self._lines:
-            lines.append(self._lines.popleft())
-        if lines:
-            self._stream.write("\n".join([*lines, ""]))
-            self._stream.flush()
-
-
-_SHARED: list[structlog.typing.Processor] = [
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-
-
-def configure_logging(log_format: str, level: str) -> None:
-    """Send structlog's and the standard library's lines to standard error, as JSON or as text."""
-    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    processors: list[structlog.typing.Processor]
-    writer = LineWriter(sys.stderr)
-    logger_class = structlog.make_filtering_bound_logger(logging.getLevelName(level.upper()))
-    if as_text:
-        # Tracebacks without local variables: a token may be among them.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        processors = [*_SHARED, renderer]
-    else:
-        processors = [_json_line]
-        logger_class = type("JsonLogger", (_JsonLines, logger_class), {})
-    structlog.configure(
-        processors=processors,
-        logger_factory=lambda *_: writer,
-        wrapper_class=logger_class,
-    )
-    _configure_standard_library(level, processors[-1])
-
-
-def _json_line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
-    """An event as a line of JSON, in one step: there is one for each request, and steps cost more than their work."""
-    event["level"] = name
-    event["timestamp"] = datetime.now(UTC)
-    if "exc_info" in event:
-        event = structlog.processors.format_exc_info(logger, name, event)
-    return msgspec.json.encode(event, enc_hook=repr).decode()
-
-
-class _JsonLines:
-    """Part of a structlog logger: it needs half the time to an event where there is but one processor."""
-
-    _context: structlog.typing.Context
-    _logger: LineWriter
-
-    def _proxy_to_logger(self, method_name: str, event: str | None = None, **facts: Any) -> None:
-        self._logger.write(_json_line(self._logger, method_name, {**self._context, **facts, "event": event}))
-
-
-def _configure_standard_library(level: str, renderer: structlog.typing.Processor) -> None:
-    """Let libraries' lines look like our own."""
-    handler = logging.StreamHandler(sys.stderr)
-    # On the handler too, for the libraries below have a level of their own.
-    handler.setLevel(level.upper())
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # These tell URLs, and so filters and customers' names, at their usual levels; aiocache tells even values.
-    for name in ("httpx", "httpcore", "aiocache", "redis", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-
-
 class Metrics:
-    """The process's metrics in a registry of their own. No label has values that a caller could choose.
+    """The process's metrics in a separate registry. No caller can choose a label value.
 
-    Of operations only ``operation_names`` are told apart, and of those no more than ``MAX_OPERATION_NAMES``.
+    Operations in ``operation_names`` have their own label value, up to ``MAX_OPERATION_NAMES``; all others share one.
     """
 
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
-        self._requests = RequestTallies(operation_names)
-        self._calls = UpstreamTallies()
+        self._requests = RequestCounters(operation_names)
+        self._calls = UpstreamCounters()
         self._readings = Readings()
         self._registry.register(self._requests)
         self._registry.register(self._readings)
-        # Memory, CPU and open files, read from the system when they are asked for.
+        # Memory, CPU and open files, read from the system at each scrape.
         ProcessCollector(registry=self._registry)
         self._registry.register(self._calls)
         self._redis_pages = self._counter(
             "gateway_redis_pages",
-            "Looks for blocks in Redis (hit, miss, unavailable), values there that could not be opened (refused), and"
-            " blocks kept there (stored, not_stored).",
+            "Lookups of blocks in Redis (hit, miss, unavailable), values that could not be decrypted (refused), and"
+            " writes of blocks (stored, not_stored).",
             "outcome",
         )
-        self._redis_errors = self._counter("gateway_redis_errors", "Operations that Redis did not answer, or refused.")
+        self._redis_errors = self._counter("gateway_redis_errors", "Redis operations that failed or timed out.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)
 
     def watch_cache(self, cache: CachedPages) -> None:
-        """Show what the cache answered, and the memory tier's size and evictions."""
+        """Expose the blocks served by the cache, and the memory tier's size and evictions."""
         store, readings = cache.store, self._readings
         readings.gauge("gateway_cache_bytes", "Bytes in the memory tier.", lambda: store.used_bytes)
         readings.gauge("gateway_cache_max_bytes", "Bound of the memory tier in bytes.", lambda: store.max_bytes)
         readings.gauge("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries)
-        readings.counter(
-            "gateway_cache_evictions", "Blocks that left the memory tier for want of room.", lambda: store.evictions
-        )
+        readings.counter("gateway_cache_evictions", "Blocks evicted from the memory tier.", lambda: store.evictions)
         readings.counters(
             "gateway_cache_blocks",
-            "Blocks answered, by where they came from: hit (fresh, from memory or Redis), stale, or miss.",
+            "Blocks served, by origin: hit (fresh, from memory or Redis), stale, or miss.",
             "cache",
             lambda: {state.name.lower(): cache.answered_blocks[state] for state in CacheState},
         )
 
     def watch_upstream(self, client: UpstreamClient) -> None:
-        """Show the upstream calls under way, and the throttled tokens."""
+        """Expose upstream calls in flight and waiting, and throttled tokens."""
         readings = self._readings
-        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls under way.", lambda: client.calls_in_flight)
+        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls in flight.", lambda: client.calls_in_flight)
         readings.gauge(
             "gateway_upstream_calls_waiting",
-            "Upstream calls that wait for a place among their token's, or the process's.",
+            "Upstream calls waiting for a free slot of their token or process.",
             lambda: client.calls_waiting,
         )
         readings.gauge(
-            "gateway_cooldowns", "Throttled tokens whose cool-down lasts, as this process knows.", client.cooldowns
+            "gateway_cooldowns", "Throttled tokens in cool-down, as known to this process.", client.cooldowns
         )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
-        """Show whether Redis is left out because it failed."""
-        self._readings.gauge("gateway_redis_left_out", "1 from a failure of Redis until it answers.", is_left_out)
+        """Expose whether Redis is bypassed after a failure."""
+        self._readings.gauge("gateway_redis_left_out", "1 while Redis is bypassed after a failure.", is_left_out)
 
     def watch_workers(self, count: int) -> None:
-        """Show that there should be ``count`` processes like this one."""
-        text = "Workers that there should be, told by each that answered."
+        """Expose the configured number of workers."""
+        text = "Configured number of workers, shown by each worker."
         self._readings.gauge("gateway_workers", text, lambda: count)
 
     def redis_failed(self) -> None:
-        """Count an operation that Redis did not answer, or refused."""
+        """Count a Redis operation that failed or got no response."""
         self._redis_errors.inc()
 
     def redis_page(self, outcome: str) -> None:
-        """Count a look for a page in Redis, a value there that was not ours, or a page kept there or not."""
+        """Count a lookup, a refused value or a store of a page in Redis, by outcome."""
         self._redis_pages.labels(outcome).inc()
 
     def request_started(self) -> None:
-        """Count a request in."""
+        """Count a request that has started."""
         self._requests.in_flight += 1
 
     def request_ended(
         self, *, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None
     ) -> None:
-        """Count a request out. ``method`` is one of RFC 9110's, or one name for all others."""
+        """Count a finished request. ``method`` is a known HTTP method, or one name for all others."""
         self._requests.ended(method, route, status, seconds, facts)
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
-        """Count an upstream attempt."""
+        """Count a finished upstream attempt."""
         self._calls.ended(call)
 
     @property
     def request_durations(self) -> Durations:
-        """Of requests, by method, route and status."""
+        """Durations of requests by method, route and status."""
         return self._requests.durations
 
     @property
     def call_durations(self) -> Durations:
-        """Of upstream attempts, by outcome and status."""
+        """Durations of upstream attempts by outcome and status."""
         return self._calls.durations
 
     def families(self) -> Iterable[Metric]:
-        """What there is to show, now. May be called in another thread."""
+        """Return the current metrics. May be called in another thread."""
         return self._registry.collect()
 
     def exposition(self, worker: int | None = None) -> bytes:
-        """The metrics in Prometheus' text format; where there is a ``worker``, each sample has its number."""
+        """Return the metrics in Prometheus' text format, labelled with the number of the ``worker`` if there is one."""
         return generate_latest(self._registry if worker is None else Labelled(self._registry, "worker", str(worker)))
 
     def response(self) -> Response:
-        """The metrics of this process alone."""
+        """Return the metrics of this process as an HTTP response."""
         return Response(self.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""OpenTelemetry, where its own variables say to whom; else not even the library is imported."""
+"""OpenTelemetry export, if its standard variables configure it; otherwise the library is not imported."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenTelemetry:
-    """What is sent to a collector; None for what is not."""
+    """The configured exports; None for those that are off."""
 
     tracing: Tracing | None = None
     metering: Metering | None = None
 
     async def aclose(self) -> None:
-        """Send what is left, for as long as there is time."""
+        """Send the remaining data, within the flush time."""
         await asyncio.gather(*(part.aclose() for part in (self.tracing, self.metering) if part))
 
 
@@ -28,8 +28,8 @@ NOTHING = OpenTelemetry()
 
 
 def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
-    """What ``environment`` asks for."""
-    traces, metrics = _is_asked_for("TRACES", environment), _is_asked_for("METRICS", environment)
+    """Return the exports that ``environment`` configures."""
+    traces, metrics = _is_configured("TRACES", environment), _is_configured("METRICS", environment)
     if not traces and not metrics:
         return NOTHING
     try:
@@ -38,7 +38,7 @@ def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
-        # Imported here so that `gateway --help` need not wait for it.
+        # Imported lazily, so that `gateway --help` is fast.
         import structlog
 
         structlog.get_logger("gateway").warning("no traces and metrics: the extra 'otel' is not installed")
@@ -48,8 +48,8 @@ def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
     )
 
 
-def _is_asked_for(signal: str, environment: Mapping[str, str]) -> bool:
-    """Whether there is an endpoint for it, unless its exporters are named: then whether OTLP is among them."""
+def _is_configured(signal: str, environment: Mapping[str, str]) -> bool:
+    """Return True if OTLP is among the named exporters or, if none is named, if there is an endpoint."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporters = environment.get(f"OTEL_{signal}_EXPORTER", "")

@@ -1,4 +1,4 @@
-"""What traces and metrics have in common on their way to an OpenTelemetry collector. Imported only if there is one."""
+"""Shared parts of the OTLP export of traces and metrics. Imported only if an OpenTelemetry collector is configured."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from opentelemetry.sdk.resources import Resource
 
 SERVICE = "partner-center-graphql"
 
-# What is left at the end is sent within this time, or not at all: a third of what the manifests leave between the grace
-# time and the kill.
+# At shutdown, remaining data is sent within this time or dropped: a third of the time between the end of the grace time
+# and the kill in the manifests.
 FLUSH_SECONDS = 5.0
 
-# How often the log tells that a collector cannot be reached (our choice; the exporters would say it at every attempt).
+# Shortest time between two log lines about an unreachable collector (our choice; the exporters log every attempt).
 QUIET_SECONDS = 300.0
 
 
 def resource_for(environment: Mapping[str, str]) -> Resource:
-    """Who sends: the service's name unless ``environment`` has one, and an id that each process makes for itself."""
+    """Return the resource: the service name, unless ``environment`` sets one, and a random id per process."""
     named = "OTEL_SERVICE_NAME" in environment or "service.name" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Resource.create({} if named else {"service.name": SERVICE})
 
 
 class Seldom(logging.Filter):
-    """Lets a line pass, and no other for ``QUIET_SECONDS``. ``clock`` is in seconds."""
+    """Log filter that passes one record per ``QUIET_SECONDS``. ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Seldom(logging.Filter):
         self._quiet_until = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to tell ``record``."""
+        """Return True if ``record`` is to be logged."""
         now = self._clock()
         if now < self._quiet_until:
             return False

@@ -1,8 +1,8 @@
-"""The process's metrics as OpenTelemetry's, made of what ``/metrics`` shows when they are sent.
+"""OTLP export of the metrics on ``/metrics``, converted to OpenTelemetry's data model at each export.
 
-The SDK's instruments would count everything a second time, with a lock for each number, and of its histograms none can
-be filled from outside. So its data points are made here: durations under the names of the semantic conventions,
-everything else under its own. Values are cumulative, since the process began. Imported only where they are asked for.
+The SDK's instruments would count everything a second time, with a lock per number, and its histograms cannot be set
+from outside. So this module creates the data points itself. Durations get the names of the semantic conventions;
+other metrics keep their names. Values are cumulative since process start. Imported only if metrics are exported.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _CONVENTIONS = {
     "process_open_fds": ("process.unix.file_descriptor.count", "{file_descriptor}"),
 }
 
-# The durations tell of the first four, and what never changes is no measurement.
+# The duration histograms already cover the first four; the others are constants.
 _LEFT_OUT = frozenset(
     {"gateway_requests", "gateway_request_seconds", "gateway_upstream_calls", "gateway_upstream_call_seconds"}
     | {"process_start_time_seconds", "process_max_fds"}
@@ -59,14 +59,14 @@ _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 Attributes = dict[str, str | int]
 
-# TLS ends before the gateway.
+# A proxy in front of the gateway terminates TLS.
 _SERVER: Attributes = {"url.scheme": "http"}
 
 log = logging.getLogger("gateway")
 
 
 class Translation:
-    """``metrics`` in OpenTelemetry's terms; upstream attempts go to ``upstream_url``."""
+    """Converts ``metrics`` to OpenTelemetry's data model; upstream attempts get the address of ``upstream_url``."""
 
     def __init__(self, metrics: Metrics, resource: Resource, upstream_url: str) -> None:
         self._metrics = metrics
@@ -77,7 +77,7 @@ class Translation:
         self._upstream: Attributes = {"server.address": url.hostname or "", "server.port": port}
 
     def read(self) -> MetricsData:
-        """All metrics that have a value, as they are now."""
+        """Return the current values of all metrics that have one."""
         now = time.time_ns()
         translated = [*self._durations(now), *self._others(now)]
         metrics = [metric for metric in translated if metric.data.data_points]
@@ -91,25 +91,25 @@ class Translation:
             return Metric(name, text, "s", Histogram(data, _CUMULATIVE))
 
         yield histogram("http.server.request.duration", "Time per request.", _requests(self._metrics.request_durations))
-        calls = ((self._upstream | own, spread) for own, spread in _calls(self._metrics.call_durations))
+        calls = ((self._upstream | attributes, spread) for attributes, spread in _calls(self._metrics.call_durations))
         yield histogram("http.client.request.duration", "Time per upstream attempt.", calls)
 
     def _others(self, now: int) -> Iterator[Metric]:
-        beside = {"gateway_requests_in_flight": _SERVER, "gateway_upstream_calls_in_flight": self._upstream}
+        added = {"gateway_requests_in_flight": _SERVER, "gateway_upstream_calls_in_flight": self._upstream}
         for family in self._metrics.families():
             if family.name in _LEFT_OUT:
                 continue
-            name, unit = _CONVENTIONS.get(family.name) or _own(family.name)
+            name, unit = _CONVENTIONS.get(family.name) or _name_and_unit(family.name)
             points = [
-                NumberDataPoint({**sample.labels, **beside.get(family.name, {})}, self._since, now, sample.value)
+                NumberDataPoint({**sample.labels, **added.get(family.name, {})}, self._since, now, sample.value)
                 for sample in family.samples
                 if not sample.name.endswith("_created")
             ]
             yield Metric(name, family.documentation, unit, _data(family, points))
 
 
-def _own(name: str) -> tuple[str, str]:
-    """A name that Prometheus would make the one on ``/metrics`` again, and its unit if it has one."""
+def _name_and_unit(name: str) -> tuple[str, str]:
+    """Return a name that Prometheus would convert back to the one on ``/metrics``, and its unit."""
     return name.replace("_", ".", 1), "By" if name.endswith("_bytes") else ""
 
 
@@ -117,13 +117,13 @@ def _data(family: Family, points: list[NumberDataPoint]) -> Sum | Gauge:
     if family.type == "counter":
         return Sum(points, _CUMULATIVE, is_monotonic=True)
     if family.type != "gauge":
-        raise ValueError(f"{family.name} is a {family.type}, for which there is no translation")
-    # What the conventions name may be added up over processes.
+        raise ValueError(f"{family.name} is a {family.type}, which cannot be exported")
+    # Metrics named by the conventions can be summed over processes.
     return Sum(points, _CUMULATIVE, is_monotonic=False) if family.name in _CONVENTIONS else Gauge(points)
 
 
 def _point(attributes: Attributes, spread: Spread, since: int, now: int) -> HistogramDataPoint:
-    # The least and the greatest are optional on the wire, and not known.
+    # Minimum and maximum are optional in the protocol, and not recorded.
     unknown: float = None  # type: ignore[assignment]
     return HistogramDataPoint(
         attributes, since, now, spread.count, spread.seconds, spread.counts, BUCKETS, min=unknown, max=unknown
@@ -150,7 +150,7 @@ def _calls(durations: Durations) -> Iterator[tuple[Attributes, Spread]]:
 
 
 class Metering:
-    """Sends metrics by ``exporter`` every ``interval_seconds``, from a thread of its own, and once more at the end."""
+    """Sends metrics through ``exporter`` every ``interval_seconds`` from a separate thread, and once at shutdown."""
 
     def __init__(self, exporter: MetricExporter, resource: Resource, interval_seconds: float) -> None:
         self._exporter = exporter
@@ -160,16 +160,16 @@ class Metering:
         self._thread: threading.Thread | None = None
 
     def start(self, metrics: Metrics, upstream_url: str) -> None:
-        """Begin to send ``metrics``."""
+        """Start to send ``metrics``."""
         read = Translation(metrics, self._resource, upstream_url).read
         self._thread = threading.Thread(target=self._run, args=(read,), name="metering", daemon=True)
         self._thread.start()
 
     async def aclose(self) -> None:
-        """Send them a last time, unless that takes too long."""
+        """Send the metrics a last time, waiting at most ``FLUSH_SECONDS``."""
         if self._thread:
             self._has_ended.set()
-            # A daemon: what it has not sent by then ends with the process.
+            # A daemon thread: a send that is still running ends with the process.
             await asyncio.to_thread(self._thread.join, FLUSH_SECONDS)
         self._exporter.shutdown()
 
@@ -182,12 +182,12 @@ class Metering:
         try:
             self._exporter.export(read())
         except Exception:
-            # Of what a collector may do, the exporter tells by itself; the next time may go well.
+            # The exporter logs the collector's errors itself; this is another error. The next export may succeed.
             log.exception("metrics could not be sent")
 
 
 def exporting(environment: Mapping[str, str]) -> Metering:
-    """Metering that sends where, and as often as, the standard ``OTEL_…`` variables say."""
+    """Return the metering configured by the standard ``OTEL_…`` variables."""
     exporter = OTLPMetricExporter()
     logging.getLogger(OTLPMetricExporter.__module__).addFilter(Seldom())
     preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
@@ -197,8 +197,8 @@ def exporting(environment: Mapping[str, str]) -> Metering:
 
 
 def _interval_seconds(environment: Mapping[str, str]) -> float:
-    given = environment.get("OTEL_METRIC_EXPORT_INTERVAL") or INTERVAL_MILLISECONDS
-    if not given.strip().isdecimal() or int(given) == 0:
+    milliseconds = environment.get("OTEL_METRIC_EXPORT_INTERVAL") or INTERVAL_MILLISECONDS
+    if not milliseconds.strip().isdecimal() or int(milliseconds) == 0:
         log.warning("OTEL_METRIC_EXPORT_INTERVAL is no number of milliseconds: metrics are sent once in a minute")
-        given = INTERVAL_MILLISECONDS
-    return int(given) / 1_000
+        milliseconds = INTERVAL_MILLISECONDS
+    return int(milliseconds) / 1_000

@@ -1,7 +1,7 @@
-"""OpenTelemetry spans: one for a request, within it those of its phases and of its upstream calls.
+"""OpenTelemetry spans: one per request, with child spans for its phases and upstream calls.
 
-Imported only where traces are asked for. No attribute holds a token, a document, a variable or a filter, and no trace
-header goes upstream.
+Imported only if traces are exported. No attribute holds a token, a document, a variable or a filter, and no trace
+header is sent upstream.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from gateway.observability.access_log import QUIET, method_of, route_of
 from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for
 from gateway.upstream import UpstreamCall
 
-# W3C trace context alone: baggage is any text that a caller likes.
+# Only W3C trace context, not baggage, which is arbitrary text from the caller.
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes spans with ``provider``. Exceptions are never recorded, because they may quote what was asked."""
+    """Creates spans with ``provider``. Exceptions are never recorded, because they may quote the caller's input."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer(SERVICE)
-        # An upstream call may be shared, and runs in no request's context; it is shown with the one that began it.
+        # A shared upstream call runs outside any request's context; its span belongs to the request that started it.
         self._open: dict[str, Span] = {}
 
     def phase(self, name: str) -> AbstractContextManager[object]:
-        """A span around ``parse``, ``validate`` or ``execute`` of the request that is current."""
+        """Return a span for ``parse``, ``validate`` or ``execute`` of the current request."""
         return self._tracer.start_as_current_span(
             f"graphql.{name}", record_exception=False, set_status_on_exception=False
         )
@@ -48,7 +48,7 @@ class Tracing:
     def request(
         self, name: str, headers: Mapping[bytes, bytes], attributes: dict[str, str], correlation_id: str
     ) -> AbstractContextManager[Span]:
-        """A span around a request, within the caller's trace if it names one."""
+        """Return a span for a request, as part of the caller's trace if its headers name one."""
         carrier = {
             key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
         }
@@ -62,16 +62,16 @@ class Tracing:
         )
 
     def opened(self, correlation_id: str, span: Span) -> None:
-        """From now on upstream calls for ``correlation_id`` belong to ``span``."""
+        """Make ``span`` the parent of upstream calls for ``correlation_id``."""
         self._open[correlation_id] = span
 
     def closed(self, correlation_id: str, span: Span) -> None:
-        """The request is over."""
+        """Stop adding upstream calls to the request's span."""
         if self._open.get(correlation_id) is span:
             del self._open[correlation_id]
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
-        """A span for an upstream attempt that has just ended; its path is the report's, without the question."""
+        """Create a span for a finished upstream attempt, with the report's path but no query string."""
         parent = self._open.get(call.correlation_id)
         ended = time.time_ns()
         span = self._tracer.start_span(
@@ -94,7 +94,7 @@ class Tracing:
         span.end(ended)
 
     def beside(self, observer: Callable[[UpstreamCall], None]) -> Callable[[UpstreamCall], None]:
-        """An observer that tells ``observer`` of each upstream attempt, and makes a span of it."""
+        """Return an observer that calls ``observer`` and creates a span for each upstream attempt."""
 
         def observe(call: UpstreamCall) -> None:
             observer(call)
@@ -104,32 +104,32 @@ class Tracing:
 
     @property
     def layer(self) -> Middleware:
-        """What makes the spans of requests, for the application's list."""
+        """The middleware that creates the spans of requests."""
         return Middleware(ServerSpans, tracing=self)
 
     async def aclose(self) -> None:
-        """Send what is left, unless that takes too long."""
-        # A daemon: what it has not sent by then ends with the process.
+        """Send the remaining spans, waiting at most ``FLUSH_SECONDS``."""
+        # A daemon thread: a send that is still running ends with the process.
         thread = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, FLUSH_SECONDS)
 
 
 class ServerSpans:
-    """ASGI middleware, within the one that gives a request its correlation id."""
+    """ASGI middleware that creates the spans of requests; it runs inside RequestLog, which sets the correlation id."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = app
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request within a span, unless it only asks how the process is."""
+        """Serve one request within a span, except health and metrics requests."""
         if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
         method = method_of(scope["method"])
         route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
-        # The reply to what nobody foresaw is given further out.
+        # RequestLog, further out, responds to unexpected errors with 500.
         status = 500
 
         async def sending(message: Message) -> None:
@@ -152,7 +152,7 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
         span.set_status(StatusCode.ERROR)
-    # An operation's name is its caller's own text; the log has it under the correlation id.
+    # The operation name is omitted because callers choose it; the log has it under the correlation id.
     for name in ("outcome", "cache", "rows", "upstream_calls"):
         value = facts.get(name) if facts else None
         if value is not None:
@@ -160,7 +160,7 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
 
 
 def exporting(environment: Mapping[str, str]) -> Tracing:
-    """Tracing that sends spans where the standard ``OTEL_…`` variables say, sampled as they say."""
+    """Return the tracing configured by the standard ``OTEL_…`` variables."""
     logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
     provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

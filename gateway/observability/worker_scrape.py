@@ -1,9 +1,9 @@
-"""Several workers behind one port: whichever is scraped tells of all of them.
+"""Scraping several workers behind one port: any worker's ``/metrics`` covers all workers.
 
-Each shows its metrics on a Unix socket in a folder that only its user may enter, and whoever is scraped asks the
-others. Every sample has its worker's number, so that Prometheus sees one series for each, whatever worker it meets, and
-a worker that begins again begins its own series again. (The client library's own way, files that all processes map,
-knows neither collectors of one's own nor the process's figures, and takes a lock for each number.)
+Each worker serves its metrics on a Unix socket in a folder that only its user may enter. The worker that is scraped
+fetches the metrics of the others. Every sample is labelled with its worker's number, so Prometheus sees the same series
+whichever worker it reaches, and a restarted worker resets only its own series. (The client library's multiprocess mode
+supports neither custom collectors nor process metrics, and takes a lock per number.)
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from starlette.responses import Response
 
 from gateway.observability.metrics import Metrics
 
-# An answer of 100,000 rows, the most that an operation may show, holds its process up for a tenth of this
-# (docs/operations.md, Sizing); a scrape has ten times as long (Prometheus' scrape_timeout).
-ANSWER_SECONDS = 1.0
+# A response of 100,000 rows, the most that an operation may return, blocks its process for a tenth of this
+# (docs/operations.md, Sizing). A scrape may take ten times as long (Prometheus' scrape_timeout).
+RESPONSE_SECONDS = 1.0
 
-# Some 30,000 samples (our choice; 200 operations' names make a few thousand).
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+# About 30,000 samples (our choice; 200 operation names make a few thousand).
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
-# OpenMetrics' last line: without it an answer was cut off.
+# OpenMetrics' last line: a response without it is incomplete.
 _END = b"# EOF\n"
 
 log = structlog.get_logger("gateway")
@@ -37,7 +37,7 @@ log = structlog.get_logger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How many processes serve together, and the folder in which they meet; None where none can be made."""
+    """Number of workers, and the folder with their sockets; None if it could not be created."""
 
     count: int
     folder: Path | None
@@ -45,19 +45,19 @@ class Workers:
 
 @contextmanager
 def meeting(count: int) -> Iterator[Workers]:
-    """A place for ``count`` workers, until the end of the block. Only a process that is killed leaves it behind."""
+    """Create the folder for ``count`` workers, and delete it when the block ends."""
     try:
-        made = tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True)
+        temporary = tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True)
     except OSError as error:
         log.warning("workers cannot meet: /metrics shows one of them", reason=str(error))
         yield Workers(count, None)
         return
-    with made as folder:
+    with temporary as folder:
         yield Workers(count, Path(folder))
 
 
 class Worker:
-    """One of ``workers``: shows ``metrics`` to the others, and theirs to whoever scrapes it."""
+    """One of ``workers``: serves ``metrics`` to the others, and the metrics of all workers to Prometheus."""
 
     def __init__(self, workers: Workers, metrics: Metrics) -> None:
         self._workers = workers
@@ -68,39 +68,39 @@ class Worker:
         metrics.watch_workers(workers.count)
 
     async def start(self) -> None:
-        """Take the lowest number that nobody has, and listen."""
+        """Claim the lowest free number, and listen."""
         folder = self._workers.folder
         if folder is None:
             return
         try:
             self._number, self._claim = _claimed(folder)
-            # What a worker with the same number has left is replaced.
-            self._server = await asyncio.start_unix_server(self._show, _socket(folder, self._number))
+            # Replaces the socket that an earlier worker with this number left behind.
+            self._server = await asyncio.start_unix_server(self._serve, _socket(folder, self._number))
         except (OSError, ImportError) as error:
             log.warning("worker cannot meet the others: its /metrics shows it alone", reason=str(error))
 
     async def aclose(self) -> None:
-        """Hide, and let another have the number."""
+        """Stop listening, and release the number."""
         if self._server:
             self._server.close()
         if self._claim:
             self._claim.close()
 
     async def scrape(self) -> Response:
-        """The metrics of all workers that answer in time, in Prometheus' text format."""
+        """Return the metrics of all workers that respond in time, in Prometheus' text format."""
         texts = [asyncio.to_thread(self._metrics.exposition, self._number)]
         if self._workers.folder is not None:
             others = set(self._workers.folder.glob("*.sock")) - {_socket(self._workers.folder, self._number)}
-            texts += map(_asked, sorted(others))
+            texts += map(_fetch, sorted(others))
         merged = await asyncio.to_thread(_merged, await asyncio.gather(*texts))
         return Response(merged, media_type=CONTENT_TYPE_LATEST)
 
-    async def _show(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             writer.write(await asyncio.to_thread(self._metrics.exposition, self._number) + _END)
             await writer.drain()
         except OSError:
-            pass  # whoever asked has gone
+            pass  # the scraping worker has disconnected
         finally:
             writer.close()
 
@@ -110,8 +110,8 @@ def _socket(folder: Path, number: int | None) -> Path:
 
 
 def _claimed(folder: Path) -> tuple[int, IO[bytes]]:
-    """A number, and the file that is locked while it is taken: by one process, and no longer than that lives."""
-    # Not on Windows.
+    """Claim a number; return it with its lock file, whose lock lasts as long as this process."""
+    # Imported lazily, because Windows has no fcntl.
     import fcntl
 
     number = 0
@@ -124,11 +124,11 @@ def _claimed(folder: Path) -> tuple[int, IO[bytes]]:
         number += 1
 
 
-async def _asked(path: Path) -> bytes:
-    """What the worker behind ``path`` shows; nothing if there is none, or it does not answer in time."""
+async def _fetch(path: Path) -> bytes:
+    """Return the metrics of the worker at ``path``, or b"" if there is none or it does not respond in time."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+        async with asyncio.timeout(RESPONSE_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_RESPONSE_BYTES)
             try:
                 text = await reader.readuntil(_END)
             finally:
@@ -139,11 +139,11 @@ async def _asked(path: Path) -> bytes:
 
 
 def _merged(texts: Iterable[bytes]) -> bytes:
-    """One exposition of several: the format wants a family's samples together, below its one head."""
+    """Merge expositions: the format requires one header per family, followed by all its samples."""
     families: dict[bytes, list[bytes]] = {}
     for text in texts:
         for family in text.split(b"# HELP ")[1:]:
-            described, _, rest = family.partition(b"\n")
-            kind, _, samples = rest.partition(b"\n")
-            families.setdefault(b"# HELP %b\n%b\n" % (described, kind), []).append(samples)
+            help_line, _, rest = family.partition(b"\n")
+            type_line, _, samples = rest.partition(b"\n")
+            families.setdefault(b"# HELP %b\n%b\n" % (help_line, type_line), []).append(samples)
     return b"".join(head + b"".join(samples) for head, samples in families.items())

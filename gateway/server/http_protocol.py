@@ -1,4 +1,4 @@
-"""What uvicorn leaves open in HTTP: how long heads may be and take, what is malformed, and clients that do not read."""
+"""Limits that uvicorn lacks: size and time of request heads, malformed requests, and clients that do not read."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gateway.http.error_responses import error_response
 from gateway.observability.access_log import correlation_id
 from gateway.server.response_writer import OneWrite
 
-# As long as a body has: nginx gives each a minute, Apache's mod_reqtimeout a head 20 to 40 seconds.
+# The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
 
-# As nginx's send_timeout: so long a client may take nothing of its reply, which is held in memory for it.
+# Like nginx's send_timeout: the longest time without reading, because an unread response stays in memory.
 STALL_SECONDS = 60.0
 
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP with errors in GraphQL form for what is none, and with bounds for a request's head and for slow readers.
+    """HTTP protocol with GraphQL-style errors for malformed requests, and limits for request heads and slow readers.
 
-    The bound in bytes is the one that uvicorn by itself keeps to over h11 alone; it holds for heads, and for trailers
-    and whatever else comes with a body that is none. The one in seconds counts from the first byte that comes while no
-    request is being answered. A connection that never sends any ends like an idle one.
+    The size limit is the one that uvicorn applies only over h11. It covers heads, trailers and other bytes that are not
+    body. The time limit starts with the first byte received while no request is being answered. A connection that
+    never sends a byte is closed like an idle one.
     """
 
     head_seconds = HEAD_SECONDS
@@ -36,59 +36,59 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Bytes that came since the parser last told of a new message or a piece of body.
-        self._silent_bytes = 0
+        # Bytes received since the parser last reported a new message or a body chunk.
+        self._unparsed_bytes = 0
         self._is_in_head = False
-        self._is_deaf = False
+        self._ignores_input = False
         self._stall_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
-        self._answered: RequestResponseCycle | None = None
+        self._current: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
-        """A client is there; until it sends something, it is as idle as between two requests."""
+        """Treat a new connection as idle until the client sends something."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone, and with it whatever waits for its sake."""
-        self._end_head_timer()
-        self._end_stall_timer()
+        """Cancel the connection's timers, and notify the request that is being answered."""
+        self._cancel_head_timer()
+        self._cancel_stall_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
-        # uvicorn tells the request that came last, which may stand in line behind the one that is being answered.
-        if self._answered is not None and not self._answered.response_complete:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        # uvicorn notifies the latest request, which may be pipelined behind the one being answered.
+        if self._current is not None and not self._current.response_complete:
+            self._current.disconnected = True
+            self._current.message_event.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
-        whole: Any = OneWrite(app, cycle)
-        super()._start_asgi_task(cycle, whole)
+        self._current = cycle
+        wrapped: Any = OneWrite(app, cycle)
+        super()._start_asgi_task(cycle, wrapped)
 
     def data_received(self, data: bytes) -> None:
-        """Read on. A head that is still unfinished beyond a bound ends the connection."""
-        if self._is_deaf:
+        """Parse received bytes. A head that exceeds a limit closes the connection."""
+        if self._ignores_input:
             return
-        self._silent_bytes += len(data)
+        self._unparsed_bytes += len(data)
         super().data_received(self._without_upgrade(data))
-        if self._silent_bytes > (self.config.h11_max_incomplete_event_size or 0) and self._is_in_message():
-            self._refuse(431, "The request's headers are too large. Send less in them.")
-        # Also line breaks before a head, and the rest of a body that was refused, must come to an end.
-        if self._head_timer is None and self._is_unasked() and not self.transport.is_closing():
-            self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
+        if self._unparsed_bytes > (self.config.h11_max_incomplete_event_size or 0) and self._is_in_message():
+            self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
+        # The limit also covers line breaks before a head, and the rest of a refused body.
+        if self._head_timer is None and self._is_idle() and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_timed_out)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Note the start of a head."""
         super().on_message_begin()
-        self._is_in_head, self._silent_bytes = True, 0
+        self._is_in_head, self._unparsed_bytes = True, 0
 
     def on_body(self, body: bytes) -> None:
-        """A piece of body."""
-        self._silent_bytes = 0
+        """Pass on a body chunk."""
+        self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole. A trailer may have said that it is the connection's last, to the parser at least."""
+        """Complete the request. The parser may have read "Connection: close" from a trailer."""
         super().on_message_complete()
         if self.cycle is not None and self.cycle.keep_alive and not self.parser.should_keep_alive():
             self.cycle.keep_alive = False
@@ -96,35 +96,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is written to; what it leaves unread for too long is let go."""
+        """Start the stall timer: the client reads more slowly than the response is written."""
         super().pause_writing()
         self._await_reading()
 
     def resume_writing(self) -> None:
-        """The client has read most of it."""
+        """Cancel the stall timer: the client has read most of the response."""
         super().resume_writing()
-        self._end_stall_timer()
+        self._cancel_stall_timer()
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Note the end of a head."""
         self._is_in_head = False
-        self._end_head_timer()
+        self._cancel_head_timer()
         super().on_headers_complete()
-        # What comes from now on are trailers, which are none (RFC 9110, section 6.5.1).
+        # Anything parsed from here on is a trailer field; discard it (RFC 9110, section 6.5.1).
         self.headers = []
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(400, "The request is not well-formed HTTP.")
+        """Refuse malformed HTTP."""
+        self._refuse(400, "The request is not well-formed HTTP. Check the client or proxy that sent it.")
 
     def _without_upgrade(self, data: bytes) -> bytes:
-        """The head in ``data`` without an offer to change the protocol, of which none is taken (RFC 9110, section 7.8).
+        """Rename Upgrade headers in ``data``, because the gateway supports no other protocol (RFC 9110, section 7.8).
 
-        The parser would take what follows for the other protocol, and the request would lose its body: Java's own
-        client offers HTTP/2 in each first request.
+        Otherwise the parser would read the body as the other protocol. Java's built-in client offers HTTP/2 in each
+        first request.
         """
         if (b"pgrade" in data or b"PGRADE" in data) and (self.cycle is None or not self.cycle.more_body):
-            # Of every head in it: pipelined requests come together, and no JSON holds a line that begins so.
+            # Replace it in every head: pipelined requests arrive together. No line of JSON can begin like this.
             return _UPGRADE.sub(b"x-offer", data)
         return data
 
@@ -141,57 +141,60 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self._await_reading()
 
-    def _end_stall_timer(self) -> None:
+    def _cancel_stall_timer(self) -> None:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _is_unasked(self) -> bool:
-        """Whether there is no request to answer."""
+    def _is_idle(self) -> bool:
+        """Return True if no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _head_is_late(self) -> None:
+    def _head_timed_out(self) -> None:
         self._head_timer = None
         if self._is_in_head:
-            self._refuse(408, "The request's head did not arrive in time.")
+            self._refuse(408, "The request's head did not arrive in time. Send the request again.")
         else:
             self.transport.close()
 
-    def _end_head_timer(self) -> None:
+    def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _ends_beside_a_reply(self) -> bool:
-        """End a connection whose body that is just coming is wrong, where a refusal would meet another reply."""
-        answered = self._answered
-        if answered is None or (answered is self.cycle and not answered.response_started):
+    def _closes_after_response(self) -> bool:
+        """Close a connection with a malformed body if an error response would follow another response.
+
+        Returns False if an error response can be sent instead.
+        """
+        current = self._current
+        if current is None or (current is self.cycle and not current.response_started):
             return False
-        self._is_deaf = True
-        if answered is self.cycle or answered.response_complete:
-            # It has its own, or part of it; there is no second one.
+        self._ignores_input = True
+        if current is self.cycle or current.response_complete:
+            # This request already has a response, or part of one; a second one must not follow.
             self.transport.close()
         else:
-            # It stands in line behind a request whose reply is owed: that, and then the end.
-            answered.keep_alive = False
+            # Pipelined behind a request still being answered: finish that response, then close.
+            current.keep_alive = False
         return True
 
     def _refuse(self, status: int, message: str) -> None:
-        if self.cycle is not None and self.cycle.more_body and not self._is_in_head and self._ends_beside_a_reply():
+        if self.cycle is not None and self.cycle.more_body and not self._is_in_head and self._closes_after_response():
             return
-        is_next = self._is_in_head or (self.cycle is not None and not self.cycle.more_body)
+        is_pipelined = self._is_in_head or (self.cycle is not None and not self.cycle.more_body)
         self._is_in_head = False
         transport: asyncio.Transport = self.transport
         if transport.is_closing():
             return
-        if is_next and not self._is_unasked():
-            # Replies come in the order of requests (RFC 9112, section 9.3.2): those that are owed, and then the end.
-            self._is_deaf = True
+        if is_pipelined and not self._is_idle():
+            # Responses follow the order of requests (RFC 9112, section 9.3.2): send the pending ones, then close.
+            self._ignores_input = True
             self.cycle.keep_alive = False
             return
-        own_id = correlation_id({})
-        headers = {"Connection": "close", "MS-CorrelationId": own_id, "X-Content-Type-Options": "nosniff"}
-        response = error_response(BadRequest(message, status=status), own_id, headers=headers)
+        new_id = correlation_id({})
+        headers = {"Connection": "close", "MS-CorrelationId": new_id, "X-Content-Type-Options": "nosniff"}
+        response = error_response(BadRequest(message, status=status), new_id, headers=headers)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]
         transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))

@@ -1,4 +1,4 @@
-"""From an application to a listening server: sockets, workers, banner and an orderly end."""
+"""Run an application as a listening server: sockets, workers, banner and signals."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.server.graceful_shutdown import Server
 
-# A request line and headers: a token of 16 kB, and what browsers and proxies add.
+# Request line and headers: a token of 16 kB, and headers of browsers and proxies.
 MAX_HEAD_BYTES = 65_536
 
-# Makes an application in a process of its own.
+# Builds the application in a worker process.
 Factory = Callable[[], ASGIApp]
 
-# Idle keep-alive connections; longer than the 60 s of common load balancers, so that they close first.
+# Longer than the 60 s of common load balancers, so that they close idle keep-alive connections first.
 KEEP_ALIVE_SECONDS = 75
 
-# What another port may mend: it is in use, or needs rights that we lack.
-_PORT_FAULTS = frozenset({errno.EADDRINUSE, errno.EACCES})
+# Errors that another port can fix: the port is in use, or needs more privileges.
+_PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the message says what to do."""
+    """Listening on the address failed; the message says what to do."""
 
 
 def _number(error: Exception) -> int:
@@ -42,7 +42,7 @@ def _number(error: Exception) -> int:
 
 
 def _reason(error: Exception) -> str:
-    # Python's own text for a failed bind repeats the address.
+    # Python's own message for a failed bind repeats the address.
     number = _number(error)
     if number == errno.EADDRINUSE:
         return "it is in use"
@@ -51,7 +51,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen, how long requests in flight have at the end, and whether replies get a Date header."""
+    """Address to listen on, grace time for requests in flight, and whether responses get a Date header."""
 
     host: str
     port: int
@@ -59,20 +59,20 @@ class Listener:
     date_header: bool = True
 
     def bind(self) -> socket.socket:
-        """The bound socket. Raises CannotListen."""
+        """Return a bound socket. Raises CannotListen."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
         except (OSError, UnicodeError) as error:
             raise CannotListen(
                 f"Cannot listen on {self.host} port {self.port}: {_reason(error)}. Choose another with"
-                f" {'--port' if _number(error) in _PORT_FAULTS else '--host'}."
+                f" {'--port' if _number(error) in _PORT_ERRORS else '--host'}."
             ) from None
 
     def config(self, app: ASGIApp | Factory, *, workers: int = 1) -> uvicorn.Config:
-        """How uvicorn is to serve ``app``; several workers need a factory, which is pickled."""
-        kind = _WorkerConfig if workers > 1 else uvicorn.Config
-        return kind(
+        """Return the uvicorn configuration for ``app``. Several workers need a factory, which is pickled."""
+        config_class = _WorkerConfig if workers > 1 else uvicorn.Config
+        return config_class(
             app,
             factory=workers > 1,
             workers=workers,
@@ -81,7 +81,7 @@ class Listener:
             log_config=None,
             access_log=False,
             server_header=False,
-            # Nothing here depends on the client's address or scheme, so no header is believed about them.
+            # Nothing depends on the client's address or scheme, so headers about them are ignored.
             proxy_headers=False,
             date_header=self.date_header,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
@@ -91,7 +91,7 @@ class Listener:
 
 
 def _http() -> Any:
-    """Ours over httptools; where that is not at hand, uvicorn's over h11, which bounds heads by itself."""
+    """Return our protocol over httptools; without httptools, uvicorn's h11, which limits heads itself."""
     try:
         from gateway.server.http_protocol import BoundedHttpProtocol
     except ImportError:
@@ -100,7 +100,7 @@ def _http() -> Any:
 
 
 class _AnnouncedServer(Server):
-    """A server that says where it is once it can be reached."""
+    """A server that announces its address once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -113,7 +113,7 @@ class _AnnouncedServer(Server):
 
 
 def url_of(bound: socket.socket) -> str:
-    """The address of a bound socket as a person types it."""
+    """Return the URL of a bound socket, with a host name for users."""
     host, port = bound.getsockname()[:2]
     names = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # read, not bound
     shown = names.get(host, f"[{host}]" if ":" in host else host)
@@ -121,33 +121,33 @@ def url_of(bound: socket.socket) -> str:
 
 
 def end_quietly_on_signals() -> None:
-    """From now on Ctrl-C and SIGTERM end the process with exit code 0.
+    """Install handlers that end the process with exit code 0 on Ctrl-C and SIGTERM.
 
-    A server has its own handlers while it runs; it raises the signal again once it has ended in order.
+    A running server has its own handlers, and raises the signal again after its shutdown.
     """
 
-    def leave(*_: Any) -> None:
+    def exit_process(*_: Any) -> None:
         sys.exit(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+        signal.signal(number, exit_process)
 
 
 def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -> None:
-    """Serve until told to stop. Raises CannotListen, and SystemExit when the application cannot start."""
+    """Serve until a signal stops it. Raises CannotListen, and SystemExit if the application cannot start."""
     bound = listener.bind()
     _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
 
 
 class _WorkerConfig(uvicorn.Config):
-    """A worker's configuration; it is loaded once the server's own signal handlers are in place."""
+    """A worker's configuration, loaded after the server has installed its signal handlers."""
 
     def load(self) -> None:
-        # The supervisor makes plain servers, and lets nobody else make them; by its handler this one is known.
+        # The supervisor always creates plain servers. This worker's server is found through its signal handler.
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if type(server) is uvicorn.Server:
             server.__class__ = Server
-        # A Ctrl-C that came before is the supervisor's business: ignored for a moment, it is forgotten.
+        # Discard an earlier Ctrl-C by ignoring the signal briefly: the supervisor handles it.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, handler)
@@ -155,20 +155,20 @@ class _WorkerConfig(uvicorn.Config):
 
 
 class _AnnouncedWorkers(Multiprocess):
-    """Workers that say where they are once one of them can be reached."""
+    """Workers that announce their address once one of them accepts connections."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announce: Callable[[], None]) -> None:
         super().__init__(config, sockets)
         self._announce: Callable[[], None] | None = announce
 
     def init_processes(self) -> None:
-        # Started with the first worker otherwise, and its start lets Ctrl-C through again.
+        # Otherwise it starts with the first worker, and its start unblocks Ctrl-C.
         resource_tracker.ensure_running()
-        with _ctrl_c_held():
+        with _ctrl_c_blocked():
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
-        with _ctrl_c_held():
+        with _ctrl_c_blocked():
             super().keep_subprocess_alive()
         workers = () if self.signal_queue else self.processes
         if self._announce and any(worker.process.is_alive() and worker.is_ready() for worker in workers):
@@ -177,10 +177,10 @@ class _AnnouncedWorkers(Multiprocess):
 
 
 @contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block, and in a process started inside until it loads its configuration.
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block Ctrl-C until the block ends; processes started inside unblock it when they load their configuration.
 
-    A terminal sends it to the workers, too, and one that is still importing would end with a traceback.
+    A terminal also sends it to the workers, and one that is still importing would end with a traceback.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -190,7 +190,7 @@ def _ctrl_c_held() -> Iterator[None]:
 
 
 def run_several(factory: Factory, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
-    """Serve with several processes behind one socket until told to stop. Raises CannotListen."""
+    """Serve with several processes on one socket until a signal stops them. Raises CannotListen."""
     bound = listener.bind()
     config = listener.config(factory, workers=workers)
     _AnnouncedWorkers(config, [bound], lambda: announce(url_of(bound))).run()

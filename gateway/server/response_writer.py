@@ -1,4 +1,4 @@
-"""A whole reply in one write: uvicorn writes its head and its body apart, and looks at each header four times."""
+"""Complete responses in one write. uvicorn writes head and body separately, and iterates over headers four times."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-# A larger body is not copied to be joined to its head (our choice: as much as a pipe holds).
+# Larger bodies are not copied to be joined with the head (our choice: the capacity of a pipe).
 JOINED_BYTES = 65_536
 
 
 class OneWrite:
-    """An application for one request: where a reply says how long it is, its head waits for the first piece of body.
+    """ASGI wrapper for one request that delays the head of a response with Content-Length until the first body chunk.
 
-    Is that piece all of it, then both leave in one system call. All else is uvicorn's business: a reply of unknown
-    length is written as it comes, for its next piece may be long in coming. Measured: a small answer from the cache
+    If that chunk is the whole body, head and body go out in one write. uvicorn handles everything else. A response of
+    unknown length is written as it arrives, because its next chunk may take long. Measured: a small cached response
     costs an eighth less.
     """
 
@@ -29,13 +29,13 @@ class OneWrite:
         self._start: Message | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve the request."""
+        """Serve one request."""
         self._send = send
         return self._app(scope, receive, self._sending)
 
     async def _sending(self, message: Message) -> None:
         start, self._start = self._start, None
-        if message["type"] == "http.response.start" and not self._cycle.response_started and _tells_length(message):
+        if message["type"] == "http.response.start" and not self._cycle.response_started and _has_length(message):
             self._start = message
         elif start is None:
             await self._send(message)
@@ -68,17 +68,17 @@ class OneWrite:
         return True
 
 
-def _tells_length(start: Message) -> bool:
+def _has_length(start: Message) -> bool:
     return any(name == b"content-length" for name, _ in start["headers"])
 
 
 def _head(status: int, headers: list[tuple[bytes, bytes]], body_bytes: int) -> bytes | None:
-    """The head of a reply that has a body of just the length it says; None where uvicorn is to judge."""
+    """Return the response head, or None if uvicorn must decide, such as when the body has another length."""
     named = dict(headers)
     if named.get(b"content-length") != b"%d" % body_bytes or b"connection" in named or b"transfer-encoding" in named:
         return None
     lines = [b"%b: %b\r\n" % pair for pair in headers]
     head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
-    # A header that holds what ends one would be two.
+    # A header that contained a line break would be read as two headers.
     ends = len(headers) + 2
     return head if head.count(b"\n") == head.count(b"\r") == ends and b"\0" not in head else None

@@ -21,7 +21,7 @@ import httpx
 
 from gateway.__main__ import build
 from gateway.config.settings import Settings, read_settings
-from gateway.observability.metrics import configure_logging
+from gateway.observability.logging import configure_logging
 from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
 from tests.benchmarks.servers import free_port, running
 

@@ -128,7 +128,7 @@ CALLER: dict[str, tuple[str, ...]] = {
         f"{BYTES}::test_any_body_gets_a_coded_reply",
     ),
     "what is no HTTP, and slow heads": (
-        "gateway/server/test_http_protocol.py::test_what_is_not_http_is_told_so_in_json",
+        "gateway/server/test_http_protocol.py::test_malformed_http_gets_a_json_error",
         f"{BYTES}::test_any_bytes_are_a_request_or_refused",
         f"{BYTES}::test_any_headers_get_a_coded_reply",
         f"{CALLERS}::test_a_head_that_comes_byte_by_byte_is_408",
@@ -142,8 +142,8 @@ CALLER: dict[str, tuple[str, ...]] = {
         f"{CROSS_SITE}::test_a_form_that_needs_no_preflight_is_refused_even_without_a_browsers_headers",
     ),
     "CORS": (
-        f"{CROSS_SITE}::test_a_listed_origin_may_read_the_reply",
-        f"{CROSS_SITE}::test_a_star_lets_every_origin_read_but_reflects_none",
+        f"{CROSS_SITE}::test_a_listed_origin_may_read_the_response",
+        f"{CROSS_SITE}::test_a_star_allows_every_origin_without_reflecting_it",
         f"{CROSS_SITE}::test_an_origin_that_only_looks_like_a_listed_one_is_refused",
     ),
     "hanging up": (

@@ -211,7 +211,8 @@ from contextlib import asynccontextmanager
 
 from gateway.app import create_app
 from gateway.server.listener import Listener, run_one
-from gateway.observability.metrics import Metrics, configure_logging
+from gateway.observability.logging import configure_logging
+from gateway.observability.metrics import Metrics
 from gateway.paging.blocks import BlockSizes
 from schema.build import build_schema
 from schema.execution.context import Limits

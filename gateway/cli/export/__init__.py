@@ -1,1 +1,1 @@
-"""The command `gateway export`: all rows of an operation into a file, resumable."""
+"""The command `gateway export`: write all rows of an operation to a file, resumable."""

@@ -1,4 +1,4 @@
-"""What a person sees of an export: a line that changes on a terminal, and otherwise only what must be known."""
+"""The progress display of an export: a live line on a terminal, otherwise only waits and warnings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
-# Characters of the bar (our choice: the whole line fits on 80).
+# Width of the bar in characters (our choice: the whole line fits into 80).
 BAR_CHARACTERS = 20
 
 
 class Progress:
-    """Rows, total, rate and time left, on a terminal alone. ``clock`` and ``sleep`` are in seconds."""
+    """Shows rows, total, rate and time left on a terminal. ``clock`` and ``sleep`` are in seconds."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Progress:
         self._noted: set[str] = set()
 
     def show(self, rows: int, total: int | None) -> None:
-        """Show how far it is."""
+        """Show the number of rows written so far."""
         seconds = max(self._clock() - self._started, 0.001)
         rate = (rows - self._start_rows) / seconds
         if not total:
@@ -42,20 +42,20 @@ class Progress:
         left = _duration(max(0, total - rows) / rate) if rate else "?"
         self._rewrite(f"[{bar}] {rows:,} of {total:,} rows  {share:.0%}  {rate:,.0f} rows/s  {left} left")
 
-    async def wait(self, why: str, seconds: float) -> None:
-        """Wait, with a countdown on a terminal and one line elsewhere."""
+    async def wait(self, reason: str, seconds: float) -> None:
+        """Wait ``seconds``, with a countdown on a terminal and one line elsewhere."""
         if not self._is_terminal:
-            self._stream.write(f"{why.rstrip('.')}; waiting {math.ceil(seconds)} s.\n")
+            self._stream.write(f"{reason.rstrip('.')}; waiting {math.ceil(seconds)} s.\n")
             self._stream.flush()
             await self._sleep(seconds)
             return
         while seconds > 0:
-            self._rewrite(f"{why.rstrip('.')}; going on in {math.ceil(seconds)} s")
+            self._rewrite(f"{reason.rstrip('.')}; continuing in {math.ceil(seconds)} s")
             await self._sleep(min(1.0, seconds))
             seconds -= 1.0
 
     def note(self, text: str) -> None:
-        """Say something once, on a line of its own."""
+        """Write a message on a separate line, once per text."""
         if text not in self._noted:
             self._noted.add(text)
             self._rewrite("")
@@ -63,7 +63,7 @@ class Progress:
             self._stream.flush()
 
     def end(self, rows: int) -> None:
-        """Put what was reached in the place of the line that changes."""
+        """Replace the live line by the final number of rows."""
         if self._is_terminal:
             self._rewrite(f"{rows:,} rows\n")
 

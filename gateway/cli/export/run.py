@@ -1,4 +1,4 @@
-"""One export from its first page, or the one behind the mark, to the file in its place."""
+"""One export, from its first page or its resume point to the finished file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from gateway.cli.export.formats import Format
-from gateway.cli.export.outcomes import DataChanged, ExportEnded, Incomplete, Stopped
-from gateway.cli.export.pages import Pages, Post
-from gateway.cli.export.part import Finisher, Mark, PartFile
+from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportIncomplete, ExportStopped
+from gateway.cli.export.formats import FileFormat
+from gateway.cli.export.paginator import Paginator, Post
+from gateway.cli.export.partial_file import Finisher, PartialFile, ResumePoint
 from gateway.cli.export.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,103 +25,113 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, a page of ``page_rows`` rows at a time, and how it is written."""
+class ExportRequest:
+    """The operation to export, ``page_rows`` rows per page, and the format to write."""
 
     document: ExportDocument
     variables: Mapping[str, Any]
-    written_as: str
+    format_name: str
     page_rows: int
 
     @property
     def digest(self) -> str:
-        """Tells one question and format from another, without telling either."""
-        said = msgspec.json.encode([self.document.text, self.variables, self.written_as], order="deterministic")
-        return hashlib.sha256(said).hexdigest()
+        """Digest that identifies operation, variables and format without revealing them."""
+        parts = [self.document.text, self.variables, self.format_name]
+        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
     def body(self, cursor: str | None) -> dict[str, Any]:
-        """The GraphQL request for the page behind ``cursor``."""
+        """Return the GraphQL request for the page after ``cursor``."""
         paging = {"exportFirst": self.page_rows, "exportAfter": cursor}
         return {"query": self.document.text, "variables": {**self.variables, **paging}}
 
 
-class Standard:
-    """Standard output as a target: it cannot be gone on with."""
+class StandardOutput:
+    """Standard output as the target of an export, which cannot be resumed."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.mark = Mark("")
+        self.resume_point = ResumePoint("")
 
     def append(self, data: bytes, **progress: Any) -> None:
         """Write a page."""
         self._stream.write(data)
         self._stream.flush()
-        self.mark = self.mark.after(len(data), **progress)
+        self.resume_point = self.resume_point.after(len(data), **progress)
 
     def finish(self, finisher: Finisher | None = None) -> None:
-        """Everything is written."""
+        """Do nothing: every page is already written."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: standard output stays open."""
 
 
 async def run(
-    opened: AbstractAsyncContextManager[Post], question: Question, form: Format, target: PartFile | Standard
+    connection: AbstractAsyncContextManager[Post],
+    request: ExportRequest,
+    file_format: FileFormat,
+    target: PartialFile | StandardOutput,
 ) -> None:
-    """Walk to the end and put the file in its place. Raises ExportEnded."""
+    """Export all pages and finish the target. Raises ExportEnded."""
     progress = Progress(
         sys.stderr,
         is_terminal=sys.stderr.isatty(),
         clock=time.monotonic,
         sleep=asyncio.sleep,
-        start_rows=target.mark.rows,
+        start_rows=target.resume_point.rows,
     )
     try:
-        with _stoppable():
-            async with opened as post:
-                await walk(Pages(post, question.body, question.document.field, progress), form, target, progress)
-            target.finish(form.finisher)
+        with _interruptible():
+            async with connection as post:
+                paginator = Paginator(post, request.body, request.document.field, progress)
+                await write_pages(paginator, file_format, target, progress)
+            target.finish(file_format.finisher)
     except ExportEnded as error:
         raise type(error)(error.message + _advice(error, target)) from None
     finally:
-        progress.end(target.mark.rows)
+        progress.end(target.resume_point.rows)
         target.close()
-    if not target.mark.rows:
-        is_filtered = "filter" in question.variables
-        sys.stderr.write("No row fits: a filter compares whole values.\n" if is_filtered else "There are no rows.\n")
-    if target.mark.is_incomplete:
-        raise Incomplete("The file is written, but the upstream promised more rows than it gave.")
-
-
-async def walk(pages: Pages, form: Format, target: PartFile | Standard, progress: Progress) -> None:
-    """Append page after page, from the one behind the target's mark on."""
-    while not target.mark.is_complete:
-        page = await pages.after(target.mark.cursor)
-        head = form.head() if not target.mark.size_bytes else b""
-        info = page.page_info
-        target.append(
-            head + form.lines(page.nodes),
-            rows=len(page.nodes),
-            cursor=info.end_cursor,
-            is_complete=not info.has_next_page,
-            is_incomplete=pages.is_incomplete,
+    if not target.resume_point.rows:
+        is_filtered = "filter" in request.variables
+        sys.stderr.write(
+            "No row matches the filter: a filter compares whole values.\n" if is_filtered else "There are no rows.\n"
         )
-        progress.show(target.mark.rows, page.total_count)
+    if target.resume_point.is_incomplete:
+        raise ExportIncomplete(
+            "The file is written, but the upstream announced more rows than it returned. Export again later."
+        )
 
 
-def _advice(error: ExportEnded, target: PartFile | Standard) -> str:
-    """What may be done with the rows that are there."""
-    if isinstance(target, Standard) or not target.mark.rows:
+async def write_pages(
+    paginator: Paginator, file_format: FileFormat, target: PartialFile | StandardOutput, progress: Progress
+) -> None:
+    """Append page after page to ``target``, starting at its resume point."""
+    while not target.resume_point.is_complete:
+        page = await paginator.after(target.resume_point.cursor)
+        head = file_format.head() if not target.resume_point.size_bytes else b""
+        page_info = page.page_info
+        target.append(
+            head + file_format.lines(page.nodes),
+            rows=len(page.nodes),
+            cursor=page_info.end_cursor,
+            is_complete=not page_info.has_next_page,
+            is_incomplete=paginator.is_incomplete,
+        )
+        progress.show(target.resume_point.rows, page.total_count)
+
+
+def _advice(error: ExportEnded, target: PartialFile | StandardOutput) -> str:
+    """Return what the user can do with the rows written so far."""
+    if isinstance(target, StandardOutput) or not target.resume_point.rows:
         return ""
-    kept = f" {target.mark.rows:,} rows are kept."
-    return (
-        f"{kept} --restart begins anew." if isinstance(error, DataChanged) else f"{kept} --resume goes on from there."
-    )
+    rows = f" {target.resume_point.rows:,} rows are kept."
+    if isinstance(error, DataChanged):
+        return f"{rows} Use --restart to start again."
+    return f"{rows} Use --resume to continue."
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end what is waited for. Raises Stopped then; what is written at once, is written."""
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel the current wait, never a write in progress. Raises ExportStopped when they do."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -129,7 +139,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        raise Stopped("Interrupted.") from None
+        raise ExportStopped("Interrupted.") from None
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -1,1 +1,1 @@
-"""The command `gateway token`: an access token of Partner Center for a user who signs in."""
+"""The command `gateway token`: sign a user in and print an access token for Partner Center."""

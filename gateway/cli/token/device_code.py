@@ -1,4 +1,4 @@
-"""OAuth's device authorization grant (RFC 8628) by MSAL: a user signs in with a browser, wherever that is."""
+"""OAuth's device authorization grant (RFC 8628) through MSAL: the user signs in with any browser on any device."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import msal
 import msgspec
 
+from gateway.cli.token.entra_errors import sign_in_error
+from gateway.cli.token.exit_codes import IdentityServiceFailed, IdentityServiceUnreachable, SignInEnded
 from gateway.cli.token.identity import IdentityService
-from gateway.cli.token.outcomes import NoAnswer, SignInEnded, Unreachable
-from gateway.cli.token.refusals import refusal
 from gateway.page import AccessToken
 
-# RFC 8628, 3.5: what cannot be reached is asked less and less often. This bounds how seldom.
+# RFC 8628, 3.5: after a connection timeout, the polling interval doubles. Upper bound of the interval.
 MAX_PAUSE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Who asks, where and for what. ``authority`` is an origin."""
+    """The app registration, its tenant and the requested scopes. ``authority`` is an origin."""
 
     client_id: str
     tenant: str
@@ -31,7 +31,7 @@ class Registration:
 
 
 class Instructions(msgspec.Struct):
-    """What the user must know, printable on any terminal (RFC 8628, 3.2)."""
+    """Sign-in instructions, checked to be printable on any terminal (RFC 8628, 3.2)."""
 
     user_code: Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{1,64}\Z")]
     verification_uri: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]{1,200}\Z")]
@@ -39,7 +39,7 @@ class Instructions(msgspec.Struct):
 
     @property
     def text(self) -> str:
-        """One sentence that says what to do."""
+        """The instructions as one sentence."""
         minutes = max(1, self.expires_in // 60)
         return (
             f"Within {minutes} minute{'s' if minutes > 1 else ''} open {self.verification_uri} in a browser, enter the"
@@ -49,64 +49,64 @@ class Instructions(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A token, and when it ends as far as anybody says so, in seconds since 1970."""
+    """A token and its expiry in seconds since 1970, None if unknown."""
 
     token: AccessToken
     expires_at: float | None
 
 
 def sign_in(
-    registration: Registration, tell: Callable[[Instructions], None], sleep: Callable[[float], None] = time.sleep
+    registration: Registration, show: Callable[[Instructions], None], sleep: Callable[[float], None] = time.sleep
 ) -> SignedIn:
-    """Wait until a user has signed in as ``tell`` was told. Raises SignInEnded."""
-    with _understood():
+    """Pass the instructions to ``show``, then wait until the user has signed in. Raises SignInEnded."""
+    with _msal_errors_mapped():
         app = msal.PublicClientApplication(
             registration.client_id,
             authority=f"{registration.authority}/{registration.tenant}",
-            # Whether Microsoft knows the authority is of no interest: whoever runs this has named it.
+            # Skip the check that Microsoft knows the authority: the user of this command chose it.
             instance_discovery=False,
             http_client=IdentityService(),
-            # No refresh token is wanted, for nothing is kept.
+            # Request no refresh token, because nothing is stored.
             exclude_scopes=["offline_access", "profile"],
         )
         flow = app.initiate_device_flow(list(registration.scopes))
         if "error" in flow:
-            raise refusal(flow)
-        tell(msgspec.convert(flow, Instructions))
+            raise sign_in_error(flow)
+        show(msgspec.convert(flow, Instructions))
         flow["interval"] = max(1, flow["interval"])
         return _signed_in(_wait(app, flow, sleep))
 
 
 def _wait(app: Any, flow: dict[str, Any], sleep: Callable[[float], None]) -> dict[str, Any]:
-    """The last answer: a token, or an error other than that there is none yet."""
+    """Poll until there is a token or a final error, and return that response."""
     while True:
         try:
-            answer: dict[str, Any] = app.acquire_token_by_device_flow(flow)
-        except Unreachable:
+            response: dict[str, Any] = app.acquire_token_by_device_flow(flow)
+        except IdentityServiceUnreachable:
             flow["interval"] = min(2 * flow["interval"], MAX_PAUSE_SECONDS)
             if time.time() + flow["interval"] >= flow["expires_at"]:
                 raise
             sleep(flow["interval"])
         else:
-            return answer
+            return response
 
 
-def _signed_in(answer: dict[str, Any]) -> SignedIn:
-    if "error" in answer:
-        raise refusal(answer)
-    token = AccessToken(answer["access_token"])
-    seconds = answer.get("expires_in")
+def _signed_in(response: dict[str, Any]) -> SignedIn:
+    if "error" in response:
+        raise sign_in_error(response)
+    token = AccessToken(response["access_token"])
+    seconds = response.get("expires_in")
     return SignedIn(token, token.expires_at or (time.time() + int(seconds) if seconds else None))
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
-    """MSAL stumbles over junk in any way there is: over a number where it expects text, over a key that is missing."""
+def _msal_errors_mapped() -> Iterator[None]:
+    """Map MSAL's errors about malformed responses, which may be of any type, such as TypeError or KeyError."""
     try:
         yield
     except SignInEnded:
         raise
     except Exception as error:
-        raise NoAnswer(
-            f"What the identity service answers cannot be read ({type(error).__name__}). Check --authority."
+        raise IdentityServiceFailed(
+            f"The identity service's response cannot be read ({type(error).__name__}). Check --authority."
         ) from None

@@ -1,6 +1,6 @@
-"""HTTP to the identity service, in the shape that MSAL asks for.
+"""HTTP client for the identity service, with the interface that MSAL expects.
 
-MSAL takes what it gets on trust, so what gets to it from here is in time, of bounded size and a JSON object.
+MSAL does not validate responses. Each response passed to it is a JSON object, limited in time and size.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from gateway.cli.token.outcomes import NoAnswer, Unreachable
-from gateway.cli.token.refusals import refusal
+from gateway.cli.token.entra_errors import sign_in_error
+from gateway.cli.token.exit_codes import IdentityServiceFailed, IdentityServiceUnreachable
 from gateway.upstream.transport import reason_of
 
-# Entra answers within a second or two; MSAL itself sets no limit.
-REPLY_SECONDS = 20.0
-# Tokens with many groups take some 20 kB, the configuration two.
-MAX_REPLY_BYTES = 1_048_576
+# Entra responds within a second or two; MSAL itself sets no limit.
+RESPONSE_SECONDS = 20.0
+# Tokens with many groups take about 20 kB, the metadata about 2 kB.
+MAX_RESPONSE_BYTES = 1_048_576
 
-# Printable, for the host is told in messages.
+# Printable, because messages show the host.
 _ADDRESS = re.compile(r"https://[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What MSAL reads of a reply."""
+class IdentityResponse:
+    """The attributes of a response that MSAL reads."""
 
     status_code: int
     text: str
@@ -42,56 +42,58 @@ class Reply:
 class IdentityService:
     """The ``http_client`` of an MSAL application.
 
-    HTTPS_PROXY counts, and further authorities are those of SSL_CERT_FILE, as for the gateway, and REQUESTS_CA_BUNDLE,
-    as for Azure CLI. Raises Unreachable where the same may succeed later, else NoAnswer.
+    Respects HTTPS_PROXY. Trusts certificate authorities in SSL_CERT_FILE, like the gateway, and in REQUESTS_CA_BUNDLE,
+    like Azure CLI. Raises IdentityServiceUnreachable if a later attempt may succeed, else IdentityServiceFailed.
     """
 
-    def __init__(self, reply_seconds: float = REPLY_SECONDS) -> None:
-        self._reply_seconds = reply_seconds
+    def __init__(self, response_seconds: float = RESPONSE_SECONDS) -> None:
+        self._response_seconds = response_seconds
 
-    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> Reply:
-        """Metadata. Raises what a refusal means, which MSAL would leave out of its own error."""
-        status, document = self._ask("GET", url, params=params, headers=headers)
+    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> IdentityResponse:
+        """Fetch metadata. Raises SignInEnded for an error response, because MSAL's own error would omit the reason."""
+        status, document = self._request("GET", url, params=params, headers=headers)
         if status != 200:
-            raise refusal(document)
-        return _reply(status, document)
+            raise sign_in_error(document)
+        return _response(status, document)
 
-    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> Reply:
-        """A form's answer, good or bad."""
-        return _reply(*self._ask("POST", url, params=params, data=data, headers=headers))
+    def post(
+        self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any
+    ) -> IdentityResponse:
+        """Post a form and return the response, successful or not."""
+        return _response(*self._request("POST", url, params=params, data=data, headers=headers))
 
     def close(self) -> None:
-        """Nothing stays open between two questions."""
+        """Do nothing: no connection stays open between requests."""
 
-    def _ask(self, method: str, url: str, **parts: Any) -> tuple[int, dict[str, Any]]:
+    def _request(self, method: str, url: str, **parts: Any) -> tuple[int, dict[str, Any]]:
         if not _ADDRESS.fullmatch(url):
-            raise NoAnswer("The identity service names an address that is not https. Check --authority.")
+            raise IdentityServiceFailed("The identity service names an address that is not https. Check --authority.")
         host = urlsplit(url).netloc
         try:
             status, body = asyncio.run(self._exchange(method, url, **parts))
         except TimeoutError:
-            raise Unreachable(f"{host} does not answer. Try again later.") from None
+            raise IdentityServiceUnreachable(f"{host} does not respond. Try again later.") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ImportError, ValueError) as error:
-            raise _failed(host, error) from None
+            raise _failure(host, error) from None
         if status == 429 or status >= 500:
-            raise Unreachable(f"{host} is not available (status {status}). Try again later.")
+            raise IdentityServiceUnreachable(f"{host} is not available (status {status}). Try again later.")
         return status, _document(host, status, body)
 
     async def _exchange(self, method: str, url: str, *, headers: Any, **parts: Any) -> tuple[int, bytes]:
         body = bytearray()
-        # Packed replies could be any size.
+        # A compressed response could expand to any size.
         headers = {**(headers or {}), "Accept-Encoding": "identity"}
-        # A total limit: the library's own only bound the time between two bytes.
+        # A total limit: httpx's own timeouts only limit the time between two bytes.
         async with (
-            asyncio.timeout(self._reply_seconds),
+            asyncio.timeout(self._response_seconds),
             httpx.AsyncClient(verify=_trust(), timeout=None) as client,  # noqa: S113  # the limit above
             client.stream(method, url, headers=headers, **parts) as response,
         ):
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MAX_REPLY_BYTES:
+                if len(body) > MAX_RESPONSE_BYTES:
                     break
-        return response.status_code, bytes(body[:MAX_REPLY_BYTES])
+        return response.status_code, bytes(body[:MAX_RESPONSE_BYTES])
 
 
 def _trust() -> ssl.SSLContext:
@@ -103,29 +105,31 @@ def _trust() -> ssl.SSLContext:
     return context
 
 
-def _failed(host: str, error: Exception) -> NoAnswer:
+def _failure(host: str, error: Exception) -> IdentityServiceFailed:
     reason = reason_of(error)
     if reason == "SSLCertVerificationError":
-        return NoAnswer(
-            f"The certificate of {host} is not trusted ({reason}). A company's own authority is, where SSL_CERT_FILE or"
-            " REQUESTS_CA_BUNDLE names its file."
+        return IdentityServiceFailed(
+            f"The certificate of {host} is not trusted ({reason}). To trust a company's own authority, set"
+            " SSL_CERT_FILE or REQUESTS_CA_BUNDLE to its file."
         )
-    return Unreachable(f"{host} cannot be reached ({reason}). Check the network, HTTPS_PROXY and --authority.")
+    return IdentityServiceUnreachable(
+        f"{host} cannot be reached ({reason}). Check the network, HTTPS_PROXY and --authority."
+    )
 
 
 def _document(host: str, status: int, body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
-        # RFC 6749, 5.2: what is not granted is an error with a name.
+        # RFC 6749, 5.2: an error response has a named error.
         if status == 200 or (400 <= status <= 499 and isinstance(document.get("error"), str)):
             return document
     except (ValueError, RecursionError):
         pass
-    raise NoAnswer(
-        f"{host} does not answer as an identity service does (status {status}). Check --authority, and whether a proxy"
-        " answers in its place."
+    raise IdentityServiceFailed(
+        f"{host} does not respond like an identity service (status {status}). Check --authority, and whether a proxy"
+        " responds in its place."
     )
 
 
-def _reply(status: int, document: dict[str, Any]) -> Reply:
-    return Reply(status, msgspec.json.encode(document).decode())
+def _response(status: int, document: dict[str, Any]) -> IdentityResponse:
+    return IdentityResponse(status, msgspec.json.encode(document).decode())

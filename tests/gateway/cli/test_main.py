@@ -1,4 +1,4 @@
-"""The commands, each in a process of its own as a person runs it."""
+"""The commands, run as separate processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.gateway.running import END_SECONDS, START_SECONDS, Running, environme
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     command = [sys.executable, "-m", "gateway", *arguments]
     return subprocess.run(
         command, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False
@@ -34,7 +34,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start commands; those that still run at the end of the test are killed with all their children."""
+    """Start commands; those still running at the end are killed with all their children."""
     with ExitStack() as stack:
 
         def begin(*arguments: str, **variables: str) -> Running:
@@ -46,7 +46,7 @@ def start() -> Iterator[Start]:
 
 
 def total_of(url: str) -> Any:
-    """The answer of a gateway on the sandbox."""
+    """Return the total count from a gateway on the sandbox."""
     response = httpx.post(
         f"{url}/graphql",
         json={"query": "{ licenseDeployments(first: 0) { totalCount } }"},
@@ -58,14 +58,14 @@ def total_of(url: str) -> Any:
 
 
 def children_of(parent: int) -> set[int]:
-    """The running processes that ``parent`` has started."""
+    """Return the running child processes of ``parent``."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in listed.splitlines()]
     return {int(pid) for pid, of, state in rows if int(of) == parent and not state.startswith("Z")}
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is no more, but for its exit code."""
+    """Return True if a process has exited, or is a zombie."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return not state.strip() or state.startswith("Z")
 
@@ -77,7 +77,7 @@ def taken_port() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
         return port
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("command", [(), ("serve",)], ids=["gateway", "gateway serve"])
-def test_it_serves_the_sandbox_and_says_so(start: Start, command: tuple[str, ...]) -> None:
+def test_the_sandbox_is_served_by_default_with_a_banner(start: Start, command: tuple[str, ...]) -> None:
     port = free_port()
     running = start(*command, "--port", str(port))
     assert running.url == f"http://127.0.0.1:{port}"
@@ -101,7 +101,7 @@ def test_it_serves_the_sandbox_and_says_so(start: Start, command: tuple[str, ...
     assert running.end(signal.SIGTERM)[0] == 0
 
 
-def test_an_open_address_is_not_served_by_accident() -> None:
+def test_an_open_address_needs_an_explicit_upstream() -> None:
     done = run("--host", "0.0.0.0", "--port", "0")
     assert done.returncode != 0
     assert "GATEWAY_UPSTREAM_URL: not set" in done.stderr
@@ -109,13 +109,13 @@ def test_an_open_address_is_not_served_by_accident() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_open_address_is_served_on_purpose(start: Start) -> None:
+def test_an_open_address_with_an_explicit_upstream_is_served(start: Start) -> None:
     running = start("--host", "0.0.0.0", "--port", "0", GATEWAY_UPSTREAM_URL="sandbox")
     running.read_until("embedded sandbox")
     assert total_of(running.url.replace("localhost", "127.0.0.1")) == 2
 
 
-def test_the_banner_names_the_upstream_that_is_asked(start: Start) -> None:
+def test_the_banner_names_the_upstream(start: Start) -> None:
     upstream = start("sandbox", "--port", "0").url
     running = start("--port", "0", "--upstream", upstream)
     running.read_until(f"Upstream   {upstream}\n")
@@ -134,7 +134,7 @@ def test_the_banner_names_redis_but_neither_user_nor_password(start: Start) -> N
 
 
 @pytest.mark.parametrize("command", [("serve",), ("sandbox",)])
-def test_a_port_in_use_is_one_clear_line(command: tuple[str, ...], taken_port: int) -> None:
+def test_a_port_in_use_gives_a_one_line_error(command: tuple[str, ...], taken_port: int) -> None:
     done = run(*command, "--port", str(taken_port))
     assert done.returncode == 1
     expected = f"Error: Cannot listen on 127.0.0.1 port {taken_port}: it is in use. Choose another with --port.\n"
@@ -142,7 +142,7 @@ def test_a_port_in_use_is_one_clear_line(command: tuple[str, ...], taken_port: i
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 300, "1.2.3"])
-def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
+def test_an_invalid_host_gives_a_one_line_error(host: str) -> None:
     done = run("sandbox", "--host", host, "--port", "0")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: Cannot listen on ")
@@ -150,7 +150,7 @@ def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
 
 
 @pytest.mark.parametrize("command", [("serve",), ("settings",)])
-def test_bad_settings_stop_it_with_every_fault(command: tuple[str, ...]) -> None:
+def test_invalid_settings_prevent_startup_and_are_all_reported(command: tuple[str, ...]) -> None:
     done = run(*command, "--workers", "0", GATEWAY_PORT="eight", GATEWAY_PROT="1", GATEWAY_METRICS="perhaps")
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
@@ -159,7 +159,7 @@ def test_bad_settings_stop_it_with_every_fault(command: tuple[str, ...]) -> None
     assert "did you mean GATEWAY_PORT?" in done.stderr
 
 
-def test_what_kubernetes_injects_is_told_in_one_line_of_the_log(start: Start) -> None:
+def test_variables_injected_by_kubernetes_are_logged_in_one_line(start: Start) -> None:
     injected = {"GATEWAY_SERVICE_HOST": "10.0.0.1", "GATEWAY_PORT_8000_TCP": "tcp://10.0.0.1:8000"}
     running = start("serve", "--port", "0", **injected, GATEWAY_LOG_FORMAT="json")
     assert total_of(running.url) == 2
@@ -173,9 +173,7 @@ def test_what_kubernetes_injects_is_told_in_one_line_of_the_log(start: Start) ->
 
 @pytest.mark.parametrize("command", [("serve",), ("serve", "--workers", "2"), ("sandbox",)], ids=" ".join)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_it_in_order_and_leave_nothing_behind(
-    start: Start, command: tuple[str, ...], number: signal.Signals
-) -> None:
+def test_ctrl_c_and_sigterm_shut_down_cleanly(start: Start, command: tuple[str, ...], number: signal.Signals) -> None:
     running = start(*command, "--port", "0")
     url = running.url
     if command[0] == "serve":
@@ -193,7 +191,7 @@ def test_ctrl_c_and_sigterm_end_it_in_order_and_leave_nothing_behind(
 
 
 @pytest.mark.parametrize("module", ["click", "pydantic", "uvicorn", "schema.build"])
-def test_ctrl_c_while_it_is_importing_ends_it_without_a_word(start: Start, module: str) -> None:
+def test_ctrl_c_during_imports_exits_silently(start: Start, module: str) -> None:
     running = start("--port", "0", PYTHONPROFILEIMPORTTIME="1")
     running.read_until(rf"\| +{re.escape(module)}\b")
     status, said, took_seconds = running.end(signal.SIGINT)
@@ -202,21 +200,21 @@ def test_ctrl_c_while_it_is_importing_ends_it_without_a_word(start: Start, modul
     assert took_seconds < END_SECONDS
 
 
-def test_ctrl_c_while_its_workers_are_importing_ends_it_without_a_word(start: Start) -> None:
-    """A terminal sends it to the workers, too."""
+def test_ctrl_c_during_imports_of_workers_exits_silently(start: Start) -> None:
+    """A terminal sends the signal to the workers, too."""
     running = start("--port", "0", "--workers", "2")
     # Python's resource tracker is the third.
     eventually(lambda: len(children_of(running.process.pid)) == 3, START_SECONDS)
     status, said, took_seconds = running.end(signal.SIGINT)
     assert status == 0, said
-    # On a busy machine a worker may be up before the signal comes; then the banner is all that was said.
+    # On a busy machine a worker may be ready before the signal; then the output is just the banner.
     lines = [line for line in said.splitlines() if line.strip()]
     assert len(lines) in (0, 3), said
     assert not lines or lines[-1].strip() == "Stop with Ctrl-C."
     assert took_seconds < END_SECONDS
 
 
-def test_it_says_where_it_is_only_when_a_worker_can_be_reached(start: Start) -> None:
+def test_the_banner_appears_only_once_a_worker_accepts_connections(start: Start) -> None:
     running = start("--port", "0", "--workers", "2")
     url = running.url
     # Two workers and Python's resource tracker.
@@ -247,13 +245,13 @@ def test_a_request_in_flight_is_answered_after_sigterm(start: Start, workers: st
 
 
 def answers(url: str) -> bool:
-    """Whether a later request has been answered, so that earlier ones have been read."""
+    """Send a later request, whose response shows that earlier requests have been read."""
     return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
 
 
 @contextmanager
 def hanging_request(url: str) -> Iterator[socket.socket]:
-    """A connection whose request the sandbox never answers, once it has been read."""
+    """Open a connection whose request the sandbox never answers; yields once the gateway has read the request."""
     host, port = url.removeprefix("http://").split(":")
     body = b'{"query": "{ licenseDeployments { totalCount } }"}'
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -265,7 +263,7 @@ def hanging_request(url: str) -> Iterator[socket.socket]:
         yield connection
 
 
-def test_a_request_that_outlasts_the_grace_is_cut_off(start: Start) -> None:
+def test_a_request_that_exceeds_the_grace_time_is_canceled(start: Start) -> None:
     running = start("--port", "0", GATEWAY_SHUTDOWN_GRACE_SECONDS="1")
     with hanging_request(running.url):
         status, said, took_seconds = running.end(signal.SIGTERM)
@@ -285,7 +283,7 @@ def test_a_second_ctrl_c_waits_for_no_request(start: Start) -> None:
     assert took_seconds < END_SECONDS
 
 
-def test_a_sandbox_does_not_wait_for_who_waits_for_a_fault(start: Start) -> None:
+def test_a_stopping_sandbox_does_not_wait_for_hanging_requests(start: Start) -> None:
     running = start("sandbox", "--port", "0")
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -300,7 +298,7 @@ def test_a_sandbox_does_not_wait_for_who_waits_for_a_fault(start: Start) -> None
 
 
 def test_several_workers_answer_behind_one_port(start: Start) -> None:
-    """Each worker counts its own requests, since a moment of its own."""
+    """Each worker has its own request counter, with a different creation time."""
     running = start("--port", "0", "--workers", "2")
     assert total_of(running.url) == 2
     seen: set[str] = set()
@@ -319,16 +317,16 @@ def test_several_workers_answer_behind_one_port(start: Start) -> None:
 
 def test_a_sandbox_serves_the_upstreams_rest_contract(start: Start) -> None:
     running = start("sandbox", "--port", "0")
-    reply = httpx.get(
+    response = httpx.get(
         f"{running.url}/partner/v1/analytics/commercial/deployment/license?top=1",
         headers={"Authorization": "Bearer sample"},
         trust_env=False,
     )
-    assert (reply.status_code, reply.json()["TotalCount"]) == (200, 2)
-    assert len(reply.headers.get_list("Date")) <= 1
+    assert (response.status_code, response.json()["TotalCount"]) == (200, 2)
+    assert len(response.headers.get_list("Date")) <= 1
     assert httpx.get(f"{running.url}/healthz", trust_env=False).headers.get_list("Date") in (
         [],
-        [reply.headers["Date"]],
+        [response.headers["Date"]],
     )
 
 
@@ -341,13 +339,13 @@ def test_the_sandboxs_help_lists_tokens_and_faults_line_by_line() -> None:
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
-def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
+def test_an_invalid_port_is_a_usage_error(port: str) -> None:
     done = run("sandbox", "--port", port)
     assert done.returncode == 2
     assert "--port" in done.stderr
 
 
-def test_the_schema_is_printed_as_it_is() -> None:
+def test_the_schema_is_printed_verbatim() -> None:
     done = run("schema")
     assert (done.returncode, done.stdout, done.stderr) == (0, sdl(), "")
 
@@ -365,7 +363,7 @@ def test_a_schema_file_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_schema_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_schema_file_gives_a_one_line_error(tmp_path: Path, content: bytes | None) -> None:
     kept = tmp_path / "schema.graphql"
     if content is not None:
         kept.write_bytes(content)
@@ -394,14 +392,14 @@ def test_large_and_small_numbers_are_shown_in_full() -> None:
     assert "GATEWAY_CACHE_MEMORY_BYTES=268435456 " in shown
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     done = run("--version")
     assert done.returncode == 0
     assert re.fullmatch(r"gateway, version \d+\.\d+\.\d+\n", done.stdout)
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("serve", "nonsense"), ("--nonsense",)])
-def test_what_is_no_command_or_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+def test_an_unknown_command_or_option_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: gateway ")
@@ -415,7 +413,7 @@ def test_the_help_names_every_command() -> None:
         assert f"\n  {name} " in done.stdout
 
 
-def test_the_help_waits_for_no_heavy_import() -> None:
+def test_the_help_imports_no_heavy_library() -> None:
     program = (
         "import sys\nfrom gateway.__main__ import main\nsys.argv = ['gateway', '--help']\n"
         "try:\n    main()\nfinally:\n    print(sorted({name.partition('.')[0] for name in sys.modules}))"

@@ -1,4 +1,4 @@
-"""Manifests of trusted documents at the start: every fault told at once, and nothing served with a bad one."""
+"""Manifests of trusted documents at startup: all problems are reported at once, and a bad one prevents startup."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ def fault_of(path: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/nothing/manifest.json", "", "/"])
-def test_a_file_that_cannot_be_read(path: str) -> None:
-    """Nor is an empty name taken for no manifest: it would open what was meant to be closed."""
+def test_an_unreadable_file_is_reported(path: str) -> None:
+    """An empty path is an error too: treating it as unset would allow all operations."""
     assert fault_of(path).startswith("the file cannot be read (")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff{}", b"[" * 100_000, b'{"a": "{ x }"} more'])
-def test_a_file_that_is_not_json(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_json_is_reported(tmp_path: Path, content: bytes) -> None:
     assert fault_of(written(tmp_path, content)) == "the file is not JSON in UTF-8"
 
 
 @pytest.mark.parametrize("content", [[], "text", 1, None, [{"id": "a", "body": GOOD}]])
-def test_a_file_of_another_shape(tmp_path: Path, content: Any) -> None:
+def test_a_file_of_another_structure_is_reported(tmp_path: Path, content: Any) -> None:
     assert fault_of(written(tmp_path, content)).startswith("the file is neither an object")
 
 
 @pytest.mark.parametrize("content", [{}, {**APOLLO, "operations": []}])
-def test_a_manifest_without_documents_is_taken_for_a_mistake(tmp_path: Path, content: Any) -> None:
+def test_a_manifest_without_documents_is_an_error(tmp_path: Path, content: Any) -> None:
     assert "nothing could run" in fault_of(written(tmp_path, content))
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"version": 2}, "format"),
         ({"format": "another"}, "format"),
@@ -69,11 +69,11 @@ def test_a_manifest_without_documents_is_taken_for_a_mistake(tmp_path: Path, con
         ({"operations": None}, "'operations'"),
     ],
 )
-def test_apollos_manifest_in_another_form(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    assert told in fault_of(written(tmp_path, {**APOLLO, "operations": [{"id": "a", "body": GOOD}], **changes}))
+def test_an_unknown_form_of_apollos_manifest_is_reported(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    assert message in fault_of(written(tmp_path, {**APOLLO, "operations": [{"id": "a", "body": GOOD}], **changes}))
 
 
-def test_every_fault_of_every_entry_is_told_at_once(tmp_path: Path) -> None:
+def test_the_problems_of_all_entries_are_reported_at_once(tmp_path: Path) -> None:
     other = hashlib.sha256(b"another text").hexdigest()
     operations = [
         {"id": "good", "body": GOOD},
@@ -100,14 +100,14 @@ def test_every_fault_of_every_entry_is_told_at_once(tmp_path: Path) -> None:
     assert len(faults) == 9
 
 
-def test_the_same_document_may_stand_twice(tmp_path: Path) -> None:
+def test_duplicate_documents_are_allowed(tmp_path: Path) -> None:
     operations = [{"id": "a", "body": GOOD}, {"id": "a", "body": GOOD}, {"id": "b", "body": GOOD}]
     path = written(tmp_path, {**APOLLO, "operations": operations})
     assert read_manifest(path) == {"a": GOOD, "b": GOOD}
 
 
 def test_every_document_is_checked_against_schema_and_limits(tmp_path: Path) -> None:
-    """One line for each, however many errors it has and whatever it quotes."""
+    """One line per document, however many errors it has and whatever it quotes."""
     faults = faults_of(
         written(
             tmp_path,
@@ -123,9 +123,9 @@ def test_every_document_is_checked_against_schema_and_limits(tmp_path: Path) -> 
         )
     )
     assert all(fault.startswith(f"{NAME}document ") for fault in faults)
-    told = "\n".join(faults)
+    message = "\n".join(faults)
     for name in ("parse", "schema", "limits", "fragment", "mutation"):
-        assert f'document "{name}": ' in told
+        assert f'document "{name}": ' in message
     assert len(faults) == 6
     assert max(map(len, faults)) < 300
 
@@ -138,16 +138,16 @@ def test_introspection_in_a_manifest_needs_introspection(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_document_that_cannot_run_stops_the_start(tmp_path: Path, workers: str) -> None:
+def test_an_invalid_document_prevents_startup(tmp_path: Path, workers: str) -> None:
     path = written(tmp_path, {"a": "{ nothing }", "b": "{"})
     done = run("serve", "--port", "0", "--workers", workers, GATEWAY_TRUSTED_DOCUMENTS=path)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[0] == "Error: These settings cannot be used:"
+    assert lines[0] == "Error: Invalid settings:"
     assert [line.partition(": document ")[0] for line in lines[1:]] == [NAME.removesuffix(": ")] * 2
 
 
-def test_faults_of_the_file_are_told_beside_those_of_other_settings(tmp_path: Path) -> None:
+def test_problems_of_the_file_are_reported_with_those_of_other_settings(tmp_path: Path) -> None:
     path = written(tmp_path, {"a": 1, "b": ""})
     done = run("serve", GATEWAY_TRUSTED_DOCUMENTS=path, GATEWAY_PORT="eight")
     assert done.returncode == 1

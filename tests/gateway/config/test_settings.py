@@ -1,4 +1,4 @@
-"""Settings: read once, every fault told at once, and no token sent where it could be overheard."""
+"""Settings are read once, all problems are reported at once, and no token is sent over an insecure connection."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gateway.config.settings import (
 
 
 def faults_of(environment: dict[str, str], overrides: dict[str, Any] | None = None) -> list[str]:
-    """The lines of the message about settings that cannot be used."""
+    """Return the lines of the message about invalid settings."""
     with pytest.raises(SettingsError) as caught:
         read_settings(environment, overrides)
     return str(caught.value).splitlines()
 
 
-def test_without_any_variable_the_gateway_serves_the_sandbox_on_this_machine() -> None:
+def test_without_variables_the_gateway_serves_the_sandbox_on_loopback() -> None:
     found = read_settings({"PATH": "/bin", "GATEWAYS": "x"})
     assert (found.host, found.port, found.workers, found.upstream_url) == ("127.0.0.1", 8000, 1, "sandbox")
     assert set(sources({"PATH": "/bin"}, {}).values()) == {"default"}
 
 
-def test_every_fault_is_told_at_once_and_by_name() -> None:
+def test_all_problems_are_reported_at_once_by_name() -> None:
     faults = faults_of(
         {
             "GATEWAY_PORT": "eight",
@@ -71,11 +71,11 @@ def test_every_fault_is_told_at_once_and_by_name() -> None:
         ("host", "", "give it a value"),
     ],
 )  # fmt: skip
-def test_a_fault_says_what_to_set(field: str, value: str, advice: str) -> None:
+def test_a_message_says_what_to_set(field: str, value: str, advice: str) -> None:
     assert f"{variable(field)}: {advice}" in faults_of({variable(field): value, "GATEWAY_UPSTREAM_URL": "sandbox"})
 
 
-def test_a_fault_names_the_option_it_was_given_by() -> None:
+def test_a_message_names_the_option_that_set_the_value() -> None:
     assert faults_of({}, {"port": 70_000}) == ["--port (GATEWAY_PORT): set it to a whole number from 0 to 65535"]
     assert faults_of({}, {"host": "0.0.0.0"}) == [
         "GATEWAY_UPSTREAM_URL: not set, and --host (GATEWAY_HOST) is not loopback; set it to `sandbox` or a URL"
@@ -84,7 +84,7 @@ def test_a_fault_names_the_option_it_was_given_by() -> None:
     assert fault.startswith("--upstream (GATEWAY_UPSTREAM_URL): set it to `sandbox` or an origin")
 
 
-def test_an_open_address_without_an_upstream_is_one_fault_among_others() -> None:
+def test_an_open_address_without_an_upstream_is_reported_with_other_problems() -> None:
     faults = faults_of({"GATEWAY_HOST": "0.0.0.0", "GATEWAY_PORT": "x"})
     assert [fault.partition(":")[0] for fault in faults] == ["GATEWAY_PORT", "GATEWAY_UPSTREAM_URL"]
     assert faults[1].endswith("set it to `sandbox` or a URL")
@@ -99,7 +99,7 @@ def test_an_open_address_needs_an_explicit_upstream(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.8.9.1"])
-def test_this_machine_alone_needs_no_explicit_upstream(host: str) -> None:
+def test_a_loopback_address_needs_no_explicit_upstream(host: str) -> None:
     assert read_settings({"GATEWAY_HOST": host}).upstream_url == "sandbox"
 
 
@@ -117,7 +117,7 @@ def test_this_machine_alone_needs_no_explicit_upstream(host: str) -> None:
         ("GATEWAY_ENV_PATH", "/bin"),
     ],
 )
-def test_what_kubernetes_and_docker_inject_is_passed_over(name: str, value: str) -> None:
+def test_variables_injected_by_kubernetes_and_docker_are_ignored(name: str, value: str) -> None:
     environment = {name: value, "GATEWAY_HOST": "localhost"}
     assert read_settings(environment).port == 8000
     assert ignored_names(environment) == [name]
@@ -151,7 +151,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("field", "bounds"), NUMBERS.items())
-def test_a_number_has_inclusive_bounds(field: str, bounds: tuple[float, float | None]) -> None:
+def test_limits_of_numbers_are_inclusive(field: str, bounds: tuple[float, float | None]) -> None:
     name, (low, high) = variable(field), bounds
     assert getattr(read_settings({name: str(low)}), field) == low
     assert faults_of({name: str(low - 1)})[0].startswith(f"{name}: ")
@@ -162,13 +162,13 @@ def test_a_number_has_inclusive_bounds(field: str, bounds: tuple[float, float | 
 
 @pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("value", ["", "many", "nan", "inf", "-inf", "1e999", "0x10", "1,5", "٣x"])
-def test_what_is_no_number_is_told_and_not_repeated(field: str, value: str) -> None:
+def test_an_invalid_number_is_reported_but_not_repeated(field: str, value: str) -> None:
     (fault,) = faults_of({variable(field): value})
     assert fault.startswith(f"{variable(field)}: ")
     assert not value or value not in fault.removeprefix(variable(field))
 
 
-def test_every_number_among_the_settings_is_bounded_above() -> None:
+def test_every_number_has_an_upper_limit() -> None:
     numbers = {name for name, field in Settings.model_fields.items() if field.annotation in (int, float)}
     assert numbers == set(NUMBERS)
 
@@ -184,13 +184,13 @@ def test_a_switch_is_on_or_off(field: str) -> None:
 
 def test_the_first_block_is_no_larger_than_the_others() -> None:
     assert read_settings({"GATEWAY_FIRST_BLOCK_ROWS": "5", "GATEWAY_BLOCK_ROWS": "5"}).block_rows == 5
-    expected = ["GATEWAY_BLOCK_ROWS: set it to no less than GATEWAY_FIRST_BLOCK_ROWS"]
+    expected = ["GATEWAY_BLOCK_ROWS: set it to at least GATEWAY_FIRST_BLOCK_ROWS"]
     assert faults_of({"GATEWAY_FIRST_BLOCK_ROWS": "6", "GATEWAY_BLOCK_ROWS": "5"}) == expected
     assert faults_of({"GATEWAY_BLOCK_ROWS": "999"}) == expected, "the default of the first is 1000"
 
 
 @pytest.mark.parametrize("value", ["", "/v1", "/partner/v1", "/a.b/c~d/e-f_g"])
-def test_a_path_prefix_is_plain_segments(value: str) -> None:
+def test_a_path_prefix_of_plain_segments_is_accepted(value: str) -> None:
     assert read_settings({"GATEWAY_UPSTREAM_PATH_PREFIX": value}).upstream_path_prefix == value
 
 
@@ -248,7 +248,7 @@ def test_an_upstream_is_the_sandbox_or_an_origin(value: str, expected: str) -> N
         "ⓛocalhost",
     ],
 )
-def test_plain_http_goes_to_no_host_that_might_be_public(host: str) -> None:
+def test_plain_http_to_a_possibly_public_host_is_refused(host: str) -> None:
     (fault,) = faults_of({"GATEWAY_UPSTREAM_URL": f"http://{host}"})
     assert "use https" in fault
     assert host not in fault
@@ -288,7 +288,7 @@ def test_plain_http_goes_to_no_host_that_might_be_public(host: str) -> None:
         "https://host\t.com",
     ],
 )
-def test_anything_but_an_origin_is_refused_and_not_repeated(value: str) -> None:
+def test_a_value_that_is_not_an_origin_is_refused_and_not_repeated(value: str) -> None:
     (fault,) = faults_of({"GATEWAY_UPSTREAM_URL": value})
     assert fault.startswith("GATEWAY_UPSTREAM_URL: ")
     assert "secret" not in fault
@@ -308,11 +308,11 @@ def test_origins_are_separated_by_commas(value: str, expected: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize("value", ["a.example", "https://a.example/", "https://a.example/x", "null", "ftp://a", "*.a"])
-def test_what_no_browser_sends_as_origin_is_refused(value: str) -> None:
+def test_an_origin_that_no_browser_sends_is_refused(value: str) -> None:
     assert faults_of({"GATEWAY_CORS_ORIGINS": f"https://b.example,{value}"})[0].startswith("GATEWAY_CORS_ORIGINS: ")
 
 
-def test_the_command_line_comes_before_the_environment() -> None:
+def test_the_command_line_overrides_the_environment() -> None:
     environment = {"GATEWAY_PORT": "1", "GATEWAY_HOST": "localhost"}
     overrides = {"port": 2, "upstream_url": "https://a.example", "host": None, "workers": None}
     found = read_settings(environment, overrides)
@@ -375,7 +375,7 @@ def test_the_cache_is_memory_or_a_server_with_password_and_database(url: str, ex
         "redis://:p@ss/word@cache", "memory://x", "redis://[::1",
     ],
 )  # fmt: skip
-def test_any_other_cache_address_is_told_what_to_set_without_showing_it(url: str) -> None:
+def test_an_invalid_cache_address_gets_advice_without_being_shown(url: str) -> None:
     [fault] = faults_of({"GATEWAY_CACHE_URL": url})
-    assert fault.startswith(("GATEWAY_CACHE_URL: set it to `memory://`, or", "GATEWAY_CACHE_URL: behind the host give"))
+    assert fault.startswith(("GATEWAY_CACHE_URL: set it to `memory://`, or", "GATEWAY_CACHE_URL: after the host allow"))
     assert "p@ss" not in fault

@@ -1,4 +1,4 @@
-"""What other web sites can do to a gateway in a browser's reach: nothing, unless the operator lists them."""
+"""Other web sites cannot use a gateway through a browser, unless the operator lists them."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_a_request_from_another_site_is_refused(gateway: Gateway, method: str, h
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/schema.graphql", "/nothing"])
-def test_no_path_answers_another_site(gateway: Gateway, path: str) -> None:
+def test_no_path_serves_another_site(gateway: Gateway, path: str) -> None:
     check_refused(gateway.client.get(path, headers={"Origin": ELSEWHERE}))
 
 
-def test_health_answers_whoever_asks(gateway: Gateway) -> None:
+def test_health_serves_any_site(gateway: Gateway) -> None:
     assert gateway.client.get("/healthz", headers={"Origin": ELSEWHERE}).status_code == 200
 
 
@@ -90,12 +90,12 @@ def test_a_null_origin_without_a_host_is_refused(gateway: Gateway) -> None:
         {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
     ],
 )
-def test_the_own_page_and_what_is_no_browser_are_answered(gateway: Gateway, headers: dict[str, str]) -> None:
+def test_same_origin_pages_and_other_clients_are_served(gateway: Gateway, headers: dict[str, str]) -> None:
     assert gateway.client.post("/graphql", json=QUERY, headers=headers).status_code == 200
     assert gateway.client.get("/graphql", params=QUERY, headers=headers).status_code == 200
 
 
-def test_the_own_origin_is_answered_also_behind_a_proxy_that_ends_tls(gateway: Gateway) -> None:
+def test_the_same_origin_is_served_behind_a_proxy_that_ends_tls(gateway: Gateway) -> None:
     own = own_origin(gateway)
     for origin in (own, own.replace("http://", "https://")):
         response = gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin})
@@ -103,8 +103,8 @@ def test_the_own_origin_is_answered_also_behind_a_proxy_that_ends_tls(gateway: G
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_what_the_browser_calls_cross_site_is_refused_whatever_its_origin(gateway: Gateway) -> None:
-    """A page of the same host without TLS, say."""
+def test_requests_marked_cross_site_are_refused_whatever_their_origin(gateway: Gateway) -> None:
+    """For example, a page of the same host without TLS."""
     headers = {"Origin": own_origin(gateway), "Sec-Fetch-Site": "cross-site"}
     check_refused(gateway.client.post("/graphql", json=QUERY, headers=headers))
 
@@ -139,7 +139,7 @@ def test_no_credential_comes_along_by_itself(gateway: Gateway) -> None:
 # CORS
 
 
-def test_a_listed_origin_may_read_the_reply(friendly: Gateway) -> None:
+def test_a_listed_origin_may_read_the_response(friendly: Gateway) -> None:
     response = friendly.client.post("/graphql", json=QUERY, headers={"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"})
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
@@ -164,7 +164,7 @@ def test_a_listed_origin_may_read_errors_too(friendly: Gateway, query: str) -> N
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
 
 
-def test_a_preflight_of_a_listed_origin(friendly: Gateway) -> None:
+def test_a_preflight_of_a_listed_origin_is_granted(friendly: Gateway) -> None:
     response = friendly.client.options("/graphql", headers={"Origin": FRIEND, **PREFLIGHT})
     assert response.status_code == 204
     assert response.content == b""
@@ -203,12 +203,12 @@ def test_an_origin_that_only_looks_like_a_listed_one_is_refused(friendly: Gatewa
     check_refused(friendly.client.post("/graphql", json=QUERY, headers={"Origin": origin}))
 
 
-def test_a_preflight_is_refused_where_nothing_is_listed(gateway: Gateway) -> None:
+def test_a_preflight_is_refused_if_no_origin_is_listed(gateway: Gateway) -> None:
     check_refused(gateway.client.options("/graphql", headers={"Origin": ELSEWHERE, **PREFLIGHT}))
 
 
 @pytest.mark.parametrize("origin", [ELSEWHERE, "null"])
-def test_a_star_lets_every_origin_read_but_reflects_none(start_gateway: StartGateway, origin: str) -> None:
+def test_a_star_allows_every_origin_without_reflecting_it(start_gateway: StartGateway, origin: str) -> None:
     gateway = start_gateway(cors_origins=("*",))
     for response in (
         gateway.client.options("/graphql", headers={"Origin": origin, **PREFLIGHT}),

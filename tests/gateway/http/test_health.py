@@ -1,4 +1,4 @@
-"""Whether the gateway lives and can serve, as a load balancer asks."""
+"""Liveness, readiness and metrics endpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/healthz", "ok"), ("/readyz", "ready")])
-def test_a_gateway_that_serves_says_so_without_token_or_upstream(
+def test_a_serving_gateway_is_ready_without_token_or_upstream(
     start_gateway: StartGateway, upstream: Upstream, path: str, status: str
 ) -> None:
     gateway = start_gateway(upstream_url="http://127.0.0.1:9")
@@ -29,7 +29,7 @@ def test_a_gateway_that_serves_says_so_without_token_or_upstream(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_head_is_enough_and_other_methods_are_refused(gateway: Gateway, path: str) -> None:
+def test_head_is_allowed_and_other_methods_are_refused(gateway: Gateway, path: str) -> None:
     response = gateway.client.head(path)
     assert (response.status_code, response.content) == (200, b"")
     response = gateway.client.post(path)
@@ -43,7 +43,7 @@ async def ask(health: Health, path: str) -> httpx.Response:
         return await client.get(path)
 
 
-async def test_a_gateway_that_starts_or_stops_lives_but_is_not_ready_and_says_why() -> None:
+async def test_a_starting_or_stopping_gateway_is_alive_but_not_ready_with_a_reason() -> None:
     health = Health()
     for change in (None, health.started, health.stopping):
         if change is not None:
@@ -69,7 +69,7 @@ def test_metrics_are_text_for_prometheus_and_can_be_switched_off(start_gateway: 
     assert start_gateway(metrics=False).client.get("/metrics").status_code == 404
 
 
-def test_what_callers_invent_makes_no_new_metric(start_gateway: StartGateway) -> None:
+def test_invented_paths_and_names_make_no_new_metric(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     for i in range(20):
         gateway.client.get(f"/invented-{i}")

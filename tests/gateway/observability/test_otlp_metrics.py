@@ -1,4 +1,4 @@
-"""OpenTelemetry gets the metrics that Prometheus gets: what was asked for, and nothing of what it was about."""
+"""OpenTelemetry gets the same metrics as Prometheus, without any content of requests."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ Value = float | HistogramDataPoint
 
 
 class InMemory(MetricExporter):
-    """Keeps what it is given."""
+    """An exporter that stores the metrics it receives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.given: list[MetricsData] = []
+        self.exported: list[MetricsData] = []
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
-        self.given.append(metrics_data)
+        self.exported.append(metrics_data)
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -69,7 +69,7 @@ class InMemory(MetricExporter):
 
 
 def metrics_of(data: MetricsData) -> dict[str, Metric]:
-    """By their names, of which each must be there once."""
+    """Return the metrics by name, after checking that names are unique."""
     [resource] = data.resource_metrics
     [scope] = resource.scope_metrics
     found = {metric.name: metric for metric in scope.metrics}
@@ -78,7 +78,7 @@ def metrics_of(data: MetricsData) -> dict[str, Metric]:
 
 
 def points_of(metric: Metric) -> list[tuple[dict[str, Any], Any]]:
-    """The attributes and the value of each point."""
+    """Return the attributes and the value of each data point."""
     points: list[Any] = list(metric.data.data_points)
     return [
         (dict(point.attributes), point if isinstance(point, HistogramDataPoint) else point.value) for point in points
@@ -87,24 +87,24 @@ def points_of(metric: Metric) -> list[tuple[dict[str, Any], Any]]:
 
 @contextmanager
 def metered(upstream: Upstream, exporter: MetricExporter) -> Iterator[Gateway]:
-    """A gateway on a socket that sends its metrics at its end."""
+    """Run a gateway that sends its metrics at shutdown."""
     metering = Metering(exporter, Resource({}), interval_seconds=3_600)
     app = build(read_settings({}, {"upstream_url": upstream.url}), OpenTelemetry(metering=metering))
     with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield Gateway(url, client)
 
 
-# What is told
+# Metrics
 
 
-def test_requests_and_attempts_are_durations_by_what_the_conventions_ask_for(upstream: Upstream) -> None:
+def test_durations_have_the_attributes_of_the_semantic_conventions(upstream: Upstream) -> None:
     exporter = InMemory()
     with metered(upstream, exporter) as gateway:
         for _ in range(3):
             gateway.connection("first: 1", "contoso+as=metered")
         gateway.ask("{ licenseDeployments { totalCount } }", "contoso+throttle=30+as=meteredthrottle")
         gateway.client.request("PROPFIND", "/invented")
-    [data] = exporter.given
+    [data] = exporter.exported
     found = metrics_of(data)
     server = points_of(found["http.server.request.duration"])
     assert [(attributes, point.count) for attributes, point in server] == [
@@ -138,12 +138,12 @@ def test_requests_and_attempts_are_durations_by_what_the_conventions_ask_for(ups
     ]
 
 
-def test_everything_else_has_the_values_of_prometheus(upstream: Upstream) -> None:
+def test_all_other_metrics_have_the_values_of_prometheus(upstream: Upstream) -> None:
     exporter = InMemory()
     with metered(upstream, exporter) as gateway:
         for _ in range(3):
             gateway.connection("first: 1", "contoso+as=valued")
-    found = metrics_of(exporter.given[0])
+    found = metrics_of(exporter.exported[0])
     assert dict((a["cache"], value) for a, value in points_of(found["gateway.cache_blocks"])) == {  # noqa: C402
         "hit": 2,
         "stale": 0,
@@ -167,12 +167,12 @@ def test_everything_else_has_the_values_of_prometheus(upstream: Upstream) -> Non
     assert found["gateway.cache_bytes"].unit == "By"
 
 
-def test_a_duration_is_in_the_bucket_that_prometheus_has_it_in() -> None:
+def test_a_duration_is_in_the_same_bucket_as_for_prometheus() -> None:
     metrics = exercised()
     translation = Translation(metrics, Resource({}), "https://upstream.example")
     [(attributes, point)] = points_of(metrics_of(translation.read())["http.server.request.duration"])
     assert attributes["http.response.status_code"] == 200
-    # Bounds are inclusive above, there and here; it took 0.1 seconds.
+    # Upper bounds are inclusive in both formats; the duration is 0.1 seconds.
     assert point.explicit_bounds == BUCKETS
     assert [bound for bound, count in zip(BUCKETS, point.bucket_counts, strict=False) if count] == [0.1]
     assert point.sum == 0.1
@@ -180,7 +180,7 @@ def test_a_duration_is_in_the_bucket_that_prometheus_has_it_in() -> None:
     assert (attributes["server.address"], attributes["server.port"]) == ("upstream.example", 443)
 
 
-def test_a_server_s_own_fault_is_an_error_and_a_caller_s_is_none() -> None:
+def test_server_errors_have_an_error_type_and_caller_errors_do_not() -> None:
     metrics = exercised()
     for status in (404, 503):
         metrics.request_started()
@@ -193,7 +193,7 @@ def test_a_server_s_own_fault_is_an_error_and_a_caller_s_is_none() -> None:
     assert errors == {200: None, 404: None, 503: "503"}
 
 
-def test_the_page_lists_every_metric_with_its_attributes_and_no_other() -> None:
+def test_the_operations_page_lists_every_metric_with_its_attributes() -> None:
     listed = {
         name: set(re.findall(r"`([\w.]+)`", attributes))
         for name, attributes in re.findall(r"^\| `((?:http|process)\.[\w.]+)` \| .*? \| (.*) \|$", PAGE, re.MULTILINE)
@@ -214,14 +214,14 @@ def test_the_page_lists_every_metric_with_its_attributes_and_no_other() -> None:
         assert {key for point, _ in points_of(found[name]) for key in point} <= attributes | {"error.type"}, name
 
 
-def test_no_metric_tells_token_document_or_filter(upstream: Upstream) -> None:
+def test_no_metric_contains_token_document_or_filter(upstream: Upstream) -> None:
     exporter = InMemory()
     with metered(upstream, exporter) as gateway:
         query = 'query NamedSecret { licenseDeployments(filter: {customerName: {eq: "SecretName"}}) { totalCount } }'
         for text in (query, query.replace("totalCount", "secretField"), "{ secret("):
             gateway.post(text, "contoso+as=secrettoken")
         gateway.client.request("SECRET", "/secretpath")
-    told = exporter.given[0].to_json()
+    told = exporter.exported[0].to_json()
     assert '"gateway.operations"' in told
     assert "secret" not in told.lower()
 
@@ -229,13 +229,13 @@ def test_no_metric_tells_token_document_or_filter(upstream: Upstream) -> None:
 # When it is sent
 
 
-async def test_metrics_are_sent_again_and_again_and_a_failure_is_not_the_last_time() -> None:
+async def test_metrics_are_sent_at_each_interval_even_after_a_failure() -> None:
     class Failing(InMemory):
         def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
             super().export(metrics_data)
-            if len(self.given) == 3:
+            if len(self.exported) == 3:
                 enough.set()
-            raise ValueError(len(self.given))
+            raise ValueError(len(self.exported))
 
     enough = threading.Event()
     exporter = Failing()
@@ -243,7 +243,7 @@ async def test_metrics_are_sent_again_and_again_and_a_failure_is_not_the_last_ti
     metering.start(exercised(), "http://a")
     assert await asyncio.to_thread(enough.wait, 30)
     await metering.aclose()
-    assert len(exporter.given) >= 4
+    assert len(exporter.exported) >= 4
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_metrics_are_sent_again_and_again_and_a_failure_is_not_the_last_ti
         ({}, (False, False)),
     ],
 )
-async def test_each_signal_goes_where_the_standard_variables_say(
+async def test_each_signal_is_sent_where_the_standard_variables_say(
     variables: dict[str, str], expected: tuple[bool, bool]
 ) -> None:
     names = {
@@ -280,14 +280,16 @@ async def test_each_signal_goes_where_the_standard_variables_say(
         ({"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}, "cumulative"),
     ],
 )
-def test_what_is_not_followed_is_told(variables: dict[str, str], word: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_unsupported_settings_are_logged(
+    variables: dict[str, str], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
     exporting({"OTEL_METRIC_EXPORT_INTERVAL": "5000"})
     assert caplog.text == ""
     exporting(variables)
     assert word in caplog.text
 
 
-def test_of_a_collector_that_cannot_be_reached_the_log_tells_seldom() -> None:
+def test_an_unreachable_collector_is_logged_rarely() -> None:
     now_seconds = 1_000.0
     seldom = Seldom(lambda: now_seconds)
     record: Any = None
@@ -300,7 +302,7 @@ def test_of_a_collector_that_cannot_be_reached_the_log_tells_seldom() -> None:
 
 
 class Collector:
-    """What an OTLP collector does with metrics; others' spans it takes without a word."""
+    """An OTLP collector that stores metrics and ignores traces."""
 
     def __init__(self) -> None:
         self.requests: list[ExportMetricsServiceRequest] = []
@@ -319,7 +321,7 @@ class Collector:
         await send({"type": "http.response.body", "body": b""})
 
     def last_of_each(self) -> dict[str, dict[str, metrics_pb2.Metric]]:
-        """For each process that has sent anything, by its id, the metrics that it sent last."""
+        """Return the latest metrics of each process, by its id."""
         found: dict[str, dict[str, metrics_pb2.Metric]] = {}
         for request in self.requests:
             [resource] = request.resource_metrics
@@ -332,7 +334,7 @@ class Collector:
 
 @pytest.fixture
 def run() -> Iterator[Any]:
-    """Start gateways whose variables are those of OpenTelemetry."""
+    """Start gateways with OpenTelemetry variables."""
     with ExitStack() as stack:
 
         def begin(*arguments: str, **variables: str) -> Running:
@@ -344,14 +346,14 @@ def run() -> Iterator[Any]:
 
 
 def asked(running: Running, times: int = 1) -> None:
-    """Ask for nothing much."""
+    """Send a small operation."""
     for _ in range(times):
         body = {"query": "{ __typename }"}
         assert httpx.post(f"{running.url}/graphql", json=body, trust_env=False, timeout=30).status_code == 200
 
 
 def requests_in(metrics: dict[str, metrics_pb2.Metric]) -> int:
-    """How many requests for GraphQL they tell of; before the first request there is no such metric."""
+    """Return the number of GraphQL requests; before the first one the metric is absent."""
     if "http.server.request.duration" not in metrics:
         return 0
     return sum(
@@ -361,7 +363,7 @@ def requests_in(metrics: dict[str, metrics_pb2.Metric]) -> int:
     )
 
 
-def test_a_collector_gets_metrics_at_the_interval_and_the_last_ones_at_the_end(run: Any) -> None:
+def test_a_collector_gets_metrics_at_each_interval_and_at_shutdown(run: Any) -> None:
     collector = Collector()
     with served(collector) as url:
         running = run(
@@ -382,7 +384,7 @@ def test_a_collector_gets_metrics_at_the_interval_and_the_last_ones_at_the_end(r
     assert said.count('"level"') == said.count('"level":"info"') == 3
 
 
-def test_each_worker_sends_its_own_under_an_id_of_its_own(run: Any) -> None:
+def test_each_worker_sends_its_metrics_under_a_separate_id(run: Any) -> None:
     collector = Collector()
     with served(collector) as url:
         running = run(
@@ -403,14 +405,14 @@ def test_each_worker_sends_its_own_under_an_id_of_its_own(run: Any) -> None:
 
 @contextmanager
 def deaf() -> Iterator[str]:
-    """A collector that takes connections and says nothing."""
+    """A collector that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @contextmanager
 def absent() -> Iterator[str]:
-    """A collector that is not there."""
+    """An address where no collector listens."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     yield f"http://127.0.0.1:{port}"
@@ -418,7 +420,7 @@ def absent() -> Iterator[str]:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """A collector that does not want metrics."""
+    """A collector that refuses metrics."""
 
     async def refuse(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -430,7 +432,7 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("collector", [deaf, absent, refusing])
-def test_a_collector_that_takes_nothing_hurts_no_request_and_is_told_once(run: Any, collector: Any) -> None:
+def test_a_failing_collector_affects_no_request_and_is_logged_once(run: Any, collector: Any) -> None:
     with collector() as url:
         running = run(OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_METRIC_EXPORT_INTERVAL="20", GATEWAY_LOG_FORMAT="json")
         asked(running, 20)
@@ -445,7 +447,7 @@ def test_a_collector_that_takes_nothing_hurts_no_request_and_is_told_once(run: A
     assert "Traceback" not in said
 
 
-def test_metrics_without_the_extra_are_told_and_no_reason_not_to_start() -> None:
+def test_without_the_extra_metrics_are_off_with_a_log_line() -> None:
     program = (
         "import sys; sys.modules['opentelemetry.exporter'] = None;"
         "from gateway.composition import create; create(); print('started')"

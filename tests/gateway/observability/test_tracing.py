@@ -1,4 +1,4 @@
-"""Traces tell what a request did and how long it took, and nothing of what it asked."""
+"""Traces show the phases and durations of requests, without any content."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A gateway on a socket, and the spans that it has ended."""
+    """A running gateway and its finished spans."""
 
     gateway: Gateway
     exporter: InMemorySpanExporter
 
     def spans(self) -> dict[str, ReadableSpan]:
-        """By their names, of which each must be there once."""
+        """Return the spans by name, after checking that names are unique."""
         found = self.exporter.get_finished_spans()
         by_name = {span.name: span for span in found}
         assert len(by_name) == len(found), [span.name for span in found]
@@ -45,7 +45,7 @@ class Traced:
 
 @pytest.fixture
 def traced(upstream: Upstream) -> Iterator[Traced]:
-    """Each test has its own."""
+    """A gateway with tracing, new for each test."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -55,14 +55,14 @@ def traced(upstream: Upstream) -> Iterator[Traced]:
 
 
 def identity(span: ReadableSpan) -> SpanContext:
-    """Which span it is, in which trace."""
+    """Return the ids of the span and its trace."""
     context = span.get_span_context()
     assert context is not None
     return context
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
-    """The span's attributes as a dict."""
+    """Return the span's attributes as a dict."""
     return dict(span.attributes or {})
 
 
@@ -102,8 +102,8 @@ def test_a_request_is_a_span_with_its_phases_and_its_upstream_call_within(traced
     assert call.start_time < call.end_time
 
 
-def test_no_span_tells_token_document_or_filter(traced: Traced) -> None:
-    """Nor in what it says of an error."""
+def test_no_span_contains_token_document_or_filter(traced: Traced) -> None:
+    """Error attributes do not contain them either."""
     query = 'query NamedSecret { licenseDeployments(filter: {customerName: {eq: "SecretName"}}) { totalCount } }'
     for text in (query, query.replace("totalCount", "secretField"), "{ secret(", "{ secretField }"):
         traced.gateway.post(text, "contoso+as=secrettoken")
@@ -114,8 +114,8 @@ def test_no_span_tells_token_document_or_filter(traced: Traced) -> None:
     assert "secret" not in told.lower()
 
 
-def test_a_repeated_question_is_one_span(traced: Traced) -> None:
-    """The short way has no phases."""
+def test_a_cached_operation_is_one_span(traced: Traced) -> None:
+    """The fast path has no phases."""
     for _ in range(3):
         traced.gateway.connection("first: 1", "contoso+as=repeated")
     found = [span.name for span in traced.exporter.get_finished_spans()]
@@ -125,7 +125,7 @@ def test_a_repeated_question_is_one_span(traced: Traced) -> None:
     assert attributes(traced.exporter.get_finished_spans()[-1])["gateway.cache"] == "hit"
 
 
-def test_a_caller_s_trace_goes_on_here_and_ends_before_the_upstream(traced: Traced, upstream: Upstream) -> None:
+def test_a_caller_s_trace_continues_here_but_not_upstream(traced: Traced, upstream: Upstream) -> None:
     traced.gateway.post(
         "{ licenseDeployments { totalCount } }",
         "contoso+as=distributed",
@@ -149,7 +149,7 @@ def test_a_failing_upstream_is_an_error_of_its_span_and_not_of_the_server(traced
     assert attributes(spans["POST /graphql"])["gateway.outcome"] == "RATE_LIMITED"
 
 
-def test_what_only_asks_how_the_process_is_makes_no_span(traced: Traced) -> None:
+def test_health_and_metrics_requests_have_no_span(traced: Traced) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         traced.gateway.client.get(path)
     traced.gateway.client.request("PROPFIND", "/invented")
@@ -165,12 +165,12 @@ def test_what_only_asks_how_the_process_is_makes_no_span(traced: Traced) -> None
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "prometheus"},
     ],
 )
-def test_nobody_who_did_not_ask_for_traces_and_metrics_gets_them(environment: dict[str, str]) -> None:
+def test_traces_and_metrics_are_off_unless_configured(environment: dict[str, str]) -> None:
     assert opentelemetry_for(environment) is NOTHING
 
 
-def test_without_an_endpoint_what_makes_traces_and_metrics_is_not_even_imported() -> None:
-    """So that it costs nothing where it is not wanted. Redis' client imports parts of the library by itself."""
+def test_without_an_endpoint_opentelemetry_is_not_imported() -> None:
+    """So unused tracing costs nothing. The Redis client imports parts of the library itself."""
     program = (
         "import sys; from gateway.composition import create; create();"
         "sys.exit(bool({'gateway.observability.tracing', 'gateway.observability.otlp_metrics',"
@@ -180,7 +180,7 @@ def test_without_an_endpoint_what_makes_traces_and_metrics_is_not_even_imported(
     assert done.returncode == 0, done.stderr
 
 
-def test_an_endpoint_without_the_extra_is_told_and_no_reason_not_to_start() -> None:
+def test_without_the_extra_traces_are_off_with_a_log_line() -> None:
     program = (
         "import sys; sys.modules['opentelemetry.exporter'] = None;"
         "from gateway.composition import create; create(); print('started')"
@@ -191,8 +191,8 @@ def test_an_endpoint_without_the_extra_is_told_and_no_reason_not_to_start() -> N
     assert "the extra 'otel' is not installed" in done.stderr
 
 
-async def test_with_an_endpoint_spans_are_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over http, to a collector on a socket, at the end at the latest; under the service's name."""
+async def test_spans_are_sent_to_the_configured_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP to a real collector, at shutdown at the latest, under the service name."""
     bodies: list[bytes] = []
 
     async def collector(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is not HTTP, or too much of it, is refused in GraphQL form; over bare sockets, with the server as it is run."""
+"""Malformed or oversized HTTP is refused with GraphQL-style errors; tested over sockets with the real server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def address() -> Iterator[tuple[str, int]]:
 
 
 def exchange(address: tuple[str, int], *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send ``pieces`` and read until the server closes: status, headers and body."""
+    """Send ``pieces``, read until the server closes, and return status, headers and body."""
     with socket.create_connection(address, timeout=10) as connection:
         try:
             for piece in pieces:
@@ -49,7 +49,7 @@ def exchange(address: tuple[str, int], *pieces: bytes) -> tuple[int, dict[str, s
 
 
 def refused(address: tuple[str, int], *pieces: bytes) -> int:
-    """The status of a refusal, which is checked to be one in GraphQL form that ends the connection."""
+    """Return the status of an error response, after checking that it has GraphQL form and closes the connection."""
     status, headers, body = exchange(address, *pieces)
     assert headers["content-type"] == "application/json; charset=utf-8"
     assert headers["connection"] == "close"
@@ -71,20 +71,20 @@ def refused(address: tuple[str, int], *pieces: bytes) -> int:
     ],
     ids=["method", "negative length", "two lengths", "length and chunks", "TLS", "no HTTP"],
 )
-def test_what_is_not_http_is_told_so_in_json(address: tuple[str, int], request_: bytes) -> None:
+def test_malformed_http_gets_a_json_error(address: tuple[str, int], request_: bytes) -> None:
     assert refused(address, request_) == 400
 
 
-def test_a_head_that_never_ends_is_cut_off(address: tuple[str, int]) -> None:
+def test_an_endless_head_is_refused(address: tuple[str, int]) -> None:
     start = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Endless: "
     assert refused(address, start, *[b"y" * 16_384] * 100) == 431
 
 
-def test_many_headers_are_bounded_together(address: tuple[str, int]) -> None:
+def test_the_size_limit_covers_all_headers_together(address: tuple[str, int]) -> None:
     assert refused(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *[b"X-Many: y\r\n" * 1_000] * 100) == 431
 
 
-def test_a_large_body_is_no_large_head(address: tuple[str, int]) -> None:
+def test_a_large_body_does_not_count_as_head(address: tuple[str, int]) -> None:
     body = b'{"query": "{ __typename }", "extensions": {"pad": "%s"}}' % (b"x" * 500_000)
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
     status, _, answer = exchange(address, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
@@ -92,7 +92,7 @@ def test_a_large_body_is_no_large_head(address: tuple[str, int]) -> None:
     assert json.loads(answer) == {"data": {"__typename": "Query"}}
 
 
-def test_each_request_of_a_connection_has_a_head_of_its_own(address: tuple[str, int]) -> None:
+def test_the_head_limit_applies_to_each_request_of_a_connection(address: tuple[str, int]) -> None:
     one = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Pad: " + b"y" * 30_000 + b"\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     status, _, rest = exchange(address, one, one, one, last)
@@ -100,8 +100,8 @@ def test_each_request_of_a_connection_has_a_head_of_its_own(address: tuple[str, 
     assert rest.count(b"HTTP/1.1 200 OK") == 3
 
 
-def test_one_clients_encoding_is_not_the_next_ones(address: tuple[str, int]) -> None:
-    """The schema was once sent to everybody as the first client had it."""
+def test_one_clients_encoding_does_not_affect_the_next(address: tuple[str, int]) -> None:
+    """The schema was once sent to every client in the first client's encoding."""
     packed = b"GET /schema.graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n"
     plain = b"GET /schema.graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert exchange(address, packed)[1]["content-encoding"] == "gzip"
@@ -110,7 +110,7 @@ def test_one_clients_encoding_is_not_the_next_ones(address: tuple[str, int]) -> 
     assert b"type Query" in body
 
 
-def test_a_reply_that_the_embedded_sandbox_breaks_off_is_a_bad_response(address: tuple[str, int]) -> None:
+def test_a_response_that_the_embedded_sandbox_truncates_is_a_bad_response(address: tuple[str, int]) -> None:
     body = b'{"query": "{ licenseDeployments { totalCount } }"}'
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
     token = b"Authorization: Bearer sample+truncate\r\n"
@@ -119,22 +119,22 @@ def test_a_reply_that_the_embedded_sandbox_breaks_off_is_a_bad_response(address:
 
 
 def post(query: str, *headers: str) -> bytes:
-    """A whole request."""
+    """Return a complete request."""
     body = json.dumps({"query": query}).encode()
     lines = ["POST /graphql HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, *headers, "", ""]).encode() + body
 
 
 def chunked(*trailers: bytes, headers: str = "") -> bytes:
-    """A whole request whose body is a chunk, with ``trailers`` behind it."""
+    """Return a complete request with one body chunk, followed by ``trailers``."""
     head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}Connection: close\r\n"
     body = b'{"query": "{ licenseDeployments { totalCount } }"}'
     start = head.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
     return start + b"%x\r\n%b\r\n0\r\n" % (len(body), body) + b"".join(trailers) + b"\r\n"
 
 
-def test_a_trailer_is_no_header(address: tuple[str, int]) -> None:
-    """However packets fall: a token behind the body is none, and one beside the real one does no harm."""
+def test_a_trailer_is_not_read_as_a_header(address: tuple[str, int]) -> None:
+    """However the bytes are split: a token in a trailer is ignored, with or without a real one in the head."""
     assert exchange(address, chunked(b"Authorization: Bearer sample\r\n"))[0] == 401
     token = "Authorization: Bearer sample\r\n"
     status, _, body = exchange(address, chunked(b"Authorization: Bearer tailspin\r\n", headers=token))
@@ -142,12 +142,12 @@ def test_a_trailer_is_no_header(address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("piece", [b"x" * 16_384, b"X-Many: " + b"y" * 1_000 + b"\r\n"], ids=["one long", "many"])
-def test_trailers_that_never_end_are_cut_off(address: tuple[str, int], piece: bytes) -> None:
+def test_endless_trailers_are_refused(address: tuple[str, int], piece: bytes) -> None:
     start = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert refused(address, start + b"1\r\n{\r\n0\r\nX: ", *[piece] * 1_000) == 431
 
 
-def test_a_large_body_before_it_does_not_make_a_head_large(address: tuple[str, int]) -> None:
+def test_an_earlier_large_body_does_not_count_as_head(address: tuple[str, int]) -> None:
     first = post("{ __typename }" + " " * 100_000)
     last = post("{ __typename }", "Connection: close")
     status, _, rest = exchange(address, first + last[:20], last[20:])
@@ -155,8 +155,8 @@ def test_a_large_body_before_it_does_not_make_a_head_large(address: tuple[str, i
     assert rest.count(b"HTTP/1.1 200 OK") == 1
 
 
-def test_an_owed_reply_comes_before_the_end_of_a_connection_that_goes_wrong(address: tuple[str, int]) -> None:
-    """What follows it is no HTTP, or too long; it is not answered, lest the answer be taken for the first one's."""
+def test_a_pending_response_is_sent_before_a_malformed_connection_closes(address: tuple[str, int]) -> None:
+    """The malformed or oversized rest gets no response, which would be taken for the first request's."""
     first = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
     chunk = b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"
     for wrong in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000, chunk):
@@ -166,8 +166,8 @@ def test_an_owed_reply_comes_before_the_end_of_a_connection_that_goes_wrong(addr
 
 
 @pytest.mark.parametrize("name", ["Upgrade", "upgrade", "UPGRADE"])
-def test_an_offer_to_change_the_protocol_is_not_taken_and_costs_nothing(address: tuple[str, int], name: str) -> None:
-    """Java's own client offers HTTP/2 in its first request."""
+def test_an_upgrade_header_is_ignored(address: tuple[str, int], name: str) -> None:
+    """Java's built-in client offers HTTP/2 in its first request."""
     offer = (
         "Connection: Upgrade, HTTP2-Settings",
         f"{name}: h2c",
@@ -179,8 +179,8 @@ def test_an_offer_to_change_the_protocol_is_not_taken_and_costs_nothing(address:
     assert rest.count(b'{"data":{"__typename":"Query"}}') == 2
 
 
-def test_every_request_may_offer_to_change_the_protocol(address: tuple[str, int]) -> None:
-    """Together in one packet, too."""
+def test_upgrade_headers_of_all_pipelined_requests_are_ignored(address: tuple[str, int]) -> None:
+    """Also if they arrive in one packet."""
     offer = ("Connection: Upgrade", "Upgrade: h2c")
     request_ = post("{ __typename }", *offer)
     status, _, rest = exchange(address, request_ * 3 + post("{ __typename }", "Connection: close"))
@@ -188,7 +188,7 @@ def test_every_request_may_offer_to_change_the_protocol(address: tuple[str, int]
     assert rest.count(b'{"data":{"__typename":"Query"}}') == 4
 
 
-def test_a_request_that_has_its_reply_gets_no_other_for_the_rest_of_its_body(address: tuple[str, int]) -> None:
+def test_an_answered_request_gets_no_second_response_for_the_rest_of_its_body(address: tuple[str, int]) -> None:
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(head + b"5\r\nhello\r\n")
@@ -198,8 +198,8 @@ def test_a_request_that_has_its_reply_gets_no_other_for_the_rest_of_its_body(add
         assert connection.recv(65_536) == b""
 
 
-def test_a_trailer_that_closes_the_connection_closes_it_after_the_reply(address: tuple[str, int]) -> None:
-    """The parser takes it for a header, and would leave what follows unanswered on an open connection."""
+def test_a_trailer_that_closes_the_connection_closes_it_after_the_response(address: tuple[str, int]) -> None:
+    """The parser reads it as a header, and would leave later requests without a response on an open connection."""
     first = chunked(b"Connection: close\r\n").replace(b"Connection: close\r\nTransfer", b"Transfer")
     assert first.count(b"Connection: close") == 1
     status, _, rest = exchange(address, first + post("{ __typename }") * 3)
@@ -207,8 +207,8 @@ def test_a_trailer_that_closes_the_connection_closes_it_after_the_reply(address:
     assert rest.count(b"HTTP/1.1") == 0
 
 
-def test_every_owed_reply_comes_before_the_end(address: tuple[str, int]) -> None:
-    """Also the reply to a whole request that stands in line."""
+def test_every_pending_response_is_sent_before_the_connection_closes(address: tuple[str, int]) -> None:
+    """Including the response to a complete pipelined request."""
     slow = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
     status, _, rest = exchange(address, slow + post("{ __typename }") + b"GARBAGE\r\n\r\n")
     assert status == 200

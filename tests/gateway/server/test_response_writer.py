@@ -1,4 +1,4 @@
-"""Replies leave byte for byte as uvicorn alone would write them, whole ones in one write."""
+"""Responses are byte-identical to plain uvicorn's, and complete ones leave in one write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATE = (b"date", b"Wed, 25 Nov 2026 12:00:00 GMT")
 
 
 class Wire:
-    """A transport that notes what it is told."""
+    """A transport that records its calls."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -42,7 +42,7 @@ class Wire:
 
 @dataclass
 class Case:
-    """A reply, and how it is asked for. ``writes`` is how many there are for it."""
+    """A response and its request; ``writes`` is the expected number of writes."""
 
     messages: list[Message]
     writes: int = 1
@@ -59,7 +59,7 @@ class Case:
             await send(dict(message))
 
     async def run(self, *, whole: bool, is_gone: bool = False) -> tuple[list[bytes], Wire]:
-        """What is written of it, with or without what is tested here."""
+        """Return what is written, with OneWrite if ``whole``."""
         wire = Wire()
         event = asyncio.Event()
         event.set()
@@ -127,7 +127,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_reply_is_written_as_uvicorn_writes_it(case: Case) -> None:
+async def test_a_response_has_the_same_bytes_as_with_plain_uvicorn(case: Case) -> None:
     found, wire = await case.run(whole=True)
     wanted, other = await case.run(whole=False)
     assert b"".join(found) == b"".join(wanted)
@@ -138,7 +138,7 @@ async def test_a_reply_is_written_as_uvicorn_writes_it(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
-async def test_a_mistake_never_looks_like_a_whole_reply(case: Case) -> None:
+async def test_an_application_error_never_looks_like_a_complete_response(case: Case) -> None:
     found, wire = await case.run(whole=True)
     wanted, _ = await case.run(whole=False)
     assert wire.is_closed
@@ -146,6 +146,6 @@ async def test_a_mistake_never_looks_like_a_whole_reply(case: Case) -> None:
     assert b"".join(found) == b"".join(wanted) or found[0].startswith(b"HTTP/1.1 500")
 
 
-async def test_a_client_that_is_gone_is_written_nothing() -> None:
+async def test_nothing_is_written_to_a_disconnected_client() -> None:
     found, _ = await CASES["whole"].run(whole=True, is_gone=True)
     assert found == []

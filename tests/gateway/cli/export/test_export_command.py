@@ -1,4 +1,4 @@
-"""`gateway export`, each time in a process of its own, before real sockets."""
+"""`gateway export`, run as a separate process over real sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FORMATS = [
     pytest.param("parquet", marks=pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyarrow")),
 ]
 
-# What the command may take of memory, the gateway within it included.
+# Most memory that the command may use, including its embedded gateway.
 MAX_MEMORY_BYTES = 300_000_000
 
 RELAY = """
@@ -63,14 +63,14 @@ class Export:
         )
 
     def memory_bytes(self) -> int:
-        """The most that it took so far, 0 once it has ended."""
+        """Return the peak memory so far, 0 once the process has ended."""
         with suppress(OSError):
-            found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
-            return 1_024 * int(found[1]) if found else 0
+            match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+            return 1_024 * int(match[1]) if match else 0
         return 0
 
     def peak_bytes(self) -> int:
-        """Wait for its end, and tell the most that it took."""
+        """Wait for the process to end, and return its peak memory."""
         peak = 0
         while self.process.poll() is None:
             peak = max(peak, self.memory_bytes())
@@ -84,17 +84,17 @@ class Export:
 
 
 def exported(*arguments: str, token: str | None = "contoso") -> tuple[int, bytes, str]:
-    """A whole run: exit code, standard output and standard error."""
+    """Run the command to its end; return exit code, standard output and standard error."""
     return Export(*arguments, token=token).ended()
 
 
 def wait_for_rows(export: Export, output: Path, rows: int) -> None:
-    """Wait until so many rows are marked as good."""
-    mark = output.with_name(f"{output.name}.partial.json")
+    """Wait until the resume point counts ``rows`` rows."""
+    resume_path = output.with_name(f"{output.name}.partial.json")
     give_up = time.monotonic() + 60
     while True:
         with suppress(OSError):
-            if json.loads(mark.read_bytes())["rows"] >= rows:
+            if json.loads(resume_path.read_bytes())["rows"] >= rows:
                 return
         assert export.process.poll() is None, export.ended()
         assert time.monotonic() < give_up
@@ -121,7 +121,7 @@ def rows_in(path: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def export() -> Iterator[Any]:
-    """Start commands; what still runs at the end is killed."""
+    """Start commands; those still running at the end are killed."""
     started: list[Export] = []
 
     def start(*arguments: str, **options: Any) -> Export:
@@ -129,8 +129,8 @@ def export() -> Iterator[Any]:
         return started[-1]
 
     yield start
-    for one in started:
-        kill(one.process)
+    for running in started:
+        kill(running.process)
 
 
 # Whole files
@@ -140,49 +140,49 @@ def export() -> Iterator[Any]:
 def test_250000_rows_survive_a_kill_to_the_byte_within_bounded_memory(
     upstream: Upstream, export: Any, tmp_path: Path, form: str
 ) -> None:
-    """One run is killed in the middle and gone on with, another is not; both files are the same, and true."""
-    whole, torn = tmp_path / f"whole.{form}", tmp_path / f"torn.{form}"
+    """One run is killed and resumed, another is not; both files are identical and correct."""
+    whole, resumed_file = tmp_path / f"whole.{form}", tmp_path / f"resumed.{form}"
     arguments = ("--upstream", upstream.url, "--output")
     undisturbed = export(*arguments, str(whole), token="fabrikam+as=whole")
     assert undisturbed.peak_bytes() < MAX_MEMORY_BYTES
     assert undisturbed.ended()[0] == 0
 
-    killed = export(*arguments, str(torn), token="fabrikam+latency=0.1+as=torn")
-    wait_for_rows(killed, torn, 50_000)
+    killed = export(*arguments, str(resumed_file), token="fabrikam+latency=0.1+as=resumed")
+    wait_for_rows(killed, resumed_file, 50_000)
     os.kill(killed.process.pid, signal.SIGKILL)
     assert killed.ended()[0] == -signal.SIGKILL
-    part = tmp_path / f"torn.{form}.partial"
-    # As if it had died while it wrote.
-    with part.open("ab") as file:
+    partial = tmp_path / f"resumed.{form}.partial"
+    # As if it had been killed during a write.
+    with partial.open("ab") as file:
         file.write(b"half a line of the page that foll")
-    assert not torn.exists()
+    assert not resumed_file.exists()
 
-    asked = len(upstream.calls_of("fabrikam+as=torn"))
-    resumed = export(*arguments, str(torn), "--resume", token="fabrikam+as=torn")
+    calls_before = len(upstream.calls_of("fabrikam+as=resumed"))
+    resumed = export(*arguments, str(resumed_file), "--resume", token="fabrikam+as=resumed")
     assert resumed.peak_bytes() < MAX_MEMORY_BYTES
     assert resumed.ended()[0] == 0
-    assert len(upstream.calls_of("fabrikam+as=torn")) - asked <= 20
-    assert digest(torn) == digest(whole)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"torn.{form}", f"whole.{form}"]
+    assert len(upstream.calls_of("fabrikam+as=resumed")) - calls_before <= 20
+    assert digest(resumed_file) == digest(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"resumed.{form}", f"whole.{form}"]
     show = (lambda value: "" if value is None else str(value)) if form == "csv" else (lambda value: value)
     wanted = ({name: show(row[name]) for name in COLUMNS} for row in rows_of("fabrikam"))
-    assert all(found == row for found, row in zip(rows_in(torn), wanted, strict=True))
+    assert all(found == row for found, row in zip(rows_in(resumed_file), wanted, strict=True))
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_a_running_gateway_gives_the_file_that_it_exports_itself(gateway: Gateway, form: str) -> None:
+def test_the_command_and_the_export_endpoint_write_the_same_file(gateway: Gateway, form: str) -> None:
     code, out, err = exported("--url", gateway.url, "--format", form, "--filter", '{"channel": {"ne": "direct"}}')
-    reply = gateway.client.get(
+    response = gateway.client.get(
         f"/export/licenseDeployments.{form}",
         params={"filter": '{"channel": {"ne": "direct"}}'},
         headers={"Authorization": "Bearer contoso"},
     )
     assert (code, err) == (0, "")
-    assert out == reply.content
+    assert out == response.content
     assert out.count(b"\n") > 10_000
 
 
-def test_shorthands_need_no_graphql(gateway: Gateway) -> None:
+def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     code, out, _ = exported(
         "--url", gateway.url, "--group-by", "SERVICE_NAME, CHANNEL", "--processed-date-time", "2026-10-23"
     )
@@ -194,8 +194,8 @@ def test_shorthands_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
-def test_any_operation_with_one_connection_is_walked(gateway: Gateway, tmp_path: Path) -> None:
-    """Written for paging by a client, with fragments and aliases; the aliases are the columns."""
+def test_any_operation_with_one_connection_can_be_exported(gateway: Gateway, tmp_path: Path) -> None:
+    """The operation has paging arguments, fragments and aliases; the aliases become the columns."""
     (tmp_path / "names.graphql").write_text(RELAY, encoding="utf-8")
     code, out, err = exported(
         "--url", gateway.url, "--query", str(tmp_path / "names.graphql"), "--page-rows", "100",
@@ -211,13 +211,13 @@ def test_any_operation_with_one_connection_is_walked(gateway: Gateway, tmp_path:
     assert len(found) > 100
 
 
-def test_an_account_without_rows_is_a_file_without_rows(gateway: Gateway, tmp_path: Path) -> None:
+def test_an_account_without_rows_gives_a_file_with_only_a_header(gateway: Gateway, tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     assert exported("--url", gateway.url, "--output", str(path), token="tailspin")[0] == 0
     assert path.read_bytes() == ",".join(COLUMNS).encode() + b"\r\n"
 
 
-def test_parquet_goes_through_a_pipe_with_its_types(gateway: Gateway) -> None:
+def test_parquet_can_be_piped_and_keeps_its_types(gateway: Gateway) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -229,27 +229,27 @@ def test_parquet_goes_through_a_pipe_with_its_types(gateway: Gateway) -> None:
     assert table.column("licensesSold").to_pylist() == [9, 5]
 
 
-def test_without_a_setting_it_says_that_the_rows_are_made_up() -> None:
+def test_without_settings_a_message_says_that_the_rows_are_made_up() -> None:
     code, out, err = exported(token="sample")
     assert code == 0
     assert out.count(b"\r\n") == 3
     assert err == "The upstream is the embedded sandbox: these rows are made up.\n"
 
 
-def test_an_export_without_rows_says_so() -> None:
+def test_an_export_without_rows_shows_a_message() -> None:
     code, out, err = exported(token="tailspin")
     assert (code, out.count(b"\r\n")) == (0, 1)
     assert err.endswith("There are no rows.\n")
     code, out, err = exported("--filter", '{"productName": {"eq": "misspelt"}}', token="contoso")
     assert (code, out.count(b"\r\n")) == (0, 1)
-    assert err.endswith("No row fits: a filter compares whole values.\n")
+    assert err.endswith("No row matches the filter: a filter compares whole values.\n")
 
 
-def test_without_a_token_the_sandboxs_are_told_where_it_is_asked() -> None:
-    told = "The upstream is the sandbox, whose tokens are contoso, fabrikam, tailspin, sample."
-    assert told in " ".join(exported(token="")[2].split())
-    assert told not in " ".join(exported("--url", "http://127.0.0.1:9", token="")[2].split())
-    assert told not in " ".join(exported("--upstream", "https://upstream.example", token="")[2].split())
+def test_without_a_token_the_message_lists_the_sandboxs_tokens_if_it_is_the_upstream() -> None:
+    hint = "The upstream is the sandbox, whose tokens are contoso, fabrikam, tailspin, sample."
+    assert hint in " ".join(exported(token="")[2].split())
+    assert hint not in " ".join(exported("--url", "http://127.0.0.1:9", token="")[2].split())
+    assert hint not in " ".join(exported("--upstream", "https://upstream.example", token="")[2].split())
 
 
 def test_the_help_names_every_dimension() -> None:
@@ -259,7 +259,7 @@ def test_the_help_names_every_dimension() -> None:
     assert [name for name in names if name not in shown] == []
 
 
-def test_an_operators_own_export_is_not_bound_by_what_callers_may_ask(tmp_path: Path) -> None:
+def test_limits_for_callers_do_not_apply_to_the_operators_own_export(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"one": "{ licenseDeployments { totalCount } }"}), encoding="utf-8")
     done = subprocess.run(
@@ -277,7 +277,7 @@ def test_an_operators_own_export_is_not_bound_by_what_callers_may_ask(tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_part_and_says_how_to_go_on(
+def test_ctrl_c_leaves_a_partial_file_and_says_how_to_continue(
     upstream: Upstream, export: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -287,18 +287,18 @@ def test_ctrl_c_leaves_a_part_and_says_how_to_go_on(
     running.process.send_signal(number)
     code, _, err = running.ended()
     assert code == 4
-    assert re.fullmatch(r"Error: Interrupted\. [\d,]+ rows are kept\. --resume goes on from there\.\n", err)
+    assert re.fullmatch(r"Error: Interrupted\. [\d,]+ rows are kept\. Use --resume to continue\.\n", err)
     code, _, err = exported(*arguments, token="contoso")
     assert code == 2
-    assert "Go on with --resume, or --restart it." in err
+    assert "Continue it with --resume, or discard it with --restart." in err
     assert exported(*arguments, "--resume", token="contoso")[0] == 0
     assert path.read_bytes().count(b"\r\n") == 12_001
 
 
-def test_another_question_does_not_go_on_with_the_part(upstream: Upstream, export: Any, tmp_path: Path) -> None:
+def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path), "--page-rows", "1000")
-    running = export(*arguments, token="contoso+latency=1+as=other-question")
+    running = export(*arguments, token="contoso+latency=1+as=other-operation")
     wait_for_rows(running, path, 1_000)
     code, _, err = exported(*arguments, "--restart")
     assert code == 2
@@ -306,43 +306,43 @@ def test_another_question_does_not_go_on_with_the_part(upstream: Upstream, expor
     kill(running.process)
     code, _, err = exported(*arguments, "--resume", "--group-by", "CHANNEL")
     assert code == 2
-    assert "belongs to another question or format" in err
+    assert "belongs to another operation or format" in err
     assert exported(*arguments, "--restart", "--group-by", "CHANNEL")[0] == 0
     assert path.read_bytes().count(b"\r\n") == 3
 
 
-def test_data_processed_anew_is_told_and_restarted(upstream: Upstream, tmp_path: Path) -> None:
-    """The second block has another date than the cursor of the first."""
+def test_reprocessed_data_ends_the_export_with_advice_to_restart(upstream: Upstream, tmp_path: Path) -> None:
+    """The second block has another processed date than the cursor of the first."""
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path))
-    code, _, err = exported(*arguments, token="contoso+reprocess-after=1+as=anew")
+    code, _, err = exported(*arguments, token="contoso+reprocess-after=1+as=reprocessed")
     assert code == 5
     assert "SNAPSHOT_CHANGED" in err
-    assert "10,000 rows are kept. --restart begins anew." in err
-    code, _, err = exported(*arguments, "--resume", token="contoso+reprocess-after=1+as=anew")
+    assert "10,000 rows are kept. Use --restart to start again." in err
+    code, _, err = exported(*arguments, "--resume", token="contoso+reprocess-after=1+as=reprocessed")
     assert code == 5
-    assert exported(*arguments, "--restart", token="contoso+reprocess-after=1+as=anew")[0] == 0
+    assert exported(*arguments, "--restart", token="contoso+reprocess-after=1+as=reprocessed")[0] == 0
     assert len({row["processedDateTime"] for row in rows_in(path)}) == 1
 
 
-def test_a_token_that_expires_on_the_way_is_replaced_by_a_new_one(upstream: Upstream, tmp_path: Path) -> None:
+def test_after_a_token_expires_a_new_one_resumes_the_export(upstream: Upstream, tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     arguments = ("--upstream", upstream.url, "-o", str(path))
     code, _, err = exported(*arguments, token="contoso+status-from=401:10000+as=expires")
     assert code == 3
-    assert "10,000 rows are kept. --resume goes on from there." in err
+    assert "10,000 rows are kept. Use --resume to continue." in err
     assert exported(*arguments, "--resume", token="contoso+as=renewed")[0] == 0
     assert [row["productId"] for row in rows_in(path)] == [row["productId"] for row in rows_of("contoso")]
 
 
-def test_throttling_is_waited_out_visibly(upstream: Upstream) -> None:
+def test_throttling_is_waited_out_with_a_message(upstream: Upstream) -> None:
     code, out, err = exported("--upstream", upstream.url, token="contoso+throttle=2+as=export")
     assert code == 0
     assert out.count(b"\r\n") == 12_001
     assert re.fullmatch(r"The upstream throttles this token; waiting [12] s\.\n", err)
 
 
-def test_an_upstream_that_ended_early_is_told_by_the_exit_code(upstream: Upstream, tmp_path: Path) -> None:
+def test_an_incomplete_upstream_has_its_own_exit_code(upstream: Upstream, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     code, _, err = exported("--upstream", upstream.url, "-o", str(path), token="contoso+total=high+as=export-early")
     assert code == 6
@@ -350,7 +350,7 @@ def test_an_upstream_that_ended_early_is_told_by_the_exit_code(upstream: Upstrea
     assert path.read_bytes().count(b"\r\n") == 12_001
 
 
-def test_a_reader_that_has_seen_enough_ends_it_without_a_word(upstream: Upstream) -> None:
+def test_a_closed_pipe_ends_it_without_a_message(upstream: Upstream) -> None:
     running = Export("--upstream", upstream.url, token="fabrikam+as=head")
     assert running.process.stdout is not None
     assert running.process.stdout.readline().startswith(b"serviceCode,")
@@ -360,7 +360,7 @@ def test_a_reader_that_has_seen_enough_ends_it_without_a_word(upstream: Upstream
     assert running.process.wait() == 1
 
 
-def test_a_full_disk_is_one_line(gateway: Gateway) -> None:
+def test_a_full_disk_gives_a_one_line_error(gateway: Gateway) -> None:
     with Path("/dev/full").open("wb") as full:
         code, _, err = Export("--url", gateway.url, token="sample", stdout=full).ended()
     assert (code, err) == (1, "Error: Cannot write: no space left on device.\n")
@@ -369,7 +369,7 @@ def test_a_full_disk_is_one_line(gateway: Gateway) -> None:
 # Tokens
 
 
-def test_a_wrong_token_has_an_exit_code_of_its_own(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_refused_token_has_its_own_exit_code(gateway: Gateway, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     code, out, err = exported("--url", gateway.url, "-o", str(path), token="nobody")
     assert (code, out) == (3, b"")
@@ -379,11 +379,11 @@ def test_a_wrong_token_has_an_exit_code_of_its_own(gateway: Gateway, tmp_path: P
 
 
 @pytest.mark.parametrize("token", ["two words", "b\u00e4d", "x" * 20_000])
-def test_a_malformed_token_asks_nobody(token: str, tmp_path: Path) -> None:
+def test_a_malformed_token_is_not_sent(token: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(token, encoding="utf-8")
     code, _, err = exported("--url", "http://127.0.0.1:1", "--token-file", str(file), token=None)
-    assert (code, err) == (3, "Error: The access token is malformed.\n")
+    assert (code, err) == (3, "Error: The access token is malformed. Get a new one.\n")
 
 
 def test_the_token_comes_from_a_file_or_standard_input(gateway: Gateway, tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_the_token_comes_from_a_file_or_standard_input(gateway: Gateway, tmp_pat
     assert (running.process.returncode, out.count(b"\r\n")) == (0, 3)
 
 
-def test_the_part_and_its_mark_tell_neither_token_nor_filter(upstream: Upstream, export: Any, tmp_path: Path) -> None:
+def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, export: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     running = export(
         "--upstream", upstream.url, "-o", str(path), "--page-rows", "1000",
@@ -412,49 +412,49 @@ def test_the_part_and_its_mark_tell_neither_token_nor_filter(upstream: Upstream,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--filter", "{"), "--filter is not a JSON object"),
-        (("--variables", "{}"), "--variables goes with --query"),
-        (("--output", "rows.xlsx"), "Say with --format which format"),
+        (("--variables", "{}"), "--variables needs --query"),
+        (("--output", "rows.xlsx"), "Unknown file format. Use --format"),
         (("--resume",), "need --output"),
         (("--output", "x.csv", "--resume", "--restart"), "exclude each other"),
         (("--output", "/no/such/folder/rows.csv"), "Cannot write /no/such/folder/rows.csv.partial"),
-        (("--url", "http://gateway.example"), "shows the token"),
+        (("--url", "http://gateway.example"), "exposes the token"),
         (("--url", "http://127.0.0.1:1/graphql"), "without a path"),
         (("--url", "http://127.0.0.1:1", "--upstream", "sandbox"), "exclude each other"),
-        (("--upstream", "ftp://x"), "These settings cannot be used"),
+        (("--upstream", "ftp://x"), "Invalid settings"),
         (("--token-file", "/no/such/file"), "Cannot read /no/such/file"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line_with_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
-    """In this process, for nothing but the options is read."""
+def test_invalid_usage_gives_a_message_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
+    """Runs in this process, because only the options are read."""
     done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
 
 
-def test_no_token_is_wrong_usage() -> None:
+def test_a_missing_token_is_a_usage_error() -> None:
     code, _, err = exported(token=None)
     assert code == 2
     assert "PARTNER_CENTER_TOKEN" in err
 
 
-def test_what_the_gateway_refuses_fails_with_its_message(gateway: Gateway) -> None:
+def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
     code, _, err = exported("--url", gateway.url, "--group-by", "CUSTOMER")
     assert code == 1
     assert "LicenseDeploymentDimension" in err
     assert "BAD_USER_INPUT" in err
 
 
-def test_what_is_no_gateway_is_told(upstream: Upstream) -> None:
-    """The sandbox upstream answers, but no GraphQL."""
+def test_a_url_that_is_not_a_gateway_gives_an_error(upstream: Upstream) -> None:
+    """The sandbox upstream responds, but not with GraphQL."""
     code, _, err = exported("--url", upstream.url)
     assert code == 1
     assert "Traceback" not in err
 
 
-def test_help_tells_every_exit_code() -> None:
+def test_help_lists_every_exit_code() -> None:
     code, out, _ = exported("--help", token=None)
     assert code == 0
     assert [line.split()[0] for line in out.decode().partition("Exit codes:")[2].splitlines() if line.strip()] == [
@@ -465,26 +465,26 @@ def test_help_tells_every_exit_code() -> None:
 # On a terminal
 
 
-def test_a_terminal_sees_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
     running = Export(
-        "--url", gateway.url, "-o", str(tmp_path / "rows.csv"), "--page-rows", "4000", token="contoso", stderr=theirs
+        "--url", gateway.url, "-o", str(tmp_path / "rows.csv"), "--page-rows", "4000", token="contoso", stderr=terminal
     )
-    os.close(theirs)
-    seen = b""
-    # Linux tells the end of a terminal as an error.
+    os.close(terminal)
+    output = b""
+    # Linux reports the end of a terminal as an error.
     with suppress(OSError):
-        while more := os.read(ours, 65_536):
-            seen += more
-    os.close(ours)
+        while more := os.read(controller, 65_536):
+            output += more
+    os.close(controller)
     assert running.process.wait() == 0
     line = r"\[#+\.+\] 4,000 of 12,000 rows  33%  [\d,]+ rows/s  \d+:\d\d left"
-    assert re.search(line, seen.decode()), seen
-    assert seen.decode().endswith("\r\x1b[K12,000 rows\r\n")
+    assert re.search(line, output.decode()), output
+    assert output.decode().endswith("\r\x1b[K12,000 rows\r\n")
 
 
-def test_a_gateway_that_is_gone_for_a_moment_is_asked_again() -> None:
-    """Nobody listens: it tries for half a minute, so that this only sees that it waits."""
+def test_an_unreachable_gateway_is_retried() -> None:
+    """Nobody listens there. Retries last half a minute, so this test only checks for the first wait."""
     running = Export("--url", "http://127.0.0.1:1", token="contoso")
     assert running.process.stderr is not None
     assert running.process.stderr.readline() == b"The gateway cannot be reached; waiting 1 s.\n"

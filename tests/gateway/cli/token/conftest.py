@@ -1,4 +1,4 @@
-"""The stand-in that all tests of this folder share."""
+"""The imitation of the identity service, shared by all tests of this folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.gateway.cli.token.identity import Identity, identity_service
 
 @pytest.fixture(scope="session")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity]:
-    """Tests tell themselves apart by their tenants."""
+    """Shared by all tests; each uses its own tenant."""
     names = ("login.microsoftonline.com", "login.chinacloudapi.cn")
     with identity_service(tmp_path_factory.mktemp("identity"), *names) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A stand-in for Microsoft's identity service: its endpoints over TLS, each tenant with answers of its own."""
+"""An imitation of Microsoft's identity service over TLS, with separate responses for each tenant."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAGE = "https://microsoft.example/devicelogin"
 AUDIENCE = "https://api.partnercenter.microsoft.com"
 CORRELATION_ID = "7d5b2f1e-90ab-4cde-8f01-23456789abcd"
 
-# Found in every part of a token, and so in everything that tells something of it.
+# Contained in every part of a token, to detect text that reveals any of it.
 CANARY = "kanarienvogel"
 
 PENDING = {"error": "authorization_pending", "error_codes": [70016]}
@@ -48,7 +48,7 @@ def part(value: object) -> str:
 
 
 def access_token(**claims: Any) -> str:
-    """A token as Entra makes them for Partner Center, but for ``claims``; None leaves one out."""
+    """Return a token like Entra's for Partner Center, changed by ``claims``; None removes a claim."""
     usual = {
         "aud": AUDIENCE,
         "exp": int(time.time()) + 4_000,
@@ -57,12 +57,12 @@ def access_token(**claims: Any) -> str:
         "ver": "1.0",
         "name": CANARY,
     }
-    found = {name: value for name, value in {**usual, **claims}.items() if value is not None}
-    return ".".join([part({"alg": "RS256"}), part(found), f"{CANARY}-signature"])
+    payload = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+    return ".".join([part({"alg": "RS256"}), part(payload), f"{CANARY}-signature"])
 
 
 def good(token: str | None = None, *, nonce: str | None = None, **members: Any) -> dict[str, Any]:
-    """The answer that ends a sign-in well."""
+    """Return the response to a successful sign-in."""
     claims = {"aud": CLIENT_ID, "sub": CANARY, "nonce": nonce}
     id_token = ".".join([part({"alg": "RS256"}), part(claims), CANARY])
     return {
@@ -76,7 +76,7 @@ def good(token: str | None = None, *, nonce: str | None = None, **members: Any) 
 
 
 def error(name: str, number: int | None = None) -> tuple[int, dict[str, Any]]:
-    """A refusal as Entra words them."""
+    """Return an error response in Entra's format."""
     numbered = {} if number is None else {"error_codes": [number]}
     text = f"AADSTS{number or 70000}: {CANARY} says \x1b[31mno.\r\nTrace ID: …"
     return 400, {"error": name, "error_description": text, "correlation_id": CORRELATION_ID, **numbered}
@@ -84,7 +84,7 @@ def error(name: str, number: int | None = None) -> tuple[int, dict[str, Any]]:
 
 @dataclass
 class Call:
-    """A request: what it asked for, its form, and when, on the monotonic clock."""
+    """A received request: endpoint, form and time on the monotonic clock."""
 
     endpoint: str
     form: dict[str, str]
@@ -93,9 +93,9 @@ class Call:
 
 @dataclass
 class Tenant:
-    """What the endpoints answer: JSON with status 200, a pair of status and JSON or bytes, or one of the troubles.
+    """Responses of the endpoints: JSON with status 200, a pair of status and body, or STALL, TRICKLE or CUT.
 
-    ``token`` is a list, for it is asked again and again; its last member stays.
+    ``token`` is a list, because that endpoint is polled; its last member repeats.
     """
 
     token: list[Any] = field(default_factory=lambda: [good()])
@@ -104,12 +104,12 @@ class Tenant:
     calls: list[Call] = field(default_factory=list)
 
     def calls_of(self, endpoint: str) -> list[Call]:
-        """The requests to one endpoint."""
+        """Return the requests to one endpoint."""
         return [call for call in self.calls if call.endpoint == endpoint]
 
 
 def device_code(**members: Any) -> dict[str, Any]:
-    """Where to sign in; asked every second, so that tests are quick."""
+    """Return sign-in instructions with a polling interval of one second, so that tests are fast."""
     return {
         "device_code": f"{CANARY}-device-code",
         "user_code": USER_CODE,
@@ -122,7 +122,7 @@ def device_code(**members: Any) -> dict[str, Any]:
 
 
 def configuration(origin: str, tenant: str, **members: Any) -> dict[str, Any]:
-    """Metadata (OpenID Connect Discovery), as far as anybody reads it."""
+    """Return the metadata (OpenID Connect Discovery) that MSAL reads."""
     return {
         "issuer": f"{origin}/{tenant}/v2.0",
         "authorization_endpoint": f"{origin}/{tenant}/oauth2/v2.0/authorize",
@@ -134,19 +134,19 @@ def configuration(origin: str, tenant: str, **members: Any) -> dict[str, Any]:
 
 @dataclass
 class Identity:
-    """The running stand-in."""
+    """The running imitation."""
 
     origin: str
     files: Certificate
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
     def tenant(self, name: str, *token: Any, **answers: Any) -> Tenant:
-        """A tenant; ``token`` are the answers of the token endpoint, one after the other."""
-        found = self.tenants[name] = Tenant(**answers, **({"token": list(token)} if token else {}))
-        return found
+        """Add a tenant whose token endpoint returns the ``token`` responses in order."""
+        tenant = self.tenants[name] = Tenant(**answers, **({"token": list(token)} if token else {}))
+        return tenant
 
-    async def answer(self, request: Request) -> Response:
-        """Any request."""
+    async def respond(self, request: Request) -> Response:
+        """Respond to any request."""
         name, endpoint = request.path_params["tenant"], request.url.path.rsplit("/", 1)[-1]
         tenant = self.tenants.get(name)
         if tenant is None:
@@ -154,18 +154,18 @@ class Identity:
         form = dict(parse_qsl((await request.body()).decode()))
         tenant.calls.append(Call(endpoint, form, time.monotonic()))
         if endpoint == "token":
-            found = tenant.token.pop(0) if len(tenant.token) > 1 else tenant.token[0]
-            return _response((400, found) if isinstance(found, dict) and "error" in found else found)
+            body = tenant.token.pop(0) if len(tenant.token) > 1 else tenant.token[0]
+            return _response((400, body) if isinstance(body, dict) and "error" in body else body)
         if endpoint == "devicecode":
             return _response(device_code() if tenant.devicecode is None else tenant.devicecode)
         origin = f"https://{request.headers['Host']}"
         return _response(configuration(origin, name) if tenant.configuration is None else tenant.configuration)
 
 
-def _response(found: Any) -> Response:
-    if found in (STALL, TRICKLE, CUT):
-        return StreamingResponse(_troubled(found), media_type="application/json")
-    status, body = found if isinstance(found, tuple) else (200, found)
+def _response(answer: Any) -> Response:
+    if answer in (STALL, TRICKLE, CUT):
+        return StreamingResponse(_troubled(answer), media_type="application/json")
+    status, body = answer if isinstance(answer, tuple) else (200, answer)
     return Response(body, status) if isinstance(body, bytes) else JSONResponse(body, status)
 
 
@@ -181,15 +181,15 @@ async def _troubled(trouble: str) -> AsyncIterator[bytes]:
 
 @contextmanager
 def identity_service(folder: Path, *names: str) -> Iterator[Identity]:
-    """One on a free port of loopback, with a certificate for ``names``, too."""
+    """Run an imitation on a free loopback port, with a certificate that also covers ``names``."""
     files = certificate(folder, "127.0.0.1", *names)
     bound = socket.create_server(("127.0.0.1", 0), backlog=128)
     identity = Identity(f"https://127.0.0.1:{bound.getsockname()[1]}", files)
     paths = [f"/{{tenant}}/{path}" for path in (
         "v2.0/.well-known/openid-configuration", "oauth2/v2.0/devicecode", "oauth2/v2.0/token",
     )]  # fmt: skip
-    routes = [Route(path, identity.answer, methods=["GET", "POST"]) for path in paths]
-    # As Microsoft's does, it packs replies for whoever takes them packed.
+    routes = [Route(path, identity.respond, methods=["GET", "POST"]) for path in paths]
+    # Like Microsoft's, it compresses responses for clients that accept that.
     app = Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=0)])
     config = uvicorn.Config(
         app, log_config=None, ssl_certfile=files.chain, ssl_keyfile=files.key, timeout_graceful_shutdown=1
@@ -208,18 +208,18 @@ def identity_service(folder: Path, *names: str) -> Iterator[Identity]:
 
 
 class _Tunnel(threading.Thread):
-    """One connection of a proxy: CONNECT, whoever is asked for, leads to the stand-in."""
+    """One proxied connection: CONNECT to any host leads to the imitation."""
 
-    def __init__(self, client: socket.socket, port: int, asked: list[str]) -> None:
+    def __init__(self, client: socket.socket, port: int, hosts: list[str]) -> None:
         super().__init__(daemon=True)
-        self._client, self._port, self._asked = client, port, asked
+        self._client, self._port, self._hosts = client, port, hosts
 
     def run(self) -> None:
         with self._client as client, socket.create_connection(("127.0.0.1", self._port)) as server:
             head = b""
             while b"\r\n\r\n" not in head:
                 head += client.recv(4_096)
-            self._asked.append(head.split(b" ")[1].decode())
+            self._hosts.append(head.split(b" ")[1].decode())
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             back = threading.Thread(target=_copy, args=(server, client), daemon=True)
             back.start()
@@ -236,19 +236,19 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def proxy(identity: Identity) -> Iterator[tuple[str, list[str]]]:
-    """A proxy that leads to the stand-in under whatever name it is asked for: its address, and those names."""
-    asked: list[str] = []
+    """Run a proxy that connects any host name to the imitation; yields its address and the requested hosts."""
+    hosts: list[str] = []
     port = int(identity.origin.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as bound:
 
         def serve() -> None:
             with suppress(OSError):
                 while True:
-                    _Tunnel(bound.accept()[0], port, asked).start()
+                    _Tunnel(bound.accept()[0], port, hosts).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}", asked
-        # Closing alone would not wake who waits for a connection.
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}", hosts
+        # Closing alone would not wake the thread that accepts connections.
         bound.shutdown(socket.SHUT_RDWR)
         thread.join()

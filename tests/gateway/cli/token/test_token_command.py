@@ -1,4 +1,4 @@
-"""`gateway token`, each time in a process of its own, before a stand-in for the identity service."""
+"""`gateway token`, run as a separate process against an imitation of the identity service."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ OPAQUE = f"{CANARY}.opaque"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What a whole run left."""
+class CompletedRun:
+    """Exit code and output of a completed run."""
 
     status: int
     out: str
     err: str
 
     @property
-    def complaint(self) -> str:
-        """The one line that says what is wrong. There is no token, no foreign text and no trace beside it."""
+    def error_line(self) -> str:
+        """The only error line; checks that the output has no token, foreign text or traceback."""
         assert self.out == ""
         assert "Traceback" not in self.err
         assert CANARY not in self.err
@@ -62,11 +62,11 @@ class Ended:
         return line
 
 
-Run = Callable[..., Ended]
+Run = Callable[..., CompletedRun]
 
 
 def variables(identity: Identity, folder: Path) -> dict[str, str]:
-    """An environment that trusts the stand-in, with places where a program might leave something."""
+    """Return an environment that trusts the imitation, with empty home and temporary folders."""
     for name in ("home", "temporary"):
         (folder / name).mkdir(exist_ok=True)
     return {
@@ -80,13 +80,13 @@ def variables(identity: Identity, folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(identity: Identity, tmp_path: Path) -> Run:
-    """A run for ``TENANT``; options that are given come last, and win. Afterwards nothing may be on the disk."""
+    """Run the command for ``TENANT``, with further options last so that they win; it must leave no file behind."""
 
-    def start(*arguments: str, **more: str) -> Ended:
+    def start(*arguments: str, **more: str) -> CompletedRun:
         usual = ["--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", identity.origin]
         return bare(*usual, *arguments, **more)
 
-    def bare(*arguments: str, **more: str) -> Ended:
+    def bare(*arguments: str, **more: str) -> CompletedRun:
         working = tmp_path / "working"
         working.mkdir(exist_ok=True)
         done = subprocess.run(
@@ -95,54 +95,54 @@ def run(identity: Identity, tmp_path: Path) -> Run:
             cwd=working, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return CompletedRun(done.returncode, done.stdout, done.stderr)
 
     start.bare = bare  # type: ignore[attr-defined]  # the same without the usual options
     return start
 
 
-def inside(identity: Identity) -> Ended:
-    """A run in this process, which is ten times as quick, for the many ways to fail."""
+def inside(identity: Identity) -> CompletedRun:
+    """Run the command in this process, which is ten times faster; used for the many error cases."""
     options = ["--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", identity.origin]
     surroundings = {"SSL_CERT_FILE": str(identity.files.authority), "no_proxy": "*"}
     done = CliRunner().invoke(command, options, env=surroundings)
     assert isinstance(done.exception, SystemExit), done.exception
-    return Ended(done.exit_code, done.stdout, done.stderr)
+    return CompletedRun(done.exit_code, done.stdout, done.stderr)
 
 
-def told(ended: Ended) -> str:
-    """Standard error of a good run, in which nothing tells of the token."""
+def checked_stderr(ended: CompletedRun) -> str:
+    """Return standard error of a successful run, after checking that it reveals nothing of the token."""
     assert (ended.status, "Traceback" in ended.err) == (0, False), ended.err
     token = ended.out.removesuffix("\n")
     assert CANARY not in ended.err
-    assert [one for one in token.split(".") if one in ended.err] == []
+    assert [segment for segment in token.split(".") if segment in ended.err] == []
     return ended.err
 
 
 # Signing in
 
 
-def test_the_token_alone_is_printed_and_how_to_sign_in_is_told_beside_it(identity: Identity, run: Run) -> None:
+def test_stdout_gets_only_the_token_and_stderr_the_instructions(identity: Identity, run: Run) -> None:
     token = access_token(exp=int(datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC).timestamp()))
     tenant = identity.tenant(TENANT, good(token))
     ended = run()
     assert ended.out == f"{token}\n"
-    assert told(ended) == (
+    assert checked_stderr(ended) == (
         f"Within 15 minutes open {PAGE} in a browser, enter the code {USER_CODE}, and sign in with multi-factor"
-        " authentication. Ctrl-C gives up.\n"
+        " authentication. Press Ctrl-C to cancel.\n"
         "Signed in. The token is valid until 2031-02-03 04:05:06 UTC.\n"
     )
-    [asked], [redeemed] = tenant.calls_of("devicecode"), tenant.calls_of("token")
-    assert asked.form["client_id"] == redeemed.form["client_id"] == CLIENT_ID
-    assert set(asked.form["scope"].split()) == {"openid", SCOPE}
-    assert redeemed.form["grant_type"] == "urn:ietf:params:oauth:grant-type:device_code"
-    assert redeemed.form["device_code"] == f"{CANARY}-device-code"
+    [code_request], [token_request] = tenant.calls_of("devicecode"), tenant.calls_of("token")
+    assert code_request.form["client_id"] == token_request.form["client_id"] == CLIENT_ID
+    assert set(code_request.form["scope"].split()) == {"openid", SCOPE}
+    assert token_request.form["grant_type"] == "urn:ietf:params:oauth:grant-type:device_code"
+    assert token_request.form["device_code"] == f"{CANARY}-device-code"
 
 
-def test_it_waits_for_the_user_and_asks_less_often_when_told_to(identity: Identity, run: Run) -> None:
-    """RFC 8628, 3.5: after slow_down, five seconds more between two questions. And never more than one a second."""
+def test_polling_waits_for_the_user_and_slows_down_on_request(identity: Identity, run: Run) -> None:
+    """RFC 8628, 3.5: after slow_down the interval grows by five seconds. It is never below one second."""
     tenant = identity.tenant(TENANT, PENDING, SLOW_DOWN, good(), devicecode=device_code(interval=0))
-    assert told(run())
+    assert checked_stderr(run())
     times = [call.at_seconds for call in tenant.calls_of("token")]
     gaps_seconds = [after - before for before, after in pairwise(times)]
     assert len(gaps_seconds) == 2
@@ -151,40 +151,40 @@ def test_it_waits_for_the_user_and_asks_less_often_when_told_to(identity: Identi
 
 
 @pytest.mark.parametrize("trouble", [(503, b"no"), CUT], ids=["unavailable", "cut"])
-def test_trouble_while_it_waits_is_outlasted(identity: Identity, run: Run, trouble: Any) -> None:
-    """Whoever is at the browser meanwhile need not begin again."""
+def test_temporary_errors_while_polling_are_retried(identity: Identity, run: Run, trouble: Any) -> None:
+    """The user at the browser need not start again."""
     identity.tenant(TENANT, trouble, good(OPAQUE))
     ended = run()
-    assert told(ended)
+    assert checked_stderr(ended)
     assert ended.out == f"{OPAQUE}\n"
 
 
-def test_trouble_that_outlasts_the_code_is_told(identity: Identity, run: Run) -> None:
+def test_an_error_that_outlasts_the_code_is_reported(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT, (503, b"no"), devicecode=device_code(expires_in=2))
     ended = run()
-    assert (ended.status, ended.complaint.endswith("(status 503). Try again later.")) == (7, True)
+    assert (ended.status, ended.error_line.endswith("(status 503). Try again later.")) == (7, True)
 
 
 def test_an_opaque_token_is_valid_for_as_long_as_the_service_says(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT, good(OPAQUE, expires_in=3_600))
     before = datetime.now(UTC)
     ended = run()
-    [text] = re.findall(r"^Signed in\. The token is valid until (.+) UTC\.$", told(ended), re.MULTILINE)
+    [text] = re.findall(r"^Signed in\. The token is valid until (.+) UTC\.$", checked_stderr(ended), re.MULTILINE)
     left = datetime.fromisoformat(f"{text}+00:00") - before
     assert 3_599 <= left.total_seconds() <= 3_660
 
 
-def test_a_token_whose_end_is_no_date_is_printed_all_the_same(identity: Identity, run: Run) -> None:
+def test_a_token_with_an_unusable_expiry_is_still_printed(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT, good(access_token(exp=1e300)))
-    assert "Nobody says until when" in told(run())
+    assert "expiry of the token is unknown" in checked_stderr(run())
 
 
-def test_ctrl_c_gives_up_without_a_word(identity: Identity, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_without_a_message(identity: Identity, tmp_path: Path) -> None:
     identity.tenant(TENANT, PENDING)
     arguments = ("token", "--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", identity.origin)
     running = Running(arguments, variables(identity, tmp_path))
     try:
-        running.read_until("gives up")
+        running.read_until("to cancel")
         status, said, took_seconds = running.end(signal.SIGINT)
     finally:
         kill(running.process)
@@ -192,15 +192,15 @@ def test_ctrl_c_gives_up_without_a_word(identity: Identity, tmp_path: Path) -> N
     assert took_seconds < END_SECONDS
 
 
-# Where it signs in
+# Authorities
 
 
-def test_defaults_are_those_of_the_azure_sdks(identity: Identity, run: Any) -> None:
-    """Their names; and an authority without a scheme, as they take it."""
+def test_defaults_come_from_the_environment_variables_of_the_azure_sdks(identity: Identity, run: Any) -> None:
+    """Like them, it accepts an authority without a scheme."""
     identity.tenant(TENANT)
     host = identity.origin.removeprefix("https://")
     ended = run.bare(AZURE_CLIENT_ID=CLIENT_ID, AZURE_TENANT_ID=TENANT, AZURE_AUTHORITY_HOST=host)
-    assert told(ended)
+    assert checked_stderr(ended)
 
 
 @pytest.mark.parametrize(
@@ -210,35 +210,36 @@ def test_defaults_are_those_of_the_azure_sdks(identity: Identity, run: Any) -> N
         (("--authority", "https://login.chinacloudapi.cn/"), "login.chinacloudapi.cn"),
     ],
 )
-def test_microsofts_clouds_are_asked_by_their_names(
+def test_microsofts_clouds_are_reached_by_their_host_names(
     identity: Identity, run: Any, options: tuple[str, ...], host: str
 ) -> None:
-    """By way of a proxy, which is asked for nothing else."""
+    """Through a proxy that records the requested hosts."""
     identity.tenant(TENANT)
-    with proxy(identity) as (address, asked):
+    with proxy(identity) as (address, hosts):
         ended = run.bare("--client-id", CLIENT_ID, "--tenant", TENANT, *options, HTTPS_PROXY=address)
-    assert told(ended)
-    assert set(asked) == {f"{host}:443"}
+    assert checked_stderr(ended)
+    assert set(hosts) == {f"{host}:443"}
 
 
-def test_another_scope_is_asked_for(identity: Identity, run: Run) -> None:
+def test_another_scope_can_be_requested(identity: Identity, run: Run) -> None:
     tenant = identity.tenant(TENANT)
     scope = "https://partner.partnercenterapi.microsoftonline.cn/user_impersonation"
-    assert told(run("--scope", scope))
+    assert checked_stderr(run("--scope", scope))
     assert scope in tenant.calls_of("devicecode")[0].form["scope"].split()
 
 
-def test_an_authority_that_azure_cli_trusts_is_trusted(identity: Identity, run: Run) -> None:
+def test_a_certificate_authority_that_azure_cli_trusts_is_trusted(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT)
     trust = {"SSL_CERT_FILE": "", "REQUESTS_CA_BUNDLE": str(identity.files.authority)}
-    assert told(run(**trust))
+    assert checked_stderr(run(**trust))
 
 
-def test_what_partner_center_will_refuse_is_printed_with_warnings(identity: Identity, run: Run) -> None:
+def test_a_token_that_partner_center_will_refuse_is_printed_with_warnings(identity: Identity, run: Run) -> None:
     token = access_token(aud="https://graph.windows.net", idtyp="app", amr=["pwd"])
     identity.tenant(TENANT, good(token))
     ended = run()
-    warnings = [line for line in told(ended).splitlines() if line.startswith("Warning: Partner Center will refuse ")]
+    lines = checked_stderr(ended).splitlines()
+    warnings = [line for line in lines if line.startswith("Warning: Partner Center will refuse ")]
     assert (ended.out, len(warnings)) == (f"{token}\n", 3)
 
 
@@ -267,39 +268,39 @@ def test_what_partner_center_will_refuse_is_printed_with_warnings(identity: Iden
     ],
     ids=str,
 )
-def test_a_refusal_says_who_must_do_what(
+def test_a_refusal_says_what_to_do(
     identity: Identity, answer: tuple[int, dict[str, Any]], status: int, word: str
 ) -> None:
-    """Also where the code is asked for; the ids are those that Microsoft's support asks for."""
+    """In both requests. Messages quote the ids that Microsoft's support needs."""
     for place in ({"devicecode": answer}, {"token": [answer]}):
         identity.tenants[TENANT] = Tenant(**place)
         ended = inside(identity)
-        assert word in ended.complaint
+        assert word in ended.error_line
         assert ended.status == status
         for number in answer[1].get("error_codes", []):
-            assert f"AADSTS{number}" in ended.complaint
-        assert ("correlation_id" in answer[1]) == (CORRELATION_ID in ended.complaint)
+            assert f"AADSTS{number}" in ended.error_line
+        assert ("correlation_id" in answer[1]) == (CORRELATION_ID in ended.error_line)
 
 
 def test_a_refusal_ends_the_command(identity: Identity, run: Run) -> None:
-    """As the cases above, in a process of its own."""
+    """Like the cases above, in a separate process."""
     identity.tenant(TENANT, PENDING, error("invalid_client", 7000218))
     ended = run()
-    assert (ended.status, "Allow public client flows" in ended.complaint) == (5, True)
+    assert (ended.status, "Allow public client flows" in ended.error_line) == (5, True)
 
 
-def test_a_code_that_runs_out_is_told_even_if_the_service_does_not(identity: Identity, run: Run) -> None:
+def test_an_expired_code_is_reported_even_if_the_service_does_not_report_it(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT, PENDING, devicecode=device_code(expires_in=1))
     ended = run()
-    assert (ended.status, "Nobody signed in" in ended.complaint) == (3, True)
+    assert (ended.status, "Nobody signed in" in ended.error_line) == (3, True)
 
 
-def test_a_tenant_that_does_not_exist_is_told(run: Run) -> None:
+def test_an_unknown_tenant_is_reported(run: Run) -> None:
     ended = run("--tenant", "nowhere.example")
-    assert (ended.status, "--tenant" in ended.complaint, "AADSTS90002" in ended.complaint) == (5, True, True)
+    assert (ended.status, "--tenant" in ended.error_line, "AADSTS90002" in ended.error_line) == (5, True, True)
 
 
-# Trouble
+# Malformed responses and network errors
 
 
 @pytest.mark.parametrize(
@@ -338,46 +339,46 @@ def test_a_tenant_that_does_not_exist_is_told(run: Run) -> None:
     ],
     ids=lambda answers: str(answers)[:60],
 )
-def test_junk_ends_in_one_clear_line(identity: Identity, answers: dict[str, Any]) -> None:
-    """MSAL itself would end in a traceback of some kind, or print what it was sent."""
+def test_malformed_responses_give_a_one_line_error(identity: Identity, answers: dict[str, Any]) -> None:
+    """MSAL itself would end with a traceback, or print the response."""
     identity.tenants[TENANT] = Tenant(**answers)
     ended = inside(identity)
-    assert ended.complaint
+    assert ended.error_line
     assert ended.status == 7
 
 
-def test_junk_ends_the_command(identity: Identity, run: Run) -> None:
-    """As the cases above, in a process of its own."""
+def test_a_malformed_response_ends_the_command(identity: Identity, run: Run) -> None:
+    """Like the cases above, in a separate process."""
     identity.tenant(TENANT, b"access_token=" + CANARY.encode())
     ended = run()
-    assert (ended.status, "does not answer as an identity service does" in ended.complaint) == (7, True)
+    assert (ended.status, "does not respond like an identity service" in ended.error_line) == (7, True)
 
 
-def test_a_service_that_cannot_be_reached_is_told(run: Run) -> None:
+def test_an_unreachable_service_is_reported(run: Run) -> None:
     ended = run("--authority", "https://127.0.0.1:1")
-    assert (ended.status, "cannot be reached (ConnectionRefusedError)" in ended.complaint) == (7, True)
+    assert (ended.status, "cannot be reached (ConnectionRefusedError)" in ended.error_line) == (7, True)
 
 
-def test_a_service_that_is_down_is_told(identity: Identity, run: Run) -> None:
+def test_an_unavailable_service_is_reported(identity: Identity, run: Run) -> None:
     identity.tenant(TENANT, configuration=(503, b"down"))
     ended = run()
-    assert (ended.status, "not available (status 503)" in ended.complaint) == (7, True)
+    assert (ended.status, "not available (status 503)" in ended.error_line) == (7, True)
 
 
-def test_a_certificate_that_is_not_trusted_is_told(run: Run) -> None:
+def test_an_untrusted_certificate_is_reported(run: Run) -> None:
     ended = run(SSL_CERT_FILE="")
-    assert (ended.status, "SSL_CERT_FILE" in ended.complaint) == (7, True)
+    assert (ended.status, "SSL_CERT_FILE" in ended.error_line) == (7, True)
 
 
-def test_a_certificate_of_another_name_is_not_trusted(identity: Identity, run: Run) -> None:
+def test_a_certificate_for_another_name_is_not_trusted(identity: Identity, run: Run) -> None:
     ended = run("--authority", identity.origin.replace("127.0.0.1", "localhost"))
-    assert (ended.status, "not trusted" in ended.complaint) == (7, True)
+    assert (ended.status, "not trusted" in ended.error_line) == (7, True)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_a_bundle_that_is_not_there_is_told(run: Run, name: str) -> None:
+def test_a_missing_certificate_bundle_is_reported(run: Run, name: str) -> None:
     ended = run(**{name: "/nowhere/authority.pem"})
-    assert (ended.status, "(FileNotFoundError)" in ended.complaint) == (7, True)
+    assert (ended.status, "(FileNotFoundError)" in ended.error_line) == (7, True)
 
 
 # Usage
@@ -390,22 +391,22 @@ def test_a_bundle_that_is_not_there_is_told(run: Run, name: str) -> None:
         (("--tenant", TENANT), ["--client-id or AZURE_CLIENT_ID"]),
         (("--client-id", CLIENT_ID), ["--tenant or AZURE_TENANT_ID"]),
         (("--client-id", "my app", "--tenant", TENANT), ["'--client-id'", "UUID"]),
-        (("--client-id", CLIENT_ID, "--tenant", "../x"), ["--tenant is"]),
-        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", "http://127.0.0.1"), ["--authority is"]),
-        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", "https://a.example/x"), ["--authority is"]),
-        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--scope", ""), ["--scope is"]),
-        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--scope", "openid"), ["--scope is"]),
+        (("--client-id", CLIENT_ID, "--tenant", "../x"), ["--tenant must be"]),
+        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", "http://127.0.0.1"), ["--authority must be"]),
+        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--authority", "https://a.example/x"), ["--authority must be"]),
+        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--scope", ""), ["--scope must be"]),
+        (("--client-id", CLIENT_ID, "--tenant", TENANT, "--scope", "openid"), ["--scope must be"]),
     ],
     ids=str,
 )
-def test_wrong_usage_is_told_all_at_once(run: Any, arguments: tuple[str, ...], words: list[str]) -> None:
+def test_all_usage_errors_are_reported_at_once(run: Any, arguments: tuple[str, ...], words: list[str]) -> None:
     ended = run.bare(*arguments)
     assert ended.status == 2
-    assert all(word in ended.complaint for word in words)
+    assert all(word in ended.error_line for word in words)
 
 
 def without_msal(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command where the package is not installed."""
+    """Run a command as if msal were not installed."""
     program = (
         f"import sys\nsys.modules['msal'] = None\nsys.argv = ['gateway', *{arguments!r}]\n"
         "from gateway.__main__ import main\nmain()"
@@ -414,10 +415,10 @@ def without_msal(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(call, env=environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+def test_without_the_extra_the_error_says_how_to_install_it() -> None:
     done = without_msal("token")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Error: Signing in needs the package msal: pip install -c requirements.lock '.[token]'\n"
+    assert done.stderr == "Error: Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'\n"
 
 
 def test_without_the_extra_the_other_commands_work() -> None:
@@ -426,8 +427,8 @@ def test_without_the_extra_the_other_commands_work() -> None:
 
 
 @pytest.mark.parametrize("is_full", [True, False], ids=["full", "closed"])
-def test_a_token_that_nobody_takes_is_no_success(identity: Identity, tmp_path: Path, is_full: bool) -> None:
-    """A full disk is told; whoever closes the pipe knows."""
+def test_a_token_that_cannot_be_written_is_a_failure(identity: Identity, tmp_path: Path, is_full: bool) -> None:
+    """A full disk is reported; a closed pipe needs no message."""
     identity.tenant(TENANT)
     shell = 'exec "$@" >/dev/full' if is_full else '{ "$@"; echo "ended with $?" >&2; } | true'
     call = [sys.executable, "-m", "gateway", "token", "--client-id", CLIENT_ID, "--tenant", TENANT]

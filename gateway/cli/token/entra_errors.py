@@ -1,7 +1,7 @@
-"""What the identity service's errors mean.
+"""Errors of Entra, mapped to exit codes and advice.
 
-Only its codes and ids are told, never its text: this is printed on a terminal. Microsoft may change the numbers; where
-one is not known, OAuth's own name of the error decides.
+Messages quote only codes and ids, never the service's text, because they are printed on a terminal. Microsoft may
+change the numbers; for an unknown number, the OAuth error name decides.
 """
 
 from __future__ import annotations
@@ -10,40 +10,50 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.cli.token.outcomes import CodeExpired, Declined, Failed, NotSetUp, PolicyRefused, SignInEnded
+from gateway.cli.token.exit_codes import (
+    CodeExpired,
+    PolicyRefused,
+    SetupRequired,
+    SignInDeclined,
+    SignInEnded,
+    SignInFailed,
+)
 
 Meaning = tuple[type[SignInEnded], str]
 
-_CODE_EXPIRED: Meaning = CodeExpired, "Nobody signed in before the code expired. Run this again for a new one."
+_CODE_EXPIRED: Meaning = CodeExpired, "Nobody signed in before the code expired. Run this again to get a new code."
 
-_DECLINED: Meaning = Declined, "The sign-in was declined. Run this again and accept it."
+_DECLINED: Meaning = SignInDeclined, "The sign-in was declined. Run this again and accept it."
 
 _CONSENT: Meaning = (
-    NotSetUp,
+    SetupRequired,
     "The app has no consent to use Partner Center in this tenant. In the Entra admin center, under App registrations,"
     " API permissions, an administrator adds user_impersonation of Microsoft Partner Center and grants admin consent.",
 )
 _PUBLIC_CLIENT: Meaning = (
-    NotSetUp,
+    SetupRequired,
     "The app registration does not allow device code. In the Entra admin center, under App registrations,"
     ' Authentication, set "Allow public client flows" to Yes.',
 )
-_TENANT: Meaning = NotSetUp, "There is no such tenant. Check --tenant, and --authority where it is in another cloud."
-_APP: Meaning = NotSetUp, "The tenant has no app registration with this id. Check --client-id and --tenant."
-_SCOPE: Meaning = NotSetUp, "The tenant does not know what is asked for. Check --scope, and leave it out if you can."
+_TENANT: Meaning = (
+    SetupRequired,
+    "There is no such tenant. Check --tenant, and --authority if the tenant is in another cloud.",
+)
+_APP: Meaning = SetupRequired, "The tenant has no app registration with this id. Check --client-id and --tenant."
+_SCOPE: Meaning = SetupRequired, "The tenant does not know the requested scope. Omit --scope, or correct it."
 _USER: Meaning = (
-    NotSetUp,
+    SetupRequired,
     "The user who signed in is not allowed to use this app here. Sign in as a user of the partner tenant, and have an"
-    " administrator assign that user to the app where it demands so.",
+    " administrator assign the user to the app if the app requires assignment.",
 )
 _MFA: Meaning = (
     PolicyRefused,
-    "Multi-factor authentication is missing. Set it up at https://aka.ms/mfasetup, run this again and sign in with it.",
+    "Multi-factor authentication is required. Set it up at https://aka.ms/mfasetup, then run this again and use it.",
 )
 _CONDITIONAL_ACCESS: Meaning = (
     PolicyRefused,
-    "Conditional access of the tenant blocks this sign-in: device code, this device or this place is not allowed. Ask"
-    " an administrator, or sign in with Azure CLI on a device that is.",
+    "Conditional access of the tenant blocks this sign-in: it does not allow device code, this device or this location."
+    " Ask an administrator, or sign in with Azure CLI on an allowed device.",
 )
 
 # learn.microsoft.com/entra/identity-platform/reference-error-codes
@@ -85,7 +95,7 @@ _BY_NUMBER: Mapping[int, Meaning] = {
 _BY_NAME: Mapping[str, Meaning] = {
     "access_denied": _DECLINED,
     "authorization_declined": _DECLINED,
-    # Both are the last word where the code's time ran out between two questions.
+    # The last response is one of these two if the code expires between two polls.
     "authorization_pending": _CODE_EXPIRED,
     "slow_down": _CODE_EXPIRED,
     "expired_token": _CODE_EXPIRED,
@@ -101,18 +111,18 @@ _NAME = re.compile(r"[a-z_]{1,40}")
 _ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-def refusal(document: Mapping[str, Any]) -> SignInEnded:
-    """The end that an error of the identity service means."""
+def sign_in_error(document: Mapping[str, Any]) -> SignInEnded:
+    """Return the exception for an error response of the identity service."""
     name = document.get("error")
     name = name if isinstance(name, str) and _NAME.fullmatch(name) else ""
     numbers = list(dict.fromkeys(_numbers(document)))
     known = [_BY_NUMBER[number] for number in numbers if number in _BY_NUMBER]
-    kind, text = next(iter([*known, *filter(None, [_BY_NAME.get(name)])]), _unknown(numbers))
+    error_class, text = next(iter([*known, *filter(None, [_BY_NAME.get(name)])]), _unknown(numbers))
     facts = [f"AADSTS{number}" for number in numbers[:3]] or [name or "an error without a name"]
     correlation = document.get("correlation_id")
     if isinstance(correlation, str) and _ID.fullmatch(correlation):
         facts.append(f"correlation id {correlation}")
-    return kind(f"{text} ({', '.join(facts)})")
+    return error_class(f"{text} ({', '.join(facts)})")
 
 
 def _numbers(document: Mapping[str, Any]) -> Iterable[int]:
@@ -126,5 +136,5 @@ def _numbers(document: Mapping[str, Any]) -> Iterable[int]:
 
 
 def _unknown(numbers: list[int]) -> Meaning:
-    told = f" https://login.microsoftonline.com/error?code={numbers[0]} says why." if numbers else ""
-    return Failed, f"The identity service refused.{told}"
+    link = f" See https://login.microsoftonline.com/error?code={numbers[0]}" if numbers else ""
+    return SignInFailed, f"The identity service refused the sign-in.{link}"

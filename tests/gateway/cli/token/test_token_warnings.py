@@ -1,4 +1,4 @@
-"""What a token itself tells of why Partner Center will refuse it."""
+"""Warnings about tokens that Partner Center will refuse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.token.concerns import concerns
+from gateway.cli.token.token_warnings import token_warnings
 from gateway.page import AccessToken
 from tests.gateway.cli.token.identity import access_token, part
 
@@ -21,22 +21,25 @@ from tests.gateway.cli.token.identity import access_token, part
         ({"aud": "https://graph.microsoft.com"}, ["audience"]),
         ({"aud": None}, ["audience"]),
         ({"aud": 7}, ["audience"]),
-        ({"scp": None, "roles": ["All"]}, ["application alone"]),
-        ({"idtyp": "app"}, ["application alone"]),
+        ({"scp": None, "roles": ["All"]}, ["not to a user"]),
+        ({"idtyp": "app"}, ["not to a user"]),
         ({"amr": ["pwd"]}, ["multi-factor"]),
         ({"amr": []}, ["multi-factor"]),
         ({"amr": None}, ["multi-factor"]),
         ({"amr": {"mfa": 1}}, ["multi-factor"]),
-        ({"amr": ["pwd"], "aud": "https://graph.windows.net", "idtyp": "app"}, ["audience", "alone", "multi-factor"]),
+        (
+            {"amr": ["pwd"], "aud": "https://graph.windows.net", "idtyp": "app"},
+            ["audience", "not to a user", "multi-factor"],
+        ),
     ],
     ids=str,
 )
-def test_each_reason_is_one_sentence_that_says_what_to_do(claims: dict[str, Any], words: list[str]) -> None:
-    found = concerns(AccessToken(access_token(**claims)))
-    assert len(found) == len(words)
-    assert all(word in sentence for word, sentence in zip(words, found, strict=True))
+def test_each_problem_is_one_sentence_that_says_what_to_do(claims: dict[str, Any], words: list[str]) -> None:
+    warnings = token_warnings(AccessToken(access_token(**claims)))
+    assert len(warnings) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, warnings, strict=True))
 
 
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.e30.c.d.e", f"a.{part([1])}.c", "a.!.c", "a..c"])
-def test_of_a_token_that_cannot_be_read_nothing_is_said(token: str) -> None:
-    assert concerns(AccessToken(token)) == []
+def test_an_unreadable_token_gives_no_warning(token: str) -> None:
+    assert token_warnings(AccessToken(token)) == []

@@ -1,0 +1,50 @@
+"""The access token of an export, from the environment, a file or standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli.export.exit_codes import TokenRefused
+from gateway.config.settings import SANDBOX, variable
+from gateway.errors import Unauthenticated
+from gateway.page import AccessToken
+
+# The environment variable of the token. Not GATEWAY_…, because a gateway has no such setting.
+TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token
+
+
+def read_token(file: Path | None, *, from_stdin: bool, hint: str = "") -> AccessToken:
+    """Return the access token. Raises click.UsageError if there is none, and TokenRefused if it is malformed."""
+    if file is not None and from_stdin:
+        raise click.UsageError("Use only one of --token-file and --token-stdin.")
+    try:
+        secret = _secret(file, from_stdin=from_stdin).strip()
+        if not secret:
+            raise click.UsageError(
+                f"No access token. Set {TOKEN_VARIABLE}, or use --token-file or --token-stdin.{hint}"
+            )
+        return AccessToken(secret)
+    except OSError as error:
+        raise click.UsageError(f"Cannot read {file}: {(error.strerror or 'no such file').lower()}.") from None
+    except (UnicodeDecodeError, Unauthenticated):
+        raise TokenRefused("The access token is malformed. Get a new one.") from None
+
+
+def _secret(file: Path | None, *, from_stdin: bool) -> str:
+    if file is not None:
+        return file.read_text(encoding="utf-8")
+    return sys.stdin.read() if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
+
+
+def token_hint(url: str | None, upstream: str | None) -> str:
+    """Return a sentence that lists the sandbox's tokens, or "" if the export does not read from the sandbox."""
+    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX) != SANDBOX:
+        return ""
+    # Imported lazily: only exports from the sandbox need it.
+    from gateway.sandbox import ACCOUNTS
+
+    return f" The upstream is the sandbox, whose tokens are {', '.join(ACCOUNTS)}."

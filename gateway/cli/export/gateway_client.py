@@ -1,0 +1,121 @@
+"""HTTP client of the gateway that an export reads from: an embedded one in this process, or a running one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import click
+import httpx
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.cli.export.paginator import GatewayResponse, Post
+from gateway.config.origin import upstream_origin
+from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.observability.logging import configure_logging
+from gateway.page import AccessToken
+from gateway.upstream.embedded import EmbeddedTransport
+
+# Origin of the embedded gateway; no real host name ends like this (RFC 6761).
+EMBEDDED_ORIGIN = "http://gateway.invalid"
+
+# Longer than a gateway's default operation timeout of 120 s, so that the gateway's own error arrives first.
+READ_SECONDS = 150.0
+CONNECT_SECONDS = 10.0
+
+# Largest page of the embedded gateway; which size is sensible is the user's choice.
+MAX_PAGE_ROWS = 100_000
+
+# A few blocks of 10,000 rows: an export never reads a page twice.
+CACHE_BYTES = 33_554_432
+
+
+def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> AbstractAsyncContextManager[Post]:
+    """Open the gateway at ``url``, or an embedded one for the configured upstream. Raises click.UsageError."""
+    if url is not None:
+        if upstream is not None:
+            raise click.UsageError("--url and --upstream exclude each other.")
+        try:
+            return running_gateway(upstream_origin(url.rstrip("/")), token)
+        except ValueError:
+            raise click.UsageError(
+                "--url must be a gateway's origin such as https://gateway.example, without a path. Plain http is"
+                " allowed only for loopback and private hosts, because it exposes the token."
+            ) from None
+    try:
+        settings = read_settings(os.environ, {"upstream_url": upstream})
+    except SettingsError as error:
+        raise click.UsageError(f"Invalid settings:\n{error}") from None
+    if settings.upstream_url == SANDBOX:
+        click.echo("The upstream is the embedded sandbox: these rows are made up.", err=True)
+    return embedded_gateway(settings, token)
+
+
+@asynccontextmanager
+async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncIterator[Post]:
+    """Run a gateway for this export alone. Limits for callers are lifted: the user of this command is the operator."""
+    # Imported lazily: other commands need none of it.
+    from gateway.composition import build
+
+    configure_logging(settings.log_format, "error")
+    changes = {
+        "cache_memory_bytes": CACHE_BYTES,
+        "max_first_rows": MAX_PAGE_ROWS,
+        "trusted_documents": None,
+        "graphiql": False,
+        "metrics": False,
+    }
+    app = build(settings.model_copy(update=changes))
+    async with app.router.lifespan_context(app), EmbeddedTransport(_with_state(app)) as transport:
+        yield _poster(transport, token, EMBEDDED_ORIGIN)
+
+
+@asynccontextmanager
+async def running_gateway(origin: str, token: AccessToken) -> AsyncIterator[Post]:
+    """Connect to the gateway at ``origin``. Neither proxy variables nor redirects send the token elsewhere."""
+    transport = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(trust_env=False), trust_env=False)
+    async with transport:
+        yield _poster(transport, token, origin)
+
+
+def _poster(transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> Post:
+    """Return a function that sends requests over ``transport``, without an ``httpx.AsyncClient``.
+
+    Each response of that client is part of a reference cycle, so megabytes of pages would wait for the garbage
+    collector. As towards the upstream, there must be no cookies, no redirects and no log of URLs.
+    """
+    headers = {
+        "Authorization": f"Bearer {token.reveal()}",
+        "Accept": "application/json",
+        "Accept-Encoding": "zstd, gzip" if origin != EMBEDDED_ORIGIN else "identity",
+        "Content-Type": "application/json",
+    }
+    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS).as_dict()
+
+    async def post(body: Mapping[str, Any]) -> GatewayResponse:
+        request = httpx.Request(
+            "POST",
+            f"{origin}/graphql",
+            headers=headers,
+            content=msgspec.json.encode(body),
+            extensions={"timeout": timeout},
+        )
+        response = await transport.handle_async_request(request)
+        try:
+            return GatewayResponse(response.status_code, await response.aread())
+        finally:
+            await response.aclose()
+
+    return post
+
+
+def _with_state(app: ASGIApp) -> ASGIApp:
+    """Wrap ``app`` so that each request has a state, which a server would provide."""
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {}}, receive, send)
+
+    return with_state

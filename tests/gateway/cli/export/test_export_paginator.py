@@ -1,0 +1,150 @@
+"""Pagination waits, retries or ends, depending on the gateway's error code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
+from gateway.cli.export.paginator import MAX_THROTTLED, RETRY_SECONDS, GatewayResponse, Paginator
+
+
+def page(**members: Any) -> dict[str, Any]:
+    """A response with one row."""
+    info = {"hasNextPage": False, "endCursor": "c1"}
+    return {"data": {"rows": {"nodes": [{"a": 1}], "pageInfo": info, "totalCount": 1, **members}}}
+
+
+def error(code: str, **facts: Any) -> dict[str, Any]:
+    """A response that is an error."""
+    return {"errors": [{"message": "Refused.", "extensions": {"code": code, **facts}}], "data": {"rows": None}}
+
+
+class ScriptedGateway:
+    """Responds by a script, repeating its last step, and records requests, waits and notes."""
+
+    def __init__(self, *steps: dict[str, Any] | Exception | bytes) -> None:
+        self.steps = list(steps)
+        self.requests: list[Mapping[str, Any]] = []
+        self.waits: list[float] = []
+        self.notes: list[str] = []
+        self.paginator = Paginator(self.post, lambda cursor: {"after": cursor}, "rows", self)
+
+    async def post(self, body: Mapping[str, Any]) -> GatewayResponse:
+        self.requests.append(body)
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        return GatewayResponse(200, step if isinstance(step, bytes) else msgspec.json.encode(step))
+
+    async def wait(self, reason: str, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def first(gateway: ScriptedGateway) -> Any:
+    """Fetch the first page."""
+    return asyncio.run(gateway.paginator.after(None))
+
+
+def test_a_page_is_requested_by_the_previous_cursor() -> None:
+    gateway = ScriptedGateway(page())
+    assert asyncio.run(gateway.paginator.after("c0")).nodes == [{"a": 1}]
+    assert gateway.requests == [{"after": "c0"}]
+
+
+def test_a_throttled_page_waits_as_long_as_the_error_says() -> None:
+    gateway = ScriptedGateway(error("RATE_LIMITED", retryAfterSeconds=30), error("RATE_LIMITED"), page())
+    assert first(gateway).nodes == [{"a": 1}]
+    assert gateway.waits == [30, 1]
+
+
+def test_endless_throttling_stops_the_export() -> None:
+    gateway = ScriptedGateway(error("RATE_LIMITED", retryAfterSeconds=5))
+    with pytest.raises(ExportStopped):
+        first(gateway)
+    assert gateway.waits == [5] * MAX_THROTTLED
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *map(error, ("UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE", "DEADLINE_EXCEEDED", "SERVICE_UNAVAILABLE")),
+        httpx.ConnectError("no"),
+        httpx.RemoteProtocolError("no"),
+        httpx.ReadTimeout("no"),
+    ],
+    ids=str,
+)
+def test_temporary_errors_are_retried_with_growing_pauses(step: Any) -> None:
+    gateway = ScriptedGateway(step, step, page())
+    assert first(gateway).nodes == [{"a": 1}]
+    assert gateway.waits == [1, 2]
+    endless = ScriptedGateway(step)
+    with pytest.raises(ExportStopped):
+        first(endless)
+    assert endless.waits == list(RETRY_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("UNAUTHENTICATED", TokenRefused),
+        ("FORBIDDEN", TokenRefused),
+        ("SNAPSHOT_CHANGED", DataChanged),
+        ("INVALID_CURSOR", DataChanged),
+        ("BAD_USER_INPUT", ExportFailed),
+        ("INTERNAL_SERVER_ERROR", ExportFailed),
+        ("UNHEARD_OF", ExportFailed),
+    ],
+)
+def test_other_errors_end_the_export_at_once_with_code_and_correlation_id(code: str, kind: type[ExportEnded]) -> None:
+    gateway = ScriptedGateway(error(code, correlationId="id-1"))
+    with pytest.raises(kind) as caught:
+        first(gateway)
+    assert gateway.waits == []
+    assert caught.value.message == f"Refused. ({code}, correlation id id-1)"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        b"<html>",
+        b"[]",
+        b'{"data": {"rows": {"nodes": 5}}}',
+        {"data": {"rows": None}},
+        {"data": {"other": None}},
+        {},
+        page(nodes=[], pageInfo={"hasNextPage": True, "endCursor": "c1"}),
+        page(pageInfo={"hasNextPage": True, "endCursor": None}),
+    ],
+    ids=str,
+)
+def test_a_malformed_page_ends_the_export(step: Any) -> None:
+    with pytest.raises(ExportFailed):
+        first(ScriptedGateway(step))
+
+
+def test_a_page_that_returns_its_own_cursor_ends_the_export() -> None:
+    gateway = ScriptedGateway(page(pageInfo={"hasNextPage": True, "endCursor": "c0"}))
+    with pytest.raises(ExportFailed):
+        asyncio.run(gateway.paginator.after("c0"))
+
+
+def test_warnings_are_shown_and_an_incomplete_result_is_remembered() -> None:
+    unreadable = {"code": "UPSTREAM_UNREADABLE_VALUES", "message": "Null.", "count": 3, "path": ["rows"]}
+    gateway = ScriptedGateway({**page(), "extensions": {"warnings": [unreadable]}})
+    first(gateway)
+    assert gateway.notes == ["UPSTREAM_UNREADABLE_VALUES: Null. (3)"]
+    assert not gateway.paginator.is_incomplete
+    incomplete = {"code": "UPSTREAM_INCOMPLETE", "message": "Early."}
+    early = ScriptedGateway({**page(), "extensions": {"warnings": [incomplete]}})
+    first(early)
+    assert early.paginator.is_incomplete
