@@ -22,8 +22,6 @@ Node = TypeVar("Node")
 
 @strawberry.type(description="Where a page lies among all rows. Exact in both directions.")
 class PageInfo:
-    """See the description, which is for the schema's readers."""
-
     has_next_page: bool = strawberry.field(description="True when a row follows this page. Example: `true`.")
     has_previous_page: bool = strawberry.field(description="True when a row precedes this page. Example: `false`.")
     start_cursor: str | None = strawberry.field(
@@ -34,8 +32,6 @@ class PageInfo:
 
 @strawberry.type(description="A row with its cursor.")
 class Edge(Generic[Node]):
-    """See the description, which is for the schema's readers."""
-
     cursor: str = strawberry.field(
         description="Opaque text that names this row in this question and snapshot; give it to `after` or `before`."
     )
@@ -44,8 +40,6 @@ class Edge(Generic[Node]):
 
 @strawberry.type(description="A page of rows, after the Relay cursor connections specification.")
 class Connection(Generic[Node]):
-    """See the description, which is for the schema's readers."""
-
     edges: list[Edge[Node]] = strawberry.field(description="The rows of this page, each with its cursor.")
     nodes: list[Node] = strawberry.field(description="The rows of this page without cursors: shorter and quicker.")
     page_info: PageInfo = strawberry.field(description="Where this page lies, and the cursors to page on with.")

@@ -33,8 +33,6 @@ _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
     " nothing: `eq` never matches it, `ne` always does."
 )
 class StringFilter:
-    """See the description, which is for the schema's readers."""
-
     eq: str | None = strawberry.field(
         default=UNSET, description="The field equals this value. The upstream decides about upper and lower case."
     )
