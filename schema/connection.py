@@ -11,7 +11,7 @@ import strawberry
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Stamp
 from gateway.paging import cursor
-from gateway.paging.blocks import Blocks, BlockSizes, Torn
+from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
 from gateway.paging.cursor import Snapshot
 from gateway.paging.window import PageArguments, cursors_exist, load_window, snapshot_changed
 from gateway.query import PageQuery
@@ -166,7 +166,7 @@ async def read_connection(
             if not all_exist or any(_conflicts(given, blocks) for given in arguments.cursors):
                 raise await snapshot_changed(blocks)
             return await _answer(blocks, query, arguments, *window)
-        except Torn:
+        except SnapshotConflict:
             continue
     raise SnapshotChanged("The data is being processed anew at this moment. Start again from the first page.")
 
@@ -198,6 +198,6 @@ async def _answer(blocks: Blocks, query: PageQuery, arguments: PageArguments, st
 
 
 def _origin(blocks: Blocks, query: PageQuery, arguments: PageArguments) -> Origin | None:
-    if len(blocks.asked) != 1 or blocks.pages[0].renderings is None:
+    if len(blocks.requested) != 1 or blocks.pages[0].renderings is None:
         return None
-    return Origin(query.rows(*blocks.asked[0]), arguments, blocks.pages[0].renderings)
+    return Origin(query.rows(*blocks.requested[0]), arguments, blocks.pages[0].renderings)
