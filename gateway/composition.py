@@ -47,7 +47,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     from gateway.upstream.embedded import EmbeddedTransport
     from schema.build import DATASETS, build_schema, sdl
     from schema.execution.plans import Plans
-    from schema.export.arguments import Questions
+    from schema.export.arguments import ExportArguments
     from schema.export.endpoint import Exports
     from schema.http.view import FastPath, GraphQLView
 
@@ -106,7 +106,9 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     )
 
     exports = Exports(
-        Questions(build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection),
+        ExportArguments(
+            build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
+        ),
         source,
         sizes,
         operations.limits,
