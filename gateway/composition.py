@@ -36,7 +36,7 @@ from schema.build import DATASETS, build_schema, sdl
 from schema.execution.context import Limits
 from schema.execution.operations import Operations, Phase
 from schema.execution.plans import Plans
-from schema.export.arguments import Questions
+from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import FastPath, GraphQLView
@@ -200,7 +200,7 @@ def _graphql(
 
 
 def _exports(settings: Settings, limits: Limits, source: SingleFlight) -> Exports:
-    arguments = Questions(
+    arguments = ExportArguments(
         build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
     )
     is_closed = settings.trusted_documents is not None

@@ -1,1 +1,1 @@
-"""The GraphQL side of the gateway. Nothing in this package knows httpx or aiocache."""
+"""The GraphQL side of the gateway. This package never imports httpx or aiocache."""

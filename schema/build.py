@@ -1,4 +1,4 @@
-"""The schema: every dataset's field merged into one Query type."""
+"""The schema: one Query type with a field for each dataset."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gateway.query import Dataset
 from schema.datasets import license_deployment
 from schema.scalars import SCALARS
 
-# Each dataset with its Query field. A file in schema/datasets that is missing here fails a test.
+# Each dataset with its Query field. A test fails if a file of schema/datasets is missing here.
 DATASETS: tuple[tuple[Dataset, Any], ...] = ((license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),)
 
 
 def build_schema() -> strawberry.Schema:
-    """The Strawberry schema over all DATASETS."""
+    """Return the Strawberry schema of all DATASETS."""
     query = type("Query", (), {dataset.name: field for dataset, field in DATASETS})
     return strawberry.Schema(
         query=strawberry.type(query, description="What can be asked."),
@@ -25,5 +25,5 @@ def build_schema() -> strawberry.Schema:
 
 
 def sdl() -> str:
-    """The schema in GraphQL's schema definition language, with a closing newline."""
+    """Return the schema in GraphQL's schema definition language, ending with a newline."""
     return str(build_schema()).strip() + "\n"

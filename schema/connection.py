@@ -1,4 +1,4 @@
-"""Relay connections over the blocks of a question."""
+"""Relay connections over the blocks of a query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import strawberry
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Stamp
 from gateway.paging import cursor
-from gateway.paging.blocks import Blocks, BlockSizes, Torn
+from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
 from gateway.paging.cursor import Snapshot
 from gateway.paging.window import PageArguments, cursors_exist, load_window, snapshot_changed
 from gateway.query import PageQuery
@@ -22,8 +22,6 @@ Node = TypeVar("Node")
 
 @strawberry.type(description="Where a page lies among all rows. Exact in both directions.")
 class PageInfo:
-    """See the description, which is for the schema's readers."""
-
     has_next_page: bool = strawberry.field(description="True when a row follows this page. Example: `true`.")
     has_previous_page: bool = strawberry.field(description="True when a row precedes this page. Example: `false`.")
     start_cursor: str | None = strawberry.field(
@@ -34,8 +32,6 @@ class PageInfo:
 
 @strawberry.type(description="A row with its cursor.")
 class Edge(Generic[Node]):
-    """See the description, which is for the schema's readers."""
-
     cursor: str = strawberry.field(
         description="Opaque text that names this row in this question and snapshot; give it to `after` or `before`."
     )
@@ -44,8 +40,6 @@ class Edge(Generic[Node]):
 
 @strawberry.type(description="A page of rows, after the Relay cursor connections specification.")
 class Connection(Generic[Node]):
-    """See the description, which is for the schema's readers."""
-
     edges: list[Edge[Node]] = strawberry.field(description="The rows of this page, each with its cursor.")
     nodes: list[Node] = strawberry.field(description="The rows of this page without cursors: shorter and quicker.")
     page_info: PageInfo = strawberry.field(description="Where this page lies, and the cursors to page on with.")
@@ -56,7 +50,7 @@ class Connection(Generic[Node]):
 
 @dataclass(frozen=True, slots=True)
 class EdgeValue:
-    """What resolves an Edge."""
+    """The value of an Edge."""
 
     cursor: str
     node: Any
@@ -64,7 +58,7 @@ class EdgeValue:
 
 @dataclass(frozen=True, slots=True)
 class PageInfoValue:
-    """What resolves a PageInfo."""
+    """The value of a PageInfo."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -72,7 +66,7 @@ class PageInfoValue:
     end_cursor: str | None
 
     def by_name(self) -> dict[str, bool | str | None]:
-        """The values under their names in the schema."""
+        """Return the values by their names in the schema."""
         return {
             "hasNextPage": self.has_next_page,
             "hasPreviousPage": self.has_previous_page,
@@ -83,7 +77,7 @@ class PageInfoValue:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring rows of one block: their offset, what their cursors tell, and what their page keeps rendered."""
+    """Consecutive rows of one block: their offset, the content of their cursors, and the renderings of their page."""
 
     offset: int
     rows: Sequence[Any]
@@ -92,18 +86,18 @@ class Piece:
     renderings: Renderings | None
 
     def cursors(self) -> list[str]:
-        """The cursor of each row."""
+        """Return the cursor of each row."""
         return cursor.encode(self.fingerprint, self.stamp, range(self.offset, self.offset + len(self.rows)))
 
     def cursor(self, index: int) -> str:
-        """The cursor of the row at ``index``, which may be negative."""
+        """Return the cursor of the row at ``index``, which may be negative."""
         offset = self.offset + index % len(self.rows)
         return cursor.encode(self.fingerprint, self.stamp, range(offset, offset + 1))[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The question for one block, what was asked of it, and the place to keep renderings of the answer."""
+    """The query of one block, the paging arguments, and the store of the block's renderings."""
 
     query: PageQuery
     arguments: PageArguments
@@ -112,10 +106,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionValue:
-    """What resolves a Connection: edges and nodes are made when they are asked for.
+    """The value of a Connection; edges and nodes are created on demand.
 
-    ``attributes`` maps the names of a row's fields in the schema to its attributes. ``origin`` is the single block that
-    everything here was read from, None when there were several or none.
+    ``attributes`` maps the schema's names of the row's fields to the row's attributes. ``origin`` is the single block
+    that the connection was cut from, or None if it was cut from several blocks or none.
     """
 
     pieces: tuple[Piece, ...]
@@ -141,8 +135,8 @@ EMPTY = ConnectionValue((), PageInfoValue(False, False, None, None), 0, {})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A connection, and what is to be told about how it came to be."""
+class ConnectionResult:
+    """A connection with the warnings, cache states and load times of its blocks."""
 
     connection: ConnectionValue
     warnings: list[PageWarning]
@@ -152,15 +146,15 @@ class Answer:
 
 async def read_connection(
     source: PageSource, query: PageQuery, caller: Caller, arguments: PageArguments, sizes: BlockSizes
-) -> Answer:
-    """Answer ``arguments`` about the question of ``query``. Raises GatewayError.
+) -> ConnectionResult:
+    """Read the rows of ``query`` that ``arguments`` select. Raises GatewayError.
 
-    Blocks that contradict one another are read again, silently, twice at most. A cursor of a newer snapshot than the
-    kept blocks' has them read anew; any other conflict with a cursor is SnapshotChanged.
+    Blocks of conflicting snapshots are reloaded, at most twice. If a cursor is of a newer snapshot than cached blocks,
+    these are reloaded from the upstream; any other conflict with a cursor raises SnapshotChanged.
     """
     for tries_left in (2, 1, 0):
         if not tries_left:
-            # Calls of others that were shared twice, begun before the data was processed anew, are not shared again.
+            # The conflicting blocks may come from shared calls begun before the processing; share none.
             query = replace(query, revalidate=True)
         blocks = Blocks(source, query, caller, sizes)
         try:
@@ -169,25 +163,27 @@ async def read_connection(
             if _is_behind(blocks, arguments) and not query.revalidate:
                 query = replace(query, revalidate=True)
                 continue
-            if not all_exist or any(_conflicts(given, blocks) for given in arguments.cursors):
+            if not all_exist or any(_conflicts(bound, blocks) for bound in arguments.cursors):
                 raise await snapshot_changed(blocks)
-            return await _answer(blocks, query, arguments, *window)
-        except Torn:
+            return await _result(blocks, query, arguments, *window)
+        except SnapshotConflict:
             continue
-    raise SnapshotChanged("The data is being processed anew at this moment. Start again from the first page.")
+    raise SnapshotChanged("The data is being processed again at this moment. Start again from the first page.")
 
 
-def _conflicts(given: cursor.Cursor, blocks: Blocks) -> bool:
-    return given.snapshot.conflicts(Snapshot.of(blocks.stamp))
+def _conflicts(bound: cursor.Cursor, blocks: Blocks) -> bool:
+    return bound.snapshot.conflicts(Snapshot.of(blocks.stamp))
 
 
 def _is_behind(blocks: Blocks, arguments: PageArguments) -> bool:
     present = Snapshot.of(blocks.stamp)
-    kept = any(page.cache is not CacheState.MISS for page in blocks.pages)
-    return kept and any(given.snapshot.is_newer(present) for given in arguments.cursors)
+    is_cached = any(page.cache is not CacheState.MISS for page in blocks.pages)
+    return is_cached and any(bound.snapshot.is_newer(present) for bound in arguments.cursors)
 
 
-async def _answer(blocks: Blocks, query: PageQuery, arguments: PageArguments, start: int, stop: int) -> Answer:
+async def _result(
+    blocks: Blocks, query: PageQuery, arguments: PageArguments, start: int, stop: int
+) -> ConnectionResult:
     pieces = tuple(
         Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.stamp, page.renderings)
         for page, low, high in blocks.rows(start, stop)
@@ -200,10 +196,11 @@ async def _answer(blocks: Blocks, query: PageQuery, arguments: PageArguments, st
     origin = _origin(blocks, query, arguments)
     connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes, origin)
     pages = blocks.pages
-    return Answer(connection, blocks.warnings(), [page.cache for page in pages], [page.fetched_at for page in pages])
+    cache_states, fetched_at = [page.cache for page in pages], [page.fetched_at for page in pages]
+    return ConnectionResult(connection, blocks.warnings(), cache_states, fetched_at)
 
 
 def _origin(blocks: Blocks, query: PageQuery, arguments: PageArguments) -> Origin | None:
-    if len(blocks.asked) != 1 or blocks.pages[0].renderings is None:
+    if len(blocks.requested) != 1 or blocks.pages[0].renderings is None:
         return None
-    return Origin(query.rows(*blocks.asked[0]), arguments, blocks.pages[0].renderings)
+    return Origin(query.rows(*blocks.requested[0]), arguments, blocks.pages[0].renderings)

@@ -1,4 +1,4 @@
-"""The field that asks a dataset: one resolver for all of them."""
+"""The Query field of a dataset: one resolver for all datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from gateway.paging.window import page_arguments
 from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
-from schema.connection import EMPTY, Answer, Connection, ConnectionValue, read_connection
+from schema.connection import EMPTY, Connection, ConnectionResult, ConnectionValue, read_connection
 from schema.execution.context import OperationContext
 from schema.filters import to_filter
 from schema.scalars import DateTime, Long, upstream_date
@@ -31,14 +31,14 @@ _DESCRIPTIONS = {
 
 
 def row_type(node: type) -> type[msgspec.Struct]:
-    """The row as it is decoded and kept: a flat, frozen struct with the fields of the GraphQL type ``node``."""
+    """Return the struct that rows are decoded to: flat, frozen, with the fields of the GraphQL type ``node``."""
     kinds: dict[Any, Any] = {Long: Measure}
     fields = [(name, kinds.get(_bare(kind), str) | None, None) for name, kind in _annotations(node).items()]
     return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False)
 
 
 def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
-    """The Dataset of a GraphQL type: text fields are dimensions, Longs measures, the DateTime the processed date."""
+    """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
     kinds = {to_camel_case(field): _bare(kind) for field, kind in _annotations(node).items()}
     (date,) = (field for field, kind in kinds.items() if kind is DateTime)
     return Dataset(
@@ -53,7 +53,7 @@ def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
 
 
 def connection_field(dataset: Dataset, node: type, dimension: type, filter_input: type, description: str) -> Any:
-    """The Query field of ``dataset``: a connection of ``node`` with the arguments of every dataset."""
+    """Return the Query field of ``dataset``: a connection of ``node`` with the arguments that all datasets share."""
 
     async def resolve(
         info: Info[OperationContext],
@@ -67,26 +67,26 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         offset: Any = UNSET,
     ) -> Any:
         context = info.context
-        # First, so that reading long arguments is for callers with a token.
+        # First, so that only callers with a token can have long arguments read.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        query = question(
-            dataset, filter or None, group_by or (), _given(processed_date_time), context.limits.max_filter_bytes
+        query = page_query(
+            dataset, filter or None, group_by or (), _or_none(processed_date_time), context.limits.max_filter_bytes
         )
         arguments = page_arguments(
-            first=_given(first),
-            last=_given(last),
-            after=_given(after),
-            before=_given(before),
-            offset=_given(offset),
+            first=_or_none(first),
+            last=_or_none(last),
+            after=_or_none(after),
+            before=_or_none(before),
+            offset=_or_none(offset),
             fingerprint=query.fingerprint,
             max_rows=context.limits.max_first_rows,
         )
         if query.filter == FALSE:
             return EMPTY
-        answer: Answer = await read_connection(context.source, query, caller, arguments, context.sizes)
-        context.note(answer, info.path.as_list())
-        connection: ConnectionValue = answer.connection
+        result: ConnectionResult = await read_connection(context.source, query, caller, arguments, context.sizes)
+        context.record(result, info.path.as_list())
+        connection: ConnectionValue = result.connection
         return connection
 
     kinds: dict[str, Any] = {
@@ -99,7 +99,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         "before": str,
         "offset": int,
     }
-    # The types are the dataset's, so they are known only here.
+    # The types depend on the dataset, so they are assigned at run time.
     resolve.__annotations__ = {
         "info": Info[OperationContext],
         **{name: _argument(kind, name) for name, kind in kinds.items()},
@@ -112,14 +112,14 @@ def _argument(kind: Any, name: str) -> Any:
     return Annotated[kind | None, strawberry.argument(description=_DESCRIPTIONS[name])]
 
 
-def question(
-    dataset: Dataset, given: Any, group_by: Any, processed_date_time: str | None, max_filter_bytes: int
+def page_query(
+    dataset: Dataset, filter_input: Any, group_by: Any, processed_date_time: str | None, max_filter_bytes: int
 ) -> PageQuery:
-    """The question of a field's arguments; ``given`` is the filter, None for every row. Raises BadUserInput."""
-    found = TRUE if given is None else to_filter(given, max_bytes=max_filter_bytes)
+    """Return the query of a field's arguments; without ``filter_input`` it covers every row. Raises BadUserInput."""
+    row_filter = TRUE if filter_input is None else to_filter(filter_input, max_bytes=max_filter_bytes)
     return PageQuery(
         dataset=dataset,
-        filter=None if found == TRUE else found,
+        filter=None if row_filter == TRUE else row_filter,
         group_by=tuple(dict.fromkeys(dimension.value for dimension in group_by)),
         processed_date_time=(
             None if processed_date_time is None else upstream_date(processed_date_time, argument="processedDateTime")
@@ -127,7 +127,7 @@ def question(
     )
 
 
-def _given(value: Any) -> Any:
+def _or_none(value: Any) -> Any:
     return None if value is UNSET else value
 
 

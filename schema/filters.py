@@ -1,4 +1,4 @@
-"""From the GraphQL filter input to the gateway's Filter."""
+"""Convert the GraphQL filter input to the gateway's Filter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gateway.query import Comparison, Filter, Junction, canonical, comparisons, 
 
 ARGUMENT = "filter"
 
-# Deeper nesting says nothing that a flat filter could not; the bound keeps recursion far from Python's (our choice).
+# A flat filter can replace deeper nesting; the limit stays far below Python's recursion limit (our choice).
 MAX_DEPTH = 50
 
-# A filter may say things twice, but not read more than this many times what may be sent (our choice).
+# A filter may repeat itself; reading stops at this many times the size that may be sent (our choice).
 READ_FACTOR = 4
 
-# What joins one comparison to the next: an encoded `` or ``.
+# The encoded `` or `` between two comparisons.
 _JOINT_BYTES = 8
 
 # Unicode's control characters (Cc) and lone surrogates (Cs).
@@ -33,8 +33,6 @@ _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
     " nothing: `eq` never matches it, `ne` always does."
 )
 class StringFilter:
-    """See the description, which is for the schema's readers."""
-
     eq: str | None = strawberry.field(
         default=UNSET, description="The field equals this value. The upstream decides about upper and lower case."
     )
@@ -47,32 +45,32 @@ class StringFilter:
     )
 
 
-def to_filter(given: Any, *, max_bytes: int) -> Filter:
-    """The canonical filter of an input object such as ``LicenseDeploymentFilter``.
+def to_filter(filter_input: Any, *, max_bytes: int) -> Filter:
+    """Return the canonical filter of an input object such as ``LicenseDeploymentFilter``.
 
-    ``max_bytes`` bounds its percent-encoded text. Raises BadUserInput for null operands, control characters, filters
-    nested deeper than 50 levels and texts over the bound.
+    ``max_bytes`` limits its percent-encoded text. Raises BadUserInput for null operands, control characters, filters
+    nested deeper than 50 levels and texts over the limit.
     """
-    walk = _Walk(max_bytes)
-    found = canonical(walk.group(given, ARGUMENT, 0, negated=False))
-    if _levels(found) > MAX_DEPTH:
+    reader = _FilterReader(max_bytes)
+    row_filter = canonical(reader.group(filter_input, ARGUMENT, 0, negated=False))
+    if _levels(row_filter) > MAX_DEPTH:
         raise _too_deep()
-    size_bytes = len(encoded(found.text()))
+    size_bytes = len(encoded(row_filter.text()))
     if size_bytes > max_bytes:
-        raise _too_long(f"is {size_bytes} bytes long once encoded", size_bytes, comparisons(found), max_bytes)
-    return found
+        raise _too_long(f"is {size_bytes} bytes long once encoded", size_bytes, comparisons(row_filter), max_bytes)
+    return row_filter
 
 
 def _too_long(what: str, size_bytes: int, values: int, max_bytes: int) -> BadUserInput:
     return BadUserInput(
         f"The filter {what}, more than {max_bytes}. About {values * max_bytes // size_bytes} of its {values} values"
-        " fit; ask in several questions.",
+        " fit; split it over several queries.",
         argument=ARGUMENT,
     )
 
 
 def _levels(part: Filter) -> int:
-    """How many junctions lie in one another: parentheses in the text, and the whole."""
+    """Return the nesting depth of junctions: the parentheses in the text, and the whole."""
     return 0 if isinstance(part, Comparison) else 1 + max(map(_levels, part.operands), default=0)
 
 
@@ -80,19 +78,19 @@ def _too_deep() -> BadUserInput:
     return BadUserInput(f"The filter is nested deeper than {MAX_DEPTH} levels. Flatten it.", argument=ARGUMENT)
 
 
-def _given(part: Any) -> Iterator[tuple[str, Any]]:
-    """Name in the schema and value of each field that the caller wrote."""
+def _set_fields(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the schema name and the value of each field that the caller set."""
     for field in part.__strawberry_definition__.fields:
         value = getattr(part, field.python_name)
         if value is not UNSET:
             yield field.graphql_name or to_camel_case(field.python_name), value
 
 
-class _Walk:
-    """One walk over a filter input. It ends early when what was read cannot fit, whatever of it is said twice.
+class _FilterReader:
+    """Reads one filter input, and stops early once it is certain to exceed the limit.
 
-    ``negated`` tells whether an odd number of ``not`` lies above: De Morgan's laws on the way down, so that each object
-    is turned over once, however many lie around it.
+    ``negated`` is True under an odd number of ``not``. De Morgan's laws apply on the way down, so that each object is
+    negated at most once, however deep it lies.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -106,7 +104,7 @@ class _Walk:
             raise _too_deep()
         conditions = [
             self._condition(name, _not_null(value, f"{path}.{name}"), path, depth, negated)
-            for name, value in _given(part)
+            for name, value in _set_fields(part)
         ]
         return _joined("and", conditions, negated)
 
@@ -120,36 +118,36 @@ class _Walk:
             return _joined("and" if name == "and" else "or", operands, negated)
         if name == "not":
             return self.group(value, here, depth + 1, negated=not negated)
-        parts = [self._comparison(name, operator, operand, here, negated) for operator, operand in _given(value)]
+        parts = [self._comparison(name, operator, operand, here, negated) for operator, operand in _set_fields(value)]
         return _joined("and", parts, negated)
 
     def _comparison(self, field: str, operator: str, operand: Any, path: str, negated: bool) -> Filter:
         here = f"{path}.{operator}"
         values = operand if isinstance(operand, list) else [operand]
         matches = tuple(self._match(field, _text(_not_null(value, here), here)) for value in values)
-        found = Junction("or", matches)
-        return found if (operator in ("eq", "in")) != negated else negate(found)
+        any_match = Junction("or", matches)
+        return any_match if (operator in ("eq", "in")) != negated else negate(any_match)
 
     def _match(self, field: str, text: str) -> Comparison:
-        found = Comparison(field, "eq", text)
+        comparison = Comparison(field, "eq", text)
         self._values += 1
-        # Encoding never shortens, so that the rest of what is too long need not be encoded to know it.
-        self._read_bytes += len(encoded(found.text()[: self._max_read_bytes])) + _JOINT_BYTES
+        # Encoding never shortens a text, so encoding its beginning suffices to find it too long.
+        self._read_bytes += len(encoded(comparison.text()[: self._max_read_bytes])) + _JOINT_BYTES
         if self._read_bytes > self._max_read_bytes:
             what = f"has over {self._read_bytes} bytes in its first {self._values} values alone"
             raise _too_long(what, self._read_bytes, self._values, self._max_bytes)
-        return found
+        return comparison
 
 
 def _joined(operator: Literal["and", "or"], operands: Sequence[Filter], negated: bool) -> Junction:
-    """The operands, each already turned over if ``negated``, joined as De Morgan's laws have it."""
+    """Join the operands, each already negated if ``negated``, by De Morgan's laws."""
     return Junction(operator if not negated else "or" if operator == "and" else "and", tuple(operands))
 
 
 def _not_null(value: Any, path: str) -> Any:
     if value is None:
         raise BadUserInput(
-            f"{path} is null. Leave it out if it should not count: dropping it silently would widen the answer.",
+            f"{path} is null. Leave it out if it should not count: ignoring it would match more rows.",
             argument=ARGUMENT,
         )
     return value
@@ -157,5 +155,5 @@ def _not_null(value: Any, path: str) -> Any:
 
 def _text(value: str, path: str) -> str:
     if _UNSENDABLE.search(value):
-        raise BadUserInput(f"{path} holds a control character or half a character. Remove it.", argument=ARGUMENT)
+        raise BadUserInput(f"{path} holds a control character or a lone surrogate. Remove it.", argument=ARGUMENT)
     return value

@@ -1,4 +1,4 @@
-"""The two scalars that GraphQL lacks: 64-bit integers, and dates that carry no zone."""
+"""The two scalars that GraphQL lacks: 64-bit integers, and dates without a time zone."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ SCALARS: dict[object, Any] = {
 
 
 def upstream_date(text: str, *, argument: str) -> str:
-    """``text`` as the upstream is asked: ``YYYY-MM-DDTHH:MM:SS``, in UTC if it had an offset.
+    """Return ``text`` as the upstream expects it: ``YYYY-MM-DDTHH:MM:SS``, in UTC if it had an offset.
 
-    Raises BadUserInput naming ``argument`` when it is no such date. Fractions of a second are dropped.
+    Raises BadUserInput naming ``argument`` if it is not a date. Fractions of a second are dropped.
     """
-    found = _DATE.fullmatch(text)
+    match = _DATE.fullmatch(text)
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        moment = datetime.fromisoformat(f"{found['date']}T{found['time'] or '00:00:00'}{found['zone'] or ''}")
+        moment = datetime.fromisoformat(f"{match['date']}T{match['time'] or '00:00:00'}{match['zone'] or ''}")
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):

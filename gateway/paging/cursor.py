@@ -1,9 +1,11 @@
-"""Cursors: opaque text that names a row of one question in one snapshot.
+"""Cursors: opaque text that identifies a row of one query in one snapshot.
 
-A cursor is a head and a tail. The head is base64url of version, question, snapshot, run (4,096 rows) and a check over
-all that; it is the same for the whole run. The tail names the row within the run: two characters, and two that check
-them. So the cursors of a page cost one joining of text each. A cursor carries no URL, no token and no authority: a
-forged one reaches nothing that ``offset`` could not. So it needs no secret and survives restarts and other replicas.
+A cursor is a head and a tail. The head is the base64url text of version, query fingerprint, snapshot, run number and a
+checksum over all of these. A run is 4,096 rows, which share one head. The tail identifies the row within its run by two
+characters, followed by two check characters. Each further cursor of a page therefore costs one string concatenation.
+
+A cursor grants no access: a forged cursor reaches only rows that ``offset`` reaches, too. It is therefore not signed,
+and remains valid across restarts and replicas.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from gateway.page import Stamp
 
 VERSION = 1
 
-# Heads stay small; a snapshot of more services is told apart by the first ones (the Microsoft page shows two).
+# Keeps heads small: of more services, only the first ones are compared (the Microsoft page shows two).
 MAX_SERVICES = 12
 
 _NO_TOTAL = (1 << 48) - 1
@@ -26,10 +28,10 @@ _MAX_CHARACTERS = 256
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-# Rows of one run: what two characters tell apart.
+# Rows of one run: as many as two characters can number.
 RUN_ROWS = len(_ALPHABET) ** 2
 
-# An odd number, so that multiplying by it modulo the run permutes it: no two rows have the same check.
+# Odd, so that multiplying by it modulo RUN_ROWS is a permutation: each row has its own check characters.
 _MULTIPLIER = 2_531
 
 _PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
@@ -40,54 +42,54 @@ _TAIL_CHARACTERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A Stamp in the size of a cursor: total, and for each service a digest and the date as ``YYYYMMDDHHMMSS``."""
+    """A compact Stamp: the total, and for each service a digest of its name and the date as ``YYYYMMDDHHMMSS``."""
 
     total_count: int | None
     dates: tuple[tuple[bytes, int], ...]
 
     @classmethod
     def of(cls, stamp: Stamp) -> Snapshot:
-        """The compact form of ``stamp``."""
+        """Return the compact form of ``stamp``."""
         dates = sorted((_digest(service.encode(), 4), _digits(when)) for service, when in stamp.dates)
         return cls(stamp.total_count, tuple(dates[:MAX_SERVICES]))
 
     def conflicts(self, other: Snapshot) -> bool:
-        """True when both cannot come from one processing of the data."""
+        """Return True if both cannot come from the same processing of the data."""
         if None not in (self.total_count, other.total_count) and self.total_count != other.total_count:
             return True
         known = dict(self.dates)
         return any(known.get(service, when) != when for service, when in other.dates)
 
     def is_newer(self, other: Snapshot) -> bool:
-        """True when some service was processed later here than in ``other``."""
+        """Return True if some service was processed later here than in ``other``."""
         known = dict(other.dates)
         return any(when > known.get(service, when) for service, when in self.dates)
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a cursor says."""
+    """A decoded cursor."""
 
     offset: int
     snapshot: Snapshot
 
 
 def encode(fingerprint: bytes, stamp: Stamp, offsets: range) -> list[str]:
-    """The cursors of the rows at ``offsets``, neighbours in one question and one block."""
+    """Return the cursors of the rows at ``offsets``, which are consecutive rows of one block."""
     snapshot = Snapshot.of(stamp)
-    found: list[str] = []
+    cursors: list[str] = []
     start = offsets.start
     while start < offsets.stop:
         run, row = divmod(start, RUN_ROWS)
         rows = min(offsets.stop - start, RUN_ROWS - row)
         prefix = urlsafe_b64encode(_head(fingerprint, snapshot, run)).decode()
-        found += map(prefix.__add__, _TAILS[row : row + rows])
+        cursors += map(prefix.__add__, _TAILS[row : row + rows])
         start += rows
-    return found
+    return cursors
 
 
 def decode(text: str, fingerprint: bytes, *, argument: str) -> Cursor:
-    """What ``text`` says. Raises InvalidCursor unless it was made for the question with ``fingerprint``."""
+    """Decode ``text``. Raises InvalidCursor unless it was encoded for the query with ``fingerprint``."""
     try:
         if len(text) > _MAX_CHARACTERS:
             raise ValueError
@@ -100,7 +102,7 @@ def decode(text: str, fingerprint: bytes, *, argument: str) -> Cursor:
         row = _ROW_OF_TAIL[text[-_TAIL_CHARACTERS:]]
     except (ValueError, LookupError):
         raise InvalidCursor(
-            f"The cursor in '{argument}' does not belong to this question. Start again without it, and change neither"
+            f"The cursor in '{argument}' does not belong to this query. Start again without it, and change neither"
             " filter, groupBy nor processedDateTime while paging."
         ) from None
     return Cursor(run * RUN_ROWS + row, snapshot)
@@ -110,10 +112,10 @@ def _head(fingerprint: bytes, snapshot: Snapshot, run: int) -> bytes:
     total = _NO_TOTAL if snapshot.total_count is None else min(snapshot.total_count, _NO_TOTAL - 1)
     parts = [bytes([VERSION]), fingerprint, run.to_bytes(_RUN_BYTES, "big"), total.to_bytes(6, "big")]
     parts += [bytes([len(snapshot.dates)]), *(service + when.to_bytes(6, "big") for service, when in snapshot.dates)]
-    said = b"".join(parts)
+    head = b"".join(parts)
     # Base64 needs no padding for whole groups of three bytes.
-    said += bytes(-(len(said) + _CHECK_BYTES) % 3)
-    return said + _digest(said, _CHECK_BYTES)
+    head += bytes(-(len(head) + _CHECK_BYTES) % 3)
+    return head + _digest(head, _CHECK_BYTES)
 
 
 def _read(head: bytes) -> tuple[int, Snapshot]:

@@ -1,4 +1,4 @@
-"""All rows of one question, block after block, of one snapshot."""
+"""All rows of one query in one snapshot, block after block."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gateway.query import FALSE, PageQuery
 
 @dataclass(slots=True)
 class RowStream:
-    """Reads a question to its end and holds two blocks at most.
+    """A reader of all rows of a query, which holds at most two blocks at a time.
 
-    ``caller`` gives each block a deadline and a budget of its own: what bounds an operation bounds a block here, so
-    that a stream may take as long as its reader. ``rows``, ``upstream_calls`` and ``cache_states`` tell what was read.
+    ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
+    its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
     """
 
     source: PageSource
@@ -28,9 +28,9 @@ class RowStream:
     cache_states: set[CacheState] = field(default_factory=set)
 
     async def opening(self) -> list[Page]:
-        """The first two blocks, or the only one. Raises GatewayError.
+        """Load the first two blocks, or the only one. Raises GatewayError.
 
-        Both, because a kept block and a new one may be of different snapshots: then they are read once more.
+        A cached block and a fresh one may be of different snapshots. If the first two conflict, they are reloaded.
         """
         if self.query.filter == FALSE:
             return [Page(rows=(), more=False)]
@@ -44,9 +44,9 @@ class RowStream:
         raise _changed()
 
     async def pages(self, opening: list[Page]) -> AsyncIterator[Page]:
-        """``opening``, which is emptied, and what follows it. Raises GatewayError, SnapshotChanged among them.
+        """Yield the pages of ``opening``, emptying it, and the pages after them. Raises GatewayError.
 
-        A page counts as read when the next one is asked for.
+        A page's rows are counted when the next page is requested. A conflict between pages raises SnapshotChanged.
         """
         stamp = Stamp()
         page = opening.pop(0)
@@ -59,7 +59,7 @@ class RowStream:
             if self._is_last(page):
                 return
             skip = page.skip + self.sizes.rows
-            # Not held while the next one is read.
+            # Release the page while the next one is loaded.
             del page
             page = opening.pop(0) if opening else await self._block(skip)
 
@@ -70,17 +70,17 @@ class RowStream:
         caller = self.caller()
         blocks = Blocks(self.source, self.query, caller, self.sizes)
         try:
-            # Of the whole size also where a small one might do: whoever wants all rows wants the fewest calls.
+            # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
             await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
         finally:
             self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages
         if any(warning.code == "UPSTREAM_INCOMPLETE" for warning in page.warnings):
-            # A file has no place for warnings, and would pass for a whole one.
-            raise UpstreamBadResponse("The upstream promised more rows than it gave. Ask again later.")
+            # A file cannot carry warnings, so an incomplete one would be taken for complete.
+            raise UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
         self.cache_states.add(page.cache)
         return page
 
 
 def _changed() -> SnapshotChanged:
-    return SnapshotChanged("The data was processed anew meanwhile. Start the export again.")
+    return SnapshotChanged("The data was processed again during the export. Start the export again.")

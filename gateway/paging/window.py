@@ -1,7 +1,7 @@
-"""Which rows of a question a connection shows: the pagination algorithm of the Relay cursor connections specification.
+"""The rows of a query that a connection shows: pagination after the Relay cursor connections specification.
 
 A window is a range of row offsets ``[start, stop)``. ``first`` counts from its start, ``last`` from its end; ``after``,
-``before`` and ``offset`` bound it.
+``before`` and ``offset`` limit it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from gateway.paging import cursor
 from gateway.paging.blocks import Blocks
 from gateway.paging.cursor import Cursor
 
-# Rows of a page when the caller gives neither ``first`` nor ``last`` (our choice: a screenful or two).
+# Rows of a page without ``first`` and ``last`` (our choice: a screenful or two).
 DEFAULT_PAGE_ROWS = 100
 
-# How often a total that proves wrong may move the window; each time the known end is nearer the truth.
+# A wrong total may move the window this many times; each time, the loaded blocks show more of the true end.
 _MAX_MOVES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PageArguments:
-    """The checked paging arguments: exactly one of ``first`` and ``last`` is given."""
+    """Validated paging arguments: exactly one of ``first`` and ``last`` is set."""
 
     first: int | None
     last: int | None
@@ -32,24 +32,24 @@ class PageArguments:
 
     @property
     def cursors(self) -> list[Cursor]:
-        """The cursors that were given."""
-        return [given for given in (self.after, self.before) if given is not None]
+        """``after`` and ``before``, as far as they are set."""
+        return [bound for bound in (self.after, self.before) if bound is not None]
 
     @property
     def counts_from_end(self) -> bool:
-        """True when the window hangs on where all rows end."""
+        """True if the window depends on the number of rows."""
         return self.last is not None and self.before is None
 
     @property
     def start(self) -> int:
-        """First offset that may be shown."""
+        """The first offset that may be shown."""
         return self.offset if self.after is None else self.after.offset + 1
 
     def rows_within(self, end: int) -> int:
-        """How many rows these arguments show of data that ends at ``end``."""
+        """Return the number of rows that these arguments select from data that ends at ``end``."""
         stop = end if self.before is None else min(end, self.before.offset)
-        wanted = self.first if self.first is not None else self.last or 0
-        return max(0, min(wanted, stop - self.start))
+        rows = self.first if self.first is not None else self.last or 0
+        return max(0, min(rows, stop - self.start))
 
 
 def page_arguments(
@@ -62,16 +62,18 @@ def page_arguments(
     fingerprint: bytes,
     max_rows: int,
 ) -> PageArguments:
-    """Check the arguments of a connection field. Raises BadUserInput and InvalidCursor."""
+    """Validate the arguments of a connection field. Raises BadUserInput and InvalidCursor."""
     for name, value in (("first", first), ("last", last), ("offset", offset)):
         if value is not None and value < 0:
             raise BadUserInput(f"'{name}' is negative. Give 0 or more.", argument=name)
         if value is not None and name != "offset" and value > max_rows:
-            raise BadUserInput(f"'{name}' is more than {max_rows}. Ask for fewer rows and page on.", argument=name)
+            raise BadUserInput(f"'{name}' is more than {max_rows}. Request fewer rows per page.", argument=name)
     if first is not None and last is not None:
         raise BadUserInput("'first' and 'last' exclude each other. Give one of them.", argument="last")
     if offset is not None and (after is not None or before is not None or last is not None):
-        raise BadUserInput("'offset' goes with 'first' alone, not with after, before or last.", argument="offset")
+        raise BadUserInput(
+            "'offset' goes with 'first' alone. Leave out 'after', 'before' and 'last'.", argument="offset"
+        )
     if first is None and last is None:
         backward = before is not None and after is None
         first, last = (None, min(DEFAULT_PAGE_ROWS, max_rows)) if backward else (min(DEFAULT_PAGE_ROWS, max_rows), None)
@@ -85,12 +87,12 @@ def page_arguments(
 
 
 async def load_window(blocks: Blocks, arguments: PageArguments) -> tuple[int, int]:
-    """Load the rows that ``arguments`` ask for and say which they are. Raises what loading raises, and BadUserInput."""
+    """Load the rows that ``arguments`` select and return their range. Raises GatewayError and SnapshotConflict."""
     start = stop = 0
     for _ in range(_MAX_MOVES):
         start, stop = await _range(blocks, arguments)
         await blocks.load(start, stop)
-        # Rows behind what was taken for the end show that the total was too low.
+        # A row at the supposed end shows that the total was too low.
         is_end_wrong = arguments.counts_from_end and await blocks.exists(stop)
         if not is_end_wrong and (start, stop) == await _range(blocks, arguments):
             break
@@ -114,16 +116,16 @@ async def _end(blocks: Blocks, start: int) -> int:
     end = blocks.known_end if blocks.known_end is not None else blocks.total_count
     if end is None:
         raise BadUserInput(
-            "'last' without 'before' needs the number of rows, which the upstream does not tell. Page forward with"
+            "'last' without 'before' needs the number of rows, which the upstream does not report. Page forward with"
             " 'first', or give 'before'.",
             argument="last",
         )
-    absent = min((page.skip for page in blocks.pages if page.more is False and not page.rows), default=end)
-    return end if absent >= end else await _sought_end(blocks, absent)
+    empty_from = min((page.skip for page in blocks.pages if page.more is False and not page.rows), default=end)
+    return end if empty_from >= end else await _find_end(blocks, empty_from)
 
 
-async def _sought_end(blocks: Blocks, end: int) -> int:
-    """The end of rows whose total is too high by whole blocks, found by halving; ``end`` is known to be none."""
+async def _find_end(blocks: Blocks, end: int) -> int:
+    """Find the last row by binary search when the total is too high by whole blocks; row ``end`` does not exist."""
     start = 0
     while blocks.known_end is None and start < end:
         middle = (start + end) // 2
@@ -135,14 +137,14 @@ async def _sought_end(blocks: Blocks, end: int) -> int:
 
 
 async def cursors_exist(blocks: Blocks, arguments: PageArguments) -> bool:
-    """Whether no cursor lies past the present end; loads their rows, which tell the snapshot even of an empty page."""
-    return all([await blocks.exists(given.offset) for given in arguments.cursors])
+    """Return whether the row of each cursor exists. Loads these rows, so that an empty page has a snapshot, too."""
+    return all([await blocks.exists(bound.offset) for bound in arguments.cursors])
 
 
 async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
-    """The error for a cursor of another snapshot, with the date of the present one where the upstream tells it."""
+    """Return the error for a cursor of another snapshot, with the present snapshot's date if the upstream sends it."""
     if not blocks.stamp.dates:
         await blocks.load(0, 1)
     dates = [when for _, when in blocks.stamp.dates]
-    message = "The data was processed anew since this cursor was given. Start again from the first page."
+    message = "The data was processed again after this cursor was issued. Start again from the first page."
     return SnapshotChanged(message, processedDateTime=max(dates)) if dates else SnapshotChanged(message)

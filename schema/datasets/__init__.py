@@ -1,1 +1,1 @@
-"""One file for each dataset; its place in the Query type is in the package above."""
+"""One file for each dataset; schema/build.py lists them."""

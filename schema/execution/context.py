@@ -1,4 +1,4 @@
-"""What one operation knows of its request, and what it gathers for the reply."""
+"""The context of one operation: facts of its request, and results collected for the response."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from gateway.page import Budget, Caller, PageSource
 from gateway.paging.blocks import BlockSizes
-from schema.connection import Answer
+from schema.connection import ConnectionResult
 from schema.execution.projection import Selection
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one operation; see the settings of the same names."""
+    """Limits of one operation; see the settings of the same names."""
 
     max_first_rows: int
     max_filter_bytes: int
@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(slots=True)
 class OperationContext:
-    """The context value of resolvers. ``caller`` raises Unauthenticated when there is no usable token."""
+    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token."""
 
     source: PageSource
     sizes: BlockSizes
@@ -38,42 +38,42 @@ class OperationContext:
     budget: Budget
     caller: Callable[[], Caller]
     warnings: list[dict[str, Any]] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
 
-    def note(self, answer: Answer, path: list[str | int]) -> None:
-        """Gather an answer's warnings under ``path``, and its cache facts."""
-        self.answers.append(answer)
-        for warning in answer.warnings:
-            told: dict[str, Any] = {"code": warning.code, "message": warning.message, "path": path}
+    def record(self, result: ConnectionResult, path: list[str | int]) -> None:
+        """Collect the result of the field at ``path``, with its warnings."""
+        self.results.append(result)
+        for warning in result.warnings:
+            formatted: dict[str, Any] = {"code": warning.code, "message": warning.message, "path": path}
             if warning.count is not None:
-                told["count"] = warning.count
+                formatted["count"] = warning.count
             if warning.age_seconds is not None:
-                told["ageSeconds"] = warning.age_seconds
-            self.warnings.append(told)
+                formatted["ageSeconds"] = warning.age_seconds
+            self.warnings.append(formatted)
 
     def release(self) -> None:
-        """Let go of all rows: graphql-core's executor is in a cycle, and would hold them until the collector runs."""
-        self.answers.clear()
+        """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""
+        self.results.clear()
         self.selections.clear()
 
     @property
     def cache_state(self) -> str | None:
-        """``hit``, ``stale`` or ``miss``: the worst of all blocks; None when no block was used."""
-        states = [state for answer in self.answers for state in answer.cache_states]
+        """``hit``, ``stale`` or ``miss``: the worst state of all blocks; None if no block was used."""
+        states = [state for result in self.results for state in result.cache_states]
         return max(states).name.lower() if states else None
 
     def age_seconds(self, now: float | None = None) -> int | None:
-        """Age of the oldest block used; None when none was used."""
-        times = [moment for answer in self.answers for moment in answer.fetched_at]
+        """Return the age of the oldest block used; None if no block was used."""
+        times = [moment for result in self.results for moment in result.fetched_at]
         return max(0, int((time.time() if now is None else now) - min(times))) if times else None
 
     @property
     def upstream_calls(self) -> int:
-        """Upstream calls that the operation caused; one for a block whose reading failed."""
+        """The upstream calls of the operation; a block that failed to load counts as one."""
         return self.budget.spent_calls
 
     @property
     def rows(self) -> int:
-        """Rows in the answers."""
-        return sum(len(piece.rows) for answer in self.answers for piece in answer.connection.pieces)
+        """The number of rows in all results."""
+        return sum(len(piece.rows) for result in self.results for piece in result.connection.pieces)

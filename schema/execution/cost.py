@@ -1,4 +1,4 @@
-"""Bounds of one operation that hang on its variables: what they hold, and how many rows it may show."""
+"""Limits of one operation that depend on its variables: their size, and the number of rows it may return."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from schema.execution.limits import fragments_of
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
 
-# A page may always be shown both ways, however few root fields are allowed.
+# One full page may always be selected both ways, however few root fields are allowed.
 _MIN_PAGES = len(_ROW_LISTS)
 
 
 def variable_uses(document: DocumentNode) -> Counter[str]:
-    """How often each variable is used in ``document``."""
-    counting = _UseCounter()
-    visit(document, counting)
-    return counting.uses
+    """Return the number of uses of each variable in ``document``."""
+    counter = _UseCounter()
+    visit(document, counter)
+    return counter.uses
 
 
 class _UseCounter(Visitor):
@@ -48,7 +48,7 @@ class _UseCounter(Visitor):
         self.uses: Counter[str] = Counter()
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> VisitorAction:
-        """A definition is no use, and its default holds none."""
+        """Skip definitions: neither they nor their defaults use a variable."""
         return SKIP
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
@@ -63,10 +63,10 @@ def check_cost(
     uses: Mapping[str, int],
     limits: Limits,
 ) -> None:
-    """Raise BadUserInput or QueryTooComplex when the values that an operation is run with make it cost too much."""
-    given = {**_defaults(operation), **(variables or {})}
-    _check_variables(given, uses, limits)
-    _check_rows(document, operation, given, limits)
+    """Raise BadUserInput or QueryTooComplex if an operation costs too much with these variables."""
+    values = {**_defaults(operation), **(variables or {})}
+    _check_variables(values, uses, limits)
+    _check_rows(document, operation, values, limits)
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
@@ -77,77 +77,77 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
     }
 
 
-def _check_variables(given: Mapping[str, Any], uses: Mapping[str, int], limits: Limits) -> None:
-    """Raise BadUserInput, naming the variable, when together they hold more than any filters that may be sent.
+def _check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], limits: Limits) -> None:
+    """Raise BadUserInput, naming the variable, if together they hold more values than the largest valid filters.
 
-    A variable counts once for each use: every use turns its objects into inputs anew, which costs far more than reading
-    them once.
+    A variable counts once for each use: each use converts its objects to inputs again, which costs far more than
+    parsing them.
     """
     # The shortest comparison takes thirty bytes of encoded text and three objects; each root field has a filter.
     max_values = max(100, limits.max_filter_bytes // 10) * limits.max_query_root_fields
-    found = 0
-    for name, value in given.items():
-        found += uses.get(name, 0) * (_values(value, max_values) if isinstance(value, dict | list) else 1)
-        if found > max_values:
+    value_count = 0
+    for name, value in variables.items():
+        value_count += uses.get(name, 0) * (_count_values(value, max_values) if isinstance(value, dict | list) else 1)
+        if value_count > max_values:
             raise BadUserInput(
                 f"Variable '{name}' is too large: each use counted, the variables hold more than {max_values} objects"
-                f" and list members. About {limits.max_filter_bytes // 40} values fit into a filter; ask in several"
-                " questions.",
+                f" and list members. About {limits.max_filter_bytes // 40} values fit into a filter; split it over"
+                " several queries.",
                 argument=name,
             )
 
 
-def _values(value: Any, enough: int) -> int:
-    """How many objects and other list members ``value`` holds, at any depth; counting ends soon behind ``enough``."""
-    found, waiting = 0, [value]
-    while waiting and found <= enough:
-        part = waiting.pop()
+def _count_values(value: Any, max_values: int) -> int:
+    """Count the objects and other list members in ``value``, at any depth; stop soon after ``max_values``."""
+    count, stack = 0, [value]
+    while stack and count <= max_values:
+        part = stack.pop()
         if isinstance(part, dict):
-            found += 1
-            waiting.extend(inner for inner in part.values() if isinstance(inner, dict | list))
+            count += 1
+            stack.extend(inner for inner in part.values() if isinstance(inner, dict | list))
         else:
-            found += sum(not isinstance(member, dict) for member in part)
-            waiting.extend(member for member in part if isinstance(member, dict | list))
-    return found
+            count += sum(not isinstance(member, dict) for member in part)
+            stack.extend(member for member in part if isinstance(member, dict | list))
+    return count
 
 
 def _check_rows(
-    document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any], limits: Limits
+    document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], limits: Limits
 ) -> None:
-    """Raise QueryTooComplex when ``operation`` may show more rows than its root fields' largest pages have.
+    """Raise QueryTooComplex if ``operation`` may return more rows than its root fields' largest pages have.
 
-    A row counts once for each list that shows it: ``nodes`` beside ``edges``, and either under several aliases.
+    A row counts once for each list that contains it: ``nodes`` and ``edges``, and each of their aliases.
     """
     fragments = fragments_of(document)
     pages: dict[str, tuple[int, set[str]]] = {}
     for field in _fields(operation.selection_set, fragments):
-        _, lists = pages.setdefault(_key(field), (_page_rows(field, given, limits.max_first_rows), set()))
+        _, lists = pages.setdefault(_key(field), (_page_rows(field, variables, limits.max_first_rows), set()))
         lists.update(_key(inner) for inner in _fields(field.selection_set, fragments) if inner.name.value in _ROW_LISTS)
     rows = sum(page_rows * len(lists) for page_rows, lists in pages.values())
     max_rows = limits.max_first_rows * max(_MIN_PAGES, limits.max_query_root_fields)
     if rows > max_rows:
         raise QueryTooComplex(
-            f"The operation may show {rows} rows, more than {max_rows}; a row counts for each of 'nodes', 'edges' and"
-            " their aliases. Ask for fewer rows, or each of them once."
+            f"The operation may return {rows} rows, more than {max_rows}; a row counts for each of 'nodes', 'edges'"
+            " and their aliases. Request fewer rows, or each of them once."
         )
 
 
 def _fields(selection_set: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode]) -> list[FieldNode]:
-    """The fields of one object, whatever the directives say; each fragment's once, as execution collects them."""
-    found: list[FieldNode] = []
-    seen: set[str] = set()
-    waiting = [selection_set]
-    while waiting:
-        part = waiting.pop()
+    """Return the fields of one object, ignoring directives; each fragment counts once, as in execution."""
+    fields: list[FieldNode] = []
+    spread: set[str] = set()
+    stack = [selection_set]
+    while stack:
+        part = stack.pop()
         for selection in part.selections if part else ():
             if isinstance(selection, FieldNode):
-                found.append(selection)
+                fields.append(selection)
             elif not isinstance(selection, FragmentSpreadNode):
-                waiting.append(getattr(selection, "selection_set", None))
-            elif selection.name.value not in seen and selection.name.value in fragments:
-                seen.add(selection.name.value)
-                waiting.append(fragments[selection.name.value].selection_set)
-    return found
+                stack.append(getattr(selection, "selection_set", None))
+            elif selection.name.value not in spread and selection.name.value in fragments:
+                spread.add(selection.name.value)
+                stack.append(fragments[selection.name.value].selection_set)
+    return fields
 
 
 def _key(field: FieldNode) -> str:
@@ -155,7 +155,7 @@ def _key(field: FieldNode) -> str:
 
 
 def _page_rows(field: FieldNode, variables: Mapping[str, Any], max_rows: int) -> int:
-    """The most rows of a page of ``field``. What is no number of rows is told later, with a better error."""
+    """Return the most rows that a page of ``field`` may have. Coercion reports invalid values with a better error."""
     for argument in field.arguments or ():
         if argument.name.value in ("first", "last"):
             value: Any = argument.value

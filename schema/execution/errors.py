@@ -1,4 +1,4 @@
-"""From whatever went wrong to a GraphQL error with a code; what nobody foresaw is masked and logged."""
+"""Convert failures to GraphQL errors with a code; mask and log unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from gateway.errors import BadUserInput, GatewayError, InternalServerError, Pars
 
 log = structlog.get_logger("schema")
 
-# Enough to mend a document by; a flood of errors must not become a flood of output (our choice).
+# Enough to correct a document; many errors must not become much output (our choice).
 MAX_ERRORS, MAX_MESSAGE_CHARACTERS = 20, 500
 
-# A conflict between fields names each of them; the first ones lead to the others (our choice).
+# A conflict between fields lists all of them; the first ones lead to the others (our choice).
 MAX_LOCATIONS = 10
 
 _VARIABLE = re.compile(r"\$([_A-Za-z][_0-9A-Za-z]*)")
 
-# How graphql-core begins the message when a variable's value turns out not to fit the argument that it is used in.
+# The start of graphql-core's message about a variable whose value does not fit the argument it is used in.
 _ARGUMENT = re.compile(r"Argument '([_A-Za-z][_0-9A-Za-z]*)' ")
 
-# How graphql-core quotes what a scalar's own code raised.
+# Stands in graphql-core's messages before the quoted exception of a scalar's code.
 _QUOTED_ERROR = ", but encountered error "
 
 
 def parse_failed(error: GraphQLError) -> list[GraphQLError]:
-    """A syntax error as ParseFailed."""
+    """Convert a syntax error to ParseFailed."""
     return [_located(error, ParseFailed(_clipped(error.message)))]
 
 
 def validation_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    """Validation errors as ValidationFailed."""
-    return [_located(error, ValidationFailed(_told(error))) for error in errors[:MAX_ERRORS]]
+    """Convert validation errors to ValidationFailed."""
+    return [_located(error, ValidationFailed(_public_message(error))) for error in errors[:MAX_ERRORS]]
 
 
 def coercion_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    """Variables that do not fit their types, as BadUserInput naming the variable."""
-    found = []
+    """Convert errors about variables to BadUserInput that names the variable."""
+    located = []
     for error in errors[:MAX_ERRORS]:
         variable = _VARIABLE.search(error.message)
-        cause = BadUserInput(_told(error), argument=variable.group(1) if variable else "variables")
-        found.append(_located(error, cause))
-    return found
+        cause = BadUserInput(_public_message(error), argument=variable.group(1) if variable else "variables")
+        located.append(_located(error, cause))
+    return located
 
 
 def gateway_error(error: GraphQLError, correlation_id: str) -> GatewayError:
-    """The coded error behind ``error``; what has none is logged in full and becomes InternalServerError.
+    """Return the coded error behind ``error``; log any other exception and return InternalServerError.
 
-    "In full" leaves out the document, which holds filters and customers' names.
+    The log entry omits the document, which holds filters and customers' names.
     """
     cause = error.original_error
     while isinstance(cause, GraphQLError):
@@ -60,21 +60,21 @@ def gateway_error(error: GraphQLError, correlation_id: str) -> GatewayError:
         return cause
     argument = _ARGUMENT.match(error.message)
     if cause is None and argument:
-        return BadUserInput(_told(error), argument=argument.group(1))
-    unforeseen = cause or GraphQLError(error.message).with_traceback(error.__traceback__)
-    log.error("unforeseen error", correlation_id=correlation_id, exc_info=unforeseen)
+        return BadUserInput(_public_message(error), argument=argument.group(1))
+    unexpected = cause or GraphQLError(error.message).with_traceback(error.__traceback__)
+    log.error("unforeseen error", correlation_id=correlation_id, exc_info=unexpected)
     return InternalServerError()
 
 
 def formatted(error: GraphQLError, cause: GatewayError, correlation_id: str) -> dict[str, Any]:
-    """``error`` as a member of ``errors`` (GraphQL specification, section 7.1.2)."""
-    found: dict[str, Any] = {"message": cause.message}
+    """Return ``error`` as a member of ``errors`` (GraphQL specification, section 7.1.2)."""
+    member: dict[str, Any] = {"message": cause.message}
     if error.locations:
-        found["locations"] = [location.formatted for location in error.locations[:MAX_LOCATIONS]]
+        member["locations"] = [location.formatted for location in error.locations[:MAX_LOCATIONS]]
     if error.path is not None:
-        found["path"] = list(error.path)
-    found["extensions"] = {**cause.extensions(), "correlationId": correlation_id}
-    return found
+        member["path"] = list(error.path)
+    member["extensions"] = {**cause.extensions(), "correlationId": correlation_id}
+    return member
 
 
 def _located(error: GraphQLError, cause: GatewayError) -> GraphQLError:
@@ -88,8 +88,8 @@ def _located(error: GraphQLError, cause: GatewayError) -> GraphQLError:
     )
 
 
-def _told(error: GraphQLError) -> str:
-    """The message without what Python says; a TypeError is how the schema's own scalars speak."""
+def _public_message(error: GraphQLError) -> str:
+    """Return the message without the text of foreign exceptions; the schema's own scalars raise TypeError."""
     foreign = error.original_error is not None and not isinstance(error.original_error, TypeError | GraphQLError)
     return _clipped(f"{error.message.partition(_QUOTED_ERROR)[0]}." if foreign else error.message)
 

@@ -1,7 +1,7 @@
-"""The executor that answers connections in one pass, and everything else as graphql-core does.
+"""The executor that renders connections in one pass and leaves all other values to graphql-core.
 
-It overrides one method of graphql-core's Executor, ``complete_object_value``, and uses ``collect_subfields``; neither
-is public. Both packages are pinned for that, and a test fails when a new version moves either name.
+It overrides ``complete_object_value`` of graphql-core's Executor and uses ``collect_subfields``; neither is public.
+Therefore Strawberry and graphql-core are pinned, and a test fails if a new version lacks either name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schema.execution.projection import Field, Selection, render
 
 
 class FastExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Completes a whole connection at once, as bytes that the reply's encoder copies."""
+    """Completes a whole connection at once, as bytes that the response's encoder copies."""
 
     def complete_object_value(
         self,
@@ -31,7 +31,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """The object's result; for a ConnectionValue, its JSON."""
+        """Return the object's result; for a ConnectionValue, its JSON."""
         if isinstance(result, ConnectionValue):
             selection = self.select(return_type, field_details_list)
             self.context_value.selections.append(selection)
@@ -39,7 +39,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     def select(self, object_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Selection:
-        """What the collected fields select of ``object_type``, at every level."""
+        """Return the selection of the collected fields of ``object_type``, at every level."""
         grouped = self.collect_subfields(object_type, field_details_list).grouped_field_set
         return Selection(
             object_type.name,

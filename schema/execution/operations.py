@@ -1,8 +1,8 @@
-"""One operation from text to result: parse, limits, validate, execute.
+"""Run one operation: parse, check limits, validate, execute.
 
-This goes through graphql-core directly, with Strawberry's executor, and not through ``strawberry.Schema.execute``:
-that one hides which phase failed, and the phase decides code and HTTP status. Private names of Strawberry are used here
-and in schema/export/arguments.py, and nowhere else: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
+Operations run directly in graphql-core with Strawberry's executor. ``strawberry.Schema.execute`` would hide which phase
+failed, and the phase determines code and HTTP status. Only this module and schema/export/arguments.py use private names
+of Strawberry: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
 """
 
 from __future__ import annotations
@@ -53,28 +53,28 @@ from schema.execution.executor import FastExecutor
 from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text
 from schema.execution.validation_rules import MisplacedFieldRule
 
-# Documents kept parsed and validated. Longer texts are rare and not kept, so that the cache stays below about 30 MB.
+# The number of cached parsed and validated documents. Longer texts are rare and not cached: together below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
 
-# Comments cost memory only while they are read (our choice: far more than a person writes).
+# Comments take memory only during parsing (our choice: far more than a person writes).
 MAX_COMMENTS = 10_000
 
-# What graphql-core may spend on comparing fields of one name. Its own 500,000 take most of a second; no document that a
-# person writes comes near a tenth of this.
+# graphql-core's budget for comparing fields of one name. Its default of 500,000 takes most of a second; documents that
+# people write need less than a tenth of this value.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
 
-# How graphql-core ends the message when a document passes its limits of tokens, comments or nesting.
+# The end of graphql-core's message about a document over its limits of tokens, comments or nesting.
 _ABORTED = "Parsing aborted."
 
-# What surrounds the phases parse, validate and execute, by their names.
+# Returns a context manager around the phase of that name: parse, validate or execute.
 Phase = Callable[[str], AbstractContextManager[object]]
 
-_NO_OPERATION = "The document has no operation."
+_NO_OPERATION = "The document has no operation. Send one that has."
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """What a caller sent: GraphQL over HTTP, section "Request parameters"."""
+    """The operation that a caller sent: GraphQL over HTTP, section "Request parameters"."""
 
     query: str
     operation_name: str | None = None
@@ -84,7 +84,7 @@ class OperationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one operation. ``executed`` is False when it failed before any field was resolved."""
+    """The result of one operation. ``executed`` is False if it failed before any field was resolved."""
 
     executed: bool
     data: dict[str, Any] | None
@@ -120,10 +120,10 @@ class Operations:
         self._introspection = introspection
         rules = dict.fromkeys((*specified_rules, *recommended_rules, *extra))
         self._rules = tuple(MisplacedFieldRule if rule is FieldsOnCorrectTypeRule else rule for rule in rules)
-        self._kept = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
+        self._cached = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
-        """Run ``request``. All errors are in the outcome; nothing is raised but BadRequest for a wrong HTTP method."""
+        """Run ``request`` and return its outcome with all errors. Raises BadRequest for a wrong HTTP method only."""
         prepared = self._prepared(request.query)
         if prepared.document is not None and not request.may_mutate:
             _require_query(prepared.document, request.operation_name)
@@ -138,20 +138,20 @@ class Operations:
             return await self._execute(prepared.document, operation, request, context)
 
     def faults_of(self, text: str) -> list[str]:
-        """What keeps any operation of a document from being run, whatever its variables; empty when nothing does."""
+        """Return why no operation of a document can run with any variables; empty if one can."""
         prepared = self._prepared(text)
         if prepared.document is None or prepared.errors:
             return [error.message for error in prepared.errors]
         return [] if _candidates(prepared.document, None) else [_NO_OPERATION]
 
     def _prepared(self, text: str) -> _Prepared:
-        return self._kept(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
+        return self._cached(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
 
     def _prepare(self, text: str) -> _Prepared:
-        found = self._read(text)
-        for error in found.errors:
-            _forget_origin(error)
-        return found
+        prepared = self._read(text)
+        for error in prepared.errors:
+            _drop_traceback(error)
+        return prepared
 
     def _read(self, text: str) -> _Prepared:
         max_tokens = max(self.limits.max_query_tokens, INTROSPECTION_TOKENS)
@@ -159,14 +159,14 @@ class Operations:
             check_text(text)
             with self._phase("parse"):
                 document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
-            _unchain(document)
+            _unlink_tokens(document)
             check_document(document, self.limits, document.token_count)
             with self._phase("validate"):
                 errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
         except GraphQLError as error:
             if error.message.endswith(_ABORTED):
-                told = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
-                return _refused(QueryTooComplex(f"{told} Split it up."))
+                reason = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
+                return _refused(QueryTooComplex(f"{reason} Split it up."))
             return _Prepared(None, tuple(parse_failed(error)))
         except QueryTooComplex as error:
             return _refused(error)
@@ -177,10 +177,10 @@ class Operations:
         return _Prepared(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
 
     def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
-        """The errors of a document: of a long one the first alone, for finding its place reads all before it.
+        """Return the errors of a document; of a long one only the first, because locating an error reads all before it.
 
-        Names like a wrong one are left out of long documents' errors, because comparing takes long, and where
-        introspection is off, because they tell the schema.
+        Suggestions are omitted for long documents, because comparing names takes long, and without introspection,
+        because they would reveal the schema.
         """
         errors = validate(
             self._schema,
@@ -189,7 +189,7 @@ class Operations:
             max_errors=1 if is_long else MAX_ERRORS,
             hide_suggestions=is_long or not self._introspection,
         )
-        # The last one may say that there were more.
+        # The last one may only report that there are more.
         return errors[:1] + [error for error in errors[1:] if not isinstance(error, ValidationAbortedError)]
 
     async def _execute(
@@ -201,7 +201,7 @@ class Operations:
     ) -> Outcome:
         try:
             async with asyncio.timeout(self.limits.operation_timeout_seconds + 2 * GRACE_SECONDS):
-                found = execute(
+                execution = execute(
                     self._schema,
                     document,
                     context_value=context,
@@ -211,9 +211,11 @@ class Operations:
                     max_coercion_errors=MAX_ERRORS,
                     hide_suggestions=not self._introspection,
                 )
-                result = cast(ExecutionResult, await cast(Awaitable[Any], found) if isawaitable(found) else found)
+                result = cast(
+                    ExecutionResult, await cast(Awaitable[Any], execution) if isawaitable(execution) else execution
+                )
         except TimeoutError:
-            late = DeadlineExceeded("The operation took too long. Ask for fewer rows or fields at once.")
+            late = DeadlineExceeded("The operation took too long. Request fewer rows or fields at once.")
             return _executed(None, [GraphQLError(late.message, original_error=late)], context, operation)
         except RecursionError:
             deep = QueryTooComplex("The variables are nested too deeply. Flatten them.")
@@ -224,11 +226,11 @@ class Operations:
         return _executed(result.data, list(result.errors or []), context, operation)
 
 
-def _unchain(document: DocumentNode) -> None:
-    """Part the tokens that graphql-core chains for its parser, forward and back.
+def _unlink_tokens(document: DocumentNode) -> None:
+    """Unlink the tokens, which graphql-core keeps in a doubly linked list.
 
-    A document is kept for a while. As a circle it would then wait for the collector, whose rounds through what is old
-    are rare: one caller with ever new documents could fill gigabytes before.
+    Cached documents grow old. As reference cycles, evicted ones would wait for a full garbage collection, which is
+    rare: a caller that keeps sending new documents could fill gigabytes first.
     """
     token = document.loc.start_token if document.loc else None
     while token is not None:
@@ -236,8 +238,8 @@ def _unchain(document: DocumentNode) -> None:
         token = following
 
 
-def _forget_origin(error: BaseException | None) -> None:
-    """Drop the traceback of an error that is kept: its frames hold all of the document, in a circle."""
+def _drop_traceback(error: BaseException | None) -> None:
+    """Drop the traceback of a cached error: its frames hold the whole document in a reference cycle."""
     while error is not None:
         error.__traceback__ = error.__context__ = None
         error = error.original_error if isinstance(error, GraphQLError) else None
@@ -253,20 +255,20 @@ def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefin
 
 
 def _require_query(document: DocumentNode, name: str | None) -> None:
-    """Raise BadRequest when what GET asks for is no query, whether or not the schema knows it."""
+    """Raise BadRequest if a GET request names an operation other than a query, even one that the schema lacks."""
     if any(node.operation is not OperationType.QUERY for node in _candidates(document, name)):
         raise BadRequest("GET runs queries only. Send other operations with POST.", status=405)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    found = _candidates(document, name)
-    if not found and name is None:
+    candidates = _candidates(document, name)
+    if not candidates and name is None:
         raise ValidationFailed(_NO_OPERATION)
-    if not found:
-        raise ValidationFailed(f"The document has no operation named '{str(name)[:100]}'.")
-    if len(found) > 1:
-        raise ValidationFailed("The document has several operations. Say which one in 'operationName'.")
-    return found[0]
+    if not candidates:
+        raise ValidationFailed(f"The document has no operation named '{str(name)[:100]}'. Correct 'operationName'.")
+    if len(candidates) > 1:
+        raise ValidationFailed("The document has several operations. Name one of them in 'operationName'.")
+    return candidates[0]
 
 
 def _failed(errors: list[GraphQLError], context: OperationContext) -> Outcome:
@@ -287,5 +289,5 @@ def _outcome(
     operation_name: str | None,
 ) -> Outcome:
     causes = [gateway_error(error, context.correlation_id) for error in errors]
-    told = [formatted(error, cause, context.correlation_id) for error, cause in zip(errors, causes, strict=True)]
-    return Outcome(executed, data, told, causes, operation_name)
+    members = [formatted(error, cause, context.correlation_id) for error, cause in zip(errors, causes, strict=True)]
+    return Outcome(executed, data, members, causes, operation_name)

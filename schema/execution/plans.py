@@ -1,10 +1,10 @@
-"""Plans: what an operation came to, kept so that asking it again needs neither parsing nor execution.
+"""Plans: what an operation reduces to, cached so that running it again needs neither parsing nor execution.
 
-The first run of an operation goes the ordinary way. If it was one connection field answered from one block, what it
-came to is a :class:`Plan`: the question, the paging arguments and the selection. Document, operation name and variables
-decide all of that, so together they are the key. A plan holds no rows and no token. To answer, the caller's own fresh
-block is looked up, and the block's own rendering of the selection is copied; where either is missing, the ordinary way
-is taken again. Limits were checked then, and are the same now.
+The first run of an operation takes the ordinary path. If it has one connection field that was read from one block, it
+reduces to a :class:`Plan`: the query, the paging arguments and the selection. Document, operation name and variables
+determine all three, so together they are the key. A plan contains neither rows nor tokens. To run it, the caller's own
+fresh block is looked up in the cache, and the block's stored rendering of the selection is copied. If either is
+missing, the ordinary path is taken. The limits need no second check: they do not change while the process runs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gateway.query import PageQuery
 from schema.execution.context import OperationContext
 from schema.execution.projection import rendering_key
 
-# Plans kept, and the longest key; together below about 20 MB.
+# The number of cached plans, and the longest key; together below about 20 MB.
 KEPT_PLANS, MAX_KEY_CHARACTERS = 1_024, 16_384
 
-# Document, operation name, and variables as their text.
+# Document, operation name, and variables as JSON text.
 PlanKey = tuple[str, str | None, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an operation came to. ``rendering`` names the connection in what its block keeps, ``head`` precedes it."""
+    """One operation in short. ``rendering`` is the connection's key in its block's renderings; ``head`` precedes it."""
 
     query: PageQuery
     arguments: PageArguments
@@ -40,12 +40,12 @@ class Plan:
 
     @property
     def name(self) -> tuple[bytes, str]:
-        """What names the whole reply's JSON among what is made of its block."""
+        """The key of the whole response's JSON among the renderings of its block."""
         return self.head, self.rendering
 
-    def answer(self, kept: KeptPages, caller: Caller) -> tuple[bytes, Page] | None:
-        """The whole reply's JSON and the block it is from, or None when the ordinary way must be taken."""
-        page = kept.peek(self.query, caller)
+    def run(self, cached_pages: KeptPages, caller: Caller) -> tuple[bytes, Page] | None:
+        """Return the whole response's JSON and its block, or None if the ordinary path must be taken."""
+        page = cached_pages.peek(self.query, caller)
         if page is None or page.renderings is None or page.warnings:
             return None
         rendering = page.renderings.get(self.rendering)
@@ -53,23 +53,23 @@ class Plan:
 
 
 class Plans:
-    """The plans of the operations asked most recently."""
+    """The plans of the operations run most recently."""
 
     def __init__(self) -> None:
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
 
     def find(self, key: PlanKey) -> Plan | None:
-        """The plan of an operation that was run before."""
+        """Return the plan of an operation that was run before."""
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)
         return plan
 
     def learn(self, key: PlanKey, data: dict[str, Any], context: OperationContext, operation_name: str | None) -> None:
-        """Keep the plan of an operation that ran without errors, if it is of the kind that has one."""
-        if key in self._plans or len(data) != 1 or len(context.answers) != 1 or len(context.selections) != 1:
+        """Store the plan of an operation that ran without errors, if it reduces to one."""
+        if key in self._plans or len(data) != 1 or len(context.results) != 1 or len(context.selections) != 1:
             return
-        origin = context.answers[0].connection.origin
+        origin = context.results[0].connection.origin
         if origin is None or len(key[0]) + len(key[2]) > MAX_KEY_CHARACTERS:
             return
         head = b'{"data":{' + msgspec.json.encode(next(iter(data))) + b":"

@@ -1,9 +1,9 @@
-"""Answers a connection in one pass: the selected fields of all its rows straight to JSON.
+"""Render a connection in one pass: the selected fields of all its rows as JSON.
 
-graphql-core completes every leaf by itself, 100,000 of them for a page of 10,000 rows. But rows are flat and alike, so
-what a selection asks of one it asks of all. A :class:`Selection` is that question, compiled from the fields that
-graphql-core collected (aliases, fragments and directives are its work). Rendering builds, with C-speed iterators, one
-small struct for each row, whose encoding is what graphql-core's result would be encoded to, byte for byte.
+graphql-core completes each leaf separately, 100,000 of them for a page of 10,000 rows. But rows are flat, and each has
+the same selected fields. A :class:`Selection` lists these fields, compiled from the fields that graphql-core collected
+(graphql-core handles aliases, fragments and directives). Rendering builds one small struct for each row, with iterators
+that run in C. The JSON is byte for byte that of graphql-core's own result.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _encode = msgspec.json.Encoder().encode
 
 Text = bytes | memoryview
 
-# Struct classes kept for selections that were seen; making one takes about 30 microseconds.
-KEPT_CLASSES = 512
+# The number of cached struct classes, one for each selection; creating one takes about 30 microseconds.
+CACHED_CLASSES = 512
 
-# Columns of fewer rows are gathered faster than they are found (our choice).
-KEPT_COLUMN_ROWS = 2_000
+# Columns of fewer rows are gathered faster than looked up (our choice).
+MIN_CACHED_COLUMN_ROWS = 2_000
 
 # CPython on 64 bits.
 POINTER_BYTES = 8
@@ -37,7 +37,7 @@ POINTER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One member of the answer: its response key, the field's name in the schema, and what is selected of it."""
+    """One member of the response: its response key, the field's name in the schema, and its own selection."""
 
     key: str
     name: str
@@ -46,7 +46,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is selected of one object type, in response order. Equal selections are equal values."""
+    """The selected fields of one object type, in response order. Equal selections are equal values."""
 
     type_name: str
     fields: tuple[Field, ...]
@@ -58,28 +58,28 @@ class Selection:
 
 
 def render(selection: Selection, connection: ConnectionValue) -> bytes:
-    """The JSON of ``connection``, from what its block keeps if it was rendered before."""
+    """Return the JSON of ``connection``; if its block was rendered this way before, the stored JSON."""
     origin = connection.origin
     if origin is None:
         return b"".join(_parts(selection, connection))
     key = rendering_key(selection, origin.arguments)
-    kept: bytes | None = origin.renderings.get(key)
-    if kept is None:
-        kept = b"".join(_parts(selection, connection))
-        origin.renderings.keep(key, kept, len(kept) + len(key))
-    return kept
+    rendering: bytes | None = origin.renderings.get(key)
+    if rendering is None:
+        rendering = b"".join(_parts(selection, connection))
+        origin.renderings.keep(key, rendering, len(rendering) + len(key))
+    return rendering
 
 
 def rendering_key(selection: Selection, arguments: PageArguments) -> str:
-    """What tells apart the renderings that one block keeps: with the block, these two decide every byte.
+    """Return the key of a rendering within its block: block, selection and arguments determine each byte.
 
-    It is text because Python remembers the hash of a text, and not that of nested values.
+    The key is text because Python caches the hash of a text, but not that of nested values.
     """
     return repr((selection, arguments))
 
 
 def _parts(selection: Selection, connection: ConnectionValue) -> Iterator[Text]:
-    """The JSON in pieces, so that megabytes are joined once."""
+    """Yield the JSON in parts, so that megabytes are joined once."""
     before = b"{"
     for field in selection.fields:
         yield before + _encode(field.key) + b":"
@@ -105,40 +105,40 @@ def _member(field: Field, selection: Selection, connection: ConnectionValue) -> 
 
 def _page_info(selection: Selection, connection: ConnectionValue) -> bytes:
     values = connection.page_info.by_name()
-    found = {
+    members = {
         field.key: selection.type_name if field.name == "__typename" else values[field.name]
         for field in selection.fields
     }
-    return _encode(found)
+    return _encode(members)
 
 
 Columns = Callable[[Selection, Piece, Mapping[str, str]], Iterator[Iterable[Any]]]
 
 
 def _piece(selection: Selection, piece: Piece, columns: Columns, connection: ConnectionValue) -> Text:
-    """The items of one piece without the brackets. A page of several blocks keeps them with each block."""
-    keeper = piece.renderings if connection.origin is None else None
+    """Return the items of one piece without brackets. For a page of several blocks, store them with each block."""
+    renderings = piece.renderings if connection.origin is None else None
     key = (selection, piece.offset, len(piece.rows))
-    kept: bytes | None = None if keeper is None else keeper.get(key)
-    if kept is not None:
-        return kept
+    stored: bytes | None = None if renderings is None else renderings.get(key)
+    if stored is not None:
+        return stored
     if _is_whole_row(selection, connection.attributes):
         items: Sequence[Any] = piece.rows
     else:
         items = list(_structs(selection, columns(selection, piece, connection.attributes), len(piece.rows)))
     rendering = memoryview(_encode(items))[1:-1]
-    if keeper is not None:
-        keeper.keep(key, bytes(rendering), len(rendering))
+    if renderings is not None:
+        renderings.keep(key, bytes(rendering), len(rendering))
     return rendering
 
 
 def _is_whole_row(selection: Selection, attributes: Mapping[str, str]) -> bool:
-    """True for every field in the row's own order under its own name: rows are encoded as they are."""
+    """Return True if all fields are selected in the row's order under their own names: rows are encoded unchanged."""
     return [(field.key, field.name) for field in selection.fields] == [(name, name) for name in attributes]
 
 
 def _structs(selection: Selection, columns: Iterator[Iterable[Any]], rows: int) -> Iterable[Any]:
-    # Directives may leave nothing of a selection.
+    # Directives may remove all fields of a selection.
     return map(_struct(selection.keys), *columns) if selection.fields else repeat({}, rows)
 
 
@@ -151,25 +151,25 @@ def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
 
 
 def _column(attribute: str, piece: Piece) -> Iterable[Any]:
-    """One attribute of all rows. The values belong to the rows; what is kept holds a pointer to each."""
-    return _kept(attribute, piece, lambda: map(attrgetter(attribute), piece.rows))
+    """Return one attribute of all rows. The rows own the values; the stored column holds a pointer to each."""
+    return _stored(attribute, piece, lambda: map(attrgetter(attribute), piece.rows))
 
 
 def _cursors(piece: Piece) -> Iterable[Any]:
-    # No attribute has such a name, and a piece's cursors are of one length.
-    return _kept("@cursor", piece, piece.cursors, bytes_each=sys.getsizeof(piece.cursor(0)))
+    # No attribute has such a name, and all cursors of a piece have the same length.
+    return _stored("@cursor", piece, piece.cursors, bytes_each=sys.getsizeof(piece.cursor(0)))
 
 
-def _kept(name: str, piece: Piece, make: Callable[[], Iterable[Any]], *, bytes_each: int = 0) -> Iterable[Any]:
-    """What ``make`` gives for all rows. Of many rows it is kept: the next selection is likely to hold it, too."""
-    if piece.renderings is None or len(piece.rows) < KEPT_COLUMN_ROWS:
+def _stored(name: str, piece: Piece, make: Callable[[], Iterable[Any]], *, bytes_each: int = 0) -> Iterable[Any]:
+    """Return the column that ``make`` creates. Store long columns: the next selection is likely to use them, too."""
+    if piece.renderings is None or len(piece.rows) < MIN_CACHED_COLUMN_ROWS:
         return make()
     key = (name, piece.offset, len(piece.rows))
-    kept: list[Any] | None = piece.renderings.get(key)
-    if kept is None:
-        kept = list(make())
-        piece.renderings.keep(key, kept, (POINTER_BYTES + bytes_each) * len(kept))
-    return kept
+    column: list[Any] | None = piece.renderings.get(key)
+    if column is None:
+        column = list(make())
+        piece.renderings.keep(key, column, (POINTER_BYTES + bytes_each) * len(column))
+    return column
 
 
 def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
@@ -182,7 +182,7 @@ def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
             yield repeat(selection.type_name, len(piece.rows)) if field.name == "__typename" else _cursors(piece)
 
 
-@lru_cache(maxsize=KEPT_CLASSES)
+@lru_cache(maxsize=CACHED_CLASSES)
 def _struct(keys: tuple[str, ...]) -> type[msgspec.Struct]:
     names = [f"field_{number}" for number in range(len(keys))]
     return msgspec.defstruct(

@@ -1,4 +1,4 @@
-"""What validation adds to graphql-core's words, for mistakes that many make with connections."""
+"""Better validation messages for common mistakes with connections."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from graphql.validation import FieldsOnCorrectTypeRule
 
 
 class MisplacedFieldRule(FieldsOnCorrectTypeRule):
-    """Fields on correct type; one that stands a level too high is told where it belongs, such as in ``nodes``.
+    """Fields on correct type; for a field one level too high, the message names its place, such as ``nodes``.
 
-    Where suggestions are hidden it says no more than the rule it is made of.
+    With hidden suggestions, the messages are those of the base rule.
     """
 
     def enter_field(self, node: FieldNode, *args: Any) -> None:
-        """Report a field that its parent does not have."""
+        """Report a field that its parent lacks."""
         if self.context.get_field_def():
             return
         parent = self.context.get_parent_type()
@@ -31,7 +31,7 @@ class MisplacedFieldRule(FieldsOnCorrectTypeRule):
 
 
 def places_of(name: str, parent: Any) -> list[str]:
-    """The fields of ``parent`` whose type has a field ``name``."""
+    """Return the fields of ``parent`` whose type has a field ``name``."""
     if not isinstance(parent, GraphQLObjectType):
         return []
     types = {place: get_named_type(field.type) for place, field in parent.fields.items()}

@@ -1,4 +1,4 @@
-"""Questions about datasets from plain JSON values, by the schema's own rules and without a GraphQL document."""
+"""Queries of datasets from plain JSON values, converted by the schema's own rules without a GraphQL document."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from strawberry.types.arguments import convert_arguments
 from gateway.errors import BadUserInput
 from gateway.query import Dataset, PageQuery
 from schema.execution.errors import MAX_ERRORS, coercion_failed
-from schema.field import question
+from schema.field import page_query
 
-# The arguments of a dataset's field that make its question; the others choose rows of the answer.
+# The arguments of a dataset's field that determine its query; the others select rows of the result.
 ARGUMENTS = ("filter", "groupBy", "processedDateTime")
 
 
-class Questions:
-    """Reads the arguments that every dataset's field has as if they were a document's variables."""
+class ExportArguments:
+    """Converts export arguments to a query, as if they were a document's variables."""
 
     def __init__(self, schema: strawberry.Schema, *, max_filter_bytes: int, introspection: bool) -> None:
         self._schema = schema
         self._max_filter_bytes = max_filter_bytes
-        # What tells the names in the schema is told only where the schema itself is.
+        # Suggestions would reveal names of the schema, so they need introspection.
         self._hide_suggestions = not introspection
 
-    def question(self, dataset: Dataset, given: Mapping[str, Any]) -> PageQuery:
-        """The question that ``given`` asks, by names of ARGUMENTS. Raises BadUserInput naming the argument."""
+    def query(self, dataset: Dataset, values: Mapping[str, Any]) -> PageQuery:
+        """Return the query of ``values``, whose keys are in ARGUMENTS. Raises BadUserInput naming the argument."""
         fields = self._schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
         (field,) = (field for field in fields if field.python_name == dataset.name)
-        found = convert_arguments(
-            self._coerced(dataset, given),
+        arguments = convert_arguments(
+            self._coerced(dataset, values),
             field.arguments,
             scalar_registry=self._schema.schema_converter.scalar_registry,
             config=self._schema.config,
         )
         # An explicit null is the same as leaving the argument out.
-        return question(
+        return page_query(
             dataset,
-            found.get("filter"),
-            found.get("group_by") or (),
-            found.get("processed_date_time"),
+            arguments.get("filter"),
+            arguments.get("group_by") or (),
+            arguments.get("processed_date_time"),
             self._max_filter_bytes,
         )
 
-    def _coerced(self, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
         operation = parse(f"query ({declared(self._schema, dataset)}) {{ __typename }}").definitions[0]
         assert isinstance(operation, OperationDefinitionNode)
-        found = get_variable_values(
+        coerced = get_variable_values(
             self._schema._schema,
             operation.variable_definitions or (),
-            dict(given),
+            dict(values),
             max_errors=MAX_ERRORS,
             hide_suggestions=self._hide_suggestions,
         )
-        if isinstance(found, list):
-            raise _refusal(found)
-        return found.coerced
+        if isinstance(coerced, list):
+            raise _refusal(coerced)
+        return coerced.coerced
 
 
 def declared(schema: strawberry.Schema, dataset: Dataset) -> str:
-    """The ARGUMENTS of a dataset's field as a document declares variables of the same names."""
+    """Return a document's declarations of variables for the ARGUMENTS of a dataset's field."""
     types = schema._schema.query_type.fields[dataset.name].args  # type: ignore[union-attr]
     return ", ".join(f"${name}: {types[name].type}" for name in ARGUMENTS)
 
@@ -70,7 +70,7 @@ def declared(schema: strawberry.Schema, dataset: Dataset) -> str:
 def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
     cause = coercion_failed(errors)[0].original_error
     assert isinstance(cause, BadUserInput)
-    named = str(cause.facts["argument"])
-    # What is nested too deeply for graphql-core is told without a name.
-    argument = named if named in ARGUMENTS else ARGUMENTS[0]
+    variable = str(cause.facts["argument"])
+    # For values nested too deeply, graphql-core's message names no variable.
+    argument = variable if variable in ARGUMENTS else ARGUMENTS[0]
     return BadUserInput(cause.message.replace(f"Variable '${argument}'", f"'{argument}'"), argument=argument)

@@ -1,4 +1,4 @@
-"""Any operation with one connection as the question for one of its pages, and the columns that its rows have."""
+"""Convert an operation with one connection to an operation for one page, and determine the columns of its rows."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from gateway.query import Dataset
 from schema.build import DATASETS, build_schema
 from schema.export.arguments import ARGUMENTS, declared
 
-# The variables that choose a page.
+# The variables that select a page.
 FIRST, AFTER = "exportFirst", "exportAfter"
 
 _PAGING = frozenset({"first", "after", "last", "before", "offset"})
 
 
 class NotExportable(Exception):
-    """The operation has not the one connection with fixed columns that an export is made of."""
+    """The operation does not have exactly one connection with fixed columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's name, and whether it holds numbers."""
+    """A column's name and kind."""
 
     name: str
     is_number: bool
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ExportDocument:
-    """An operation that takes FIRST and AFTER, and answers under ``field`` with a page of rows of ``columns``."""
+    """An operation with the variables FIRST and AFTER, which returns a page of ``columns`` under ``field``."""
 
     text: str
     field: str
@@ -55,7 +55,7 @@ class ExportDocument:
 
 
 def default_text() -> str:
-    """The operation that asks the first dataset for all its fields; its variables are the question's arguments."""
+    """Return the operation that selects all fields of the first dataset; its variables are ARGUMENTS."""
     dataset, _ = DATASETS[0]
     arguments = ", ".join(f"{name}: ${name}" for name in ARGUMENTS)
     fields = " ".join(dataset.attributes)
@@ -64,14 +64,14 @@ def default_text() -> str:
 
 
 def export_document(text: str) -> ExportDocument:
-    """The operation in ``text`` made to walk. Its own paging and what it asks beside rows is left out.
+    """Convert the operation in ``text`` to one for single pages. Its own paging and selections beside rows are dropped.
 
-    Raises NotExportable. Whether it fits the schema is for the gateway that it is sent to.
+    Raises NotExportable. The gateway that receives the operation validates it against the schema.
     """
     try:
         document = parse(text)
     except (GraphQLError, RecursionError) as error:
-        raise NotExportable(getattr(error, "message", "The document is nested too deeply.")) from None
+        raise NotExportable(getattr(error, "message", "The document is nested too deeply. Flatten it.")) from None
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     operation = _one([node for node in document.definitions if isinstance(node, OperationDefinitionNode)])
     root = [node for node in _flat(operation.selection_set, fragments) if node.name.value != "__typename"]
@@ -95,10 +95,10 @@ def _one(operations: list[OperationDefinitionNode]) -> OperationDefinitionNode:
 def _flat(
     selections: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode], within: tuple[str, ...] = ()
 ) -> Iterator[FieldNode]:
-    """The fields of a selection with those of its fragments."""
+    """Yield the fields of a selection and of its fragments."""
     for node in selections.selections if selections else ():
         if node.directives:
-            raise NotExportable("Directives cannot be exported: which columns there are must not depend on anything.")
+            raise NotExportable("Directives cannot be exported, because the columns must be fixed. Remove them.")
         if isinstance(node, FieldNode):
             yield node
         elif isinstance(node, InlineFragmentNode):
@@ -106,12 +106,14 @@ def _flat(
         elif isinstance(node, FragmentSpreadNode):
             name = node.name.value
             if name not in fragments or name in within:
-                raise NotExportable(f"The fragment '{name}' is not defined, or spreads itself.")
+                raise NotExportable(
+                    f"The fragment '{name}' is undefined or spreads itself. Define it, or remove the cycle."
+                )
             yield from _flat(fragments[name].selection_set, fragments, (*within, name))
 
 
 def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:
-    """What is asked of each row."""
+    """Yield the fields that are selected of each row."""
     for node in _flat(connection.selection_set, fragments):
         if node.name.value == "nodes":
             yield from _flat(node.selection_set, fragments)
@@ -122,15 +124,15 @@ def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]
 
 
 def _columns(rows: Iterator[FieldNode]) -> dict[str, FieldNode]:
-    """The fields of a row by their columns' names."""
-    found: dict[str, FieldNode] = {}
+    """Return the fields of a row by their columns' names."""
+    columns: dict[str, FieldNode] = {}
     for node in rows:
         name = _name(node)
-        if node.selection_set is not None or found.setdefault(name, node).name.value != node.name.value:
-            raise NotExportable(f"'{name}' is not one column: its field has fields, or there are two of that name.")
-    if not found:
-        raise NotExportable("The connection must be asked for `nodes { … }` or `edges { node { … } }`.")
-    return found
+        if node.selection_set is not None or columns.setdefault(name, node).name.value != node.name.value:
+            raise NotExportable(f"'{name}' is not a single column: select fields without subfields, each name once.")
+    if not columns:
+        raise NotExportable("The connection must select `nodes { … }` or `edges { node { … } }`.")
+    return columns
 
 
 def _name(node: FieldNode) -> str:
@@ -143,11 +145,11 @@ def _numbers(field: str) -> frozenset[str]:
 
 
 def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[FieldNode]) -> str:
-    given = [node for node in connection.arguments or () if node.name.value not in _PAGING]
-    used = {name for node in (*given, *rows) for name in _variables(node)}
+    kept_arguments = [node for node in connection.arguments or () if node.name.value not in _PAGING]
+    used = {name for node in (*kept_arguments, *rows) for name in _variables(node)}
     declared = [node for node in operation.variable_definitions or () if node.variable.name.value in used]
     declarations = ", ".join([f"${FIRST}: Int", f"${AFTER}: String", *map(print_ast, declared)])
-    arguments = ", ".join([f"first: ${FIRST}", f"after: ${AFTER}", *map(print_ast, given)])
+    arguments = ", ".join([f"first: ${FIRST}", f"after: ${AFTER}", *map(print_ast, kept_arguments)])
     alias = f"{connection.alias.value}: " if connection.alias else ""
     fields = " ".join(map(print_ast, rows))
     return (
@@ -158,11 +160,11 @@ def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[
 
 
 def _variables(node: Node) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
 
-    class Collect(Visitor):
+    class VariableCollector(Visitor):
         def enter_variable(self, node: VariableNode, *_: Any) -> None:
-            found.add(node.name.value)
+            names.add(node.name.value)
 
-    visit(node, Collect())
-    return found
+    visit(node, VariableCollector())
+    return names

@@ -1,7 +1,7 @@
-"""``/export/<dataset>.csv`` and ``.ndjson``: all rows of a question as one stream.
+"""``/export/<dataset>.csv`` and ``.ndjson``: all rows of a query as one stream.
 
-What goes wrong before the first byte is told as JSON. Afterwards the connection is broken off without the chunk that
-would end the reply, so that nobody takes a part for the whole.
+Errors before the first byte are returned as JSON. After it, the connection is closed without the final chunk, so that
+no client takes an incomplete file for complete.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
 from schema.execution.context import Limits
-from schema.export.arguments import ARGUMENTS, Questions
+from schema.export.arguments import ARGUMENTS, ExportArguments
 from schema.export.row_formats import csv_lines, ndjson_lines
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
 from schema.http.response import VARY
 
-# Rows that are written at once. Measured: 1,000 take two milliseconds as CSV, for which others wait.
+# Rows written at once. Measured: 1,000 rows block the event loop for two milliseconds as CSV.
 SLICE_ROWS = 1_000
 
-# A reply here is no GraphQL, so its status says what went wrong (RFC 9110, section 15).
+# These responses are not GraphQL, so the status shows the kind of error (RFC 9110, section 15).
 STATUSES: Mapping[type[GatewayError], int] = {
     errors.BadUserInput: 400,
     errors.QueryTooComplex: 400,
@@ -56,10 +56,10 @@ STATUSES: Mapping[type[GatewayError], int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How rows are written: the name's ending, the media type, what stands before all rows, and some rows."""
+class RowFormat:
+    """A file format: filename extension, media type, and functions that write the header and some rows."""
 
-    ending: str
+    extension: str
     media_type: str
     head: Callable[[Dataset], bytes]
     lines: Callable[[Dataset, Sequence[Any], bool], bytes]
@@ -75,32 +75,32 @@ def _csv(dataset: Dataset, rows: Sequence[Any], raw: bool) -> bytes:
 
 FORMATS = (
     # RFC 4180, section 3.
-    Format("csv", "text/csv; charset=utf-8; header=present", _csv_head, _csv),
+    RowFormat("csv", "text/csv; charset=utf-8; header=present", _csv_head, _csv),
     # https://github.com/ndjson/ndjson-spec, section 3.3.
-    Format("ndjson", "application/x-ndjson", lambda _: b"", lambda _, rows, raw: ndjson_lines(rows)),
+    RowFormat("ndjson", "application/x-ndjson", lambda _: b"", lambda _, rows, raw: ndjson_lines(rows)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """The endpoints of every dataset and format. Where only listed operations run, they are closed."""
+    """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
-    questions: Questions
+    arguments: ExportArguments
     source: PageSource
     sizes: BlockSizes
     limits: Limits
     is_closed: bool = False
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
-        """One route for each dataset and format."""
+        """Return one route for each dataset and format."""
         return [
-            Route(f"/export/{dataset.name}.{form.ending}", ExportView(self, dataset, form))
+            Route(f"/export/{dataset.name}.{row_format.extension}", ExportView(self, dataset, row_format))
             for dataset in datasets
-            for form in FORMATS
+            for row_format in FORMATS
         ]
 
     def caller(self, scope: Scope) -> Callable[[], Caller]:
-        """What makes the caller of each block. Raises Unauthenticated."""
+        """Return the function that creates the caller of each block. Raises Unauthenticated."""
         token, locale, correlation_id = access_token(scope), locale_of(scope), correlation_id_of(scope)
         loop = asyncio.get_running_loop()
 
@@ -117,18 +117,18 @@ class ExportView:
 
     exports: Exports
     dataset: Dataset
-    form: Format
+    row_format: RowFormat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, for as long as the client reads."""
+        """Handle one request until it is answered or the client disconnects."""
         try:
-            await unless_disconnected(receive, self._answer(scope, receive, send))
+            await unless_disconnected(receive, self._respond(scope, receive, send))
         except ClientDisconnect:
             return
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            stream, raw = self._asked(scope)
+            stream, raw = self._requested_rows(scope)
             opening = await stream.opening()
         except GatewayError as error:
             _note(scope, error.code, None)
@@ -139,63 +139,67 @@ class ExportView:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(stream, opening[0])})
             async for body in self._bodies(stream, opening, raw):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-                # Sending waits for slow clients only, and others shall have their turn beside quick ones.
+                # Sending waits for slow clients only; let other tasks run beside fast ones.
                 await asyncio.sleep(0)
             await send({"type": "http.response.body", "body": b""})
             outcome = "ok"
         except GatewayError as error:
-            # Left without an end, and the server breaks the connection off.
+            # The response stays unfinished, so the server closes the connection.
             outcome = error.code
         finally:
             _note(scope, outcome, stream)
 
     async def _bodies(self, stream: RowStream, opening: list[Page], raw: bool) -> AsyncIterator[bytes]:
-        yield self.form.head(self.dataset)
+        yield self.row_format.head(self.dataset)
         async for page in stream.pages(opening):
             for rows in _slices(page):
-                yield self.form.lines(self.dataset, rows, raw)
+                yield self.row_format.lines(self.dataset, rows, raw)
 
-    def _asked(self, scope: Scope) -> tuple[RowStream, bool]:
-        """The rows that are asked for, and whether cells are wanted as they are. Raises CallerError."""
+    def _requested_rows(self, scope: Scope) -> tuple[RowStream, bool]:
+        """Return the requested rows, and whether cells are written unchanged. Raises CallerError."""
         if scope["method"] != "GET":
             raise BadRequest("Use GET.", status=405)
         exports = self.exports
         if exports.is_closed:
             raise OperationNotTrusted
-        # First, so that reading long arguments is for callers with a token.
+        # First, so that only callers with a token can have long arguments read.
         caller = exports.caller(scope)
-        given, raw = self._arguments(scope)
-        return RowStream(exports.source, exports.questions.question(self.dataset, given), exports.sizes, caller), raw
+        values, raw = self._values(scope)
+        return RowStream(exports.source, exports.arguments.query(self.dataset, values), exports.sizes, caller), raw
 
-    def _arguments(self, scope: Scope) -> tuple[dict[str, Any], bool]:
-        given: dict[str, str] = {}
+    def _values(self, scope: Scope) -> tuple[dict[str, Any], bool]:
+        texts: dict[str, str] = {}
         for name, text in QueryParams(scope["query_string"]).multi_items():
-            if name not in (*ARGUMENTS, "raw") or name in given:
-                known = ", ".join(ARGUMENTS)
-                raise BadUserInput(f"Give each of {known} and raw once at most, and nothing else.", argument=name[:100])
-            given[name] = text
-        raw = given.pop("raw", "") or "0"
+            if name not in (*ARGUMENTS, "raw") or name in texts:
+                message = (
+                    f"A parameter is unknown or repeated. Give each of {', '.join(ARGUMENTS)} and raw at most once."
+                )
+                raise BadUserInput(message, argument=name[:100])
+            texts[name] = text
+        raw = texts.pop("raw", "") or "0"
         if raw not in ("0", "1"):
-            raise BadUserInput("'raw' is 1 for cells as they are, or 0.", argument="raw")
-        return {name: _value(name, text) for name, text in given.items() if text}, raw == "1"
+            raise BadUserInput(
+                "'raw' is neither 0 nor 1. Give 1 to write cells unchanged, or leave it out.", argument="raw"
+            )
+        return {name: _value(name, text) for name, text in texts.items() if text}, raw == "1"
 
     def _headers(self, stream: RowStream, first: Page) -> list[tuple[bytes, bytes]]:
-        name = f"{self.dataset.name}.{self.form.ending}"
-        found = [
-            (b"content-type", self.form.media_type.encode()),
+        name = f"{self.dataset.name}.{self.row_format.extension}"
+        headers = [
+            (b"content-type", self.row_format.media_type.encode()),
             (b"content-disposition", f'attachment; filename="{name}"'.encode()),
             (b"cache-control", b"no-store"),
             (b"vary", VARY),
         ]
         if stream.cache_states:
-            # Of what is known when the reply begins.
+            # Only the blocks loaded before the response begins count.
             age_seconds = max(0, int(time.time() - first.fetched_at))
-            found += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", b"%d" % age_seconds)]
-        return found
+            headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", b"%d" % age_seconds)]
+        return headers
 
 
 def _value(name: str, text: str) -> Any:
-    """A parameter as the JSON value that its argument takes."""
+    """Convert a parameter to the JSON value of its argument."""
     if name == "groupBy" and not text.startswith("["):
         return [part.strip() for part in text.split(",")]
     if name == "processedDateTime":
@@ -203,8 +207,8 @@ def _value(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
-        wanted = 'such as {"serviceCode": {"eq": "o365"}}' if name == "filter" else 'such as ["PRODUCT_NAME"]'
-        raise BadUserInput(f"'{name}' is not JSON {wanted}.", argument=name) from None
+        example = '{"serviceCode": {"eq": "o365"}}' if name == "filter" else '["PRODUCT_NAME"]'
+        raise BadUserInput(f"'{name}' is not JSON. Write it like {example}.", argument=name) from None
 
 
 def _slices(page: Page) -> Iterator[Sequence[Any]]:

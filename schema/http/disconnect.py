@@ -1,4 +1,4 @@
-"""What every endpoint does with a request beside answering it: its id, its facts for the log, and its client's end."""
+"""What all endpoints share: correlation ids, facts for the access log, and cancellation on disconnect."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from starlette.types import Receive, Scope
 
 Result = TypeVar("Result")
 
-# A name is the caller's own text, as long as the document may be (our choice).
+# The caller chooses the operation's name, which may be as long as the document (our choice).
 MAX_LOGGED_NAME_CHARACTERS = 100
 
 
 def correlation_id_of(scope: Scope) -> str:
-    """The id of the request, as its log line has it."""
+    """Return the request's correlation id, which its log line has, too."""
     return str(scope.get("state", {}).get("correlation_id", ""))
 
 
 def note_facts(scope: Scope, *, operation: str | None, **facts: Any) -> None:
-    """Leave what the request's log line and metrics tell of the operation."""
+    """Record the operation's facts for the request's log line and metrics."""
     clipped = operation and operation[:MAX_LOGGED_NAME_CHARACTERS]
     scope.setdefault("state", {})["facts"] = {"operation": clipped, **facts}
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``work``, but cancel it as soon as the client is gone: nobody is left to read the answer.
-
-    Raises ClientDisconnect then.
-    """
+    """Run ``work``, but cancel it and raise ClientDisconnect when the client disconnects."""
     task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_disconnected(receive))
     try:

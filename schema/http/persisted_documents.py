@@ -1,8 +1,8 @@
-"""Documents that requests name by an id instead of sending them.
+"""Documents that requests identify by an id instead of sending their text.
 
-Without a manifest, ids are hashes of texts that somebody has sent before: Apollo's *automatic persisted queries*. The
-hash proves the text, so it does not matter who sent it. With a manifest, its documents are *trusted* and nothing else
-runs. Either way a request's text is found first and for all: what comes after knows nothing of ids.
+Without a manifest, an id is the hash of a text that some client sent before: Apollo's *automatic persisted queries*.
+The hash verifies the text, so any client may have sent it. With a manifest, only its documents run; they are *trusted*.
+In both cases, the text of a request is looked up first, and later steps never see an id.
 """
 
 from __future__ import annotations
@@ -19,63 +19,63 @@ from gateway.config.manifest import shown
 from gateway.errors import BadRequest, OperationNotTrusted, PersistedQueryNotFound
 from schema.http.request import SHA256, Parameters
 
-# Bounds of what one process keeps, and of one document (our choice: a thousand of what people write, in 8 MiB). A
-# longer one is run, but must be sent each time.
-KEPT_DOCUMENTS, KEPT_BYTES, MAX_DOCUMENT_BYTES = 1_024, 8_388_608, 131_072
+# Limits of the cache of one process, and of one document (our choice: a thousand ordinary documents in 8 MiB). Longer
+# documents run, but must be sent each time.
+MAX_CACHED_DOCUMENTS, MAX_CACHED_BYTES, MAX_DOCUMENT_BYTES = 1_024, 8_388_608, 131_072
 
-# Tells what keeps a text from being run, whatever the variables; nothing when it can be.
+# Returns why a text cannot run with any variables; empty if it can.
 FaultsOf = Callable[[str], list[str]]
 
 
 class Documents(Protocol):
-    """Finds the document of a request. ``operation_names`` are those that may run, none where anything may."""
+    """Looks up the document of a request. ``operation_names`` lists the operations that may run; empty if any may."""
 
     @property
     def operation_names(self) -> tuple[str, ...]:
-        """Names that are no caller's invention."""
+        """The operation names that callers cannot choose freely."""
 
     def text_of(self, parameters: Parameters) -> str:
-        """The text to run. Raises BadRequest and DocumentRefused."""
+        """Return the text to run. Raises BadRequest and DocumentRefused."""
 
 
 class AutomaticDocuments:
-    """Keeps each valid text that came with its hash, and finds it by that; least recently used ones go first."""
+    """A cache of valid texts by hash, filled by clients; the least recently used texts are evicted first."""
 
-    # Anybody may send anything.
+    # Clients may send any operation.
     operation_names: tuple[str, ...] = ()
 
     def __init__(
-        self, faults_of: FaultsOf, *, max_documents: int = KEPT_DOCUMENTS, max_bytes: int = KEPT_BYTES
+        self, faults_of: FaultsOf, *, max_documents: int = MAX_CACHED_DOCUMENTS, max_bytes: int = MAX_CACHED_BYTES
     ) -> None:
         self._faults_of = faults_of
         self._max_documents = max_documents
         self._max_bytes = max_bytes
-        # Each with its size in bytes, which Python may change when it looks at a text.
+        # Each with its size in bytes when stored; Python may enlarge a text later.
         self._texts: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._used_bytes = 0
 
     def text_of(self, parameters: Parameters) -> str:
-        """See :class:`Documents`. A text that cannot run is given back all the same, for its errors to be told."""
+        """See :class:`Documents`. An invalid text is returned, too, so that execution reports its errors."""
         name, text = parameters.document_id(), parameters.query
         if name is None or not name.startswith(SHA256):
             if not text:
                 raise PersistedQueryNotFound(
-                    "No document has this id. Ids here are 'sha256:' and the hash of a text that was sent before."
+                    "No document has this id. Send 'sha256:' and the hash of a text that was sent before."
                 )
             return text
         digest = name.removeprefix(SHA256)
-        kept, _ = self._texts.get(digest, (None, 0))
-        if kept is not None:
+        cached_text, _ = self._texts.get(digest, (None, 0))
+        if cached_text is not None:
             self._texts.move_to_end(digest)
         if text:
-            if text != kept:
-                self._keep(digest, text)
+            if text != cached_text:
+                self._store(digest, text)
             return text
-        if kept is None:
+        if cached_text is None:
             raise PersistedQueryNotFound
-        return kept
+        return cached_text
 
-    def _keep(self, digest: str, text: str) -> None:
+    def _store(self, digest: str, text: str) -> None:
         if digest != digest_of(text):
             raise mismatch()
         size_bytes = sys.getsizeof(text)
@@ -84,53 +84,53 @@ class AutomaticDocuments:
         self._texts[digest] = (text, size_bytes)
         self._used_bytes += size_bytes
         while len(self._texts) > self._max_documents or self._used_bytes > self._max_bytes:
-            _, (_, forgotten_bytes) = self._texts.popitem(last=False)
-            self._used_bytes -= forgotten_bytes
+            _, (_, evicted_bytes) = self._texts.popitem(last=False)
+            self._used_bytes -= evicted_bytes
 
 
 class TrustedDocuments:
-    """Runs what is in a manifest, by id or to the letter, and nothing else."""
+    """The documents of a manifest, by id or verbatim; all others are refused."""
 
     def __init__(self, manifest: Mapping[str, str], faults_of: FaultsOf) -> None:
-        """Raise ValueError, one line for each document that cannot run."""
-        faults = [(name, found) for name, text in manifest.items() if (found := faults_of(text))]
+        """Raises ValueError with one line for each document that cannot run."""
+        faults = [(name, messages) for name, text in manifest.items() if (messages := faults_of(text))]
         if faults:
-            raise ValueError("\n".join(f"{shown(name)}: {' '.join(found[0].split())}" for name, found in faults))
+            raise ValueError("\n".join(f"{shown(name)}: {' '.join(messages[0].split())}" for name, messages in faults))
         self._texts = frozenset(manifest.values())
         self.operation_names = tuple(name for text in dict.fromkeys(manifest.values()) for name in _names_in(text))
-        # By hash, too, for clients that hash what they send, whatever the ids in the manifest are.
+        # Also by hash, for clients that send hashes whatever the ids in the manifest are.
         self._by_id = {**{digest_of(text): text for text in self._texts}, **manifest}
 
     def text_of(self, parameters: Parameters) -> str:
         """See :class:`Documents`."""
         name, text = parameters.document_id(), parameters.query
         # Apollo's clients send any id as if it were a hash.
-        found = None if name is None else self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256))
+        document = None if name is None else self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256))
         if text:
             if text not in self._texts:
                 raise OperationNotTrusted
-            if name is not None and found != text:
+            if name is not None and document != text:
                 raise mismatch()
             return text
-        if found is None:
+        if document is None:
             raise OperationNotTrusted
-        return found
+        return document
 
 
 def _names_in(text: str) -> Iterator[str]:
-    """The names of a document's operations."""
+    """Yield the names of a document's operations."""
     for definition in parse(text, no_location=True).definitions:
         if isinstance(definition, OperationDefinitionNode) and definition.name is not None:
             yield definition.name.value
 
 
 def digest_of(text: str) -> str:
-    """The SHA-256 of a text in UTF-8, as lower-case hex digits."""
+    """Return the SHA-256 of a text in UTF-8, as lower-case hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def mismatch() -> BadRequest:
-    """The error about an id that belongs to another text."""
+    """Return the error for an id that belongs to another text."""
     return BadRequest(
         "The provided sha does not match query. Send the SHA-256 of its text in UTF-8, in lower-case hex digits."
     )

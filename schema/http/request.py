@@ -1,4 +1,4 @@
-"""Reads a GraphQL request: parameters from URL or body, and the token. GraphQL over HTTP, section "Request"."""
+"""Read a GraphQL request: parameters from URL or body, and the token. GraphQL over HTTP, section "Request"."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from schema.http.content_negotiation import JSON
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
-
-# How an id says that it is the SHA-256 of a document's text in lower-case hex (same appendix).
+# Precedes an id that is the SHA-256 of a document's text in lower-case hex (appendix "Persisted Documents").
 SHA256 = "sha256:"
 
 
@@ -30,29 +29,29 @@ class Parameters(msgspec.Struct):
 
     query: str | None = None
     operationName: str | None = None  # noqa: N815  # the specification's name
-    # As text, for it is part of what names a plan; read only where there is none.
+    # As text, because it is part of a plan's key; parsed only if there is no plan.
     variables: msgspec.Raw = msgspec.Raw(b"null")
     extensions: dict[str, Any] | None = None
-    # What names a document instead of holding it: the same specification's appendix "Persisted Documents", and two
-    # names that Relay's network layers commonly use.
+    # An id in place of the document: the specification's appendix "Persisted Documents", and two names that Relay's
+    # network layers commonly use.
     documentId: str | None = None  # noqa: N815  # the specification's name
     doc_id: Any = None
     id: Any = None
 
     def document_id(self) -> str | None:
-        """The id of the document, with its kind as in ``sha256:…`` where that is said. Raises BadRequest."""
+        """Return the id of the document, such as ``sha256:…``, or None. Raises BadRequest."""
         if self.documentId is not None:
             return self.documentId
         persisted = None if self.extensions is None else self.extensions.get("persistedQuery")
         if persisted is not None:
             return SHA256 + _apollo_hash(persisted)
-        # Any client may use these names for something else, beside a query.
-        named = None if self.query else self.doc_id or self.id
-        return named if named and isinstance(named, str) else None
+        # Clients that send a query may use these names for other things.
+        other_id = None if self.query else self.doc_id or self.id
+        return other_id if other_id and isinstance(other_id, str) else None
 
 
 async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> Parameters:
-    """The parameters of a GET or POST request. Raises BadRequest, PayloadTooLarge and ClientDisconnect."""
+    """Read the parameters of a GET or POST request. Raises BadRequest, PayloadTooLarge and ClientDisconnect."""
     if scope["method"] == "GET":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
@@ -60,36 +59,36 @@ async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, tim
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first header of that name, in lower case as ASGI has it; empty when there is none."""
+    """Return the first header with that lower-case name; empty if it is missing."""
     return named_headers(scope).get(name, b"").decode("latin-1")
 
 
 def variables_of(parameters: Parameters) -> dict[str, Any] | None:
-    """The variables as values. Raises BadRequest unless they are an object or null."""
+    """Return the variables as values. Raises BadRequest unless they are an object or null."""
     try:
         return msgspec.json.decode(parameters.variables, type=dict[str, Any] | None)
     except (ValueError, RecursionError):
-        raise BadRequest("'variables' is not an object of usual values.") from None
+        raise BadRequest("'variables' cannot be read. Send a JSON object whose numbers are of usual size.") from None
 
 
 def locale_of(scope: Scope) -> str | None:
-    """The client's X-Locale, if it is a plausible one."""
-    given = header(scope, b"x-locale")
-    return given if given and _LOCALE.fullmatch(given) else None
+    """Return the client's X-Locale if it is a language tag, otherwise None."""
+    locale = header(scope, b"x-locale")
+    return locale if locale and _LOCALE.fullmatch(locale) else None
 
 
 def access_token(scope: Scope) -> AccessToken:
-    """The bearer token of the request; the scheme's case does not matter (RFC 9110, section 11.1).
+    """Return the bearer token; the scheme is case-insensitive (RFC 9110, section 11.1).
 
-    Raises Unauthenticated unless there is exactly one, well-formed.
+    Raises Unauthenticated unless the request has exactly one well-formed token.
     """
-    named = named_headers(scope)
-    given = named.get(b"authorization")
-    if given is None:
-        raise Unauthenticated("This question needs a token. Send 'Authorization: Bearer <access token>'.")
-    scheme, _, secret = given.decode("latin-1").partition(" ")
+    headers = named_headers(scope)
+    credentials = headers.get(b"authorization")
+    if credentials is None:
+        raise Unauthenticated("This query needs a token. Send 'Authorization: Bearer <access token>'.")
+    scheme, _, secret = credentials.decode("latin-1").partition(" ")
     is_repeated = (
-        len(named) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"authorization") > 1
+        len(headers) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"authorization") > 1
     )
     if scheme.lower() != "bearer" or is_repeated:
         raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
@@ -97,7 +96,7 @@ def access_token(scope: Scope) -> AccessToken:
 
 
 async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
-    first = _Begun(receive())
+    first = _Started(receive())
     if first.message is not None and not first.message.get("more_body", False):
         return _piece(first.message, max_bytes, max_bytes)
     announced = header(scope, b"content-length")
@@ -108,7 +107,7 @@ async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_secon
         async with asyncio.timeout(timeout_seconds):
             return await _joined(await first, receive, max_bytes)
     except TimeoutError:
-        raise BadRequest("The request body did not arrive in time.", status=408) from None
+        raise BadRequest("The request body did not arrive in time. Send it again.", status=408) from None
 
 
 async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
@@ -130,10 +129,10 @@ def _piece(message: Message, room_bytes: int, max_bytes: int) -> bytes:
     return body
 
 
-class _Begun:
-    """An awaitable that has run until it first waits; ``message`` is its result if it never does.
+class _Started:
+    """An awaitable that was started and ran until it first waits; ``message`` is its result if it never waits.
 
-    Nearly every body has arrived with its head, and setting a timer for it would cost more than reading it.
+    Nearly all bodies arrive together with their headers, and a timer would cost more than reading such a body.
     """
 
     def __init__(self, waiting: Awaitable[Message]) -> None:
@@ -146,7 +145,7 @@ class _Begun:
             self.message = end.value
 
     def close(self) -> None:
-        """Give the waiting up."""
+        """Stop waiting."""
         if self.message is None:
             self._steps.close()
 
@@ -165,15 +164,15 @@ def _too_large(max_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The request body is over {max_bytes} bytes. Send less at once.")
 
 
-def _from_url(found: QueryParams) -> Parameters:
+def _from_url(url: QueryParams) -> Parameters:
     parameters = Parameters(
-        query=found.get("query"),
-        operationName=found.get("operationName") or None,
-        variables=msgspec.Raw(_object_text(found.get("variables"), "variables")),
-        extensions=msgspec.json.decode(_object_text(found.get("extensions"), "extensions")),
-        documentId=found.get("documentId") or None,
-        doc_id=found.get("doc_id"),
-        id=found.get("id"),
+        query=url.get("query"),
+        operationName=url.get("operationName") or None,
+        variables=msgspec.Raw(_object_text(url.get("variables"), "variables")),
+        extensions=msgspec.json.decode(_object_text(url.get("extensions"), "extensions")),
+        documentId=url.get("documentId") or None,
+        doc_id=url.get("doc_id"),
+        id=url.get("id"),
     )
     if not parameters.query and parameters.document_id() is None:
         raise BadRequest("Send a GraphQL query in the parameter 'query', or POST it as JSON.")
@@ -181,15 +180,15 @@ def _from_url(found: QueryParams) -> Parameters:
 
 
 def _apollo_hash(persisted: Any) -> str:
-    """The hash in Apollo's extension ``persistedQuery``. Raises BadRequest unless it is as its protocol has it."""
-    version, found = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
+    """Return the hash in Apollo's extension ``persistedQuery``. Raises BadRequest if the extension is malformed."""
+    version, sha256 = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
     # JSON's true is Python's 1.
-    if version != 1 or version is True or not isinstance(found, str):
+    if version != 1 or version is True or not isinstance(sha256, str):
         raise BadRequest(
             'The extension \'persistedQuery\' cannot be read. Send {"version": 1, "sha256Hash": "<64 hex digits>"};'
             " there is no other version."
         )
-    return found
+    return sha256
 
 
 def _object_text(text: str | None, name: str) -> bytes:
@@ -197,7 +196,7 @@ def _object_text(text: str | None, name: str) -> bytes:
     try:
         msgspec.json.decode(encoded, type=dict[str, Any] | None)
     except (ValueError, RecursionError):
-        raise BadRequest(f"The parameter '{name}' is not a JSON object.") from None
+        raise BadRequest(f"The parameter '{name}' is not a JSON object. Send one, or leave it out.") from None
     return encoded
 
 
@@ -214,7 +213,7 @@ _PARAMETERS = msgspec.json.Decoder(Parameters)
 
 
 def _decoded(body: bytes) -> Parameters:
-    # A byte order mark is no JSON, but harmless; editors and PowerShell write it.
+    # JSON forbids a byte order mark, but editors and PowerShell write it, and it is harmless.
     text = body.removeprefix(b"\xef\xbb\xbf")
     try:
         parameters = _PARAMETERS.decode(text)
@@ -230,10 +229,10 @@ def _explained(text: bytes, error: Exception) -> str:
         return "Batches are not supported. Send one operation in one JSON object."
     member = re.search(r"at `\$\.(query|operationName|variables|extensions|documentId)`", str(error))
     if member:
-        wanted = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
-        return f"'{member.group(1)}' is not {wanted}."
+        kind = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
+        return f"'{member.group(1)}' is not {kind}. Send {kind}, or leave it out."
     if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
-        # Half a surrogate pair, too: JSON readers differ in what they make of it, as of the numbers below.
+        # This includes lone surrogates, which JSON parsers treat differently, as they do the numbers below.
         return (
             'The body is not valid JSON in UTF-8. Send {"query": "...", "variables": {...}}; a line break inside a'
             " string is written \\n."

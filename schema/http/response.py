@@ -1,4 +1,4 @@
-"""Writes the reply to a GraphQL request: body, status and headers. GraphQL over HTTP, section "Response"."""
+"""Write the response to a GraphQL request: body, status and headers. GraphQL over HTTP, section "Response"."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gateway.errors import (
 from gateway.http.error_responses import error_response, status_headers
 from schema.execution.context import OperationContext
 from schema.execution.operations import Outcome
-from schema.http.content_negotiation import GRAPHQL_JSON, reply_type
+from schema.http.content_negotiation import GRAPHQL_JSON, response_type
 from schema.http.request import header
 
 VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
 def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) -> Response:
-    """The reply to an operation."""
-    media_type = reply_type(header(scope, b"accept"))
+    """Return the response to an operation."""
+    media_type = response_type(header(scope, b"accept"))
     body = msgspec.json.encode(_payload(context, outcome))
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
     response = Response(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
@@ -42,18 +42,18 @@ def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) 
 
 
 def _payload(context: OperationContext, outcome: Outcome) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
     if outcome.errors:
-        found["errors"] = outcome.errors
+        payload["errors"] = outcome.errors
     if outcome.executed:
-        found["data"] = outcome.data
+        payload["data"] = outcome.data
     if context.warnings:
-        found["extensions"] = {"warnings": context.warnings}
-    return found
+        payload["extensions"] = {"warnings": context.warnings}
+    return payload
 
 
 def _status(outcome: Outcome, media_type: str) -> int:
-    """GraphQL over HTTP, section "Response", and 401, 429 and 503 where they are true of the whole reply."""
+    """Return the status: GraphQL over HTTP, section "Response"; 401, 429 and 503 if no field has data."""
     if not outcome.executed:
         return 400 if media_type == GRAPHQL_JSON else 200
     if outcome.causes and not any(value is not None for value in (outcome.data or {}).values()):
@@ -69,11 +69,11 @@ def _cache_headers(context: OperationContext) -> Mapping[str, str]:
 
 
 def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
-    """Let the client keep the reply, but ask each time (RFC 9111, section 5.2.2.4; RFC 9110, section 13.1.2)."""
+    """Let the client cache the response, but revalidate it (RFC 9111, section 5.2.2.4; RFC 9110, section 13.1.2)."""
     etag = f'W/"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["ETag"] = etag
-    # RFC 9110, section 13.1.2: weak comparison, in which W/ does not count.
+    # RFC 9110, section 13.1.2: weak comparison, which ignores W/.
     known = {tag.strip().removeprefix("W/") for tag in header(scope, b"if-none-match").split(",")}
     if etag.removeprefix("W/") in known or "*" in known:
         response.status_code = 304
@@ -83,13 +83,13 @@ def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
 
 @lru_cache(maxsize=256)
 def _content_type(accept: str) -> bytes:
-    return f"{reply_type(accept)}; charset=utf-8".encode()
+    return f"{response_type(accept)}; charset=utf-8".encode()
 
 
-class KeptReply:
-    """The reply to an operation whose rendering was kept: complete data, and nothing more to say about it.
+class RenderedResponse:
+    """The response to an operation whose rendering was stored: complete data without errors and warnings.
 
-    It does what Starlette's Response does with a tenth of the work, which on this path is most of it.
+    It needs a tenth of the time of Starlette's Response, which would take most of the time of this path.
     """
 
     def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
@@ -103,14 +103,14 @@ class KeptReply:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the reply."""
+        """Send the response."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 
 
 def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
-    """The reply to a request that came to no operation."""
-    media_type = reply_type(header(scope, b"accept"))
+    """Return the response to a request that ran no operation."""
+    media_type = response_type(header(scope, b"accept"))
     headers = _error_headers(error, scope["method"])
     response = error_response(error, correlation_id, media_type=media_type, headers=headers)
     if isinstance(error, DocumentRefused) and media_type != GRAPHQL_JSON:
@@ -120,9 +120,9 @@ def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
 
 
 def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
-    """What RFC 9110 wants beside 405 (section 15.5.6) and 408 (section 15.5.9)."""
+    """Return the headers that RFC 9110 requires with 405 (section 15.5.6) and 408 (section 15.5.9)."""
     status = error.status if isinstance(error, BadRequest) else None
     if status == 405:
-        # A refused GET held something else than a query, which POST may send.
+        # A rejected GET request named a mutation or subscription, which POST may send.
         return {"Allow": "POST" if method == "GET" else "GET, POST"}
     return {"Connection": "close"} if status == 408 else {}

@@ -1,4 +1,4 @@
-"""The ASGI endpoint of ``/graphql``: from a request to an operation, and from its outcome to a reply."""
+"""The ASGI endpoint ``/graphql``: convert a request to an operation, and its outcome to a response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schema.http.content_negotiation import prefers_html
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
-from schema.http.response import VARY, KeptReply, outcome_response, refusal
+from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
@@ -31,15 +31,15 @@ BODY_TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class FastPath:
-    """What answers operations that were asked before: their plans, and the rows that are kept."""
+    """The fast path for operations that ran before: their plans, and the cached pages."""
 
     plans: Plans
-    kept: KeptPages
+    cached_pages: KeptPages
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` makes GraphiQL's page, or is None when it is switched off, and so is ``fast_path``."""
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``fast_path`` are None if switched off."""
 
     operations: Operations
     source: PageSource
@@ -52,8 +52,8 @@ class GraphQLView:
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; every error becomes a reply in GraphQL form."""
-        response: Response | KeptReply
+        """Handle one request; each error becomes a response in GraphQL form."""
+        response: Response | RenderedResponse
         try:
             response = await self._respond(scope, receive)
         except ClientDisconnect:
@@ -65,7 +65,7 @@ class GraphQLView:
         response.raw_headers.append((b"vary", VARY))
         await response(scope, receive, send)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response | KeptReply:
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | RenderedResponse:
         if scope["method"] not in ("GET", "POST"):
             raise BadRequest("Use GET or POST.", status=405)
         if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
@@ -78,7 +78,7 @@ class GraphQLView:
         return planned or await self._executed(scope, receive, key, parameters)
 
     async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
-        """The reply to an operation, the ordinary way."""
+        """Return the response to an operation on the ordinary path."""
         context = self._context(scope)
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
         try:
@@ -99,26 +99,26 @@ class GraphQLView:
         finally:
             context.release()
 
-    async def _planned(self, scope: Scope, key: PlanKey) -> KeptReply | None:
-        """The reply to an operation that was asked before, if the caller's rows are kept and fresh."""
-        # A GET reply has an ETag, which the ordinary way knows to make.
+    async def _planned(self, scope: Scope, key: PlanKey) -> RenderedResponse | None:
+        """Return the response to an operation that ran before, if the caller's rows are cached and fresh."""
+        # A GET response has an ETag, which only the ordinary path creates.
         plan = self.fast_path.plans.find(key) if self.fast_path is not None and scope["method"] == "POST" else None
         if plan is None or self.fast_path is None:
             return None
         try:
-            found = plan.answer(self.fast_path.kept, Caller(access_token(scope), locale_of(scope)))
+            rendered = plan.run(self.fast_path.cached_pages, Caller(access_token(scope), locale_of(scope)))
         except Unauthenticated:
-            # The ordinary way says so at the field's path.
+            # The ordinary path reports it with the field's path.
             return None
-        if found is None:
+        if rendered is None:
             return None
-        body, page = found
+        body, page = rendered
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
-        reply = KeptReply(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        response = RenderedResponse(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
         if b"accept-encoding" in named_headers(scope) and page.renderings is not None:
-            await compress(scope, reply, (page.renderings, plan.name))
-        return reply
+            await compress(scope, response, (page.renderings, plan.name))
+        return response
 
     def _context(self, scope: Scope) -> OperationContext:
         budget = Budget(self.limits.max_upstream_calls)

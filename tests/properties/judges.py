@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.errors import GatewayError, SnapshotChanged
 from gateway.page import CacheState
-from schema.connection import Answer, Piece
+from schema.connection import ConnectionResult, Piece
 from tests.properties import model
 from tests.properties.gates import Call
 from tests.properties.processes import FRESH_SECONDS, STALE_SECONDS, Process, Question
@@ -78,7 +78,7 @@ class Judge:
 
     # Answers
 
-    def answered(self, question: Question, answer: Answer) -> None:
+    def answered(self, question: Question, answer: ConnectionResult) -> None:
         """A question has an answer."""
         self.answers += 1
         nodes = answer.connection.nodes
@@ -116,7 +116,7 @@ class Judge:
             return
         assert moment >= tombstone.moment or moment in tombstone.held.get(process, ()), "a tombstone was passed over"
 
-    def _check_rows(self, question: Question, answer: Answer, *, is_incomplete: bool) -> None:
+    def _check_rows(self, question: Question, answer: ConnectionResult, *, is_incomplete: bool) -> None:
         timeline = question.timeline
         if is_incomplete:
             versions = timeline.between(question.started - KEPT_SECONDS, self.world.clock(), question.filter_number)
@@ -130,7 +130,7 @@ class Judge:
         assert good, f"no slice of any one snapshot: {shown(answer)} of {told}"
         self._keep_cursors(question, answer, good)
 
-    def _keep_cursors(self, question: Question, answer: Answer, good: set[Rows]) -> None:
+    def _keep_cursors(self, question: Question, answer: ConnectionResult, good: set[Rows]) -> None:
         known = self.world.cursors.setdefault((question.timeline.token.reveal(), question.filter_number), [])
         for piece in answer.connection.pieces:
             for index, offset in ((0, piece.offset), (-1, piece.offset + len(piece.rows) - 1)):
@@ -164,12 +164,12 @@ class Judge:
             assert len(seen) > 1, "a snapshot changed that nobody had asked for"
 
 
-def shown(answer: Answer) -> list[tuple[int, list[Any]]]:
+def shown(answer: ConnectionResult) -> list[tuple[int, list[Any]]]:
     """What an answer shows, for messages."""
     return [(piece.offset, [row.licenses_sold for row in piece.rows]) for piece in answer.connection.pieces]
 
 
-def _fits(rows: Rows, question: Question, answer: Answer) -> bool:
+def _fits(rows: Rows, question: Question, answer: ConnectionResult) -> bool:
     """Whether ``answer`` is what the window shows of ``rows``."""
     start, stop = model.window(len(rows), **question.window)
     found = answer.connection

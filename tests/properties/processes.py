@@ -19,7 +19,7 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
-from schema.connection import Answer, read_connection
+from schema.connection import ConnectionResult, read_connection
 from tests.properties.gates import Call, GatedRedis, GatedUpstream
 from tests.properties.timeline import Rows, Timeline, query
 
@@ -48,7 +48,7 @@ class Question:
     oldest: float
     task: asyncio.Task[None] | None = None
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> ConnectionResult:
         """Ask as the schema does."""
         caller = Caller(self.timeline.token, self.locale)
         return await read_connection(self.process.source, query(self.filter_number), caller, self.arguments, SIZES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.page import AccessToken
-from schema.connection import Answer
+from schema.connection import ConnectionResult
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.cache.troubled_redis import TroubledRedis
 from tests.gateway.fakes import Clock
@@ -38,7 +38,7 @@ class World:
         # Under which names a value was in Redis before somebody copied it.
         self.homes: dict[bytes, set[str]] = {}
         self.on_call: Callable[[Process, Call], None] = lambda process, call: None
-        self.on_answer: Callable[[Question, Answer], None] = lambda question, answer: None
+        self.on_answer: Callable[[Question, ConnectionResult], None] = lambda question, answer: None
         self.on_error: Callable[[Question, GatewayError], None] = lambda question, error: None
         self.failures: list[BaseException] = []
         self._stirs = 0

@@ -19,7 +19,7 @@ from schema.filters import MAX_DEPTH, StringFilter, to_filter
 NAMES = {"and": "and_", "or": "or_", "not": "not_", "in": "in_", "notIn": "not_in", "serviceCode": "service_code"}
 
 
-def filter_input(given: dict[str, Any]) -> LicenseDeploymentFilter:
+def filter_input(given: dict[str, Any]) -> Any:
     """The input object of a filter as GraphQL's variables write it."""
     return LicenseDeploymentFilter(**{NAMES.get(name, name): _operand(name, value) for name, value in given.items()})
 

@@ -16,7 +16,7 @@ from gateway.paging import cursor
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import DEFAULT_PAGE_ROWS, PageArguments, page_arguments
 from gateway.query import PageQuery
-from schema.connection import Answer, read_connection
+from schema.connection import ConnectionResult, read_connection
 from tests.gateway.fakes import Clock, FakeSource, caller, query
 from tests.properties import model
 
@@ -47,7 +47,7 @@ def arguments(total: int | None = 250, **given: Any) -> PageArguments:
 
 async def read(
     pages: PageSource, given: PageArguments, *, sizes: BlockSizes = SIZES, asking: Caller | None = None
-) -> Answer:
+) -> ConnectionResult:
     """The answer to ``given``."""
     return await read_connection(pages, QUESTION, asking or caller(), given, sizes)
 

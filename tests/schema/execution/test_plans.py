@@ -16,14 +16,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     from schema.execution.plans import Plan
 
     seen: list[bool] = []
-    answer = Plan.answer
+    answer = Plan.run
 
     def watched(self: Plan, *arguments: Any) -> Any:
         found = answer(self, *arguments)
         seen.append(found is not None)
         return found
 
-    monkeypatch.setattr(Plan, "answer", watched)
+    monkeypatch.setattr(Plan, "run", watched)
     return seen
 
 

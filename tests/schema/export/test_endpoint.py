@@ -24,7 +24,7 @@ from gateway.sandbox.rows import rows_of
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from schema.execution.context import Limits
-from schema.export.arguments import Questions
+from schema.export.arguments import ExportArguments
 from schema.export.endpoint import STATUSES, Exports
 from schema.export.row_formats import csv_lines
 from tests.conftest import Gateway, StartGateway, Upstream
@@ -309,7 +309,7 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     settings = read_settings({})
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
     exports = Exports(
-        Questions(build_schema(), max_filter_bytes=8_000, introspection=True),
+        ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
         OneRow(),
         BlockSizes(1_000, 10_000),
         limits,

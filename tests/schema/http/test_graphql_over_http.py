@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schema.http.content_negotiation import prefers_html, reply_type
+from schema.http.content_negotiation import prefers_html, response_type
 from tests.schema.http.node_packages import installed
 from tests.schema.http.responses import check_error, exchange, raw_post
 
@@ -67,7 +67,7 @@ def test_the_reply_has_the_media_type_that_the_client_likes_best(
     assert response.status_code == 200
     assert response.headers["Content-Type"] == f"{wanted}; charset=utf-8"
     assert response.json() == TYPENAME
-    assert reply_type(accept) == wanted
+    assert response_type(accept) == wanted
 
 
 @pytest.mark.parametrize(

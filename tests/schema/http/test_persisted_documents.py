@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.errors import BadRequest, PersistedQueryNotFound
-from schema.http.persisted_documents import KEPT_DOCUMENTS, MAX_DOCUMENT_BYTES, AutomaticDocuments
+from schema.http.persisted_documents import MAX_CACHED_DOCUMENTS, MAX_DOCUMENT_BYTES, AutomaticDocuments
 from schema.http.request import Parameters
 from tests.schema.http.responses import check_error
 
@@ -205,14 +205,14 @@ def test_an_operation_by_hash_is_answered_from_the_plan_of_its_text(
     from schema.execution.plans import Plan
 
     planned: list[bool] = []
-    answer = Plan.answer
+    answer = Plan.run
 
     def watched(self: Plan, *arguments: Any) -> Any:
         found = answer(self, *arguments)
         planned.append(found is not None)
         return found
 
-    monkeypatch.setattr(Plan, "answer", watched)
+    monkeypatch.setattr(Plan, "run", watched)
     gateway, token = start_gateway(), "contoso+as=documents-plan"
     text = "query Planned { licenseDeployments(first: 3) { nodes { productName } } }"
     bodies = (apollo(text, send=True), apollo(text), {"documentId": f"sha256:{sha256(text)}"}, {"query": text})
@@ -291,7 +291,7 @@ def test_a_long_text_is_run_but_pushes_out_no_others() -> None:
 def test_texts_that_cannot_run_push_out_no_others() -> None:
     kept = Kept()
     kept.send("good")
-    for number in range(2 * KEPT_DOCUMENTS):
+    for number in range(2 * MAX_CACHED_DOCUMENTS):
         assert kept.send(f"#{number}") == f"#{number}"
     assert kept.has("good")
 
