@@ -1,4 +1,4 @@
-"""The rows of the sandbox's accounts: invented, deterministic, and shaped like those of a real partner."""
+"""The rows of the sandbox's accounts: invented, deterministic, and distributed like a real partner's."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from itertools import accumulate, islice
 from random import Random
 from typing import Final, NamedTuple
 
-from gateway.sandbox.names import ODD_NAMES, company_name
+from gateway.sandbox.customer_names import UNUSUAL_NAMES, company_name
 from gateway.sandbox.products import Product, crm_products, o365_products
 
-# The seven fields that the Microsoft page lists for filter and groupby, in the order of its example row.
+# Source: the Microsoft page lists these seven fields for filter and groupby. The order is that of its example row.
 FIELDS: Final = (
     "serviceCode", "serviceName", "channel", "customerTenantId", "customerName", "productId", "productName",
 )  # fmt: skip
 
-# How much of the popularity is Dynamics (about 8 % of the rows come of it), and how many sales are direct: estimates.
+# Estimates: Dynamics' share of all popularity, which yields about 8 % of the rows, and the share of direct sales.
 _CRM_SHARE: Final = 0.055
 _DIRECT_SHARE: Final = 0.03
-# How steeply the popularity of products falls: with it the first twenty products make about 80 % of the rows.
+# Zipf exponent of product popularity: the first twenty products make up about 80 % of the rows.
 _POPULARITY_EXPONENT: Final = 1.7
-# Each row has existed for up to this many weeks; older processed dates lack the younger rows.
+# Number of processed dates. Earlier dates lack the younger rows.
 HISTORY_WEEKS: Final = 8
 _YOUNG_SHARE: Final = 0.15
-# Counts shrink by this many percent for each week back.
+# Decrease of the counts, in percent per week back.
 SHRINK_PERCENT: Final = 4
 
 
 class Row(NamedTuple):
-    """One row as of the latest processed date; ``age_weeks`` tells in which earlier ones it appears, too."""
+    """One row as of the latest processed date. It also appears in dates up to ``age_weeks`` weeks earlier."""
 
     service_code: str
     service_name: str
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One known token: how many rows it owns, the seed they grow from, and the dates they were processed at."""
+    """One account: the number of its rows, their random seed, and their processed dates."""
 
     name: str
     row_count: int
@@ -55,7 +55,7 @@ class Account:
     history_weeks: int = HISTORY_WEEKS
 
     def processed_at(self, weeks_back: int) -> datetime:
-        """The processed date that many weeks before the latest; -1 is the one still to come."""
+        """Return the processed date ``weeks_back`` weeks before the latest; -1 is the next processing."""
         return self.latest - timedelta(weeks=weeks_back)
 
 
@@ -65,12 +65,12 @@ ACCOUNTS: Final = {
         Account("contoso", 12_000, seed=11),
         Account("fabrikam", 250_000, seed=22),
         Account("tailspin", 0, seed=33),
-        # Date and rows of the Microsoft page.
+        # Source of date and rows: the example on the Microsoft page.
         Account("sample", 2, seed=0, latest=datetime(2018, 10, 14), history_weeks=1),
     )
 }
 
-# The two rows in the example of the Microsoft page.
+# Source: the example on the Microsoft page.
 _SAMPLE_TENANT: Final = "0112A436-B14E-4888-967B-CA4BB2CF1234"
 _SAMPLE_ROWS: Final = (
     Row("crm", "Microsoft Dynamics", "reseller", _SAMPLE_TENANT, "TEST COMPANY",
@@ -81,16 +81,16 @@ _SAMPLE_ROWS: Final = (
 
 
 def generate(account: Account) -> Iterator[Row]:
-    """All rows of an account in upstream order, always the same ones; a quarter million take about two seconds."""
+    """Generate the rows of an account in upstream order. Deterministic; 250,000 rows take about two seconds."""
     if account.name == "sample":
         return iter(_SAMPLE_ROWS)
     return islice(_customers(Random(account.seed)), account.row_count)
 
 
 def rows_of(account: str, weeks_back: int = 0) -> list[dict[str, str | int | None]]:
-    """The rows of a named account as the upstream writes them, for one processed date, in upstream order."""
-    known = ACCOUNTS[account]
-    date = known.processed_at(weeks_back).isoformat()
+    """Return an account's rows for one processed date, in upstream order and with upstream keys."""
+    owner = ACCOUNTS[account]
+    date = owner.processed_at(weeks_back).isoformat()
     return [
         {
             "processedDateTime": date,
@@ -98,26 +98,26 @@ def rows_of(account: str, weeks_back: int = 0) -> list[dict[str, str | int | Non
             "licensesDeployed": row.deployed * (100 - SHRINK_PERCENT * weeks_back) // 100,
             "licensesSold": row.sold * (100 - SHRINK_PERCENT * weeks_back) // 100,
         }
-        for row in generate(known)
+        for row in generate(owner)
         if row.age_weeks >= weeks_back
     ]
 
 
 def _customers(rng: Random) -> Iterator[Row]:
-    """Endlessly many customers, one after the other, with the rows of each."""
-    catalogue = _Catalogue.build()
+    """Yield the rows of one customer after another, without end."""
+    catalog = _Catalog.build()
     number = 0
     while True:
         number += 1
-        # The odd names come early and evenly, so that even the first rows of an account show them.
-        odd, rest = divmod(number, 5)
-        name = ODD_NAMES[odd - 1] if rest == 0 and odd <= len(ODD_NAMES) else company_name(rng)
+        # Every fifth customer gets an unusual name, until all are used: the first rows of an account contain them.
+        index, rest = divmod(number, 5)
+        name = UNUSUAL_NAMES[index - 1] if rest == 0 and index <= len(UNUSUAL_NAMES) else company_name(rng)
         tenant = _guid(rng)
-        # Log-normal: half of the customers have up to 3 or 4 products, the largest of a distributor 60 and more.
+        # Log-normal: the median customer owns 3 or 4 products, the largest customer of a distributor 60 or more.
         size = min(90, max(1, int(rng.lognormvariate(1.35, 0.95))))
-        # Customers differ in size, their products less so.
+        # One scale per customer: counts vary more between customers than between the products of one.
         scale = rng.gauss(1.95, 1.7)
-        for product in catalogue.pick(rng, size):
+        for product in catalog.pick(rng, size):
             yield _row(rng, tenant, name, product, scale)
 
 
@@ -138,7 +138,7 @@ def _row(rng: Random, tenant: str, name: str | None, product: Product, scale: fl
 
 
 def _deployed(rng: Random, sold: int) -> int:
-    """One in five deploys none, four in a hundred more than they bought here, most nearly all of it."""
+    """Draw the deployed count: 20 % deploy nothing, 4 % more than they bought here, the rest nearly all."""
     draw = rng.random()
     if draw < 0.20:
         return 0
@@ -153,28 +153,28 @@ def _guid(rng: Random) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Catalogue:
-    """All products and their cumulated popularity."""
+class _Catalog:
+    """All products and their cumulative popularity."""
 
     products: tuple[Product, ...]
     weights: tuple[float, ...]
 
     @classmethod
-    def build(cls) -> _Catalogue:
+    def build(cls) -> _Catalog:
         shares = ((o365_products(), 1 - _CRM_SHARE), (crm_products(), _CRM_SHARE))
         products = [product for group, _ in shares for product in group]
         weights = [weight for group, share in shares for weight in _popularity(len(group), share)]
         return cls(tuple(products), tuple(accumulate(weights)))
 
     def pick(self, rng: Random, size: int) -> list[Product]:
-        """That many different products; popular ones are picked more often."""
-        picked: dict[Product, None] = {}
-        while len(picked) < size:
-            picked.update(dict.fromkeys(rng.choices(self.products, cum_weights=self.weights, k=size - len(picked))))
-        return list(picked)
+        """Draw ``size`` distinct products, weighted by popularity."""
+        products: dict[Product, None] = {}
+        while len(products) < size:
+            products.update(dict.fromkeys(rng.choices(self.products, cum_weights=self.weights, k=size - len(products))))
+        return list(products)
 
 
 def _popularity(count: int, share: float) -> list[float]:
-    """Zipf weights that add up to ``share``."""
+    """Return ``count`` Zipf weights that add up to ``share``."""
     weights = [(rank + 3) ** -_POPULARITY_EXPONENT for rank in range(count)]
     return [weight * share / sum(weights) for weight in weights]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.query import FALSE, TRUE, Comparison, Filter, Junction, PageQuery, canonical, comparisons, encoded, negate
 from gateway.sandbox import odata
-from gateway.sandbox.names import ODD_NAMES
+from gateway.sandbox.customer_names import UNUSUAL_NAMES
 from tests.gateway.fakes import query
 
 FIELDS = ("serviceCode", "channel", "customerName")
 ODD_VALUES = (
-    *ODD_NAMES,
+    *UNUSUAL_NAMES,
     "a",
     "A",
     "a'b",

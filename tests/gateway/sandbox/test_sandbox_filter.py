@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sandbox.engine import Engine, Question, View
+from gateway.sandbox.engine import Engine, View
 from gateway.sandbox.odata import MAX_COMPARISONS, MAX_DEPTH, Comparison, FilterError, Junction, parse_filter
+from gateway.sandbox.query import SandboxQuery
 from gateway.sandbox.rows import ACCOUNTS, FIELDS, rows_of
 
 _ROWS = rows_of("contoso")[:400]
@@ -61,8 +62,8 @@ def _holds(tree: Tree, row: dict[str, Any], *, exact: bool) -> bool:
 
 
 def _found(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
-    question = Question(parse_filter(text), (), 10_000, 0)
-    return _ENGINE.ask(question, View(first_rows=len(_ROWS), exact=exact)).rows
+    question = SandboxQuery(parse_filter(text), (), 10_000, 0)
+    return _ENGINE.execute(question, View(first_rows=len(_ROWS), exact=exact)).rows
 
 
 @settings(max_examples=200, deadline=None)
@@ -152,14 +153,16 @@ def test_null_equals_nothing_and_differs_from_everything() -> None:
     null_rows = [row for row in rows_of("contoso") if row["customerName"] is None]
     assert null_rows
     view, window = View(), (10_000, 0)
-    equal = _ENGINE.ask(Question(parse_filter("customerName eq ''"), (), *window), view)
-    different = _ENGINE.ask(Question(parse_filter("customerName ne 'x'"), (), 1, 0), view)
+    equal = _ENGINE.execute(SandboxQuery(parse_filter("customerName eq ''"), (), *window), view)
+    different = _ENGINE.execute(SandboxQuery(parse_filter("customerName ne 'x'"), (), 1, 0), view)
     assert all(row["customerName"] == "" for row in equal.rows)
     assert different.total == 12_000
 
 
 def test_letters_whose_capitals_are_longer_compare_without_case() -> None:
-    rows = _ENGINE.ask(Question(parse_filter("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()).rows
+    rows = _ENGINE.execute(
+        SandboxQuery(parse_filter("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()
+    ).rows
     assert {row["customerName"] for row in rows} == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
 
 
@@ -178,7 +181,7 @@ def test_thousands_of_comparisons_are_answered_quickly() -> None:
     pairs = [(row["customerTenantId"], row["productId"]) for row in rows_of("contoso")[: MAX_COMPARISONS // 2]]
     chain = " or ".join(f"(customerTenantId eq '{tenant}' and productId eq '{product}')" for tenant, product in pairs)
     started_seconds = time.perf_counter()
-    answer = _ENGINE.ask(Question(parse_filter(chain), (), 10_000, 0), View())
+    answer = _ENGINE.execute(SandboxQuery(parse_filter(chain), (), 10_000, 0), View())
     assert answer.total == len(pairs)
     assert time.perf_counter() - started_seconds < 3
     with pytest.raises(FilterError, match=f"more than {MAX_COMPARISONS}"):
