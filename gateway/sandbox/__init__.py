@@ -3,9 +3,9 @@
 It shares no code with the gateway, so agreement between the two is evidence that both are right.
 """
 
+from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.app import create_sandbox
 from gateway.sandbox.call_log import SandboxCall
 from gateway.sandbox.fault_table import FAULTS_HELP
-from gateway.sandbox.rows import ACCOUNTS
 
 __all__ = ["ACCOUNTS", "FAULTS_HELP", "SandboxCall", "create_sandbox"]

@@ -15,26 +15,33 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox import responses
 from gateway.sandbox.call_log import MAX_CALLS, CallLog, CallRecorder
-from gateway.sandbox.endpoint import Compare, LicenseEndpoint
+from gateway.sandbox.datasets import DATASETS
+from gateway.sandbox.endpoint import Compare, DatasetEndpoint
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.response_headers import with_headers
 from gateway.sandbox.store import Store
 from gateway.sandbox.tokens import Tokens
 from gateway.sandbox.wire import ClientConnection
 
-# Microsoft page: the syntax line shows the first path, with a trailing slash; the example shows the second, without.
-PATHS: Final = ("/v1/analytics/commercial/deployment/license", "/partner/v1/analytics/commercial/deployment/license")
+# Microsoft page: the syntax line shows the first, with a trailing slash; the example shows the second, without.
+PREFIXES: Final = ("/v1/", "/partner/v1/")
 
 
 def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare = "casefold") -> Starlette:
-    """Build the sandbox: Partner Center's license deployment endpoint with invented rows.
+    """Build the sandbox: Partner Center's analytics endpoints with invented rows.
 
     ``log`` receives one line per request, without token and query string. ``compare`` selects case-insensitive
     ("casefold") or case-sensitive ("exact") filters. ``app.state.calls`` holds the last 10,000 requests.
     """
     calls: CallLog = deque(maxlen=MAX_CALLS)
-    endpoint = LicenseEndpoint(Store(), Tokens(), compare)
-    routes = [Route(path + slash, endpoint) for path in PATHS for slash in ("", "/")]
+    tokens = Tokens()
+    routes = [
+        Route(prefix + dataset.path + slash, endpoint)
+        for dataset in DATASETS
+        for endpoint in (DatasetEndpoint(dataset, Store(dataset), tokens, compare),)
+        for prefix in PREFIXES
+        for slash in ("", "/")
+    ]
     app = Starlette(
         routes=[*routes, Route("/healthz", _healthz)],
         middleware=[Middleware(CallRecorder, calls=calls, log=log)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,7 +11,6 @@ import msgspec
 from gateway.sandbox.faults import Faults
 
 _Row = dict[str, object]
-_COUNTS: Final = ("licensesDeployed", "licensesSold")
 _DATE: Final = "processedDateTime"
 # Age of Dynamics rows. Microsoft's license deployment documents of 2017 show four days; this is a milder case.
 _CRM_LAG: Final = timedelta(days=2)
@@ -61,11 +60,11 @@ def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped
     return rows
 
 
-def corrupt_rows(rows: list[_Row], faults: Faults) -> list[object]:
+def corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: Faults) -> list[object]:
     """Return the rows with the faults' values. May change rows in place."""
     for number, row in enumerate(rows):
         if faults.counts:
-            for name in _COUNTS:
+            for name in measures:
                 row[name] = _COUNT_FORMS[faults.counts](int(str(row[name])))
         if faults.dates == "none":
             row.pop(_DATE, None)

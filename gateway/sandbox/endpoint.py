@@ -1,4 +1,4 @@
-"""The license deployment endpoint: turns a request into a response."""
+"""The endpoint of a dataset: turns a request into a response."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox import corruption, responses
+from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.engine import Engine, QueryResult, View
 from gateway.sandbox.faults import Faults, SandboxToken
 from gateway.sandbox.links import NextLink, link_entry
@@ -28,9 +29,10 @@ _NO_ROWS: Final = QueryResult([], 0)
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseEndpoint:
-    """The ASGI application behind all paths of the endpoint."""
+class DatasetEndpoint:
+    """The ASGI application behind all paths of a dataset."""
 
+    dataset: SandboxDataset
     store: Store
     tokens: Tokens
     compare: Compare
@@ -64,7 +66,7 @@ class LicenseEndpoint:
         await _wait(skip, faults, connection)
         _check_refusals(skip, faults, history)
         try:
-            parameters = parse_parameters(request.scope["query_string"])
+            parameters = parse_parameters(request.scope["query_string"], self.dataset.fields)
             return await self._page(request, token, history, parameters)
         except (ParameterError, FilterError) as error:
             raise responses.bad_parameter(str(error)) from None
@@ -80,7 +82,7 @@ class LicenseEndpoint:
         window = min(parameters.query.top, faults.cap or parameters.query.top)
         more_allowed = window + (faults.over if faults.cap is None else 0)
         limited = replace(parameters, query=replace(parameters.query, top=0 if void else more_allowed))
-        link = _link(request, parameters, 0 if void else window)
+        link = _link(request, self.dataset.path, parameters, 0 if void else window)
 
         def encode_page() -> SandboxResponse:
             engine = self.store.engine(token.account)
@@ -147,10 +149,12 @@ def _is_void(parameters: RequestParameters, faults: Faults, history: History) ->
     return history.empty_pages == 1 or not faults.empty_page[1]
 
 
-def _link(request: Request, parameters: RequestParameters, step: int) -> NextLink:
+def _link(request: Request, resource_path: str, parameters: RequestParameters, step: int) -> NextLink:
     origin = f"{request.url.scheme}://{request.url.netloc}"
     query = parameters.query
-    return NextLink(origin, request.url.path, parameters.link_parameters, query.top, query.skip, query.skip + step)
+    return NextLink(
+        origin, request.url.path, resource_path, parameters.link_parameters, query.top, query.skip, query.skip + step
+    )
 
 
 def _envelope(
@@ -166,7 +170,7 @@ def _envelope(
     rows = corruption.dated_rows(result.rows, processed, faults, grouped=grouped)
     more = link.next_skip < result.total
     envelope = {
-        **corruption.value_entry(corruption.corrupt_rows(rows, faults), faults),
+        **corruption.value_entry(corruption.corrupt_rows(rows, engine.dataset.measures, faults), faults),
         **link_entry(faults.link, faults.link_key, link, more=more, rows=len(rows)),
         **corruption.total_entry(result.total, faults),
         **corruption.extra_entries(faults),

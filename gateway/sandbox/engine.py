@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.sandbox.accounts import SHRINK_PERCENT, Account
+from gateway.sandbox.dataset import Row, SandboxDataset
 from gateway.sandbox.odata import Condition, FilterError
 from gateway.sandbox.query import SandboxQuery
 from gateway.sandbox.row_filter import MATCH_ALL, SqlCondition, sql_condition
-from gateway.sandbox.rows import FIELDS, SHRINK_PERCENT, Account, Row, generate
 
 # A cached total takes a few hundred bytes.
 _MAX_CACHED_TOTALS: Final = 512
@@ -62,15 +63,16 @@ class QueryResult:
 
 
 class Engine:
-    """The rows of one account. Thread-safe: a lock admits one query at a time."""
+    """The rows of one account in one dataset. Thread-safe: a lock admits one query at a time."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, dataset: SandboxDataset, account: Account) -> None:
+        self.dataset = dataset
         self.account = account
         self._lock = threading.Lock()
-        self._texts = {field: _Texts() for field in FIELDS}
+        self._texts = {field: _Texts() for field in dataset.fields}
         self._totals: OrderedDict[tuple[str, tuple[int, ...]], int] = OrderedDict()
         self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._fill(generate(account))
+        self._fill(dataset.generate(account))
 
     def execute(self, query: SandboxQuery, view: View) -> QueryResult:
         """Run a query against a view. Raises FilterError if the filter exceeds SQLite's limits."""
@@ -86,26 +88,28 @@ class Engine:
             raise FilterError("the filter is too complex") from error
         if query.group_by:
             return QueryResult(list(self._groups(query.group_by, records)), total)
-        return QueryResult(list(self._plain(self.account.processed_at(view.weeks_back).isoformat(), records)), total)
+        return QueryResult(
+            list(self._plain_rows(self.account.processed_at(view.weeks_back).isoformat(), records)), total
+        )
 
     def close(self) -> None:
         """Close the database, which frees its memory."""
         self._connection.close()
 
     def _fill(self, rows: Iterable[Row]) -> None:
-        columns = ",".join(f"{field} INTEGER" for field in FIELDS)
-        self._connection.execute(
-            f"CREATE TABLE row (id INTEGER PRIMARY KEY, {columns}, deployed INTEGER, sold INTEGER, age_weeks INTEGER)"
-        )
+        names = (*self.dataset.fields, *self.dataset.measures, "age_weeks")
+        columns = ",".join(f"{name} INTEGER" for name in names)
+        self._connection.execute(f"CREATE TABLE row (id INTEGER PRIMARY KEY, {columns})")
         coders = [texts.code for texts in self._texts.values()]
         records = (
-            (number, *(code(text) for code, text in zip(coders, row[:7], strict=True)), *row[7:])
+            (number, *(code(text) for code, text in zip(coders, row.texts, strict=True)), *row.measures, row.age_weeks)
             for number, row in enumerate(rows)
         )
+        placeholders = ",".join("?" * (len(names) + 1))
         self._connection.execute("BEGIN")
-        self._connection.executemany(f"INSERT INTO row VALUES ({','.join('?' * 11)})", records)  # noqa: S608 - fixed text
+        self._connection.executemany(f"INSERT INTO row VALUES ({placeholders})", records)  # noqa: S608 - fixed text
         # Measured: brings a filter of thousands of customers from seconds down to milliseconds.
-        self._connection.execute("CREATE INDEX by_customer ON row (customerTenantId)")
+        self._connection.execute(f"CREATE INDEX by_index_field ON row ({self.dataset.index_field})")
         self._connection.execute("COMMIT")
 
     def _condition(self, condition: Condition | None, view: View) -> SqlCondition:
@@ -128,43 +132,31 @@ class Engine:
     def _fetch(
         self, source: str, parameters: tuple[int, ...], query: SandboxQuery, view: View
     ) -> list[tuple[int, ...]]:
-        deployed, sold, order = view.count("deployed"), view.count("sold"), view.order()
+        measures, order = [view.count(measure) for measure in self.dataset.measures], view.order()
         if query.group_by:
             # Groups are ordered by their first row.
-            deployed, sold, order = f"SUM({deployed})", f"SUM({sold})", "MIN(id)"
-        fields = ",".join(query.group_by or FIELDS)
+            measures, order = [f"SUM({measure})" for measure in measures], "MIN(id)"
+        columns = ",".join((*(query.group_by or self.dataset.fields), *measures))
         # The text contains only field names and numbers; values are bound.
-        sql = f"SELECT {fields},{deployed},{sold} {source} ORDER BY {order} LIMIT ? OFFSET ?"
+        sql = f"SELECT {columns} {source} ORDER BY {order} LIMIT ? OFFSET ?"
         window = (query.top, min(query.skip, _MAX_SKIP_ROWS))
         return self._connection.execute(sql, (*parameters, *window)).fetchall()
 
-    def _groups(self, fields: tuple[str, ...], records: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
-        columns = [self._texts[field].texts for field in fields]
-        for values in records:
-            *codes, deployed, sold = values
-            group: dict[str, object] = {
-                field: texts[code] for field, texts, code in zip(fields, columns, codes, strict=True)
-            }
-            group["licensesDeployed"] = deployed
-            group["licensesSold"] = sold
-            yield group
+    def _plain_rows(self, date: str, records: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
+        keys = ("processedDateTime", *self.dataset.fields, *self.dataset.measures)
+        return (dict(zip(keys, (date, *values), strict=True)) for values in self._decode(self.dataset.fields, records))
 
-    def _plain(self, date: str, records: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
-        # Spelled out: a loop over the field names takes four times as long for ten thousand rows.
-        codes, names, channels, tenants, customers, products, titles = (texts.texts for texts in self._texts.values())
-        for code, name, channel, tenant, customer, product, title, deployed, sold in records:
-            yield {
-                "processedDateTime": date,
-                "serviceCode": codes[code],
-                "serviceName": names[name],
-                "channel": channels[channel],
-                "customerTenantId": tenants[tenant],
-                "customerName": customers[customer],
-                "productId": products[product],
-                "productName": titles[title],
-                "licensesDeployed": deployed,
-                "licensesSold": sold,
-            }
+    def _groups(self, fields: tuple[str, ...], records: list[tuple[int, ...]]) -> Iterator[dict[str, object]]:
+        keys = (*fields, *self.dataset.measures)
+        return (dict(zip(keys, values, strict=True)) for values in self._decode(fields, records))
+
+    def _decode(self, fields: tuple[str, ...], records: list[tuple[int, ...]]) -> Iterator[tuple[object, ...]]:
+        """Replace the codes of the fields by their texts, column by column, which is faster than row by row."""
+        columns = list(zip(*records, strict=True))
+        texts = [
+            map(self._texts[field].texts.__getitem__, codes) for field, codes in zip(fields, columns, strict=False)
+        ]
+        return zip(*texts, *columns[len(fields) :], strict=True)
 
 
 class _Texts:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.fault_values import (
     FaultError,
     Parser,
@@ -19,7 +20,6 @@ from gateway.sandbox.fault_values import (
     text_value,
 )  # fmt: skip
 from gateway.sandbox.links import LINK_STYLES
-from gateway.sandbox.rows import ACCOUNTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.fault_table import read_switch
-from gateway.sandbox.rows import ACCOUNTS
 
 
 @dataclass(frozen=True, slots=True)

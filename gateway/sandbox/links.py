@@ -12,10 +12,14 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class NextLink:
-    """The parts of a next link: the request's origin, path and parameters, and the next skip."""
+    """The parts of a next link: the request's origin, path and parameters, and the next skip.
+
+    ``resource_path`` is the dataset's path below the API's root.
+    """
 
     origin: str
     path: str
+    resource_path: str
     parameters: Sequence[tuple[str, str]]
     """The request's parameters except top and skip, decoded."""
     top: int
@@ -27,9 +31,14 @@ class NextLink:
         pairs = (("top", str(self.top)), ("skip", str(skip)), *self.parameters)
         return "&".join(f"{name}={quote(value, safe='') if encode else value}" for name, value in pairs)
 
+    @property
+    def resource(self) -> str:
+        """The last segment of the resource path."""
+        return self.resource_path.rpartition("/")[2]
+
     def relative(self, skip: int) -> str:
         """Return a raw link relative to the API's root, not to the request. Source: Store analytics documents."""
-        return f"license?{self.query(skip, encode=False)}"
+        return f"{self.resource}?{self.query(skip, encode=False)}"
 
     def absolute(self, origin: str) -> str:
         """Return a percent-encoded link with scheme and host."""
@@ -44,13 +53,11 @@ _STYLES: Final[Mapping[str, _Style]] = {
     "absolute": lambda link: link.absolute(link.origin),
     "url-relative": lambda link: f"?{link.query(link.next_skip, encode=True)}",
     # Seen in a Partner Center incident of November 2021.
-    "double-v1": lambda link: (
-        f"{link.origin}/v1//v1/analytics/commercial/deployment/license?{link.query(link.next_skip, encode=True)}"
-    ),
+    "double-v1": lambda link: f"{link.origin}/v1//v1/{link.resource_path}?{link.query(link.next_skip, encode=True)}",
     "foreign": lambda link: link.absolute("https://elsewhere.invalid"),
     "userinfo": lambda link: link.absolute("https://api.partnercenter.microsoft.com@elsewhere.invalid"),
-    "changed": lambda link: f"license?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
-    "control": lambda link: f"license?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
+    "changed": lambda link: f"{link.resource}?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
+    "control": lambda link: f"{link.resource}?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
     "stuck": lambda link: link.relative(link.skip),
     "loop": lambda link: link.relative(0),
     "backward": lambda link: link.relative(max(0, link.skip - link.top)),

@@ -7,11 +7,9 @@ input can exhaust the stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
-
-from gateway.sandbox.rows import FIELDS
 
 # Limits of this project, not of Microsoft: far above handwritten filters, and within the limits of SQLite.
 MAX_DEPTH: Final = 50
@@ -54,8 +52,8 @@ class _Level:
         return _join("or", [_join("and", terms) for terms in self.alternatives])
 
 
-def parse_filter(text: str) -> Condition:
-    """Parse a filter. Raises FilterError for a syntax error or an exceeded limit."""
+def parse_filter(text: str, fields: Sequence[str]) -> Condition:
+    """Parse a filter on ``fields``. Raises FilterError for a syntax error or an exceeded limit."""
     tokens = _Tokens(text)
     levels = [_Level()]
     comparisons = 0
@@ -64,7 +62,7 @@ def parse_filter(text: str) -> Condition:
             levels.append(_Level())
             if len(levels) > MAX_DEPTH + 1:
                 raise FilterError(f"parentheses are nested more than {MAX_DEPTH} deep")
-        levels[-1].alternatives[-1].append(_comparison(tokens))
+        levels[-1].alternatives[-1].append(_comparison(tokens, fields))
         comparisons += 1
         if comparisons > MAX_COMPARISONS:
             raise FilterError(f"the filter has more than {MAX_COMPARISONS} comparisons")
@@ -86,11 +84,11 @@ def _close(tokens: _Tokens, levels: list[_Level]) -> None:
         levels[-1].alternatives[-1].append(closed)
 
 
-def _comparison(tokens: _Tokens) -> Comparison:
+def _comparison(tokens: _Tokens, fields: Sequence[str]) -> Comparison:
     place = tokens.place
     name = tokens.next()
-    if name not in FIELDS:
-        raise FilterError(f"expected one of the fields {', '.join(FIELDS)} {place}")
+    if name not in fields:
+        raise FilterError(f"expected one of the fields {', '.join(fields)} {place}")
     place = tokens.place
     operator = tokens.next().lower()
     if operator != "eq" and operator != "ne":

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
+from gateway.sandbox.accounts import Account
 from gateway.sandbox.odata import Condition, FilterError, parse_filter
-from gateway.sandbox.rows import FIELDS, Account
 
 # Microsoft page: "The maximum value and the default value if not specified is 10000".
 MAX_TOP: Final = 10_000
@@ -44,8 +44,8 @@ class RequestParameters:
     link_parameters: Sequence[tuple[str, str]]
 
 
-def parse_parameters(query_string: bytes) -> RequestParameters:
-    """Parse a query string, ignoring unknown parameters. Raises ParameterError."""
+def parse_parameters(query_string: bytes, fields: Sequence[str]) -> RequestParameters:
+    """Parse a query string for a dataset with ``fields``, ignoring unknown parameters. Raises ParameterError."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
@@ -54,7 +54,7 @@ def parse_parameters(query_string: bytes) -> RequestParameters:
     for name, value in pairs:
         if name.lower() in _KNOWN and values.setdefault(name.lower(), value) != value:
             raise ParameterError(f"{name} parameter is given twice")
-    query = SandboxQuery(_condition(values), _group_by(values), _top(values), _skip(values))
+    query = SandboxQuery(_condition(values, fields), _group_by(values, fields), _top(values), _skip(values))
     link_parameters = [(name, value) for name, value in pairs if name.lower() in _KNOWN - {"top", "skip"}]
     return RequestParameters(query, _processed(values), link_parameters)
 
@@ -90,23 +90,23 @@ def _skip(values: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _condition(values: Mapping[str, str]) -> Condition | None:
+def _condition(values: Mapping[str, str], fields: Sequence[str]) -> Condition | None:
     if "filter" not in values:
         return None
     try:
-        return parse_filter(values["filter"])
+        return parse_filter(values["filter"], fields)
     except FilterError as error:
         raise ParameterError(f"filter parameter is invalid: {error}") from None
 
 
-def _group_by(values: Mapping[str, str]) -> tuple[str, ...]:
+def _group_by(values: Mapping[str, str], fields: Sequence[str]) -> tuple[str, ...]:
     if "groupby" not in values:
         return ()
-    fields = tuple(dict.fromkeys(part.strip() for part in values["groupby"].split(",")))
-    for field in fields:
-        if field not in FIELDS:
-            raise ParameterError(f"groupby parameter is invalid: {field!r} is none of {', '.join(FIELDS)}")
-    return fields
+    group_by = tuple(dict.fromkeys(part.strip() for part in values["groupby"].split(",")))
+    for field in group_by:
+        if field not in fields:
+            raise ParameterError(f"groupby parameter is invalid: {field!r} is none of {', '.join(fields)}")
+    return group_by
 
 
 def _processed(values: Mapping[str, str]) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The rows of all accounts. The first request for an account generates its rows; concurrent ones wait."""
+"""The rows of all accounts in one dataset. The first request for an account generates its rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from gateway.sandbox.accounts import ACCOUNTS
+from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.engine import Engine
-from gateway.sandbox.rows import ACCOUNTS
 
 _T = TypeVar("_T")
 
@@ -24,6 +25,7 @@ def _pool() -> ThreadPoolExecutor:
 class Store:
     """One engine per account. All engines together take about 40 MB."""
 
+    dataset: SandboxDataset
     engines: dict[str, Engine] = field(default_factory=dict)
     locks: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in ACCOUNTS})
     pool: ThreadPoolExecutor = field(default_factory=_pool)
@@ -32,7 +34,7 @@ class Store:
         """Return the engine of an account. The first call generates its rows; a large account takes seconds."""
         with self.locks[account]:
             if account not in self.engines:
-                self.engines[account] = Engine(ACCOUNTS[account])
+                self.engines[account] = Engine(self.dataset, ACCOUNTS[account])
             return self.engines[account]
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
