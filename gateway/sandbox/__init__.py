@@ -1,11 +1,11 @@
-"""The sandbox: an imitation of Partner Center's licence deployment service, so that nobody needs credentials to start.
+"""The sandbox: an imitation of Partner Center's license deployment service that needs no credentials.
 
-It shares no code with the gateway, so that what the two agree on means something.
+It shares no code with the gateway, so agreement between the two is evidence that both are right.
 """
 
+from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.app import create_sandbox
-from gateway.sandbox.calls import SandboxCall
+from gateway.sandbox.call_log import SandboxCall
 from gateway.sandbox.fault_table import FAULTS_HELP
-from gateway.sandbox.rows import ACCOUNTS
 
 __all__ = ["ACCOUNTS", "FAULTS_HELP", "SandboxCall", "create_sandbox"]

@@ -13,28 +13,35 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.sandbox import replies
-from gateway.sandbox.calls import MAX_CALLS, CallRecorder, Calls
-from gateway.sandbox.endpoint import Compare, LicenseEndpoint
+from gateway.sandbox import responses
+from gateway.sandbox.call_log import MAX_CALLS, CallLog, CallRecorder
+from gateway.sandbox.datasets import DATASETS
+from gateway.sandbox.endpoint import Compare, DatasetEndpoint
 from gateway.sandbox.faults import Faults
-from gateway.sandbox.stamps import stamped
+from gateway.sandbox.response_headers import with_headers
 from gateway.sandbox.store import Store
 from gateway.sandbox.tokens import Tokens
-from gateway.sandbox.wire import Connection
+from gateway.sandbox.wire import ClientConnection
 
-# The Microsoft page's syntax line has the first with a slash at the end, its example the second without.
-PATHS: Final = ("/v1/analytics/commercial/deployment/license", "/partner/v1/analytics/commercial/deployment/license")
+# Microsoft page: the syntax line shows the first, with a trailing slash; the example shows the second, without.
+PREFIXES: Final = ("/v1/", "/partner/v1/")
 
 
 def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare = "casefold") -> Starlette:
-    """The upstream to run at home: Partner Center's licence deployment endpoint with invented rows.
+    """Build the sandbox: Partner Center's analytics endpoints with invented rows.
 
-    ``log`` gets a line for every request, without its token and query; ``compare`` says whether filter values equal
-    without regard to case. ``app.state.calls`` holds the requests served, at most 10,000.
+    ``log`` receives one line per request, without token and query string. ``compare`` selects case-insensitive
+    ("casefold") or case-sensitive ("exact") filters. ``app.state.calls`` holds the last 10,000 requests.
     """
-    calls: Calls = deque(maxlen=MAX_CALLS)
-    endpoint = LicenseEndpoint(Store(), Tokens(), compare)
-    routes = [Route(path + slash, endpoint) for path in PATHS for slash in ("", "/")]
+    calls: CallLog = deque(maxlen=MAX_CALLS)
+    tokens = Tokens()
+    routes = [
+        Route(prefix + dataset.path + slash, endpoint)
+        for dataset in DATASETS
+        for endpoint in (DatasetEndpoint(dataset, Store(dataset), tokens, compare),)
+        for prefix in PREFIXES
+        for slash in ("", "/")
+    ]
     app = Starlette(
         routes=[*routes, Route("/healthz", _healthz)],
         middleware=[Middleware(CallRecorder, calls=calls, log=log)],
@@ -52,5 +59,5 @@ async def _healthz(request: Request) -> JSONResponse:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
-    reply = stamped(replies.not_found().reply(), Request(scope), Faults(), first=False)
-    await Connection(receive, send).deliver(reply, Faults(), accepts_gzip=False)
+    response = with_headers(responses.not_found().response(), Request(scope), Faults(), first=False)
+    await ClientConnection(receive, send).send_response(response, Faults(), accepts_gzip=False)

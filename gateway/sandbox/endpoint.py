@@ -1,61 +1,64 @@
-"""The licence deployment endpoint: from a request to its reply, step by step."""
+"""The endpoint of a dataset: turns a request into a response."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from gateway.sandbox import oddities, replies
-from gateway.sandbox.engine import Answer, Engine, View
+from gateway.sandbox import corruption, responses
+from gateway.sandbox.dataset import SandboxDataset
+from gateway.sandbox.engine import Engine, QueryResult, View
 from gateway.sandbox.faults import Faults, SandboxToken
 from gateway.sandbox.links import NextLink, link_entry
 from gateway.sandbox.odata import FilterError
-from gateway.sandbox.question import Asked, ParameterError, lenient_skip, read_question, weeks_back
-from gateway.sandbox.replies import Refusal, Reply
-from gateway.sandbox.stamps import stamped
+from gateway.sandbox.query import ParameterError, RequestParameters, lenient_skip, parse_parameters, weeks_back
+from gateway.sandbox.response_headers import with_headers
+from gateway.sandbox.responses import Refusal, SandboxResponse
 from gateway.sandbox.store import Store
 from gateway.sandbox.tokens import History, Tokens, authenticate, retry_after
-from gateway.sandbox.wire import ClientGone, Connection
+from gateway.sandbox.wire import ClientConnection, ClientGone
 
 Compare = Literal["casefold", "exact"]
-_T = TypeVar("_T")
-_NO_ROWS: Final = Answer([], 0)
+_NO_ROWS: Final = QueryResult([], 0)
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseEndpoint:
-    """An ASGI application for all paths of the endpoint."""
+class DatasetEndpoint:
+    """The ASGI application behind all paths of a dataset."""
 
+    dataset: SandboxDataset
     store: Store
     tokens: Tokens
     compare: Compare
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        connection = Connection(receive, send)
+        connection = ClientConnection(receive, send)
         faults, history = Faults(), History()
         try:
             try:
                 if request.method != "GET":
-                    raise replies.method_not_allowed()
+                    raise responses.method_not_allowed()
                 token = authenticate(request.headers.get("authorization"))
                 faults, history = token.faults, self.tokens.history(token)
-                reply = await self._reply(request, token, history, connection)
+                response = await self._respond(request, token, history, connection)
             except Refusal as refusal:
-                reply = refusal.reply(faults.error_body)
-            reply = stamped(reply, request, faults, first=history.requests <= 1)
+                response = refusal.response(faults.error_body)
+            response = with_headers(response, request, faults, first=history.requests <= 1)
             accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
-            await connection.deliver(reply, faults, accepts_gzip=accepts_gzip)
+            await connection.send_response(response, faults, accepts_gzip=accepts_gzip)
         except ClientGone:
             return
 
-    async def _reply(self, request: Request, token: SandboxToken, history: History, connection: Connection) -> Reply:
+    async def _respond(
+        self, request: Request, token: SandboxToken, history: History, connection: ClientConnection
+    ) -> SandboxResponse:
         faults = token.faults
         skip = lenient_skip(request.scope["query_string"])
         history.requests += 1
@@ -63,35 +66,38 @@ class LicenseEndpoint:
         await _wait(skip, faults, connection)
         _check_refusals(skip, faults, history)
         try:
-            asked = read_question(request.scope["query_string"])
-            return await self._page(request, token, history, asked)
+            parameters = parse_parameters(request.scope["query_string"], self.dataset.fields)
+            return await self._page(request, token, history, parameters)
         except (ParameterError, FilterError) as error:
-            raise replies.bad_parameter(str(error)) from None
+            raise responses.bad_parameter(str(error)) from None
 
-    async def _page(self, request: Request, token: SandboxToken, history: History, asked: Asked) -> Reply:
+    async def _page(
+        self, request: Request, token: SandboxToken, history: History, parameters: RequestParameters
+    ) -> SandboxResponse:
         faults = token.faults
-        served = history.good_replies
-        history.good_replies += 1
-        blank = faults.empty_after is not None and served >= faults.empty_after
-        void = _is_void(asked, faults, history)
-        window = min(asked.question.top, faults.cap or asked.question.top)
+        successes = history.successful_responses
+        history.successful_responses += 1
+        blank = faults.empty_after is not None and successes >= faults.empty_after
+        void = _is_void(parameters, faults, history)
+        window = min(parameters.query.top, faults.cap or parameters.query.top)
         more_allowed = window + (faults.over if faults.cap is None else 0)
-        limited = replace(asked, question=replace(asked.question, top=0 if void else more_allowed))
-        link = _link(request, asked, 0 if void else window)
+        limited = replace(parameters, query=replace(parameters.query, top=0 if void else more_allowed))
+        link = _link(request, self.dataset.path, parameters, 0 if void else window)
 
-        def encoded() -> Reply:
+        def encode_page() -> SandboxResponse:
             engine = self.store.engine(token.account)
-            view = None if blank else self._view(engine, asked, faults, served)
-            answer = _NO_ROWS if view is None else engine.ask(limited.question, view)
-            return _envelope(answer, engine, view, limited, faults, link)
+            view = None if blank else self._view(engine, parameters, faults, successes)
+            result = _NO_ROWS if view is None else engine.execute(limited.query, view)
+            return _envelope(result, engine, view, limited, faults, link)
 
-        return await self.store.in_thread(encoded)
+        return await self.store.in_thread(encode_page)
 
-    def _view(self, engine: Engine, asked: Asked, faults: Faults, served: int) -> View | None:
-        """The state of the data that a request sees; None when there is no such processed date."""
+    def _view(self, engine: Engine, parameters: RequestParameters, faults: Faults, successes: int) -> View | None:
+        """Return the state of the data for a request, or None if its processed date does not exist."""
         limits = [limit for limit in (faults.reprocess_after, faults.reprocess_total) if limit is not None]
-        newest = -1 if limits and served >= min(limits) else 0
-        weeks = newest if asked.processed is None else weeks_back(engine.account, asked.processed, newest=newest)
+        newest = -1 if limits and successes >= min(limits) else 0
+        processed = parameters.processed
+        weeks = newest if processed is None else weeks_back(engine.account, processed, newest=newest)
         if weeks is None:
             return None
         return View(
@@ -99,16 +105,16 @@ class LicenseEndpoint:
             first_rows=faults.rows,
             drop_some=weeks < 0 and faults.reprocess_total is not None,
             exact=faults.exact or self.compare == "exact",
-            shuffle=served + 1 if faults.unstable else 0,
+            shuffle=successes + 1 if faults.unstable else 0,
         )
 
 
 def _check_prefix(path: str, faults: Faults) -> None:
     if faults.prefix is not None and path.startswith("/partner/") != (faults.prefix == "partner"):
-        raise replies.not_found()
+        raise responses.not_found()
 
 
-async def _wait(skip: int, faults: Faults, connection: Connection) -> None:
+async def _wait(skip: int, faults: Faults, connection: ClientConnection) -> None:
     if faults.latency:
         await connection.pause(faults.latency)
     if faults.slow_page is not None and skip == faults.slow_page[0]:
@@ -121,43 +127,52 @@ def _check_refusals(skip: int, faults: Faults, history: History) -> None:
     if faults.throttle is not None:
         remaining_seconds = history.throttled_for(faults.throttle, time.monotonic())
         if remaining_seconds > 0:
-            raise replies.throttled(math.ceil(remaining_seconds), retry_after(remaining_seconds, faults))
+            raise responses.throttled(math.ceil(remaining_seconds), retry_after(remaining_seconds, faults))
     if faults.mfa:
-        raise replies.mfa_required()
+        raise responses.mfa_required()
     if faults.redirect is not None:
-        code, place = faults.redirect
-        raise replace(replies.asked_for(code), headers=(("Location", place),))
+        code, location = faults.redirect
+        raise replace(responses.injected_status(code), headers=(("Location", location),))
     if faults.status is not None:
-        raise replies.asked_for(faults.status)
-    if faults.status_times is not None and history.fails(faults.status_times[1]):
-        raise replies.asked_for(faults.status_times[0])
+        raise responses.injected_status(faults.status)
+    if faults.status_times is not None and history.take_failure(faults.status_times[1]):
+        raise responses.injected_status(faults.status_times[0])
     if faults.status_from is not None and skip >= faults.status_from[1]:
-        raise replies.asked_for(faults.status_from[0])
+        raise responses.injected_status(faults.status_from[0])
 
 
-def _is_void(asked: Asked, faults: Faults, history: History) -> bool:
-    """Whether this reply has no rows although its link says that there are more."""
-    if faults.empty_page is None or asked.question.skip != faults.empty_page[0]:
+def _is_void(parameters: RequestParameters, faults: Faults, history: History) -> bool:
+    """Return whether this page is empty although its link promises more rows. Counts such pages."""
+    if faults.empty_page is None or parameters.query.skip != faults.empty_page[0]:
         return False
     history.empty_pages += 1
     return history.empty_pages == 1 or not faults.empty_page[1]
 
 
-def _link(request: Request, asked: Asked, step: int) -> NextLink:
+def _link(request: Request, resource_path: str, parameters: RequestParameters, step: int) -> NextLink:
     origin = f"{request.url.scheme}://{request.url.netloc}"
-    question = asked.question
-    return NextLink(origin, request.url.path, asked.others, question.top, question.skip, question.skip + step)
+    query = parameters.query
+    return NextLink(
+        origin, request.url.path, resource_path, parameters.link_parameters, query.top, query.skip, query.skip + step
+    )
 
 
-def _envelope(answer: Answer, engine: Engine, view: View | None, asked: Asked, faults: Faults, link: NextLink) -> Reply:
-    grouped = bool(asked.question.group_by)
+def _envelope(
+    result: QueryResult,
+    engine: Engine,
+    view: View | None,
+    parameters: RequestParameters,
+    faults: Faults,
+    link: NextLink,
+) -> SandboxResponse:
+    grouped = bool(parameters.query.group_by)
     processed = engine.account.processed_at(view.weeks_back if view else 0)
-    rows = oddities.dated_rows(answer.rows, processed, faults, grouped=grouped)
-    more = link.next_skip < answer.total
+    rows = corruption.dated_rows(result.rows, processed, faults, grouped=grouped)
+    more = link.next_skip < result.total
     envelope = {
-        **oddities.value_entry(oddities.odd_rows(rows, faults), faults),
+        **corruption.value_entry(corruption.corrupt_rows(rows, engine.dataset.measures, faults), faults),
         **link_entry(faults.link, faults.link_key, link, more=more, rows=len(rows)),
-        **oddities.total_entry(answer.total, faults),
-        **oddities.extra_entries(faults),
+        **corruption.total_entry(result.total, faults),
+        **corruption.extra_entries(faults),
     }
-    return Reply(200, oddities.odd_json(msgspec.json.encode(envelope), faults), rows=len(rows))
+    return SandboxResponse(200, corruption.corrupt_json(msgspec.json.encode(envelope), faults), rows=len(rows))

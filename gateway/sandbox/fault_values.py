@@ -1,4 +1,4 @@
-"""How the values of fault switches are read: from text to one value, or FaultError."""
+"""Parsers for the values of fault switches. Each returns one value or raises FaultError."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable
 
 
 class FaultError(ValueError):
-    """A fault switch that the sandbox does not know, or a value that it cannot have; the message tells what it can."""
+    """An unknown fault switch or an invalid value. The message names the valid ones."""
 
 
 Parser = Callable[[str], object]
 
 
 def flag(text: str) -> bool:
-    """A switch without a value."""
+    """Parse a switch that takes no value."""
     if text:
         raise FaultError("takes no value")
     return True
 
 
 def count(text: str) -> int:
-    """A whole number, zero or more."""
+    """Parse a non-negative whole number."""
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise FaultError("takes a whole number")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """Seconds, with or without a fraction, up to a day."""
+    """Parse seconds, with or without a fraction, up to one day."""
     try:
         value = float(text)
     except ValueError:
@@ -39,7 +39,7 @@ def seconds(text: str) -> float:
 
 
 def status(text: str) -> int:
-    """An HTTP status from 200 to 599."""
+    """Parse an HTTP status from 200 to 599."""
     code = count(text)
     if not 200 <= code <= 599:
         raise FaultError("takes an HTTP status from 200 to 599")
@@ -47,14 +47,14 @@ def status(text: str) -> int:
 
 
 def text_value(text: str) -> str:
-    """Any text that is not empty and could stand in a header."""
+    """Parse a non-empty text that is valid in a header."""
     if not (text.isascii() and text.isprintable() and text):
         raise FaultError("takes a text of printable ASCII")
     return text
 
 
 def choice(*known: str, default: str | None = None) -> Parser:
-    """One of the words; the switch alone means the default, if there is one."""
+    """Build a parser for one of the words. An empty text selects the default, if there is one."""
 
     def parse(text: str) -> str:
         if not text and default is not None:
@@ -67,7 +67,7 @@ def choice(*known: str, default: str | None = None) -> Parser:
 
 
 def pair(first: Parser, second: Parser, default: str | None = None) -> Parser:
-    """Two values with a colon between them; the second may be left out if there is a default."""
+    """Build a parser for two values separated by a colon. With a default, the second value is optional."""
 
     def parse(text: str) -> tuple[object, object]:
         left, colon, right = text.partition(":")
@@ -81,5 +81,5 @@ def pair(first: Parser, second: Parser, default: str | None = None) -> Parser:
 
 
 def optional(parser: Parser, default: object) -> Parser:
-    """A value that may be left out."""
+    """Build a parser for an optional value."""
     return lambda text: parser(text) if text else default

@@ -1,7 +1,7 @@
-"""The faults that a sandbox token may ask for, as one value, and how a token is read.
+"""The faults of a sandbox token as one value, and the parser of tokens.
 
-A token is an account followed by faults: ``contoso+latency=2+bom``. Percent-encoding in a value is undone, so that
-``content-type=application/problem%2Bjson`` can hold a plus sign.
+A token is an account followed by faults: ``contoso+latency=2+bom``. Values are percent-decoded, so that
+``content-type=application/problem%2Bjson`` can contain a plus sign.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.fault_table import read_switch
-from gateway.sandbox.rows import ACCOUNTS
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What a token asks for; the defaults are a healthy upstream. Field names are those of the switches."""
+    """All fault switches; the defaults describe a healthy upstream. Fields are named after their switches."""
 
     # which rows
     label: str = ""
@@ -76,7 +76,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class SandboxToken:
-    """A token that was understood: the account it opens and the faults it asks for."""
+    """A parsed token: the account and its faults."""
 
     text: str
     account: str
@@ -84,16 +84,16 @@ class SandboxToken:
 
 
 class UnknownAccountError(LookupError):
-    """The token opens no account of the sandbox."""
+    """The token names no account of the sandbox."""
 
 
 def parse_token(text: str) -> SandboxToken:
-    """Reads a token. Raises UnknownAccountError, or FaultError for a switch or value that the sandbox does not know."""
+    """Parse a token. Raises UnknownAccountError, or FaultError for an unknown switch or an invalid value."""
     account, *switches = text.split("+")
     if account not in ACCOUNTS:
         raise UnknownAccountError(account)
-    asked: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for switch in switches:
         name, _, value = switch.partition("=")
-        asked.update(read_switch(name, unquote(value)))
-    return SandboxToken(text, account, Faults(**asked))  # type: ignore[arg-type] # each parser gives its field's type
+        fields.update(read_switch(name, unquote(value)))
+    return SandboxToken(text, account, Faults(**fields))  # type: ignore[arg-type] # each parser returns its field's type

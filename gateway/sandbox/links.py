@@ -1,4 +1,4 @@
-"""The text of the next link, in every form that was seen or is to be feared."""
+"""The next link, in every form that was observed or is plausible."""
 
 from __future__ import annotations
 
@@ -12,45 +12,52 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class NextLink:
-    """What a link is made of: where the request came in, what it asked, and where its continuation starts."""
+    """The parts of a next link: the request's origin, path and parameters, and the next skip.
+
+    ``resource_path`` is the dataset's path below the API's root.
+    """
 
     origin: str
     path: str
+    resource_path: str
     parameters: Sequence[tuple[str, str]]
-    """The request's own parameters but top and skip, decoded."""
+    """The request's parameters except top and skip, decoded."""
     top: int
     skip: int
     next_skip: int
 
     def query(self, skip: int, *, encode: bool) -> str:
-        """top and skip first, then the rest of the question, encoded or raw as in Microsoft's examples."""
+        """Return the query string, percent-encoded, or raw as in Microsoft's examples. top and skip come first."""
         pairs = (("top", str(self.top)), ("skip", str(skip)), *self.parameters)
         return "&".join(f"{name}={quote(value, safe='') if encode else value}" for name, value in pairs)
 
+    @property
+    def resource(self) -> str:
+        """The last segment of the resource path."""
+        return self.resource_path.rpartition("/")[2]
+
     def relative(self, skip: int) -> str:
-        """Relative to the root of the API, not to the request, and unencoded: Store analytics' documented form."""
-        return f"license?{self.query(skip, encode=False)}"
+        """Return a raw link relative to the API's root, not to the request. Source: Store analytics documents."""
+        return f"{self.resource}?{self.query(skip, encode=False)}"
 
     def absolute(self, origin: str) -> str:
-        """With scheme and host, encoded."""
+        """Return a percent-encoded link with scheme and host."""
         return f"{origin}{self.path}?{self.query(self.next_skip, encode=True)}"
 
 
 _Style = Callable[[NextLink], object]
 
-# Forms of a link that is there whenever more rows are.
+# Forms of a link that appears only if there are more rows.
 _STYLES: Final[Mapping[str, _Style]] = {
     "relative": lambda link: link.relative(link.next_skip),
     "absolute": lambda link: link.absolute(link.origin),
     "url-relative": lambda link: f"?{link.query(link.next_skip, encode=True)}",
-    # A Partner Center incident of November 2021.
-    "double-v1": lambda link: (
-        f"{link.origin}/v1//v1/analytics/commercial/deployment/license?{link.query(link.next_skip, encode=True)}"
-    ),
+    # Seen in a Partner Center incident of November 2021.
+    "double-v1": lambda link: f"{link.origin}/v1//v1/{link.resource_path}?{link.query(link.next_skip, encode=True)}",
     "foreign": lambda link: link.absolute("https://elsewhere.invalid"),
     "userinfo": lambda link: link.absolute("https://api.partnercenter.microsoft.com@elsewhere.invalid"),
-    "changed": lambda link: f"license?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
-    "control": lambda link: f"license?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
+    "changed": lambda link: f"{link.resource}?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
+    "control": lambda link: f"{link.resource}?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
     "stuck": lambda link: link.relative(link.skip),
     "loop": lambda link: link.relative(0),
     "backward": lambda link: link.relative(max(0, link.skip - link.top)),
@@ -60,14 +67,14 @@ _STYLES: Final[Mapping[str, _Style]] = {
     "never": lambda _: None,
     "missing": lambda _: _MISSING,
 }
-# Forms of the relative link that are also there when no more rows are: on the last page, or even after it.
+# Forms of the relative link that also appears on the last page, or even after it.
 _ENDLESS: Final = ("on-last", "endless")
 
 LINK_STYLES: Final = (*_STYLES, *_ENDLESS)
 
 
 def link_entry(style: str, key: str, link: NextLink, *, more: bool, rows: int) -> dict[str, object]:
-    """The envelope's entry for the link of a reply with that many rows; empty when its key is left out."""
+    """Return the envelope's entry for the link of a page with ``rows`` rows; empty if the fault removes it."""
     if style in _ENDLESS:
         shown = more or rows > 0 or style == "endless"
         return {key: link.relative(link.next_skip) if shown else None}

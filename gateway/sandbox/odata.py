@@ -1,19 +1,17 @@
 """The filter language of the Microsoft page: ``field eq|ne 'value'``, joined by ``and``, ``or`` and parentheses.
 
-As in OData, ``and`` binds tighter than ``or`` and a quote inside a value is doubled. Reading is iterative, so no input
-can exhaust the stack.
+As in OData, ``and`` binds tighter than ``or``, and a quote inside a value is doubled. The parser is iterative, so no
+input can exhaust the stack.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from gateway.sandbox.rows import FIELDS
-
-# Not documented by Microsoft; far beyond what a person writes, and within what the engine below can take.
+# Limits of this project, not of Microsoft: far above handwritten filters, and within the limits of SQLite.
 MAX_DEPTH: Final = 50
 MAX_COMPARISONS: Final = 5_000
 
@@ -21,7 +19,7 @@ _TOKEN: Final = re.compile(r"\s*(?:(?P<text>'[^']*(?:''[^']*)*')|(?P<word>[A-Za-
 
 
 class FilterError(ValueError):
-    """The filter cannot be read; the message says where and why."""
+    """An invalid filter. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """At least two conditions joined by the same word; none of them is a junction of that word."""
+    """At least two conditions joined by one operator. A term is never a junction with the same operator."""
 
     operator: Literal["and", "or"]
     terms: tuple[Condition, ...]
@@ -46,7 +44,7 @@ Condition = Comparison | Junction
 
 @dataclass(slots=True)
 class _Level:
-    """What stands between two parentheses: alternatives, each a list of conditions that hold together."""
+    """The content of one pair of parentheses: a disjunction of conjunctions."""
 
     alternatives: list[list[Condition]] = field(default_factory=lambda: [[]])
 
@@ -54,8 +52,8 @@ class _Level:
         return _join("or", [_join("and", terms) for terms in self.alternatives])
 
 
-def parse_filter(text: str) -> Condition:
-    """Reads a filter. Raises FilterError for anything outside the grammar, and for more than the limits above."""
+def parse_filter(text: str, fields: Sequence[str]) -> Condition:
+    """Parse a filter on ``fields``. Raises FilterError for a syntax error or an exceeded limit."""
     tokens = _Tokens(text)
     levels = [_Level()]
     comparisons = 0
@@ -64,7 +62,7 @@ def parse_filter(text: str) -> Condition:
             levels.append(_Level())
             if len(levels) > MAX_DEPTH + 1:
                 raise FilterError(f"parentheses are nested more than {MAX_DEPTH} deep")
-        levels[-1].alternatives[-1].append(_comparison(tokens))
+        levels[-1].alternatives[-1].append(_comparison(tokens, fields))
         comparisons += 1
         if comparisons > MAX_COMPARISONS:
             raise FilterError(f"the filter has more than {MAX_COMPARISONS} comparisons")
@@ -86,11 +84,11 @@ def _close(tokens: _Tokens, levels: list[_Level]) -> None:
         levels[-1].alternatives[-1].append(closed)
 
 
-def _comparison(tokens: _Tokens) -> Comparison:
+def _comparison(tokens: _Tokens, fields: Sequence[str]) -> Comparison:
     place = tokens.place
     name = tokens.next()
-    if name not in FIELDS:
-        raise FilterError(f"expected one of the fields {', '.join(FIELDS)} {place}")
+    if name not in fields:
+        raise FilterError(f"expected one of the fields {', '.join(fields)} {place}")
     place = tokens.place
     operator = tokens.next().lower()
     if operator != "eq" and operator != "ne":
@@ -110,7 +108,7 @@ def _join(operator: Literal["and", "or"], terms: list[Condition]) -> Condition:
 
 
 class _Tokens:
-    """The words, values and parentheses of a filter, one ahead."""
+    """The words, values and parentheses of a filter, with one token of lookahead."""
 
     def __init__(self, text: str) -> None:
         self._stream = self._scan(text)
@@ -121,12 +119,12 @@ class _Tokens:
         end = len(text.rstrip())
         position = 0
         while position < end:
-            found = _TOKEN.match(text, position)
-            if found is None:
+            match = _TOKEN.match(text, position)
+            if match is None:
                 raise FilterError(f"unexpected {text[position:].lstrip()[:1]!r} near position {position}")
-            self._position = found.start(found.lastgroup or 0)
-            yield found[found.lastgroup or 0]
-            position = found.end()
+            self._position = match.start(match.lastgroup or 0)
+            yield match[match.lastgroup or 0]
+            position = match.end()
         self._position = end
 
     @property
@@ -135,16 +133,16 @@ class _Tokens:
 
     @property
     def place(self) -> str:
-        """Where the token ahead begins, in words."""
+        """SqlCondition the token ahead begins, in words."""
         return f"at position {self._position}"
 
     def next(self) -> str:
-        """The token ahead, or an empty text at the end."""
-        taken, self._ahead = self._ahead, next(self._stream, "")
-        return taken
+        """Consume and return the next token; "" at the end."""
+        token, self._ahead = self._ahead, next(self._stream, "")
+        return token
 
     def take(self, word: str) -> bool:
-        """Steps over the token ahead if it is this word, whatever its case, and says whether it was."""
+        """Consume the next token if it equals ``word`` case-insensitively. Return whether it did."""
         if self._ahead.lower() != word:
             return False
         self.next()

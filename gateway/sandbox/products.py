@@ -1,4 +1,4 @@
-"""The products that the sandbox's customers hold: id, name and service, most popular first."""
+"""The products that the sandbox's customers own: id, name and service, most popular first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product; the upstream may give no name, or the name ``UNKNOWN``."""
+    """One product. Its name may be None or ``UNKNOWN``, as upstream."""
 
     product_id: str
     name: str | None
@@ -17,12 +17,12 @@ class Product:
     service_name: str
 
 
-# Service codes and names as in the example of the Microsoft page.
+# Source of service codes and names: the example on the Microsoft page.
 _O365: Final = ("o365", "Microsoft Office 365")
 _CRM: Final = ("crm", "Microsoft Dynamics")
 
-# Ids and names from Microsoft's public list "Product names and service plan identifiers for licensing".
-# Two ids share the name MICROSOFT 365 BUSINESS BASIC there, too.
+# Source of ids and names: Microsoft's public list "Product names and service plan identifiers for licensing".
+# Two ids share the name MICROSOFT 365 BUSINESS BASIC in that list, too.
 _KNOWN_O365: Final = (
     ("cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", "MICROSOFT 365 BUSINESS PREMIUM"),
     ("f245ecc8-75af-4f8e-b61f-27d8114de5f3", "MICROSOFT 365 BUSINESS STANDARD"),
@@ -43,7 +43,7 @@ _KNOWN_O365: Final = (
     ("ee02fd1b-340e-4a4b-b355-4a514e4c8943", "EXCHANGE ONLINE ARCHIVING FOR EXCHANGE ONLINE"),
     ("b05e124f-c7cc-45a0-a6aa-8cf78c946968", "ENTERPRISE MOBILITY + SECURITY E5"),
     ("45a2423b-e884-448d-a831-d9e139c52d2f", "EXCHANGE ONLINE PROTECTION"),
-    # This pair is in the example of the Microsoft page.
+    # Source: the example on the Microsoft page.
     ("d3b4fe1f-9992-4930-8acb-ca6ec609365e", "DOMESTIC AND INTERNATIONAL CALLING PLAN"),
 )
 _KNOWN_CRM: Final = (
@@ -51,11 +51,11 @@ _KNOWN_CRM: Final = (
     ("7ac9fe77-66b7-4e5e-9e46-10eed1cff547", "DYNAMICS 365 TEAM MEMBERS"),
     ("749742bf-0d37-4158-a120-33567104deeb", "DYNAMICS 365 CUSTOMER SERVICE ENTERPRISE"),
     ("d17b27af-3f49-4822-99f9-56a661538792", "DYNAMICS CRM ONLINE"),
-    # This pair is in the example of the Microsoft page.
+    # Source: the example on the Microsoft page.
     ("54b84594-9c77-4499-8d65-5e0d5f410e78", "DYNAMICS AX TASK"),
 )
 
-# Invented: plausible names whose ids are made up below, so that there are about as many products as a real partner has.
+# Invented names, whose ids are generated below. They bring the number of products near that of a real partner.
 _INVENTED_O365: Final = tuple(
     f"{family} {plan}"
     for plan in ("PLAN 1", "PLAN 2", "FOR FRONTLINE WORKERS", "FOR FACULTY", "FOR STUDENTS", "ADD-ON", "NONPROFIT")
@@ -71,7 +71,7 @@ _INVENTED_CRM: Final = tuple(
     for plan in ("PROFESSIONAL", "ADDITIONAL APP", "DEVICE", "SANDBOX INSTANCE")
     for area in ("FIELD SERVICE", "FINANCE", "MARKETING", "PROJECT OPERATIONS", "SUPPLY CHAIN", "TALENT")
 )
-# Invented ids whose names the upstream does not know.
+# Invented ids whose names are unknown upstream.
 _NAMELESS: Final = (("nameless 1", "UNKNOWN"), ("nameless 2", "UNKNOWN"), ("nameless 3", None))
 
 
@@ -84,13 +84,13 @@ def _product(product_id: str, name: str | None, service: tuple[str, str]) -> Pro
 
 
 def o365_products() -> tuple[Product, ...]:
-    """The Office 365 products, most popular first."""
+    """Return the Office 365 products, most popular first."""
     invented = [(_invented_id(name), name) for name in _INVENTED_O365]
     nameless = [(_invented_id(seed), name) for seed, name in _NAMELESS]
     return tuple(_product(*pair, _O365) for pair in (*_KNOWN_O365, *nameless, *invented))
 
 
 def crm_products() -> tuple[Product, ...]:
-    """The Dynamics products, most popular first."""
+    """Return the Dynamics products, most popular first."""
     invented = [(_invented_id(name), name) for name in _INVENTED_CRM]
     return tuple(_product(*pair, _CRM) for pair in (*_KNOWN_CRM, *invented))

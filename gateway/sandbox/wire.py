@@ -1,4 +1,4 @@
-"""Sends a reply, well or badly, and stops waiting as soon as the client has gone."""
+"""Sends a response, with the faults of bytes and time, and stops when the client disconnects."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Final
 from starlette.types import Receive, Send
 
 from gateway.sandbox.faults import Faults
-from gateway.sandbox.replies import Reply
+from gateway.sandbox.responses import SandboxResponse
 
 _BLOCK: Final = b" " * 65_536
 _FOREVER_SECONDS: Final = 31_536_000.0
 
 
 class ClientGone(Exception):
-    """The client has closed its connection."""
+    """The client closed its connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """One exchange with a client."""
+class ClientConnection:
+    """The receiving and sending side of one request."""
 
     receive: Receive
     send: Send
 
     async def pause(self, seconds: float) -> None:
-        """Waits. Raises ClientGone at once when the client hangs up meanwhile."""
+        """Wait for some seconds. Raises ClientGone as soon as the client disconnects."""
         try:
             async with asyncio.timeout(seconds):
                 while (await self.receive())["type"] != "http.disconnect":
@@ -40,22 +40,22 @@ class Connection:
         raise ClientGone
 
     async def hang(self) -> None:
-        """Waits for the client to go. Raises ClientGone."""
+        """Wait until the client disconnects, then raise ClientGone."""
         while True:
             await self.pause(_FOREVER_SECONDS)
 
-    async def deliver(self, reply: Reply, faults: Faults, *, accepts_gzip: bool) -> None:
-        """Sends a reply as the faults ask for it. Raises ClientGone."""
-        headers = list(reply.headers)
-        body = reply.body
+    async def send_response(self, response: SandboxResponse, faults: Faults, *, accepts_gzip: bool) -> None:
+        """Send a response as the faults specify. Raises ClientGone."""
+        headers = list(response.headers)
+        body = response.body
         if faults.gzip and accepts_gzip:
             body = await asyncio.to_thread(gzip.compress, body, 5)
         if faults.bomb is not None or (faults.gzip and accepts_gzip):
             headers.append(("Content-Encoding", "gzip"))
-        if faults.bomb is None and faults.big is None and reply.status != 204:
+        if faults.bomb is None and faults.big is None and response.status != 204:
             headers.append(("Content-Length", str(len(body))))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await self.send({"type": "http.response.start", "status": reply.status, "headers": raw})
+        await self.send({"type": "http.response.start", "status": response.status, "headers": raw})
         if faults.hang_body:
             await self.hang()
         async for part in self._parts(body, faults):
@@ -88,7 +88,7 @@ class Connection:
 
 
 def _big(size_bytes: int) -> Iterator[bytes]:
-    """A well-formed envelope without rows, blown up with blanks to about that many bytes."""
+    """Yield a well-formed envelope without rows, padded with spaces to about ``size_bytes``."""
     yield b'{"Value":['
     for _ in range(size_bytes // len(_BLOCK)):
         yield _BLOCK
@@ -96,9 +96,9 @@ def _big(size_bytes: int) -> Iterator[bytes]:
 
 
 def _bomb(size_bytes: int) -> Iterator[bytes]:
-    """The same, compressed a thousandfold."""
-    squeezed = zlib.compressobj(9, wbits=31)
+    """Yield the envelope of ``_big`` in gzip, about a thousandth of its size."""
+    compressor = zlib.compressobj(9, wbits=31)
     for part in _big(size_bytes):
-        if packed := squeezed.compress(part):
-            yield packed
-    yield squeezed.flush()
+        if compressed := compressor.compress(part):
+            yield compressed
+    yield compressor.flush()

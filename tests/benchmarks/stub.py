@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import uvloop
 
-from gateway.sandbox.rows import ACCOUNTS, FIELDS, generate
+from gateway.sandbox.accounts import ACCOUNTS
+from gateway.sandbox.datasets.license_deployment import FIELDS, MEASURES, generate
 
 # Microsoft page, "top": the largest page, and the default.
 MAX_ROWS = 10_000
@@ -46,9 +47,8 @@ def _encoded(count: int) -> list[bytes]:
         encode(
             {
                 "processedDateTime": date,
-                **dict(zip(FIELDS, row[:7], strict=True)),
-                "licensesDeployed": row.deployed,
-                "licensesSold": row.sold,
+                **dict(zip(FIELDS, row.texts, strict=True)),
+                **dict(zip(MEASURES, row.measures, strict=True)),
             }
         )
         for row in islice(generate(account), count)

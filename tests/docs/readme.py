@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 
 from gateway.config.settings import Settings, variable
-from gateway.sandbox.rows import ACCOUNTS
+from gateway.sandbox.accounts import ACCOUNTS
 from tests.deploy.processes import clean_environment, free_port, running
 
 README = Path(__file__).parents[2] / "README.md"

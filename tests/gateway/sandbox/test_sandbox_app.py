@@ -12,7 +12,8 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.sandbox import SandboxCall, create_sandbox
-from gateway.sandbox.rows import FIELDS, rows_of
+from gateway.sandbox.datasets.license_deployment import FIELDS
+from gateway.sandbox.rows import rows_of
 
 PATH = "/v1/analytics/commercial/deployment/license"
 

@@ -10,16 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sandbox.engine import Engine, Question, View
-from gateway.sandbox.odata import MAX_COMPARISONS, MAX_DEPTH, Comparison, FilterError, Junction, parse_filter
-from gateway.sandbox.rows import ACCOUNTS, FIELDS, rows_of
+from gateway.sandbox.accounts import ACCOUNTS
+from gateway.sandbox.datasets.license_deployment import FIELDS, LICENSE_DEPLOYMENT
+from gateway.sandbox.engine import Engine, View
+from gateway.sandbox.odata import MAX_COMPARISONS, MAX_DEPTH, Comparison, Condition, FilterError, Junction, parse_filter
+from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.rows import rows_of
 
 _ROWS = rows_of("contoso")[:400]
-_ENGINE = Engine(ACCOUNTS["contoso"])
+_ENGINE = Engine(LICENSE_DEPLOYMENT, ACCOUNTS["contoso"])
 _VALUES = {field: sorted({str(row[field]) for row in _ROWS if row[field] is not None}) for field in FIELDS}
 
-# Each test here writes its filter as a tree of plain tuples: (field, operator, value) or (word, [trees]).
+# Each test writes its filter as a tree of plain tuples: (field, operator, value) or (word, [trees]).
 Tree = tuple[Any, ...]
+
+
+def _parse(text: str) -> Condition:
+    return parse_filter(text, FIELDS)
 
 
 def _comparisons() -> st.SearchStrategy[Tree]:
@@ -61,8 +68,8 @@ def _holds(tree: Tree, row: dict[str, Any], *, exact: bool) -> bool:
 
 
 def _found(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
-    question = Question(parse_filter(text), (), 10_000, 0)
-    return _ENGINE.ask(question, View(first_rows=len(_ROWS), exact=exact)).rows
+    question = SandboxQuery(_parse(text), (), 10_000, 0)
+    return _ENGINE.execute(question, View(first_rows=len(_ROWS), exact=exact)).rows
 
 
 @settings(max_examples=200, deadline=None)
@@ -93,7 +100,7 @@ def test_and_binds_tighter_than_or_without_parentheses(words: list[tuple[Tree, s
 @given(text=st.text(alphabet="()' \tandoreqneserviceCodx%\x00é", max_size=60) | st.text(max_size=30))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with suppress(FilterError):
-        parse_filter(text)
+        _parse(text)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     ],
 )
 def test_blanks_and_the_case_of_keywords_are_free(text: str) -> None:
-    assert parse_filter(text)
+    assert _parse(text)
 
 
 @pytest.mark.parametrize(
@@ -135,15 +142,15 @@ def test_blanks_and_the_case_of_keywords_are_free(text: str) -> None:
 )
 def test_what_the_microsoft_page_does_not_describe_is_refused(text: str) -> None:
     with pytest.raises(FilterError):
-        parse_filter(text)
+        _parse(text)
 
 
 def test_a_doubled_quote_is_one_quote() -> None:
-    assert parse_filter("customerName eq 'O''''Brien ''s'") == Comparison("customerName", "eq", "O''Brien 's")
+    assert _parse("customerName eq 'O''''Brien ''s'") == Comparison("customerName", "eq", "O''Brien 's")
 
 
 def test_nested_junctions_of_one_word_become_one() -> None:
-    parsed = parse_filter("channel eq 'a' or (channel eq 'b' or (channel eq 'c'))")
+    parsed = _parse("channel eq 'a' or (channel eq 'b' or (channel eq 'c'))")
     assert isinstance(parsed, Junction)
     assert [term.value for term in parsed.terms if isinstance(term, Comparison)] == ["a", "b", "c"]
 
@@ -152,14 +159,14 @@ def test_null_equals_nothing_and_differs_from_everything() -> None:
     null_rows = [row for row in rows_of("contoso") if row["customerName"] is None]
     assert null_rows
     view, window = View(), (10_000, 0)
-    equal = _ENGINE.ask(Question(parse_filter("customerName eq ''"), (), *window), view)
-    different = _ENGINE.ask(Question(parse_filter("customerName ne 'x'"), (), 1, 0), view)
+    equal = _ENGINE.execute(SandboxQuery(_parse("customerName eq ''"), (), *window), view)
+    different = _ENGINE.execute(SandboxQuery(_parse("customerName ne 'x'"), (), 1, 0), view)
     assert all(row["customerName"] == "" for row in equal.rows)
     assert different.total == 12_000
 
 
 def test_letters_whose_capitals_are_longer_compare_without_case() -> None:
-    rows = _ENGINE.ask(Question(parse_filter("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()).rows
+    rows = _ENGINE.execute(SandboxQuery(_parse("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()).rows
     assert {row["customerName"] for row in rows} == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
 
 
@@ -169,22 +176,22 @@ def test_parentheses_may_be_nested_fifty_deep_with_changing_words() -> None:
         text = f"channel eq 'reseller' {'and' if level % 2 else 'or'} ({text})"
     assert _found(text)
     with pytest.raises(FilterError, match="50 deep"):
-        parse_filter(f"(({text}))")
+        _parse(f"(({text}))")
     with pytest.raises(FilterError, match="50 deep"):
-        parse_filter("(" * 1_000_000)
+        _parse("(" * 1_000_000)
 
 
 def test_thousands_of_comparisons_are_answered_quickly() -> None:
     pairs = [(row["customerTenantId"], row["productId"]) for row in rows_of("contoso")[: MAX_COMPARISONS // 2]]
     chain = " or ".join(f"(customerTenantId eq '{tenant}' and productId eq '{product}')" for tenant, product in pairs)
     started_seconds = time.perf_counter()
-    answer = _ENGINE.ask(Question(parse_filter(chain), (), 10_000, 0), View())
+    answer = _ENGINE.execute(SandboxQuery(_parse(chain), (), 10_000, 0), View())
     assert answer.total == len(pairs)
     assert time.perf_counter() - started_seconds < 3
     with pytest.raises(FilterError, match=f"more than {MAX_COMPARISONS}"):
-        parse_filter(f"{chain} or channel eq 'x'")
+        _parse(f"{chain} or channel eq 'x'")
 
 
 def test_a_hundred_thousand_comparisons_are_refused_not_crashed_on() -> None:
     with pytest.raises(FilterError):
-        parse_filter(" or ".join(["channel eq 'x'"] * 100_000))
+        _parse(" or ".join(["channel eq 'x'"] * 100_000))

@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.sandbox.names import ODD_NAMES
+from gateway.sandbox.accounts import ACCOUNTS
+from gateway.sandbox.customer_names import UNUSUAL_NAMES
+from gateway.sandbox.datasets.license_deployment import generate
 from gateway.sandbox.products import crm_products, o365_products
-from gateway.sandbox.rows import ACCOUNTS, generate, rows_of
+from gateway.sandbox.rows import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_rows_are_shaped_like_a_partners(contoso: list[dict[str, str | int | Non
 
 def test_rows_hold_what_breaks_careless_code(contoso: list[dict[str, str | int | None]]) -> None:
     names = {row["customerName"] for row in contoso}
-    assert {*ODD_NAMES, None} <= names
+    assert {*UNUSUAL_NAMES, None} <= names
     assert {"UNKNOWN", None} <= {row["productName"] for row in contoso}
     tenants_by_name = Counter(name for name, _ in {(row["customerName"], row["customerTenantId"]) for row in contoso})
     assert max(tenants_by_name.values()) > 1

@@ -1,4 +1,4 @@
-"""Replies as values, and the bodies of errors in the shapes that Partner Center and its relatives document."""
+"""Responses as values, and error bodies in the shapes that Partner Center and related APIs document."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SOURCE: Final = "PartnerCenterSandbox"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole reply."""
+class SandboxResponse:
+    """A complete response."""
 
     status: int
     body: bytes
@@ -26,7 +26,7 @@ class Reply:
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """A request that is answered with an error. ``shape`` is the body's shape when no fault asks for another one."""
+    """A request refused with an error status. ``shape`` is the shape of the body unless a fault overrides it."""
 
     status: int
     code: int | str
@@ -34,66 +34,66 @@ class Refusal(Exception):
     shape: str = "1"
     headers: tuple[tuple[str, str], ...] = ()
 
-    def reply(self, shape: str | None = None) -> Reply:
-        """The reply in its own shape or in that of a fault."""
+    def response(self, shape: str | None = None) -> SandboxResponse:
+        """Return the error response. ``shape`` overrides the shape of the body."""
         chosen = shape or self.shape
         content_type = HTML_TYPE if chosen == "html" else None if chosen == "empty" else JSON_TYPE
         headers = self.headers
         if self.status == 401:
-            # Partner Center's documents show this on errors; {cid} is the correlation id, known only later.
+            # Source: Partner Center documents on errors. {cid} stands for the correlation id, which is added later.
             headers += (("WWW-Authenticate", "OAuth realm=urn:cpsvc:cpid:{cid}"),)
-        return Reply(self.status, _SHAPES[chosen](self), headers, content_type)
+        return SandboxResponse(self.status, _SHAPES[chosen](self), headers, content_type)
 
 
 def access_denied() -> Refusal:
-    """No known account: status and code as in the Partner Center documents (error codes)."""
+    """Unknown account. Source of status and code: Partner Center documents, error codes."""
     return Refusal(401, 400, "Access denied")
 
 
 def missing_token() -> Refusal:
-    """No bearer token at all (Partner Center documents, error codes)."""
+    """Missing bearer token. Source: Partner Center documents, error codes."""
     return Refusal(401, 800001, "Partner token is missing in the request context")
 
 
 def mfa_required() -> Refusal:
-    """The token lacks the claim of multi-factor authentication."""
+    """Token without the claim of multi-factor authentication."""
     return Refusal(401, 900421, "MFA required")
 
 
 def not_found() -> Refusal:
-    """No such path (Partner Center documents, error codes)."""
+    """Unknown path. Source: Partner Center documents, error codes."""
     return Refusal(404, 1000, "The resource was not found")
 
 
 def method_not_allowed() -> Refusal:
-    """The endpoint only knows GET."""
+    """Any method other than GET."""
     return Refusal(405, 405, "Method not allowed", headers=(("Allow", "GET"),))
 
 
 def bad_parameter(message: str) -> Refusal:
-    """A parameter that cannot be used: the answer that Store analytics documents for it."""
+    """Invalid query parameter. Source of the shape: Store analytics documents."""
     return Refusal(400, "InvalidQueryParameters", message, shape="2")
 
 
 def bad_fault(message: str) -> Refusal:
-    """A token with a fault switch that the sandbox does not know."""
+    """Token with an unknown fault switch or an invalid value."""
     return Refusal(400, 800002, message)
 
 
 def throttled(remaining_seconds: int, headers: tuple[tuple[str, str], ...]) -> Refusal:
-    """Too many requests, as the documents on API throttling show it."""
+    """Too many requests. Source: Partner Center documents on API throttling."""
     return Refusal(
         429, 429, f"Rate limit is exceeded. Try again in {remaining_seconds} seconds.", shape="3", headers=headers
     )
 
 
-def asked_for(status: int) -> Refusal:
-    """A status that a fault asks for, with the code that the documents list for it, where they list one."""
-    code, description = _LISTED.get(status, (status, "The sandbox was asked for this status"))
+def injected_status(status: int) -> Refusal:
+    """Refusal with the status of a fault, and with the error code that the documents list for that status, if any."""
+    code, description = _DOCUMENTED_CODES.get(status, (status, "The sandbox was asked for this status"))
     return Refusal(status, code, description, shape="3" if status == 429 else "empty" if status in (204, 304) else "1")
 
 
-_LISTED: Final[Mapping[int, tuple[int, str]]] = {
+_DOCUMENTED_CODES: Final[Mapping[int, tuple[int, str]]] = {
     400: (800002, "The request input is invalid"),
     401: (400, "Access denied"),
     403: (900150, "The role has no right to this operation"),

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - letters of other scripts are the point here
-"""Invented customer names: mostly plain companies, some that break careless encoders."""
+# ruff: noqa: RUF001 - letters of other scripts are intended
+"""Invented customer names: mostly plain companies, and some that break careless encoders."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _FORM: Final = (
     "", "", " Ltd", " Ltd.", " Inc.", ", Inc.", " LLC", " GmbH", " AG", " S.A.", " S.p.A.", " B.V.", " AB", " Oy",
     " A/S", " Pty Ltd", " Group", " & Co.", " & Sons", " Partners",
 )  # fmt: skip
-# Quotes, separators of URLs, scripts of either direction, letters whose upper and lower case differ in length, and
-# names that are equal except for case: what a filter value must survive.
-ODD_NAMES: Final = (
+# Hard cases for filter values: quotes, URL separators, scripts of both directions, letters whose upper and lower case
+# differ in length, and names that differ only in case.
+UNUSUAL_NAMES: Final = (
     "O'Neill & Søn", "東京データ株式会社", "شركة النور للتقنية", "C# Studio + Friends", "50% Off Outlet",
     "Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH", "D'Angelo's Caffè", "R&D=Fun? Ltd.", "Łódź Żeglarz Sp. z o.o.",
     "İstanbul Çiçek A.Ş.", "O''Brien", "Αθηνά Ναυτιλιακή", "ΑΘΗΝΆ ΝΑΥΤΙΛΙΑΚΉ", "Привет Мир ООО", "a/b; c:d, (e) or f",
@@ -42,11 +42,11 @@ ODD_NAMES: Final = (
 
 
 def company_name(rng: Random) -> str | None:
-    """A customer's name; about one in 400 customers has none, one in 60 an odd one, and a third write in capitals."""
+    """Draw a customer's name. About 1 in 400 is None, 1 in 60 is unusual, and a third are in capitals."""
     draw = rng.random()
     if draw < 0.0025:
         return None
     if draw < 0.019:
-        return rng.choice(ODD_NAMES)
+        return rng.choice(UNUSUAL_NAMES)
     name = f"{rng.choice(_FIRST)} {rng.choice(_TRADE)}{rng.choice(_FORM)}"
     return name.upper() if draw < 0.35 else name

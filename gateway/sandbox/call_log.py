@@ -1,4 +1,4 @@
-"""A bounded record of the requests that the sandbox served, so that tests can see what went over the wire."""
+"""A bounded log of the requests served; tests read it to see what went over the wire."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.sandbox.tokens import bearer
 
-# Enough for a walk through a distributor's data with many retries.
+# Enough to paginate through a distributor's data with many retries.
 MAX_CALLS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxCall:
-    """One request. ``query_string`` is as sent; ``status`` is 0 until an answer begins, and stays 0 without one."""
+    """One request. ``query_string`` is verbatim; ``status`` is 0 until a response starts."""
 
     path: str
     query_string: str
@@ -27,15 +27,15 @@ class SandboxCall:
     status: int = 0
 
 
-Calls = deque[SandboxCall]
+CallLog = deque[SandboxCall]
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecorder:
-    """Middleware: keeps every request but those for health, in the order of their arrival."""
+    """Middleware that records every request except health checks, in order of arrival."""
 
     app: ASGIApp
-    calls: Calls
+    calls: CallLog
     log: Callable[[str], None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,27 +46,27 @@ class CallRecorder:
         call = _call(scope)
         self.calls.append(call)
 
-        async def observed(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal call
             if message["type"] == "http.response.start":
-                call = self._settle(call, message["status"])
+                call = self._with_status(call, message["status"])
             await send(message)
 
         try:
-            await self.app(scope, receive, observed)
+            await self.app(scope, receive, record_status)
         finally:
             if self.log is not None:
                 took_milliseconds = (time.perf_counter() - started_seconds) * 1000
                 self.log(f"{scope['method']} {call.path} -> {call.status or 'no answer'} in {took_milliseconds:.0f} ms")
 
-    def _settle(self, call: SandboxCall, status: int) -> SandboxCall:
-        """Writes the status into the record; the call is near its end unless it has been pushed out."""
-        settled = replace(call, status=status)
+    def _with_status(self, call: SandboxCall, status: int) -> SandboxCall:
+        """Replace the call in the log with one that has the status. Searches from the end, where recent calls are."""
+        completed = replace(call, status=status)
         for back in range(1, len(self.calls) + 1):
             if self.calls[-back] is call:
-                self.calls[-back] = settled
+                self.calls[-back] = completed
                 break
-        return settled
+        return completed
 
 
 def _call(scope: Scope) -> SandboxCall:

@@ -1,8 +1,8 @@
-"""Rows and envelopes as faults ask for them."""
+"""Malformed rows, envelopes and JSON, as selected by faults."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,9 +11,8 @@ import msgspec
 from gateway.sandbox.faults import Faults
 
 _Row = dict[str, object]
-_COUNTS: Final = ("licensesDeployed", "licensesSold")
 _DATE: Final = "processedDateTime"
-# How much older Dynamics rows are: the licence deployment documents of 2017 show four days, this is a milder case.
+# Age of Dynamics rows. Microsoft's license deployment documents of 2017 show four days; this is a milder case.
 _CRM_LAG: Final = timedelta(days=2)
 
 _COUNT_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
@@ -21,7 +20,7 @@ _COUNT_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
     "float": float,
     "fraction": lambda count: count + 0.5,
     "junk": lambda _: "n/a",
-    # Beyond what a double holds exactly, still a 64-bit integer.
+    # A 64-bit integer that a double cannot hold exactly.
     "big": lambda count: 2**53 + 1 + count,
     "huge": lambda _: msgspec.Raw(str(2**64).encode()),
     "negative": lambda count: -1 - count,
@@ -30,14 +29,14 @@ _DATE_FORMS: Final[Mapping[str, Callable[[str], object]]] = {
     "z": lambda date: f"{date}Z",
     "offset": lambda date: f"{date}+00:00",
     "fraction": lambda date: f"{date}.1234567",
-    # A form that Store analytics shows.
+    # Source of the form: Store analytics.
     "junk": lambda _: "3/5/2021 12:48:33 PM",
     "null": lambda _: None,
     "first": lambda _: "0001-01-01T00:00:00",
     "last": lambda _: "9999-12-31T23:59:59.9999999",
 }
 _JUNK_ROWS: Final[Mapping[str, object]] = {"null": None, "number": 42, "list": [], "text": "row"}
-_TOTALS: Final[Mapping[str, Callable[[int], object]]] = {
+_TOTAL_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
     "null": lambda _: None,
     "text": lambda _: "many",
     "negative": lambda _: -1,
@@ -47,11 +46,11 @@ _TOTALS: Final[Mapping[str, Callable[[int], object]]] = {
     "high": lambda total: total + 1000,
     "string": str,
 }
-_VALUES: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "text": "rows"}
+_VALUE_FORMS: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "text": "rows"}
 
 
 def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped: bool) -> list[_Row]:
-    """Gives groups a date, and Dynamics rows an older one, if the faults ask for it; changes rows in place."""
+    """Add a date to groups and make Dynamics rows older, if the faults are on. May change rows in place."""
     if grouped and faults.groupdate:
         rows = [{_DATE: processed.isoformat(), **row} for row in rows]
     if faults.mixed_dates:
@@ -61,11 +60,11 @@ def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped
     return rows
 
 
-def odd_rows(rows: list[_Row], faults: Faults) -> list[object]:
-    """The rows with the values that the faults ask for; the given ones may be changed in place."""
+def corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: Faults) -> list[object]:
+    """Return the rows with the faults' values. May change rows in place."""
     for number, row in enumerate(rows):
         if faults.counts:
-            for name in _COUNTS:
+            for name in measures:
                 row[name] = _COUNT_FORMS[faults.counts](int(str(row[name])))
         if faults.dates == "none":
             row.pop(_DATE, None)
@@ -82,21 +81,21 @@ def odd_rows(rows: list[_Row], faults: Faults) -> list[object]:
 
 
 def total_entry(total: int, faults: Faults) -> dict[str, object]:
-    """The envelope's entry for the number of all rows."""
+    """Return the envelope's entry for the total; empty if the fault removes it."""
     if faults.total == "missing":
         return {}
-    return {faults.total_key: _TOTALS[faults.total](total) if faults.total else total}
+    return {faults.total_key: _TOTAL_FORMS[faults.total](total) if faults.total else total}
 
 
 def value_entry(rows: list[object], faults: Faults) -> dict[str, object]:
-    """The envelope's entry for the rows."""
+    """Return the envelope's entry for the rows; empty if the fault removes it."""
     if faults.value == "missing":
         return {}
-    return {faults.value_key: _VALUES[faults.value] if faults.value else rows}
+    return {faults.value_key: _VALUE_FORMS[faults.value] if faults.value else rows}
 
 
 def extra_entries(faults: Faults) -> dict[str, object]:
-    """Further entries of the envelope: Store analytics shows the first of them."""
+    """Return unknown entries for the envelope. Source of the first: Store analytics."""
     if not faults.extra_keys:
         return {}
     return {"DataFreshnessTimestamp": "2022-07-29T08:42:00", "unheardOf": [{}]}
@@ -108,24 +107,24 @@ def _junk(form: str | None) -> list[object]:
     return list(_JUNK_ROWS.values()) if form == "all" else [_JUNK_ROWS[form]]
 
 
-def odd_json(body: bytes, faults: Faults) -> bytes:
-    """The body with the damage that the faults ask for."""
+def corrupt_json(body: bytes, faults: Faults) -> bytes:
+    """Return the body, damaged as the faults specify."""
     if faults.garbage:
         body = b"\x00\x01\x02 this is no JSON <<<"
     if faults.json:
-        body = _DAMAGE[faults.json](body)
+        body = _JSON_FORMS[faults.json](body)
     return b"\xef\xbb\xbf" + body if faults.bom else body
 
 
-_ROW_HEAD: Final = '"licensesDeployed":'
+_COUNT_KEY: Final = '"licensesDeployed":'
 
-_DAMAGE: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+_JSON_FORMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "cut": lambda body: body[: len(body) // 2],
     "trailing": lambda body: body + b'{"more":true}',
     "scalar": lambda _: b"42",
     "deep": lambda _: b"[" * 100_000 + b"]" * 100_000,
-    "nan": lambda body: body.replace(_ROW_HEAD.encode(), b'"licensesDeployed":NaN,"was":', 1),
-    "digits": lambda body: body.replace(_ROW_HEAD.encode(), _ROW_HEAD.encode() + b"9" * 6_000 + b',"was":', 1),
+    "nan": lambda body: body.replace(_COUNT_KEY.encode(), b'"licensesDeployed":NaN,"was":', 1),
+    "digits": lambda body: body.replace(_COUNT_KEY.encode(), _COUNT_KEY.encode() + b"9" * 6_000 + b',"was":', 1),
     "badutf8": lambda body: body.replace(b'"channel":"', b'"channel":"\xff\xfe', 1),
     "dupkeys": lambda body: b'{"Value":[],"TotalCount":0,' + body[1:],
 }

@@ -1,10 +1,11 @@
-"""Writes a filter as a parameterised SQL condition over columns of integer codes.
+"""Compiles a filter to a parameterized SQL condition over columns of integer codes.
 
-Each text of a column has a code, so a comparison becomes ``column IN (codes)``: the codes of all texts equal to the
-value. Null has code 0, which equals no value: ``eq`` is false for it and ``ne`` true, as in OData.
+Each text of a column has a code. A comparison becomes ``column IN (codes)``, with the codes of all texts equal to the
+value. Null has code 0, which equals no value: ``eq`` is false for it and ``ne`` is true, as in OData.
 
-SQLite takes expressions 1000 deep, and its parser about 100 open parentheses, or 30 behind an operator. Hence: equal
-columns of one junction share a list, the deepest term stands first, and long chains are cut into parenthesised chunks.
+SQLite accepts expressions 1000 deep; its parser accepts about 100 open parentheses, or 30 after an operator.
+Therefore comparisons of one column in a junction share a list, the deepest term comes first, and long chains are split
+into parenthesized chunks.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from typing import Final
 from gateway.sandbox.odata import Comparison, Condition
 
 Codes = Callable[[str, str], frozenset[int]]
-"""Field and value to the codes of the texts that equal the value."""
+"""Maps a field and a value to the codes of the texts equal to the value."""
 
-# Measured: chains of 200 within chains of 200 stay clear of SQLite's depth of 1000.
+# Measured: chains of 200 inside chains of 200 stay below SQLite's limit of 1000.
 _CHUNK_TERMS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """A condition in SQL with the values of its placeholders."""
+class SqlCondition:
+    """An SQL condition with the values of its placeholders."""
 
     sql: str
     parameters: tuple[int, ...] = ()
     height: int = 0
 
-    def enclosed(self) -> Where:
-        return Where(f"({self.sql})", self.parameters, self.height + 1)
+    def parenthesized(self) -> SqlCondition:
+        return SqlCondition(f"({self.sql})", self.parameters, self.height + 1)
 
 
-EVERYTHING: Final = Where("1")
+MATCH_ALL: Final = SqlCondition("1")
 
 
-def where(condition: Condition, codes: Codes) -> Where:
-    """The SQL of a filter. The depth that the reader of filters allows bounds the recursion."""
+def sql_condition(condition: Condition, codes: Codes) -> SqlCondition:
+    """Compile a filter. The recursion is bounded by the depth that the parser accepts."""
     if isinstance(condition, Comparison):
         condition_terms: tuple[Condition, ...] = (condition,)
         conjunction = True
@@ -46,23 +47,23 @@ def where(condition: Condition, codes: Codes) -> Where:
         condition_terms = condition.terms
         conjunction = condition.operator == "and"
     columns: dict[str, _Column] = {}
-    parts: list[Where] = []
+    parts: list[SqlCondition] = []
     for term in condition_terms:
         if isinstance(term, Comparison):
             columns.setdefault(term.field, _Column(conjunction)).add(term.operator, codes(term.field, term.value))
         else:
-            part = where(term, codes)
-            # AND binds tighter, so only an OR inside an AND needs its parentheses.
-            parts.append(part.enclosed() if conjunction else part)
+            part = sql_condition(term, codes)
+            # AND binds tighter, so only an OR inside an AND needs parentheses.
+            parts.append(part.parenthesized() if conjunction else part)
     parts.extend(leaf for name, column in columns.items() for leaf in column.leaves(name))
     return _chain(parts, " AND " if conjunction else " OR ")
 
 
 @dataclass(slots=True)
 class _Column:
-    """What one junction says of one column.
+    """All comparisons of one column in one junction, merged.
 
-    In a conjunction the lists of ``eq`` intersect and those of ``ne`` unite, in a disjunction the other way round.
+    A conjunction intersects the ``eq`` lists and unites the ``ne`` lists; a disjunction does the reverse.
     """
 
     conjunction: bool
@@ -75,10 +76,10 @@ class _Column:
         else:
             self.unequal = _merged(self.unequal, codes, intersect=not self.conjunction)
 
-    def leaves(self, name: str) -> Iterable[Where]:
+    def leaves(self, name: str) -> Iterable[SqlCondition]:
         for codes, operator in ((self.equal, "IN"), (self.unequal, "NOT IN")):
             if codes is not None:
-                yield Where(f"{name} {operator} ({','.join('?' * len(codes))})", tuple(sorted(codes)))
+                yield SqlCondition(f"{name} {operator} ({','.join('?' * len(codes))})", tuple(sorted(codes)))
 
 
 def _merged(before: frozenset[int] | None, codes: frozenset[int], *, intersect: bool) -> frozenset[int]:
@@ -87,16 +88,16 @@ def _merged(before: frozenset[int] | None, codes: frozenset[int], *, intersect: 
     return before & codes if intersect else before | codes
 
 
-def _chain(parts: list[Where], operator: str) -> Where:
+def _chain(parts: list[SqlCondition], operator: str) -> SqlCondition:
     parts = sorted(parts, key=lambda part: -part.height)
     while len(parts) > _CHUNK_TERMS:
         chunks = [parts[start : start + _CHUNK_TERMS] for start in range(0, len(parts), _CHUNK_TERMS)]
-        parts = [_joined(chunk, operator).enclosed() for chunk in chunks]
+        parts = [_joined(chunk, operator).parenthesized() for chunk in chunks]
     return _joined(parts, operator)
 
 
-def _joined(parts: list[Where], operator: str) -> Where:
-    return Where(
+def _joined(parts: list[SqlCondition], operator: str) -> SqlCondition:
+    return SqlCondition(
         operator.join(part.sql for part in parts),
         tuple(value for part in parts for value in part.parameters),
         max(part.height for part in parts),

@@ -1,0 +1,10 @@
+"""The datasets of the sandbox, one module each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.sandbox.dataset import SandboxDataset
+from gateway.sandbox.datasets.license_deployment import LICENSE_DEPLOYMENT
+
+DATASETS: Final[tuple[SandboxDataset, ...]] = (LICENSE_DEPLOYMENT,)
