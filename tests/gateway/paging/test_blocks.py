@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import QueryTooComplex, UpstreamTimeout
 from gateway.page import Budget, Caller, Page, PageWarning, Stamp
-from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, Torn
+from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, SnapshotConflict
 from gateway.query import PageQuery
 from tests.gateway.fakes import FakeSource, caller, query
 
@@ -86,7 +86,7 @@ async def test_a_block_of_an_answer_is_compared_with_all_blocks_before_it() -> N
     blocks = blocks_of(DatedSource([("crm", first), ("o365", first), ("crm", second)]))
     await blocks.load(0, 20)
     assert blocks.stamp == Stamp(None, (("crm", first), ("o365", first)))
-    with pytest.raises(Torn):
+    with pytest.raises(SnapshotConflict):
         await blocks.load(20, 30)
 
 

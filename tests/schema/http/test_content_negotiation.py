@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schema.http.content_negotiation import JSON, coding_for, reply_type
+from schema.http.content_negotiation import JSON, coding_for, response_type
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_a_coding_is_chosen_only_among_those_that_the_client_takes(accept_encodi
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json;q=0", "*/*;q=0", "text/csv", "", None])
 def test_a_preference_that_cannot_be_met_gives_plain_json(accept: str | None) -> None:
-    assert reply_type(accept) == JSON
+    assert response_type(accept) == JSON
