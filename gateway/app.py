@@ -53,18 +53,10 @@ def create_app(
         *graphiql_routes,
         *export_routes,
         *health.routes,
+        *_schema_routes(sdl),
+        *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
-    if sdl is not None:
-        routes.append(Route("/schema.graphql", _endpoint(lambda: PlainTextResponse(sdl))))
-    if show_metrics:
-        routes.append(Route("/metrics", _async_endpoint(scrape) if scrape else _endpoint(metrics.response)))
-    stack = [
-        Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
-        *watching,
-        Middleware(LastCall, health=health),
-        Middleware(CrossSite, origins=tuple(cors_origins)),
-        Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
-    ]
+    stack = _middleware(health, metrics, watching, sandbox=sandbox, cors_origins=cors_origins)
     app = _Gateway(
         routes=routes,
         middleware=stack,
@@ -87,6 +79,27 @@ class _Gateway(Starlette):
             await self.graphql(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _middleware(
+    health: Health, metrics: Metrics, watching: Sequence[Middleware], *, sandbox: bool, cors_origins: Sequence[str]
+) -> list[Middleware]:
+    """Return the middleware stack, outermost layer first."""
+    return [
+        Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        *watching,
+        Middleware(LastCall, health=health),
+        Middleware(CrossSite, origins=tuple(cors_origins)),
+        Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
+    ]
+
+
+def _schema_routes(sdl: str | None) -> list[Route]:
+    return [] if sdl is None else [Route("/schema.graphql", _endpoint(lambda: PlainTextResponse(sdl)))]
+
+
+def _metrics_routes(metrics: Metrics, scrape: Scrape | None) -> list[Route]:
+    return [Route("/metrics", _async_endpoint(scrape) if scrape else _endpoint(metrics.response))]
 
 
 def _wrapped(app: ASGIApp, stack: Sequence[Middleware]) -> ASGIApp:

@@ -34,8 +34,9 @@ from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
 from gateway.upstream.embedded import EmbeddedTransport
 from schema.build import DATASETS, build_schema, sdl
 from schema.execution.context import Limits
-from schema.execution.operations import Operations, Phase
+from schema.execution.operations import Operations
 from schema.execution.plans import Plans
+from schema.execution.prepared_documents import Phase
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments

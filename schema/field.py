@@ -89,6 +89,12 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         connection: ConnectionValue = result.connection
         return connection
 
+    resolve.__annotations__ = _resolver_annotations(node, dimension, filter_input)
+    return strawberry.field(resolver=resolve, name=dataset.name, description=description)
+
+
+def _resolver_annotations(node: type, dimension: type, filter_input: type) -> dict[str, Any]:
+    """Return the annotations of a resolver. They depend on the dataset, so they are assigned at run time."""
     kinds: dict[str, Any] = {
         "filter": filter_input,
         "group_by": list[dimension],  # type: ignore[valid-type]
@@ -99,13 +105,11 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         "before": str,
         "offset": int,
     }
-    # The types depend on the dataset, so they are assigned at run time.
-    resolve.__annotations__ = {
+    return {
         "info": Info[OperationContext],
         **{name: _argument(kind, name) for name, kind in kinds.items()},
         "return": Connection[node] | None,  # type: ignore[valid-type]
     }
-    return strawberry.field(resolver=resolve, name=dataset.name, description=description)
 
 
 def _argument(kind: Any, name: str) -> Any:

@@ -13,7 +13,8 @@ from graphql import DocumentNode
 from graphql.language import Token
 
 from schema.build import build_schema
-from schema.execution.operations import PREPARED_DOCUMENTS, Operations
+from schema.execution.operations import Operations
+from schema.execution.prepared_documents import PREPARED_DOCUMENTS
 from tests.schema.http.test_errors_over_http import LIMITS
 
 GOOD = (

@@ -223,7 +223,7 @@ def test_no_token_is_refused_without_an_upstream_call(gateway: Gateway, upstream
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.json()["data"] == {"licenseDeployments": None}
-    assert response.json()["errors"][0]["message"].startswith("This question needs a token. Send ")
+    assert response.json()["errors"][0]["message"].startswith("This query needs a token. Send ")
     assert len(upstream.calls_of("")) == calls
 
 

@@ -336,7 +336,7 @@ def test_without_a_manifest_other_ids_are_unknown_and_beside_a_text_they_do_not_
 def test_a_document_id_is_text(gateway: Gateway) -> None:
     response = post(gateway, {"documentId": 5})
     check_error(response, "BAD_REQUEST", 400)
-    assert response.json()["errors"][0]["message"] == "'documentId' is not text."
+    assert response.json()["errors"][0]["message"] == "'documentId' is not text. Send text, or leave it out."
     for name in ("doc_id", "id"):
         check_error(post(gateway, {name: 5}), "BAD_REQUEST", 400)
         check_error(get(gateway, {name: ""}), "BAD_REQUEST", 400)

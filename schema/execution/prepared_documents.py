@@ -1,0 +1,136 @@
+"""Documents parsed, checked against the limits and validated once, then cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
+from graphql.validation import (
+    ASTValidationRule,
+    FieldsOnCorrectTypeRule,
+    NoSchemaIntrospectionCustomRule,
+    recommended_rules,
+)
+from graphql.validation.rules import overlapping_fields_can_be_merged
+from graphql.validation.validate import ValidationAbortedError
+
+from gateway.errors import GatewayError, QueryTooComplex
+from schema.execution.context import Limits
+from schema.execution.cost import variable_uses
+from schema.execution.errors import MAX_ERRORS, parse_failed, validation_failed
+from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text
+from schema.execution.validation_rules import MisplacedFieldRule
+
+# The number of cached parsed and validated documents. Longer texts are rare and not cached: together below about 30 MB.
+PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
+
+# Comments take memory only during parsing (our choice: far more than a person writes).
+MAX_COMMENTS = 10_000
+
+# graphql-core's budget for comparing fields of one name. Its default of 500,000 takes most of a second; documents that
+# people write need less than a tenth of this value.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
+
+# The end of graphql-core's message about a document over its limits of tokens, comments or nesting.
+_ABORTED = "Parsing aborted."
+
+# Returns a context manager around the phase of that name: parse, validate or execute.
+Phase = Callable[[str], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDocument:
+    """A document with its errors, and how often it uses each variable. ``document`` is None if it was refused."""
+
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...] = ()
+    uses: Mapping[str, int] = field(default_factory=dict)
+
+
+class PreparedDocuments:
+    """The documents of one schema, within limits."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool, phase: Phase) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._introspection = introspection
+        self._phase = phase
+        extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
+        rules = dict.fromkeys((*specified_rules, *recommended_rules, *extra))
+        self._rules = tuple(MisplacedFieldRule if rule is FieldsOnCorrectTypeRule else rule for rule in rules)
+        self._cached = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
+
+    def get(self, text: str) -> PreparedDocument:
+        """Return the document of ``text``, from the cache if it is there."""
+        return self._cached(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
+
+    def _prepare(self, text: str) -> PreparedDocument:
+        prepared = self._read(text)
+        for error in prepared.errors:
+            _drop_traceback(error)
+        return prepared
+
+    def _read(self, text: str) -> PreparedDocument:
+        max_tokens = max(self._limits.max_query_tokens, INTROSPECTION_TOKENS)
+        try:
+            check_text(text)
+            with self._phase("parse"):
+                document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
+            _unlink_tokens(document)
+            check_document(document, self._limits, document.token_count)
+            with self._phase("validate"):
+                errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
+        except GraphQLError as error:
+            if error.message.endswith(_ABORTED):
+                reason = error.message.removeprefix("Syntax Error: ").removesuffix(_ABORTED).strip()
+                return _refused(QueryTooComplex(f"{reason} Split it up."))
+            return PreparedDocument(None, tuple(parse_failed(error)))
+        except QueryTooComplex as error:
+            return _refused(error)
+        except RecursionError:
+            return _refused(QueryTooComplex("The document is nested too deeply. Flatten it."))
+        if errors and isinstance(errors[0], ValidationAbortedError):
+            return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
+        return PreparedDocument(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
+
+    def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
+        """Return the errors of a document; of a long one only the first, because locating an error reads all before it.
+
+        Suggestions are omitted for long documents, because comparing names takes long, and without introspection,
+        because they would reveal the schema.
+        """
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=1 if is_long else MAX_ERRORS,
+            hide_suggestions=is_long or not self._introspection,
+        )
+        # The last one may only report that there are more.
+        return errors[:1] + [error for error in errors[1:] if not isinstance(error, ValidationAbortedError)]
+
+
+def _unlink_tokens(document: DocumentNode) -> None:
+    """Unlink the tokens, which graphql-core keeps in a doubly linked list.
+
+    Cached documents grow old. As reference cycles, evicted ones would wait for a full garbage collection, which is
+    rare: a caller that keeps sending new documents could fill gigabytes first.
+    """
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        following, token.prev, token.next = token.next, None, None
+        token = following
+
+
+def _drop_traceback(error: BaseException | None) -> None:
+    """Drop the traceback of a cached error: its frames hold the whole document in a reference cycle."""
+    while error is not None:
+        error.__traceback__ = error.__context__ = None
+        error = error.original_error if isinstance(error, GraphQLError) else None
+
+
+def _refused(error: GatewayError) -> PreparedDocument:
+    return PreparedDocument(None, (GraphQLError(error.message, original_error=error),))
