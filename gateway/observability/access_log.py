@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import InternalServerError, ServiceUnavailable
 from gateway.http.error_responses import error_response
 from gateway.http.headers import named_headers
+from gateway.observability.logging import log_unforeseen
 from gateway.observability.metrics import Metrics
 from gateway.upstream.status import GUID
 
@@ -77,8 +78,8 @@ class RequestLog:
                 error = ServiceUnavailable("The gateway is shutting down. Retry.")
                 await error_response(error, state["correlation_id"])(scope, receive, sending)
             raise
-        except Exception:
-            log.exception("unforeseen error", correlation_id=state["correlation_id"])
+        except Exception as error:
+            log_unforeseen(error, state["correlation_id"])
             if status:
                 raise
             response = error_response(InternalServerError(), state["correlation_id"])

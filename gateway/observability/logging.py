@@ -77,6 +77,12 @@ def configure_logging(log_format: str, level: str) -> None:
     _configure_standard_library(level, processors[-1])
 
 
+def log_unforeseen(error: BaseException, correlation_id: str) -> None:
+    """Log a bug with its traceback, through the standard library: agents such as Sentry listen there."""
+    facts = {"correlation_id": correlation_id}
+    logging.getLogger("gateway").error("unforeseen error", exc_info=error, extra=facts)
+
+
 def _json_line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
     """Render an event as one line of JSON, in a single processor because a chain of processors is slower."""
     event["level"] = name
@@ -103,7 +109,7 @@ def _configure_standard_library(level: str, renderer: structlog.typing.Processor
     handler.setLevel(level.upper())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=["correlation_id"]), *_SHARED],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )

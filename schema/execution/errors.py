@@ -6,12 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from graphql import GraphQLError
 
 from gateway.errors import BadUserInput, GatewayError, InternalServerError, ParseFailed, ValidationFailed
-
-log = structlog.get_logger("schema")
+from gateway.observability.logging import log_unforeseen
 
 # Enough to correct a document; many errors must not become much output (our choice).
 MAX_ERRORS, MAX_MESSAGE_CHARACTERS = 20, 500
@@ -62,7 +60,7 @@ def gateway_error(error: GraphQLError, correlation_id: str) -> GatewayError:
     if cause is None and argument:
         return BadUserInput(_public_message(error), argument=argument.group(1))
     unexpected = cause or GraphQLError(error.message).with_traceback(error.__traceback__)
-    log.error("unforeseen error", correlation_id=correlation_id, exc_info=unexpected)
+    log_unforeseen(unexpected, correlation_id)
     return InternalServerError()
 
 
