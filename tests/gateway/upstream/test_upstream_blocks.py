@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
 from gateway.page import Caller, Page
 from gateway.query import PageQuery
-from gateway.upstream import BlockReader, Reply
+from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
     Asked,
     Row,
@@ -313,12 +313,12 @@ class Model:
     total: Total
     calls: list[PageQuery] = field(default_factory=list)
 
-    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
         """Some rows."""
         self.calls.append(query)
         end = max(query.skip, min(self.count, query.skip + min(query.top, self.cap)))
         found = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
-        return Reply(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
+        return UpstreamResponse(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
 
 
 @given(

@@ -292,7 +292,7 @@ async def test_one_token_has_so_many_calls_in_flight_and_no_more() -> None:
         gate.open.set()
         await asyncio.gather(*calls)
         assert gate.most <= 4
-        assert len(it._slots) == 0
+        assert len(it._limiter) == 0
 
 
 async def test_calls_beyond_the_connections_wait_and_are_then_refused() -> None:
@@ -330,7 +330,7 @@ async def test_a_cancelled_call_closes_its_connection_and_leaves_its_place() -> 
             await up.all_closed.wait()
         gate.open.set()
         await it.call(question(), caller(), deadline=FAR)
-        assert len(it._slots) == 0
+        assert len(it._limiter) == 0
 
 
 async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:

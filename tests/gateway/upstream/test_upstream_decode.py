@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadResponse
-from gateway.upstream.decode import decode, decode_odd, decode_usual
-from gateway.upstream.values import is_date
+from gateway.upstream.coercion import is_date
+from gateway.upstream.decode import decode, decode_leniently, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, Row, envelope
 
 FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
@@ -103,7 +103,7 @@ def test_a_long_is_exact_or_null_and_counted(text: str, value: int | None) -> No
 @pytest.mark.parametrize("text", ["null", None])
 def test_a_null_or_missing_field_is_null_and_not_counted(text: str | None) -> None:
     row = {} if text is None else dict.fromkeys(FIELDS)
-    for read in (decode_usual, decode_odd):
+    for read in (decode_strictly, decode_leniently):
         found = read(body(row), DATASET)
         assert found is not None
         assert (found.rows, found.unreadable_values) == ((Row(),), 0)
@@ -285,9 +285,9 @@ good_rows = st.fixed_dictionaries(
 def test_both_ways_of_decoding_agree_on_good_rows(found: list[Any], total: int | None, link: str | None) -> None:
     """The quick way takes all of them, and every value is the upstream's own."""
     text = json.dumps(envelope(found, total, link)).encode()
-    usual = decode_usual(text, DATASET)
+    usual = decode_strictly(text, DATASET)
     assert usual is not None
-    assert usual == decode_odd(text, DATASET)
+    assert usual == decode_leniently(text, DATASET)
     assert usual.unreadable_values == 0
     names = dict(zip(Row.__struct_encode_fields__, Row.__struct_fields__, strict=True))
     for row, given_row in zip(usual.rows, found, strict=True):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
 from gateway.page import AccessToken
+from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
-from gateway.upstream.slots import Slots
 from gateway.upstream.status import error_code
-from gateway.upstream.transport import FOREIGN, failure_of
+from gateway.upstream.transport import LIBRARY_ERRORS, failure_of
 from tests.gateway.upstream.scripted import Clock, caller, client, question, reply, upstream
 
 NOW = 1_540_420_638.0
@@ -104,16 +104,16 @@ def test_only_cooldowns_that_last_are_told() -> None:
     cooldowns = Cooldowns(clock)
     cooldowns.start(b"short", 10)
     cooldowns.start(b"long", 20)
-    assert cooldowns.lasting() == 2
+    assert cooldowns.active() == 2
     clock.now = 10.0
-    assert cooldowns.lasting() == 1
+    assert cooldowns.active() == 1
     clock.now = 20.0
-    assert cooldowns.lasting() == 0
+    assert cooldowns.active() == 0
 
 
 async def test_places_tell_how_many_hold_one_and_how_many_wait() -> None:
     """For one token or for all: whoever waits is counted once, and nobody who has gone."""
-    slots = Slots(per_token=1, total=2)
+    slots = ConcurrencyLimiter(per_token=1, total=2)
     loop = asyncio.get_running_loop()
     async with slots.hold(b"first", float("inf")), slots.hold(b"second", float("inf")):
         assert (slots.held, slots.waiting) == (2, 0)
@@ -128,7 +128,7 @@ async def test_places_tell_how_many_hold_one_and_how_many_wait() -> None:
     assert (slots.held, slots.waiting) == (0, 0)
 
 
-async def _hold(slots: Slots, locator: bytes) -> None:
+async def _hold(slots: ConcurrencyLimiter, locator: bytes) -> None:
     async with slots.hold(locator, float("inf")):
         assert slots.held == 1
 
@@ -208,10 +208,10 @@ def test_every_error_of_the_http_library_has_a_meaning() -> None:
     """A class without subclasses is what gets raised; the library grew one when this fails."""
     kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     leaves = {kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)}
-    assert leaves == set(FOREIGN)
+    assert leaves == set(LIBRARY_ERRORS)
 
 
-@pytest.mark.parametrize("kind", list(FOREIGN))
+@pytest.mark.parametrize("kind", list(LIBRARY_ERRORS))
 def test_no_meaning_tells_of_library_address_or_text(kind: type[Exception]) -> None:
     error = kind.__new__(kind)
     Exception.__init__(error, "https://secret.example")

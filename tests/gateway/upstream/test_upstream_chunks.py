@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
-from gateway.upstream.decode import Decoded, decode_in_turns, decode_usual
-from gateway.upstream.slices import cut
+from gateway.upstream.chunks import split_rows
+from gateway.upstream.decode import Decoded, decode_cooperatively, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, envelope
 
 ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for number in range(100)]
@@ -21,7 +21,7 @@ ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for numbe
 TRICKS = ["},{", '"},{"', '"Value":[', "]", "}]", "[{", '\\"},', "\\", '"', "},", "é},{", ""]
 
 
-async def sliced(body: bytes, dataset: Dataset, slice_bytes: int) -> tuple[Decoded | None, int]:
+async def sliced(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[Decoded | None, int]:
     """What decoding in turns gives, and how many turns there were."""
     turns = 0
 
@@ -29,7 +29,7 @@ async def sliced(body: bytes, dataset: Dataset, slice_bytes: int) -> tuple[Decod
         nonlocal turns
         turns += 1
 
-    return await decode_in_turns(body, dataset, turn, slice_bytes), turns
+    return await decode_cooperatively(body, dataset, turn, chunk_bytes), turns
 
 
 def outcome(found: Any) -> Any:
@@ -41,10 +41,10 @@ def outcome(found: Any) -> Any:
 
 
 async def same_as_whole(body: bytes) -> None:
-    for slice_bytes in (1, 7, 40, 300):
-        expected = outcome(lambda: decode_usual(body, DATASET))
+    for chunk_bytes in (1, 7, 40, 300):
+        expected = outcome(lambda: decode_strictly(body, DATASET))
         try:
-            found: Any = (await sliced(body, DATASET, slice_bytes))[0]
+            found: Any = (await sliced(body, DATASET, chunk_bytes))[0]
         except UpstreamBadResponse:
             found = UpstreamBadResponse
         assert found == expected
@@ -53,7 +53,7 @@ async def same_as_whole(body: bytes) -> None:
 async def test_others_have_a_turn_around_each_slice() -> None:
     body = json.dumps(envelope(ROWS, 100), separators=(",", ":")).encode()
     found, turns = await sliced(body, DATASET, len(body) // 10)
-    assert found == decode_usual(body, DATASET)
+    assert found == decode_strictly(body, DATASET)
     assert found is not None
     assert len(found.rows) == 100
     assert 10 <= turns <= 12
@@ -119,5 +119,5 @@ async def test_slices_never_differ_from_the_whole(rows: list[Any], others: dict[
 
 
 def test_a_body_without_a_list_is_not_cut() -> None:
-    assert cut(b'{"TotalCount":0}', "Value", b"", 1) is None
-    assert cut(b'{"Value":[', "Value", b"", 1) is None
+    assert split_rows(b'{"TotalCount":0}', "Value", b"", 1) is None
+    assert split_rows(b'{"Value":[', "Value", b"", 1) is None
