@@ -1,4 +1,4 @@
-"""Cache policy: pure decisions about serving and keeping pages."""
+"""Cache policy: pure decisions about serving and caching pages."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ async def test_the_index_forgets_what_the_store_forgets() -> None:
     for number in range(30):
         await bench.ask(f"token{number}")
     index = bench.cache._index
-    assert len(index._tokens) == len(index._questions) == len(index._owners) == bench.cache.store.entries
+    assert len(index._tokens) == len(index._queries) == len(index._owners) == bench.cache.store.entries
 
 
 async def test_keys_and_index_tell_neither_token_nor_question(bench: Bench) -> None:
