@@ -1,4 +1,4 @@
-"""A token that one process was throttled with is throttled in all of them."""
+"""A token throttled in one process is throttled in all of them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ async def store(kept: RedisServer) -> AsyncIterator[RedisStore]:
 
 @asynccontextmanager
 async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[tuple[UpstreamClient, UpstreamClient]]:
-    """Two clients as two processes have them."""
+    """Two clients, as in two processes."""
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {"clock": clock, "shared_cooldowns": RedisCooldowns(store, clock)}
         one, two = [await stack.enter_async_context(client(url, **options)) for _ in range(2)]
         yield one, two
 
 
-async def test_until_it_has_passed_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
+async def test_during_a_cooldown_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
     clock = Clock()
     throttled = reply(status=429, headers={"Retry-After": "20"})
     async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, clock) as (one, two):
@@ -54,7 +54,7 @@ async def test_until_it_has_passed_no_process_calls_the_upstream_for_that_token(
         assert len(scripted.asked) == 3
 
 
-async def test_a_call_costs_one_look_and_a_token_known_to_be_throttled_none(
+async def test_a_call_costs_one_lookup_and_a_token_known_to_be_throttled_none(
     store: RedisStore, kept: RedisServer
 ) -> None:
     async with upstream(GOOD, reply(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
@@ -69,7 +69,7 @@ async def test_a_call_costs_one_look_and_a_token_known_to_be_throttled_none(
             return after - before - 1
 
         assert await commands(fails=False) == 1
-        # A look before the call, one before telling the others, and that.
+        # One lookup before the call, one before sharing the cool-down, and the write.
         assert await commands(fails=True) == 3
         assert await commands(fails=True) == 0
 
@@ -87,7 +87,7 @@ async def test_without_redis_each_process_learns_from_the_upstream() -> None:
     await store.aclose()
 
 
-async def test_the_longer_cooldown_stays_and_each_ends_with_its_key(store: RedisStore, kept: RedisServer) -> None:
+async def test_the_longer_cooldown_wins_and_each_ends_with_its_key(store: RedisStore, kept: RedisServer) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 60)
@@ -98,14 +98,14 @@ async def test_the_longer_cooldown_stays_and_each_ends_with_its_key(store: Redis
     assert 50_000 < kept.client.pttl(key) <= 60_000
 
 
-async def test_what_another_clock_says_is_believed_for_ten_minutes_at_most(store: RedisStore) -> None:
+async def test_another_process_clock_can_cause_at_most_ten_minutes(store: RedisStore) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 10_000)
     assert await cooldowns.until(ONE) == clock.now + 600
 
 
-async def test_a_planted_cooldown_is_none(store: RedisStore, kept: RedisServer) -> None:
+async def test_a_forged_cooldown_is_ignored(store: RedisStore, kept: RedisServer) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(TWO, clock.now + 60)

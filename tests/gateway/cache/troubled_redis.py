@@ -1,4 +1,4 @@
-"""A proxy in front of a real Redis that misbehaves when it is told to."""
+"""A proxy in front of a real Redis that can simulate failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Trouble = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
 
 
 class TroubledRedis:
-    """Passes everything on to the server at ``port``, or does what ``trouble`` says."""
+    """Forwards everything to the server at ``port``, unless ``trouble`` is set."""
 
     def __init__(self, port: int) -> None:
         self._server_port = port
@@ -51,7 +51,7 @@ class TroubledRedis:
 
 @asynccontextmanager
 async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
-    """A proxy that listens on loopback."""
+    """Run a proxy on loopback."""
     proxy = TroubledRedis(port)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -62,7 +62,7 @@ async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
 
 
 def says(reply: bytes) -> Trouble:
-    """Answers each command with ``reply``."""
+    """Respond to each command with ``data``."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
         writer.write(reply * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
@@ -72,7 +72,7 @@ def says(reply: bytes) -> Trouble:
 
 
 def sends_and_cuts(reply: bytes) -> Trouble:
-    """Sends ``reply`` and closes the connection."""
+    """Send ``data`` and close the connection."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
         writer.write(reply)
@@ -83,7 +83,7 @@ def sends_and_cuts(reply: bytes) -> Trouble:
 
 
 def sends_and_hangs(reply: bytes) -> Trouble:
-    """Sends ``reply`` and then nothing."""
+    """Send ``data`` and then nothing."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
         writer.write(reply)
