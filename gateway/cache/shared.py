@@ -105,7 +105,7 @@ class SharedPages:
         return task
 
     async def refuse(self, token: AccessToken) -> None:
-        """Invalidate every page of ``token`` in Redis, for all processes."""
+        """Invalidate every page of ``token`` in Redis. This affects all processes."""
         await self._tokens.replace(token)
 
     async def aclose(self) -> None:

@@ -38,7 +38,7 @@ class RequestIds:
 
     @staticmethod
     def of(caller: Caller) -> RequestIds:
-        """Return the caller's correlation id (or a new one if it is no GUID) with a new request id."""
+        """Return the caller's correlation id (or a new one if it is invalid) with a new request id."""
         match = GUID.fullmatch(caller.correlation_id)
         return RequestIds(caller.correlation_id if match else str(uuid.uuid4()))
 

@@ -17,7 +17,7 @@ def shared_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def kept(shared_redis: RedisServer) -> RedisServer:
+def redis(shared_redis: RedisServer) -> RedisServer:
     """An empty running server."""
     shared_redis.client.config_resetstat()
     shared_redis.client.flushall()

@@ -55,9 +55,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(kept: RedisServer) -> AsyncIterator[Bench]:
-    async with troubled_redis(kept.port) as proxy, AsyncExitStack() as stack:
-        processes = Processes(kept, stack)
+async def bench(redis: RedisServer) -> AsyncIterator[Bench]:
+    async with troubled_redis(redis.port) as proxy, AsyncExitStack() as stack:
+        processes = Processes(redis, stack)
         found = Bench(processes, proxy, await processes.start())
         stack.push_async_callback(found.process.aclose)
         yield found
@@ -209,12 +209,12 @@ async def test_a_timed_out_call_never_leaves_its_response_for_the_next_one(bench
     assert await store.get_many(["key1"]) == [b"value1"]
 
 
-async def test_idle_connections_closed_by_the_server_are_not_failures(kept: RedisServer) -> None:
+async def test_idle_connections_closed_by_the_server_are_not_failures(redis: RedisServer) -> None:
     errors: list[None] = []
-    store = RedisStore(RedisAddress("127.0.0.1", kept.port), on_error=lambda: errors.append(None))
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), on_error=lambda: errors.append(None))
     for _ in range(3):
         await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
-        kept.client.client_kill_filter(_type="normal", skipme=True)
+        redis.client.client_kill_filter(_type="normal", skipme=True)
         idle = store._cache.client.connection_pool._available_connections
         await until(lambda: all(connection._reader.at_eof() for connection in idle if connection.is_connected))  # noqa: B023
         assert await store.get_many(["key"]) == [None]
@@ -228,11 +228,11 @@ async def test_many_concurrent_calls_share_few_connections(bench: Bench) -> None
     assert bench.proxy.connections <= 32
 
 
-async def test_at_most_the_size_limit_of_a_value_is_read(kept: RedisServer) -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", kept.port))
-    kept.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
-    kept.client.set("large", b"x" * 100_000)
-    kept.client.rpush("list", "x")
+async def test_at_most_the_size_limit_of_a_value_is_read(redis: RedisServer) -> None:
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port))
+    redis.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
+    redis.client.set("large", b"x" * 100_000)
+    redis.client.rpush("list", "x")
     assert await store.get_many(["huge", "large", "list", "none"]) == [b"", b"x" * 100_000, b"", None]
     await store.aclose()
 

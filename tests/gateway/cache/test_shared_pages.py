@@ -93,8 +93,8 @@ async def several(server: RedisServer) -> AsyncIterator[Processes]:
 
 
 @pytest.fixture
-async def processes(kept: RedisServer) -> AsyncIterator[Processes]:
-    async with several(kept) as found:
+async def processes(redis: RedisServer) -> AsyncIterator[Processes]:
+    async with several(redis) as found:
         yield found
 
 

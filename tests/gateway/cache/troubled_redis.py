@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-# What is done with bytes that a client sent; returning False cuts the connection.
+# Handles bytes that a client sent; returning False closes the connection.
 Trouble = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
 
 
@@ -61,32 +61,32 @@ async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
         server.close()
 
 
-def says(reply: bytes) -> Trouble:
-    """Respond to each command with ``data``."""
+def says(response: bytes) -> Trouble:
+    """Respond to each command with ``response``."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
+        writer.write(response * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
         return True
 
     return answer
 
 
-def sends_and_cuts(reply: bytes) -> Trouble:
-    """Send ``data`` and close the connection."""
+def sends_and_cuts(response: bytes) -> Trouble:
+    """Send ``response`` and close the connection."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply)
+        writer.write(response)
         await writer.drain()
         return False
 
     return answer
 
 
-def sends_and_hangs(reply: bytes) -> Trouble:
-    """Send ``data`` and then nothing."""
+def sends_and_hangs(response: bytes) -> Trouble:
+    """Send ``response`` and then nothing."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply)
+        writer.write(response)
         return True
 
     return answer
