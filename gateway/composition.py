@@ -42,13 +42,13 @@ from schema.export.endpoint import Exports
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import FastPath, GraphQLView
 
-# Where the embedded sandbox is; no name has this ending (RFC 6761).
+# The embedded sandbox's URL; RFC 6761 reserves the ending, so it can never be a real host.
 EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisTier:
-    """What several processes share in Redis."""
+    """The parts that several processes share through Redis."""
 
     store: RedisStore
     pages: SharedPages
@@ -84,7 +84,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
 
 
 def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
-    """Return what runs operations, and what finds their documents. Raises SettingsError for unusable documents."""
+    """Return the executor of operations and the source of documents. Raises SettingsError for invalid documents."""
     limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
     operations = Operations(
         build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path, phase=phase
@@ -216,7 +216,7 @@ def _lifespan(
     worker: Worker | None,
     otel: OpenTelemetry,
 ) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """Return what starts and closes every part; the cache closes before the client that it loads from."""
+    """Return the lifespan that starts and closes every part; the cache closes before its client."""
 
     @asynccontextmanager
     async def run() -> AsyncIterator[None]:

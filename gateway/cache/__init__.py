@@ -1,1 +1,1 @@
-"""Answers kept per token: in memory within a bound, sealed in Redis, and the policy of what is fresh or stale."""
+"""Pages cached per token, in bounded memory and sealed in Redis, with the policy for fresh and stale pages."""

@@ -1,4 +1,4 @@
-"""A circuit breaker: what keeps failing is left alone until a probe says that it is back."""
+"""A circuit breaker: stop using a failing service until a probe succeeds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-# One failure may be a hiccup of this process; the second in a row is not waited for again.
+# A single failure may be a pause of this process. After two in a row, do not wait for the service again.
 FAILURES_TO_OPEN = 2
 
-# Our choice: back in use a second after it has recovered, at the price of a probe a second while it has not.
+# Our choice: the service is used again within a second of its recovery, at the cost of one probe per second.
 PAUSE_SECONDS = 1.0
 
 
 class Breaker:
-    """Opens after failures in a row, and closes when ``probe``, repeated while it is open, ends without an exception.
+    """Opens after consecutive failures. While open, it repeats ``probe``, and closes once that raises no exception.
 
-    Nobody's request is the probe, so nobody waits for what is down. ``on_close`` runs each time it has closed.
+    The probe is not a caller's request, so no caller waits for a failed service. ``on_close`` runs after each closing.
     """
 
     def __init__(
@@ -37,23 +37,23 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """True while nothing should be tried."""
+        """True while the service must not be used."""
         return self._recovery is not None
 
     def succeeded(self) -> None:
-        """Note that something worked."""
+        """Record a successful operation."""
         self._failures = 0
 
     def failed(self, error: Exception, *, at_once: bool = False) -> None:
-        """Note that something did not; opens when it was one of several in a row, or ``at_once``."""
+        """Record a failed operation. Open after FAILURES_TO_OPEN in a row, or ``at_once``."""
         self._failures += 1
         if self._recovery is None and (at_once or self._failures >= FAILURES_TO_OPEN):
-            # The kind of failure alone: a library's message may hold a key, an address or a piece of a value.
+            # Log only the class name: a library's message may contain a key, an address or part of a value.
             self._log.warning("redis is left out until it answers again", reason=type(error).__name__)
             self._recovery = asyncio.create_task(self._recover(), context=contextvars.Context())
 
     async def aclose(self) -> None:
-        """End the probing."""
+        """Stop probing."""
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
@@ -63,7 +63,7 @@ class Breaker:
             await self._sleep(PAUSE_SECONDS)
             try:
                 await self._probe()
-            except Exception:  # noqa: S112  # whatever it was, it is not back
+            except Exception:  # noqa: S112  # any failure means that the service is still down
                 continue
             break
         self._failures = 0

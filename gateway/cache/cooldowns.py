@@ -1,4 +1,4 @@
-"""Cool-downs of throttled tokens in Redis, sealed for each token, so that all processes keep to them."""
+"""Cool-downs of throttled tokens in Redis, sealed per token and respected by all processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import entry
 from gateway.page import AccessToken
 
-# CONTRACT 6: no cool-down is longer; what another process' clock says beyond it is not believed.
+# CONTRACT 6: the longest cool-down. It also limits the effect of another process's wrong clock.
 MAX_COOLDOWN_SECONDS = 600.0
 
-_MOMENTS = msgspec.msgpack.Decoder(float)
+_TIMESTAMPS = msgspec.msgpack.Decoder(float)
 
 
 class RedisCooldowns:
-    """The cool-downs that all processes behind one Redis share. ``clock`` is in seconds since 1970.
+    """The cool-downs shared by all processes of one Redis. ``clock`` is in seconds since 1970.
 
-    Without Redis nothing is known and nobody is told: each process then learns from the upstream by itself.
+    Without Redis, each process learns of a cool-down only from its own upstream responses.
     """
 
     def __init__(self, store: RedisStore, clock: Callable[[], float] = time.time) -> None:
@@ -28,21 +28,23 @@ class RedisCooldowns:
         self._clock = clock
 
     async def until(self, token: AccessToken) -> float | None:
-        """When the token may ask again (seconds since 1970), as far as is known; one round trip."""
-        place = entry(token, "cool-down")
-        values = await self._store.get_many([place.name])
-        plain = place.open(values[0]) if values and values[0] else None
+        """Return the end of the token's cool-down (seconds since 1970), None if unknown; one round trip."""
+        cooldown_entry = entry(token, "cool-down")
+        values = await self._store.get_many([cooldown_entry.name])
+        plain = cooldown_entry.open(values[0]) if values and values[0] else None
         if plain is None:
             return None
         try:
-            until = _MOMENTS.decode(plain)
+            until = _TIMESTAMPS.decode(plain)
         except msgspec.MsgspecError:
             return None
         return min(until, self._clock() + MAX_COOLDOWN_SECONDS)
 
     async def publish(self, token: AccessToken, until: float) -> None:
-        """Tell the others, unless they know of a longer one."""
+        """Share the end of a cool-down, unless a later one is shared already."""
         if until <= (await self.until(token) or 0):
             return
-        place = entry(token, "cool-down")
-        await self._store.set(place.name, place.seal(msgspec.msgpack.encode(until)), ttl_seconds=until - self._clock())
+        cooldown_entry = entry(token, "cool-down")
+        await self._store.set(
+            cooldown_entry.name, cooldown_entry.seal(msgspec.msgpack.encode(until)), ttl_seconds=until - self._clock()
+        )

@@ -1,4 +1,4 @@
-"""How long a page is answered from the cache."""
+"""The lifetime of cached pages."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from gateway.page import INCOMPLETE, CacheState, Page
 
-# A doubtful page is kept just long enough to take the edge off a burst (our choice: half a minute).
+# A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
 DOUBTFUL_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The periods in seconds: fresh, then stale, then gone. A doubtful page is fresh briefly and never stale."""
+    """How long a page is fresh, and then stale, in seconds. A doubtful page is fresh briefly and never stale."""
 
     fresh_seconds: float
     stale_seconds: float
 
     def lifetime_seconds(self, *, doubtful: bool) -> float:
-        """How long a page may be kept at all."""
+        """Return the seconds until a page must leave the cache."""
         return min(DOUBTFUL_SECONDS, self.fresh_seconds) if doubtful else self.fresh_seconds + self.stale_seconds
 
     def state(self, page: Page, now: float) -> CacheState:
-        """HIT while fresh, STALE after that, MISS once past both periods."""
+        """Return HIT while the page is fresh, then STALE, and MISS after both periods."""
         age_seconds = now - page.fetched_at
         if age_seconds < self.fresh_seconds:
             return CacheState.HIT
@@ -30,5 +30,5 @@ class Freshness:
 
 
 def is_incomplete(page: Page) -> bool:
-    """True when the upstream promised more rows than it gave."""
+    """Return True if the upstream promised more rows than it returned."""
     return any(warning.code == INCOMPLETE.code for warning in page.warnings)

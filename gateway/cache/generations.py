@@ -60,7 +60,7 @@ _SEALED_PAGES = msgspec.msgpack.Decoder(SealedPage)
 
 
 def encoded(value: QueryGeneration | SealedPage) -> bytes:
-    """As bytes, to be sealed."""
+    """Encode ``value`` for sealing."""
     return msgspec.msgpack.encode(value)
 
 

@@ -1,7 +1,7 @@
-"""The memory tier: an aiocache store bounded in bytes, least recently used out first.
+"""The memory tier: an aiocache store with a size limit in bytes that evicts the least recently used entries.
 
-aiocache's own memory cache has no bound, one timer for each key and untyped methods; :class:`MemoryStore` is the only
-place that touches it and the only one that needs no types from it.
+aiocache's own memory cache has no size limit and one timer per key. aiocache has no type annotations; only this module
+uses its memory interface, and :class:`MemoryStore` adds the types.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from aiocache.serializers import NullSerializer
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
 ENTRY_OVERHEAD_BYTES = 1_024
 
-# Measured: letting go of 10,000 rows, 7 MB, takes a tenth of the time of a page that the upstream is asked for. From so
-# many bytes on it waits until the answer that drove them out is likely to be gone.
+# Measured: freeing 10,000 rows, 7 MB, takes a tenth of the time of reading a page from the upstream. Entries of this
+# size are freed later, when the response that evicted them has probably been sent.
 LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A value with its size in bytes. ``owner`` is who may charge more to it while it is kept."""
+    """A value with its size in bytes. Only ``owner`` may change the cost of its entry later."""
 
     value: Any
     size_bytes: int
@@ -41,9 +41,9 @@ class _Record:
 
 
 class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no types
-    """An aiocache back end for :class:`Sized` values whose sum of sizes never exceeds ``max_bytes``.
+    """An aiocache back end for :class:`Sized` values whose total size never exceeds ``max_bytes``.
 
-    Expiry is looked at when a key is asked for: no timers. ``on_evict`` is told each key that leaves unasked.
+    Expiry is checked when a key is read, without timers. ``on_evict`` gets each key that expires or is evicted.
     """
 
     NAME = "bounded-memory"
@@ -86,7 +86,7 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         return True
 
     def peek(self, key: str) -> Any | None:
-        """What ``get`` gives, at once: aiocache's own way costs more than a whole small answer."""
+        """Return the value like ``get``, but synchronously: aiocache's ``get`` costs more than a small response."""
         record = self._records.get(key)
         if record is None or record.expires_at <= self._clock():
             return None
@@ -94,7 +94,7 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         return record.content.value
 
     def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
-        """Add ``extra_bytes``, which may be negative, to what ``key`` costs; False when ``owner``'s value has left."""
+        """Add ``extra_bytes``, perhaps negative, to the cost of ``key``; False if ``owner``'s value was evicted."""
         record = self._records.get(key)
         if record is None or record.content.owner is not owner:
             return False
@@ -129,20 +129,20 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
 
 
 def _linger(record: _Record) -> None:
-    """Keep ``record`` in memory a moment longer, where there is a loop to end it."""
+    """Free ``record`` after LINGER_SECONDS if an event loop is running."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    loop.call_later(LINGER_SECONDS, _let_go, record)
+    loop.call_later(LINGER_SECONDS, _free, record)
 
 
-def _let_go(record: _Record) -> None:
-    """Nothing more: the timer was what held ``record``."""
+def _free(record: _Record) -> None:
+    """Do nothing: the timer held the last reference to ``record``."""
 
 
 class MemoryStore:
-    """The typed face of :class:`BoundedMemoryCache`."""
+    """The typed interface of :class:`BoundedMemoryCache`."""
 
     def __init__(
         self, *, max_bytes: int, clock: Callable[[], float] = time.time, on_evict: Callable[[str], None] | None = None
@@ -150,42 +150,42 @@ class MemoryStore:
         self._cache = BoundedMemoryCache(max_bytes=max_bytes, clock=clock, on_evict=on_evict)
 
     async def get(self, key: str) -> Any | None:
-        """The value kept under ``key``, or None."""
-        found = cast(Sized | None, await self._cache.get(key))
-        return None if found is None else found.value
+        """Return the value of ``key``, or None."""
+        content = cast(Sized | None, await self._cache.get(key))
+        return None if content is None else content.value
 
     def peek(self, key: str) -> Any | None:
-        """What ``get`` gives, without waiting."""
+        """Return the value like ``get``, but synchronously."""
         return self._cache.peek(key)
 
     async def set(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
-        """Keep ``value``; False when it alone is larger than the bound. ``owner`` may charge more to it later."""
+        """Store ``value``; False if it exceeds ``max_bytes`` by itself. Only ``owner`` may change its cost later."""
         return cast(bool, await self._cache.set(key, Sized(value, size_bytes, owner), ttl=ttl_seconds))
 
     def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
-        """Add to what ``key`` costs; False when the value that ``owner`` came with is kept no longer."""
+        """Add to the cost of ``key``; False if the value stored with ``owner`` was evicted."""
         return self._cache.charge(key, owner, extra_bytes)
 
     @property
     def max_bytes(self) -> int:
-        """The bound."""
+        """The size limit."""
         return self._cache.max_bytes
 
     async def delete(self, key: str) -> None:
-        """Forget ``key``."""
+        """Remove ``key``."""
         await self._cache.delete(key)
 
     @property
     def used_bytes(self) -> int:
-        """Bytes of everything kept, overhead included."""
+        """The total size of all entries, overhead included."""
         return self._cache.used_bytes
 
     @property
     def entries(self) -> int:
-        """Number of values kept."""
+        """The number of entries."""
         return len(self._cache)
 
     @property
     def evictions(self) -> int:
-        """How many values left for want of room since the start."""
+        """The number of entries evicted for lack of space since the start."""
         return self._cache.evictions

@@ -104,7 +104,7 @@ class CachedPages:
         """Evict every page of a token, here and in Redis, and discard the results of its pending reads."""
         self._reads.void(caller.token.locator)
         for key in self._index.keys_of(caller.token.locator):
-            await self._forget(key)
+            await self._remove(key)
         if self._shared is not None:
             await self._shared.refuse(caller.token)
 
@@ -170,7 +170,7 @@ class CachedPages:
         lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
         expires_at = expiry(block.caller, self._clock(), lifetime_seconds)
         if expires_at <= self._clock():
-            await self._forget(block.key)
+            await self._remove(block.key)
             return page
         cached_page = await self._put(block, page, expires_at)
         if cached_page is None:
@@ -197,14 +197,14 @@ class CachedPages:
     async def _put(self, block: Block, page: Page, expires_at: float) -> Page | None:
         """Put ``page`` into memory, evicting older blocks that conflict; None if a newer block conflicts.
 
-        If there is no room, return the page unable to hold renderings.
+        If memory is full, return the page without support for renderings.
         """
         key = block.key
         for other, stamp, fetched_at in self._index.blocks(block.query_key):
             if other != key and stamp.conflicts(page.stamp):
                 if fetched_at > page.fetched_at:
                     return None
-                await self._forget(other)
+                await self._remove(other)
         renderings = KeptRenderings(self.store, key)
         cached_page = page.having(renderings=renderings)
         self._index.add(block.caller.token.locator, block.query_key, key, page.stamp, page.fetched_at)
@@ -213,9 +213,9 @@ class CachedPages:
             key, cached_page, size_bytes=self._size_of(page), ttl_seconds=ttl_seconds, owner=renderings
         ):
             return cached_page
-        await self._forget(key)
+        await self._remove(key)
         return page
 
-    async def _forget(self, key: str) -> None:
+    async def _remove(self, key: str) -> None:
         self._index.discard(key)
         await self.store.delete(key)

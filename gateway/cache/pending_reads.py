@@ -1,4 +1,4 @@
-"""Reads under way, by token, so that what began before a refusal is not kept after it."""
+"""Pending reads by token, so that a read that began before the token was refused is not cached after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class PendingRead:
-    """One read under way; ``void`` once its token was refused meanwhile."""
+    """A pending read; ``void`` once its token was refused."""
 
     __slots__ = ("void",)
 
@@ -16,14 +16,14 @@ class PendingRead:
 
 
 class PendingReads:
-    """All reads under way."""
+    """All pending reads."""
 
     def __init__(self) -> None:
         self._by_token: dict[bytes, set[PendingRead]] = {}
 
     @contextmanager
     def under_way(self, locator: bytes) -> Iterator[PendingRead]:
-        """A read of this token, until the end of the block."""
+        """Register a read of this token until the context ends."""
         read = PendingRead()
         reads = self._by_token.setdefault(locator, set())
         reads.add(read)
@@ -35,6 +35,6 @@ class PendingReads:
                 del self._by_token[locator]
 
     def void(self, locator: bytes) -> None:
-        """Let nothing be kept of what is being read for this token."""
+        """Mark all pending reads of this token as void, so that their results are not cached."""
         for read in self._by_token.get(locator, ()):
             read.void = True

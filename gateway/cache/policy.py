@@ -1,4 +1,4 @@
-"""Cache policy: pure decisions about serving and keeping pages."""
+"""Cache policy: pure decisions about serving and caching pages."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def stale_warning(page: Page, now: float) -> PageWarning:
     """Return the warning that accompanies a stale page."""
     return PageWarning(
         "STALE_DATA",
-        "The rows are from an earlier reading; a newer one is under way.",
+        "The rows are stale. A refresh is under way.",
         age_seconds=int(now - page.fetched_at),
     )

@@ -1,7 +1,7 @@
 """Redis or Valkey as an aiocache store of bytes.
 
-The only place that touches aiocache's Redis cache and redis-py. Their logs tell keys, their locks leak and their
-``clear`` empties the whole database, so that of aiocache no more is used than reading, setting and adding.
+Only this module uses aiocache's Redis cache and redis-py. Their logs reveal keys, their locks leak, and their ``clear``
+empties the whole database. So the gateway only reads, sets and adds values.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from redis.exceptions import ResponseError
 
 from gateway.config.redis_url import RedisAddress
 
-# FAULTS.md's bound of one operation, connecting included. Redis in the same data centre takes a hundredth of it.
+# FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
 OPERATION_TIMEOUT_SECONDS = 0.25
 
-# Measured: a value of 10,000 rows has 0.1 to 0.4 MB. What is far beyond was not written by a gateway, or not worth it.
+# Measured: 10,000 rows take 0.1 to 0.4 MB. Much larger values are not a gateway's, or not worth storing.
 MAX_VALUE_BYTES = 8_388_608
 
-# Our choice: many more than ever have an operation under way at once, and few for a server that many processes share.
+# Our choice: more than a process uses at once, and few enough for a server shared by many processes.
 MAX_CONNECTIONS = 32
 
-# Stands for what is there and cannot be of ours: it can be opened with no key.
+# Replaces a value that cannot be a gateway's; opening it fails with every key.
 UNUSABLE = b""
 
 
 class TLSConnection(SSLConnection):
-    """redis-py's encrypted connection, with a ``context`` that was made before."""
+    """redis-py's TLS connection with an existing ``context``."""
 
     def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -43,7 +43,7 @@ class TLSConnection(SSLConnection):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A value to keep under a key for a while; None to keep what is there for so long."""
+    """A value to store for ``ttl_seconds``; a value of None only renews the expiry of the stored one."""
 
     key: str
     value: bytes | None
@@ -51,17 +51,17 @@ class Write:
 
 
 class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
-    """aiocache's Redis cache for bytes, which reads no more of a value than could be one of ours."""
+    """aiocache's Redis cache for bytes that reads at most MAX_VALUE_BYTES + 1 of a value."""
 
     async def _multi_get(self, keys: Sequence[str], encoding: str | None = None, _conn: Any = None) -> list[Any]:
         pipeline = self.client.pipeline(transaction=False)
         for key in keys:
             pipeline.getrange(key, 0, MAX_VALUE_BYTES)
-        replies = await pipeline.execute(raise_on_error=False)
-        return [_value(reply) for reply in replies]
+        results = await pipeline.execute(raise_on_error=False)
+        return [_value(result) for result in results]
 
     async def write_many(self, writes: Sequence[Write]) -> bool:
-        """Like ``multi_set``, with an expiry for each key."""
+        """Store all ``writes``, each with its own expiry."""
         pipeline = self.client.pipeline(transaction=False)
         for write in writes:
             if write.value is None:
@@ -74,18 +74,18 @@ class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no 
         await self.client.aclose()
 
 
-def _value(reply: Any) -> bytes | None:
-    # Somebody else's list or set under our key: as good as a damaged value.
-    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+def _value(result: Any) -> bytes | None:
+    # A foreign list or set under this key: treat it as a damaged value.
+    if isinstance(result, ResponseError) and str(result).startswith("WRONGTYPE"):
         return UNUSABLE
-    if isinstance(reply, Exception):
-        raise reply
-    if not isinstance(reply, bytes):
-        raise TypeError("a reply of another kind")
-    # GETRANGE gives nothing for what is not there.
-    if not reply:
+    if isinstance(result, Exception):
+        raise result
+    if not isinstance(result, bytes):
+        raise TypeError("unexpected type of value")
+    # GETRANGE returns an empty string for a missing key.
+    if not result:
         return None
-    return reply if len(reply) <= MAX_VALUE_BYTES else UNUSABLE
+    return result if len(result) <= MAX_VALUE_BYTES else UNUSABLE
 
 
 def _milliseconds(seconds: float) -> int:
@@ -93,15 +93,15 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _tls() -> dict[str, Any]:
-    # One for all connections: reading the machine's authorities takes 20 ms, which the library would spend on each.
+    # Shared by all connections: the library would load the system's certificates, 20 ms, for each of them.
     return {"connection_class": TLSConnection, "context": ssl.create_default_context()}
 
 
 def redis_cache(address: RedisAddress) -> Any:
-    """The server's cache; nothing is connected yet, and every failure is an exception."""
+    """Return the cache of a server, not connected yet. Its methods raise an exception for every failure."""
     return BoundedRedisCache(
         serializer=NullSerializer(encoding=None),
-        # Ours is around every operation, so that connecting counts, too.
+        # RedisStore limits every operation, connecting included.
         timeout=None,
         endpoint=address.host,
         port=address.port,
@@ -116,7 +116,7 @@ def redis_cache(address: RedisAddress) -> Any:
             "timeout": OPERATION_TIMEOUT_SECONDS,
             "socket_timeout": OPERATION_TIMEOUT_SECONDS,
             "retry": Retry(NoBackoff(), 0),
-            # The plain protocol, and nothing said about us: one round trip less for each connection.
+            # RESP2 without client information saves a round trip per connection.
             "protocol": 2,
             "driver_info": None,
         },

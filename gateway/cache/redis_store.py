@@ -1,4 +1,4 @@
-"""Bytes in Redis or Valkey, from a store that never raises, never waits long, and leaves alone what is down."""
+"""A store of bytes in Redis or Valkey that never raises, never waits long, and avoids a failed server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gateway.cache.breaker import Breaker
 from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
 from gateway.config.redis_url import RedisAddress
 
-# What a probe writes: how long it is kept, and how its key begins; the rest is the process's own.
+# The expiry of a probe's value, and the prefix of its key; the rest of the key is random per process.
 PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"
 
 T = TypeVar("T")
 
 
 class RedisStore:
-    """Bytes by key, each with an expiry. Every method fails open: None, or False, when Redis cannot be had.
+    """Bytes by key, each with an expiry. Every method returns None or False if Redis is unavailable.
 
-    ``on_return`` runs each time that Redis is back.
+    ``on_return`` runs each time Redis becomes available again.
     """
 
     def __init__(
@@ -36,53 +36,53 @@ class RedisStore:
         self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
         self._on_error = on_error
         self._breaker = Breaker(self._probe, on_close=self._returned, sleep=sleep)
-        self.on_return: Callable[[], Awaitable[None]] = _nothing
+        self.on_return: Callable[[], Awaitable[None]] = _do_nothing
 
     @property
     def is_left_out(self) -> bool:
-        """True from when Redis failed until it answers again."""
+        """True from the failure of Redis until it answers again."""
         return self._breaker.is_open
 
     async def start(self) -> None:
-        """See whether Redis is there. If not, the gateway starts all the same: the cache is never needed."""
+        """Check whether Redis is available. The gateway starts even if it is not: the cache is optional."""
         try:
             await self._probe()
-        except Exception as error:  # no fault of Redis' may stop the start
+        except Exception as error:  # no failure of Redis may prevent the start
             self._on_error()
             self._breaker.failed(error, at_once=True)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None] | None:
-        """The value of each key, None where there is none; None altogether when Redis cannot be had.
+        """Return the value of each key, None if the key is missing; None instead of the list if Redis is unavailable.
 
-        One round trip. What is too long, or not a string, cannot be opened by anyone.
+        Makes one round trip. Values that are too long, or not strings, are replaced by UNUSABLE.
         """
 
         async def read() -> list[bytes | None]:
             values = cast(list[bytes | None], await self._cache.multi_get(list(keys)))
             if len(values) != len(keys):
-                raise ValueError("another number of values")
+                raise ValueError("unexpected number of values")
             return values
 
         return await self._guarded(read)
 
     async def set(self, key: str, value: bytes, *, ttl_seconds: float) -> bool:
-        """Keep ``value`` for ``ttl_seconds``; False when it was not kept."""
-        return bool(await self._guarded(lambda: self._cache.set(key, value, ttl=_at_least_a_moment(ttl_seconds))))
+        """Store ``value`` for ``ttl_seconds``; return False if that failed."""
+        return bool(await self._guarded(lambda: self._cache.set(key, value, ttl=_positive(ttl_seconds))))
 
     async def add(self, key: str, value: bytes, *, ttl_seconds: float) -> bool:
-        """Keep ``value`` unless there is one; False when there is, or when Redis cannot be had."""
+        """Store ``value`` unless the key exists; return False if it does or if Redis is unavailable."""
 
         async def write() -> bool:
             try:
-                return bool(await self._cache.add(key, value, ttl=_at_least_a_moment(ttl_seconds)))
+                return bool(await self._cache.add(key, value, ttl=_positive(ttl_seconds)))
             except ValueError:
-                # aiocache's way to say that there is one.
+                # aiocache raises this if the key exists.
                 return False
 
         return bool(await self._guarded(write))
 
     async def set_many(self, writes: Sequence[Write]) -> bool:
-        """All of ``writes`` in one round trip; False when one of them failed, or when Redis cannot be had."""
+        """Make all ``writes`` in one round trip; return False if one failed or Redis is unavailable."""
         return bool(await self._guarded(lambda: self._cache.write_many(writes)))
 
     async def aclose(self) -> None:
@@ -91,7 +91,7 @@ class RedisStore:
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
                 await self._cache.close()
-        except Exception:  # a connection that does not close in order is closed with the process
+        except Exception:  # the process closes the connections when it ends
             self._on_error()
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -99,33 +99,33 @@ class RedisStore:
             return None
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
-                found = await work()
-        except Exception as error:  # garbage makes the library raise whatever its parser stumbles over
+                result = await work()
+        except Exception as error:  # on malformed data, the library's parser may raise any exception
             self._on_error()
-            # A server that says that it cannot (full, a replica, closed to us) is believed at once.
+            # An error from the server itself (out of memory, replica, no permission) opens the breaker at once.
             self._breaker.failed(error, at_once=isinstance(error, ResponseError))
             return None
         self._breaker.succeeded()
-        return found
+        return result
 
     async def _probe(self) -> None:
-        """Write, which a server that is full, loading, a replica or closed to us refuses, and read that. May raise."""
+        """Write a value and read it back. Writing fails on a server that is full, loading, a replica or read-only."""
         value = secrets.token_bytes(8)
         async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
-            # Connections from before may hold half a reply, or lead to a server that is gone.
+            # Idle connections may hold a partial response or lead to a server that no longer exists.
             await self._cache.client.connection_pool.disconnect(inuse_connections=False)
             await self._cache.set(self._probe_key, value, ttl=PROBE_SECONDS)
             if await self._cache.multi_get([self._probe_key]) != [value]:
-                raise ValueError("another value")
+                raise ValueError("unexpected value")
 
     async def _returned(self) -> None:
         await self.on_return()
 
 
-async def _nothing() -> None:
-    """Nothing waits for Redis to come back."""
+async def _do_nothing() -> None:
+    """Do nothing: the default of ``on_return``."""
 
 
-def _at_least_a_moment(seconds: float) -> float:
-    # Redis refuses an expiry of no milliseconds; aiocache takes a float as seconds with fractions, an int without.
+def _positive(seconds: float) -> float:
+    # Redis rejects an expiry of 0 ms. aiocache sends a float in milliseconds, but an int in whole seconds.
     return max(0.001, float(seconds))

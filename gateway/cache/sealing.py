@@ -1,8 +1,8 @@
-"""Names and seals of what is kept in Redis, made from the caller's token, so that nothing there can be read or forged.
+"""Encryption of entries in Redis with keys derived from the caller's token.
 
-Each entry has a name (its Redis key) and an encryption key of its own. Both are made from the whole bearer token, by
-HKDF-SHA256 with separate labels, and then bound to what the entry is about. Who has no token can compute neither, and
-who has one can compute nothing of another's. There is no server secret to keep or to share between processes.
+Each entry has its own name (its Redis key) and its own encryption key. Both are derived from the whole bearer token by
+HKDF-SHA256 with separate labels, and from the entry's content type and subject. Without the token, neither can be
+computed; a token gives no access to another token's entries. The processes share no server secret.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.page import AccessToken
 
-# The format of every sealed value; another one is another gateway's, and cannot be opened.
+# The format of sealed values. Values of other versions, from other releases of the gateway, cannot be opened.
 VERSION = b"\x01"
 
-# NIST SP 800-38D, 8.2: 96 bits, here random. Each entry has a key of its own, so they cannot run short.
+# NIST SP 800-38D, 8.2: 96 random bits. Each entry has its own key, so nonces cannot run out.
 NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in Redis: ``name`` is its key there, and tells nothing."""
+    """The name and encryption key of a value in Redis. ``name`` is its Redis key, and reveals nothing."""
 
     name: str
     _key: bytes = field(repr=False)
 
     def seal(self, plain: bytes) -> bytes:
-        """``plain`` encrypted and bound to this place (AES-256-GCM, with the name as associated data)."""
+        """Encrypt ``plain`` for this entry (AES-256-GCM with the name as associated data)."""
         nonce = os.urandom(NONCE_BYTES)
-        return VERSION + nonce + AESGCM(self._key).encrypt(nonce, plain, self._bound)
+        return VERSION + nonce + AESGCM(self._key).encrypt(nonce, plain, self._associated_data)
 
     def open(self, value: bytes) -> bytes | None:
-        """What was sealed; None for all that was not sealed with this key, for this place, in this version."""
+        """Decrypt ``value``; return None unless it was sealed with this key for this entry in this version."""
         if not value.startswith(VERSION):
             return None
-        nonce, sealed = value[1 : 1 + NONCE_BYTES], value[1 + NONCE_BYTES :]
+        nonce, ciphertext = value[1 : 1 + NONCE_BYTES], value[1 + NONCE_BYTES :]
         try:
-            return AESGCM(self._key).decrypt(nonce, sealed, self._bound)
+            return AESGCM(self._key).decrypt(nonce, ciphertext, self._associated_data)
         except (InvalidTag, ValueError):
             return None
 
     @property
-    def _bound(self) -> bytes:
+    def _associated_data(self) -> bytes:
         return VERSION + self.name.encode()
 
 
 def entry(token: AccessToken, kind: str, about: bytes = b"") -> Entry:
-    """The place for what a token keeps of ``kind`` about something."""
-    # No kind has a zero byte, so that no two places are named by the same bytes.
+    """Return the entry of ``kind`` for a token and the subject ``about``."""
+    # Kinds contain no zero byte, so different entries never share an identity.
     identity = kind.encode() + b"\0" + about
     name = hmac.digest(token.derived("redis locator"), identity, "sha256")
     key = hmac.digest(token.derived("redis encryption"), identity, "sha256")

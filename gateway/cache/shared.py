@@ -1,4 +1,4 @@
-"""SharedPages: the tier behind memory, in Redis, which the processes of several gateways share."""
+"""SharedPages: the cache tier behind memory, in Redis, shared by all processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gateway.cache.token_generations import TokenGenerations
 from gateway.page import AccessToken, CacheState, Caller, Page
 from gateway.query import PageQuery
 
-# Measured: so many rows, or bytes of them, take half a millisecond; more are worked on beside the loop.
-MAX_NEAR_ROWS, MAX_NEAR_BYTES = 1_000, 32_768
+# Measured: this many rows, or packed bytes, take half a millisecond. More are processed in a worker thread.
+MAX_INLINE_ROWS, MAX_INLINE_BYTES = 1_000, 32_768
 
-# Pages being kept at once, each of a few megabytes (our choice); what comes on top is not shared.
+# Pages being stored at once, each of a few megabytes (our choice). Further pages are not shared.
 MAX_STORES = 64
 
-# What stores under way have at the end: more than their two operations take at most.
+# The time limit for pending stores at shutdown: more than their two operations take at most.
 CLOSE_SECONDS = 0.75
 
 Outcome = Literal["hit", "miss", "refused", "unavailable", "stored", "not_stored"]
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """A page in Redis, what it answers, and when it is to be forgotten (seconds since 1970)."""
+    """A page from Redis, the query it answers, its state and its expiry (seconds since 1970)."""
 
     page: Page
     query: PageQuery
@@ -44,9 +44,9 @@ class SharedPage:
 
 
 class SharedPages:
-    """Pages in Redis, sealed for each token. Whatever happens to Redis, a page is a miss at worst.
+    """Pages in Redis, sealed per token. If Redis fails, its pages are misses.
 
-    ``clock`` is in seconds since 1970; ``observer`` is told how each look and each store ended.
+    ``clock`` is in seconds since 1970; ``observer`` gets the outcome of each lookup and each store.
     """
 
     def __init__(
@@ -65,36 +65,36 @@ class SharedPages:
         self._stores: set[asyncio.Task[None]] = set()
 
     async def find(
-        self, question: PageQuery, candidates: Sequence[PageQuery], caller: Caller
+        self, query: PageQuery, candidates: Sequence[PageQuery], caller: Caller
     ) -> tuple[bytes | None, SharedPage | None]:
         """Return the token's generation, and the first fresh (or else stale) page of ``candidates``, in one round trip.
 
         A page then loaded from the upstream may be stored only under this generation; None forbids storing it.
         """
-        token_place, query_place = self._tokens.place(caller.token), _query_place(question, caller)
-        blocks = [_block_place(candidate, caller) for candidate in candidates]
-        values = await self._store.get_many([place.name for place in (token_place, query_place, *blocks)])
+        token_entry, query_entry = self._tokens.entry(caller.token), _query_entry(query, caller)
+        blocks = [_block_entry(candidate, caller) for candidate in candidates]
+        values = await self._store.get_many([entry.name for entry in (token_entry, query_entry, *blocks)])
         if values is None:
             self._observe("unavailable")
             return None, None
         if values[0] is not None and len(values[0]) != generations.GENERATION_BYTES:
             self._observe("refused")
         token_generation = await self._tokens.current(caller.token, values[0])
-        query_generation = self._opened_generation(query_place, values[1])
-        found = None
+        query_generation = self._opened_generation(query_entry, values[1])
+        shared_page = None
         if query_generation is not None and token_generation is not None and token_generation == values[0]:
             rows = zip(candidates, blocks, values[2:], strict=True)
-            found = await self._best(
-                rows, (token_generation, query_generation.generation), stop=question.skip + question.top
+            shared_page = await self._best(
+                rows, (token_generation, query_generation.generation), stop=query.skip + query.top
             )
         if candidates:
-            self._observe("miss" if found is None else "hit")
-        return token_generation, found
+            self._observe("miss" if shared_page is None else "hit")
+        return token_generation, shared_page
 
     def keep(
         self, query: PageQuery, caller: Caller, page: Page, *, expires_at: float, token_generation: bytes | None
     ) -> asyncio.Task[None] | None:
-        """Begin to keep ``page`` beside the caller; None when it will not be kept."""
+        """Start storing ``page`` in the background; return None if it will not be stored."""
         if token_generation is None or self._store.is_left_out or len(self._stores) >= MAX_STORES:
             self._observe("not_stored")
             return None
@@ -105,21 +105,21 @@ class SharedPages:
         return task
 
     async def refuse(self, token: AccessToken) -> None:
-        """Let everything kept of ``token`` be a miss from now on, in every process that looks into Redis."""
+        """Invalidate every page of ``token`` in Redis. This affects all processes."""
         await self._tokens.replace(token)
 
     async def aclose(self) -> None:
-        """Give stores under way a moment to end."""
+        """Wait up to CLOSE_SECONDS for pending stores; then cancel them."""
         if self._stores:
             _, late = await asyncio.wait(set(self._stores), timeout=CLOSE_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _opened_generation(self, place: Entry, value: bytes | None) -> QueryGeneration | None:
+    def _opened_generation(self, query_entry: Entry, value: bytes | None) -> QueryGeneration | None:
         if value is None:
             return None
-        generation = generations.query_generation(place.open(value))
+        generation = generations.query_generation(query_entry.open(value))
         if generation is None:
             self._observe("refused")
         return generation
@@ -127,30 +127,30 @@ class SharedPages:
     async def _best(
         self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes], *, stop: int
     ) -> SharedPage | None:
-        """The first fresh page that lacks no row below ``stop``, else the first stale one."""
+        """Return the first fresh page that has every row below ``stop``, else the first such stale page."""
         best: SharedPage | None = None
-        for query, place, value in rows:
-            found = await self._opened(query, place, value, current)
-            if found is None or not found.page.reaches(stop):
+        for query, block_entry, value in rows:
+            shared_page = await self._opened(query, block_entry, value, current)
+            if shared_page is None or not shared_page.page.reaches(stop):
                 continue
-            if found.state is CacheState.HIT:
-                return found
-            best = best or found
+            if shared_page.state is CacheState.HIT:
+                return shared_page
+            best = best or shared_page
         return best
 
     async def _opened(
-        self, query: PageQuery, place: Entry, value: bytes | None, current: tuple[bytes, bytes]
+        self, query: PageQuery, block_entry: Entry, value: bytes | None, current: tuple[bytes, bytes]
     ) -> SharedPage | None:
-        """What ``value`` holds, if it counts. Whatever was not sealed for this very place is a miss, and counted."""
+        """Open ``value``; None if it is outdated. Also None, and counted, if it was not sealed for this location."""
         if value is None:
             return None
-        sealed = generations.sealed_page(place.open(value))
+        sealed = generations.sealed_page(block_entry.open(value))
         if sealed is None:
             self._observe("refused")
             return None
         if (sealed.token_generation, sealed.query_generation) != current or sealed.expires_at <= self._clock():
             return None
-        page = await _beside(len(sealed.packed) > MAX_NEAR_BYTES, unpack, sealed.packed, query.dataset.row)
+        page = await _run(len(sealed.packed) > MAX_INLINE_BYTES, unpack, sealed.packed, query.dataset.row)
         if page is None or page.skip != query.skip:
             self._observe("refused")
             return None
@@ -162,52 +162,54 @@ class SharedPages:
     async def _keep(
         self, query: PageQuery, caller: Caller, page: Page, expires_at: float, token_generation: bytes
     ) -> None:
-        packed = await _beside(len(page.rows) > MAX_NEAR_ROWS, pack, page)
-        kept = packed is not None and await self._write(query, caller, page, packed, expires_at, token_generation)
-        self._observe("stored" if kept else "not_stored")
+        packed = await _run(len(page.rows) > MAX_INLINE_ROWS, pack, page)
+        is_stored = packed is not None and await self._write(query, caller, page, packed, expires_at, token_generation)
+        self._observe("stored" if is_stored else "not_stored")
 
     async def _write(
         self, query: PageQuery, caller: Caller, page: Page, packed: bytes, expires_at: float, token_generation: bytes
     ) -> bool:
-        token_place, query_place = self._tokens.place(caller.token), _query_place(query, caller)
-        values = await self._store.get_many([token_place.name, query_place.name])
-        # Another generation: the token was refused since the page was asked for.
+        token_entry, query_entry = self._tokens.entry(caller.token), _query_entry(query, caller)
+        values = await self._store.get_many([token_entry.name, query_entry.name])
+        # The generation changed: the token was refused after the page was requested.
         if values is None or values[0] != token_generation:
             return False
-        before = self._opened_generation(query_place, values[1])
-        generation = generations.first_generation(page) if before is None else before.after(page)
+        previous = self._opened_generation(query_entry, values[1])
+        generation = generations.first_generation(page) if previous is None else previous.after(page)
         if generation is None:
             return False
-        place = _block_place(query, caller)
-        value = place.seal(generations.encoded(SealedPage(token_generation, generation.generation, expires_at, packed)))
+        block_entry = _block_entry(query, caller)
+        value = block_entry.seal(
+            generations.encoded(SealedPage(token_generation, generation.generation, expires_at, packed))
+        )
         if len(value) > MAX_VALUE_BYTES:
             return False
         generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(query_place.name, query_place.seal(generations.encoded(generation)), generation_seconds),
-                Write(place.name, value, expires_at - self._clock()),
-                # The token's generation, whichever it is, outlasts what is kept under it.
-                Write(token_place.name, None, generation_seconds),
+                Write(query_entry.name, query_entry.seal(generations.encoded(generation)), generation_seconds),
+                Write(block_entry.name, value, expires_at - self._clock()),
+                # Renew the token's generation, so that it outlives the blocks sealed with it.
+                Write(token_entry.name, None, generation_seconds),
             )
         )
 
 
-def _query_place(query: PageQuery, caller: Caller) -> Entry:
+def _query_entry(query: PageQuery, caller: Caller) -> Entry:
     return entry(caller.token, "question", _about(query, caller))
 
 
-def _block_place(query: PageQuery, caller: Caller) -> Entry:
+def _block_entry(query: PageQuery, caller: Caller) -> Entry:
     block = query.skip.to_bytes(8, "big") + query.top.to_bytes(8, "big")
     return entry(caller.token, "block", block + _about(query, caller))
 
 
 def _about(query: PageQuery, caller: Caller) -> bytes:
-    """Dataset and question in 32 bytes, then the locale, and the fields of a row: another gateway may know others."""
+    """Return the digest of dataset and query (32 bytes), the locale, and the row's fields, which vary by release."""
     fields = ",".join(query.dataset.attributes)
     return query.digest + f"{caller.locale or ''}\0{fields}".encode()
 
 
-async def _beside(is_large: bool, work: Callable[..., T], *arguments: Any) -> T:
-    """Do large work in a thread: compressing holds no lock of the interpreter's, and rows are coded in chunks."""
+async def _run(is_large: bool, work: Callable[..., T], *arguments: Any) -> T:
+    """Run large work in a worker thread: compression releases the GIL, and rows are encoded in chunks."""
     return await asyncio.to_thread(work, *arguments) if is_large else work(*arguments)

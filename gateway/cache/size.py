@@ -1,4 +1,4 @@
-"""What a page costs in memory."""
+"""The memory size of a page."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gateway.page import Page
 POINTER_BYTES = 8
 
 
-# Pages up to this size are measured row by row; of larger ones evenly spread rows speak for the others.
+# Pages up to this size are measured row by row; the size of larger pages is estimated from evenly spaced rows.
 SAMPLE_ROWS = 64
 
-# What a sample may miss, on top of what it says.
+# The safety factor for an estimate.
 SAMPLE_MARGIN = 1.1
 
 
 def page_size_bytes(page: Page) -> int:
-    """Bytes of ``page``'s rows with all their values; for a large page an estimate that errs upward."""
+    """Return the bytes of ``page``'s rows with all values; for a large page, an estimate that errs upward."""
     if not page.rows:
         return 0
     step = -(-len(page.rows) // SAMPLE_ROWS)

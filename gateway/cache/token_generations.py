@@ -1,4 +1,4 @@
-"""The generation of each token: what was kept under an earlier one is a miss."""
+"""The generation of each token: entries sealed with an earlier one are misses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
 from gateway.page import AccessToken
 
-# How much longer a generation lasts than its blocks (our choice): clock differences must not revive old blocks.
+# The extra lifetime of a generation beyond its blocks (our choice): clock differences must not revive old blocks.
 EXTRA_SECONDS = 60.0
 
 # The lifetime of a generation without blocks: as long as a slow read takes. Made-up tokens leave nothing else.
 UNUSED_SECONDS = 600.0
 
-# Refused tokens whose new generation Redis could not take yet, some 300 bytes each; many more than one process meets.
+# The limit of new generations not written to Redis yet, some 300 bytes each; more than a process should ever need.
 MAX_UNWRITTEN = 10_000
 
 
 class TokenGenerations:
-    """Token generations in Redis. ``clock`` is in seconds since 1970; nothing is kept for longer than ``keep_seconds``.
+    """Token generations in Redis. ``clock`` is in seconds since 1970; no entry lasts longer than ``keep_seconds``.
 
     A refused token gets a new generation. If Redis cannot store it, it is written once Redis is back. Until then this
     process serves no page of that token from Redis.
@@ -31,23 +31,23 @@ class TokenGenerations:
         self._store = store
         self._generation_seconds = keep_seconds + EXTRA_SECONDS
         self._clock = clock
-        # By name: until when (seconds since 1970) anything older than the refusal could still be there.
+        # By name: the time (seconds since 1970) when the last entry older than the refusal has expired.
         self._unwritten: OrderedDict[str, float] = OrderedDict()
         store.on_return = self._write_all
 
-    def place(self, token: AccessToken) -> Entry:
-        """Where the token's generation is."""
+    def entry(self, token: AccessToken) -> Entry:
+        """Return the entry of the token's generation."""
         return entry(token, "token")
 
     def lifetime_seconds(self, token: AccessToken) -> float:
-        """How long a generation of this token lasts; nothing of a token lasts longer than the token."""
+        """Return the lifetime of a generation of this token, at most that of the token itself."""
         if token.expires_at is None:
             return self._generation_seconds
         return min(self._generation_seconds, token.expires_at - self._clock())
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
         """Return the current generation, creating it unless ``seen`` in Redis; None if Redis cannot store it."""
-        name, seconds = self.place(token).name, self.lifetime_seconds(token)
+        name, seconds = self.entry(token).name, self.lifetime_seconds(token)
         if name in self._unwritten:
             return await self._put(name, seconds)
         if seen is not None and len(seen) == generations.GENERATION_BYTES:
@@ -57,13 +57,13 @@ class TokenGenerations:
         generation = generations.new_generation()
         if await self._store.add(name, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
             return generation
-        # Another process was quicker, and both are to use the same.
+        # Another process stored its generation first; use that one.
         values = await self._store.get_many([name])
         return values[0] if values else None
 
     async def replace(self, token: AccessToken) -> None:
-        """Put a new generation, now or as soon as Redis takes it."""
-        name, seconds = self.place(token).name, self.lifetime_seconds(token)
+        """Store a new generation, now or as soon as Redis is available."""
+        name, seconds = self.entry(token).name, self.lifetime_seconds(token)
         if seconds <= 0:
             return
         self._unwritten[name] = self._clock() + seconds

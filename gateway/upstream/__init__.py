@@ -1,12 +1,12 @@
-"""The upstream side: blocks of rows read from Partner Center's REST endpoint.
+"""The upstream side: reads blocks of rows from Partner Center's REST endpoint.
 
-``BlockReader`` (blocks) follows continuations over ``UpstreamClient`` (client), which makes one HTTP exchange
-(exchange) per attempt over a transport (transport), holding a place (slots), minding the token's cool-down (cooldown)
-and trying again where that may help (retry). ``decode`` reads good bodies, ``status`` the others.
+``BlockReader`` (blocks) follows continuations through ``UpstreamClient`` (client). The client limits concurrency
+(concurrency), respects the token's cool-down (cooldown) and retries failed attempts (retry). Each attempt is one HTTP
+exchange (attempt) over a transport (transport). ``decode`` reads successful bodies, ``status`` error bodies.
 """
 
 from gateway.upstream.blocks import BlockReader
-from gateway.upstream.client import Reply, UpstreamCall, UpstreamClient
+from gateway.upstream.client import UpstreamCall, UpstreamClient, UpstreamResponse
 from gateway.upstream.status import NEW_TOKEN
 
-__all__ = ["NEW_TOKEN", "BlockReader", "Reply", "UpstreamCall", "UpstreamClient"]
+__all__ = ["NEW_TOKEN", "BlockReader", "UpstreamCall", "UpstreamClient", "UpstreamResponse"]

@@ -1,7 +1,8 @@
-"""Blocks of rows, read by following the upstream's continuation until they are full or the data ends.
+"""Read blocks of rows by following the upstream's continuation until the block is full or the data ends.
 
-The upstream's link says *that* there is more; *where* is always the rows received so far. Its text is neither fetched
-nor parsed, so no upstream can send a token elsewhere, and no malformed link can lose a row.
+The upstream's link only shows *that* more rows exist; the offset of the next request is the number of rows received.
+The link itself is neither requested nor parsed. So the upstream cannot divert a token, and a
+malformed link loses no row.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from typing import Any, Protocol
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.client import Reply
+from gateway.upstream.client import UpstreamResponse
 
 
-class _Renewed(Exception):
-    """Two replies of one block come from different processings of the data."""
+class _SnapshotConflict(Exception):
+    """Two upstream responses of one block come from different snapshots of the data."""
 
 
 class Upstream(Protocol):
-    """What a block is read from; UpstreamClient is one."""
+    """The source of a block's rows, such as UpstreamClient."""
 
-    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
-        """One reply to ``query``. Raises GatewayError."""
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
+        """Return the upstream's response to ``query``. Raises GatewayError."""
         ...
 
 
 class BlockReader:
-    """A PageSource over UpstreamClient: one fetch reads one block.
+    """A PageSource that reads one block per fetch through UpstreamClient.
 
     ``max_calls`` bounds the HTTP requests of one fetch; ``clock`` is in seconds since 1970.
     """
@@ -48,10 +49,10 @@ class BlockReader:
         self._operation_timeout_seconds = operation_timeout_seconds
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-        """Rows ``[query.skip, query.skip + query.top)``. Raises GatewayError.
+        """Return rows ``[query.skip, query.skip + query.top)``. Raises GatewayError.
 
-        The deadline is the fetch's own, for others than this caller may wait for it. When the data is processed anew
-        between two replies, the block is read once more; if that happens again, SnapshotChanged is raised.
+        The fetch has its own deadline, because callers other than this one may wait for it. If the data changes between
+        two responses, the block is read again. Raises SnapshotChanged if the data then changes a second time.
         """
         deadline = asyncio.get_running_loop().time() + self._operation_timeout_seconds
         calls = 0
@@ -59,30 +60,32 @@ class BlockReader:
             block = _Block(query, calls)
             try:
                 await self._fill(block, caller, deadline)
-            except _Renewed:
+            except _SnapshotConflict:
                 calls = block.calls
             else:
                 return block.page(self._clock())
-        raise SnapshotChanged("The data is being processed anew just now. Start again.")
+        raise SnapshotChanged(
+            "The upstream is processing its data again at this moment. Start again from the first page."
+        )
 
     async def _fill(self, block: _Block, caller: Caller, deadline: float) -> None:
         while not block.is_done:
             if block.calls >= self._max_calls:
                 raise UpstreamBadResponse(
-                    f"The upstream needs more than {self._max_calls} calls for one block of rows. Tell the operator."
+                    f"The upstream needs more than {self._max_calls} calls for one block of rows. Contact the operator."
                 )
             block.take(await self._client.call(block.next_query, caller, deadline=deadline))
 
 
 class _Block:
-    """What is known of a block while it fills."""
+    """A block while its rows arrive."""
 
     def __init__(self, query: PageQuery, calls: int) -> None:
         self._query = query
         self._rows: list[Any] = []
         self._stamp: Stamp | None = None
         self._is_stamp_merged = False
-        # The upstream's total as long as nothing contradicts it; None from then on.
+        # The upstream's total; None once the rows contradict it.
         self._total: int | None = None
         self._is_total_contradicted = False
         self._was_empty = False
@@ -98,40 +101,40 @@ class _Block:
 
     @property
     def next_query(self) -> PageQuery:
-        """The question for the rows that are still missing."""
+        """The query for the rows still missing."""
         return self._query.rows(self._end, self._query.top - len(self._rows))
 
-    def take(self, reply: Reply) -> None:
-        """Add a reply's rows, and judge whether the block is done. Raises _Renewed."""
+    def take(self, response: UpstreamResponse) -> None:
+        """Add the rows of a response, and decide whether the block is complete. Raises _SnapshotConflict."""
         missing = self._query.top - len(self._rows)
-        rows = reply.rows[:missing]
-        self.calls += reply.attempts
-        self._unreadable_values += reply.unreadable_values
-        self._note_total(reply, len(rows))
+        rows = response.rows[:missing]
+        self.calls += response.attempts
+        self._unreadable_values += response.unreadable_values
+        self._note_total(response, len(rows))
         self._note_stamp(rows)
         self._rows = [*self._rows, *rows] if self._rows else list(rows)
         if len(self._rows) == self._query.top:
-            self._finish(self._more_after(reply, has_overrun=len(reply.rows) > missing))
+            self._finish(self._more_after(response, has_overrun=len(response.rows) > missing))
         elif not rows:
-            self._take_empty(reply)
-        elif not self._promises_more(reply):
+            self._take_empty(response)
+        elif not self._promises_more(response):
             self._finish(False)
         else:
             self._was_empty = False
 
-    def _note_total(self, reply: Reply, rows: int) -> None:
-        """Drop a total that is smaller than the rows seen. Beyond the end of the data there are none to see.
+    def _note_total(self, response: UpstreamResponse, rows: int) -> None:
+        """Discard a total smaller than the number of rows seen. A block beyond the end of the data shows no rows.
 
-        Raises _Renewed when it is another than before, and both fitted what was seen when they were told.
+        Raises _SnapshotConflict if the total differs from the previous one and both agreed with the rows seen so far.
         """
-        total = reply.total_count
+        total = response.total_count
         end = self._end + rows
         if total == 0 and end > 0 and not rows:
-            # Counted over no rows, as SQL's window functions do: it tells that these rows are none, not that all are.
+            # A count over an empty page, as SQL window functions return: this page is empty, but the data need not be.
             total = None
         is_usable = total is not None and (total >= end or not rows)
         if is_usable and self._total is not None and total != self._total:
-            raise _Renewed
+            raise _SnapshotConflict
         seen = end if rows or self._rows else 0
         if (total is not None and total < seen) or (self._total is not None and self._total < seen):
             self._is_total_contradicted = True
@@ -144,24 +147,24 @@ class _Block:
             return
         known = Stamp(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
         if known.conflicts(stamp):
-            raise _Renewed
+            raise _SnapshotConflict
         self._stamp = known.merged(stamp)
         self._is_stamp_merged = True
 
-    def _promises_more(self, reply: Reply) -> bool:
-        return reply.has_link or (self._total is not None and self._total > self._end)
+    def _promises_more(self, response: UpstreamResponse) -> bool:
+        return response.has_link or (self._total is not None and self._total > self._end)
 
-    def _more_after(self, reply: Reply, *, has_overrun: bool) -> bool | None:
-        """What is known of the row behind a full block: one witness alone is no proof."""
+    def _more_after(self, response: UpstreamResponse, *, has_overrun: bool) -> bool | None:
+        """Return whether a row follows a full block; None unless the total and the link agree."""
         if has_overrun:
             return True
         if self._total is None:
             return None
-        says_total = self._total > self._end
-        return says_total if says_total == reply.has_link else None
+        total_promises_more = self._total > self._end
+        return total_promises_more if total_promises_more == response.has_link else None
 
-    def _take_empty(self, reply: Reply) -> None:
-        if not self._promises_more(reply):
+    def _take_empty(self, response: UpstreamResponse) -> None:
+        if not self._promises_more(response):
             self._finish(False)
         elif not self._was_empty:
             self._was_empty = True
@@ -177,14 +180,14 @@ class _Block:
             self._total = None
 
     def page(self, now: float) -> Page:
-        """The finished block."""
+        """Return the completed block."""
         if self._unreadable_values:
             message = "Values that the gateway cannot read are null."
             self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))
         rows = tuple(self._rows)
         stamp = self._stamp or Stamp()
         if self._is_stamp_merged:
-            # Over the whole block, so that a service with two dates in any one reply stays left out.
+            # Computed over the whole block, so that a service with two dates in one response stays excluded.
             stamp = _stamp(rows, self._query.dataset, None)
         return Page(
             rows=rows,

@@ -1,4 +1,4 @@
-"""One upstream call: attempts until one succeeds or none is left, inside a deadline."""
+"""Upstream calls: attempts until one succeeds, the retries are used up or the deadline passes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from gateway.config.upstream import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import AccessToken, Caller
 from gateway.query import Dataset, PageQuery
+from gateway.upstream.attempt import Exchanger, RawResponse, RequestBuilder, RequestIds
+from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
-from gateway.upstream.decode import Decoded, decode_in_turns, decode_odd, decode_usual
+from gateway.upstream.decode import Decoded, decode_cooperatively, decode_leniently, decode_strictly
 from gateway.upstream.decompress import Meter
-from gateway.upstream.exchange import Answer, Exchanger, Ids, Requests
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
-from gateway.upstream.slots import Slots
-from gateway.upstream.status import NEW_TOKEN, failure_for, upstream_reply
+from gateway.upstream.status import NEW_TOKEN, failure_for, response_facts
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
 
 log = structlog.get_logger("gateway")
 
-# Measured: 10,000 rows take 3.6 MB and 5 ms; what is far beyond that is decoded beside the loop.
-MAX_USUAL_BYTES = 8_388_608
-# Measured: field by field, 10,000 rows take 60 ms; so many bytes take about 4.
-MAX_ODD_BYTES = 262_144
+# Measured: 10,000 rows take 3.6 MB and 5 ms. Much larger bodies are decoded in a worker thread.
+MAX_STRICT_BYTES = 8_388_608
+# Measured: decoding 10,000 rows field by field takes 60 ms, and this many bytes about 4 ms.
+MAX_LENIENT_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """One reply's rows, perhaps more than asked for, and what it says of further ones, unjudged.
+class UpstreamResponse:
+    """The rows of one response, perhaps more than requested, with its total and link as sent.
 
-    ``attempts`` counts the HTTP requests it took.
+    ``attempts`` counts the HTTP requests needed to get it.
     """
 
     rows: tuple[Any, ...]
@@ -50,10 +50,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
-    """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` what the body took.
+    """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` the received size.
 
-    ``is_foreign`` is True when the reply named another request, whether it was refused or believed. ``path`` is the
-    dataset's, without the question.
+    ``is_foreign`` is True if the response named another request, whether it was rejected or accepted. ``path`` is the
+    dataset's path without the query string.
     """
 
     status: int | None
@@ -66,9 +66,9 @@ class UpstreamCall:
 
 
 class UpstreamClient:
-    """Asks the upstream. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock.
+    """The upstream's client. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock.
 
-    ``token_remedy`` is a sentence that tells callers whose token was refused which one to use.
+    ``token_remedy`` is the sentence in the error for a refused token that names the token to use.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class UpstreamClient:
         observer: Callable[[UpstreamCall], None] | None = None,
     ) -> None:
         self._config = config
-        self._requests = Requests(config)
-        self._slots = Slots(per_token=config.max_concurrency, total=config.max_connections)
+        self._requests = RequestBuilder(config)
+        self._limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config.max_connections, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._token_remedy = token_remedy
@@ -106,71 +106,76 @@ class UpstreamClient:
 
     @property
     def calls_in_flight(self) -> int:
-        """Attempts under way."""
-        return self._slots.held
+        """The number of attempts in flight."""
+        return self._limiter.held
 
     @property
     def calls_waiting(self) -> int:
-        """Attempts that wait for their turn."""
-        return self._slots.waiting
+        """The number of attempts waiting for the concurrency limits."""
+        return self._limiter.waiting
 
     def cooldowns(self) -> int:
-        """Throttled tokens that may not ask yet."""
-        return self._cooldowns.lasting()
+        """Return the number of tokens in a cool-down."""
+        return self._cooldowns.active()
 
-    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
-        """One reply to ``query``. Raises GatewayError."""
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
+        """Return the upstream's response to ``query``. Raises GatewayError."""
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self._config.operation_timeout_seconds)
         retries = Retries(self._config.max_retries, self._random)
-        ids = Ids.of(caller)
+        ids = RequestIds.of(caller)
         attempts = 0
         last = Retry.NEVER
         while True:
             attempts += 1
-            found = await self._attempt(query, caller, ids, deadline, after=last)
-            if isinstance(found, Decoded):
-                return Reply(found.rows, found.total_count, found.has_link, found.unreadable_values, attempts)
-            pause_seconds = retries.pause_seconds(found.retry)
+            result = await self._attempt(query, caller, ids, deadline, after=last)
+            if isinstance(result, Decoded):
+                return UpstreamResponse(
+                    result.rows, result.total_count, result.has_link, result.unreadable_values, attempts
+                )
+            pause_seconds = retries.pause_seconds(result.retry)
             if pause_seconds is None or loop.time() + pause_seconds >= deadline:
-                raise found.error
+                raise result.error
             if pause_seconds:
                 await self._sleep(pause_seconds)
-            ids = ids if found.retry is Retry.TIMEOUT else ids.renewed()
-            last = found.retry
+            ids = ids if result.retry is Retry.TIMEOUT else ids.renewed()
+            last = result.retry
 
     async def _attempt(
-        self, query: PageQuery, caller: Caller, ids: Ids, deadline: float, *, after: Retry
+        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, *, after: Retry
     ) -> Decoded | Failure:
-        """One HTTP request. ``after`` says what ended the one before; NEVER for the first."""
+        """Make one HTTP request. ``after`` is the previous attempt's retry kind, NEVER for the first attempt."""
         meter = Meter()
         locator = caller.token.locator
         self._cooldowns.require_passed(locator)
-        async with self._slots.hold(locator, deadline):
-            # The wait for the place may have been long enough for another call to be throttled.
+        async with self._limiter.hold(locator, deadline):
+            # Another call may have been throttled while this one waited.
             await self._cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()
-            found = await self._exchange(query, caller, ids, deadline, meter, after)
+            response = await self._exchange(query, caller, ids, deadline, meter, after)
             seconds = time.perf_counter() - started
-        result = found if isinstance(found, Failure) else await self._judge(found, query.dataset, ids, caller.token)
+        if isinstance(response, Failure):
+            result: Decoded | Failure = response
+        else:
+            result = await self._interpret(response, query.dataset, ids, caller.token)
         self._observe(meter, result, seconds, query.dataset.path, ids)
         return result
 
     async def _exchange(
-        self, query: PageQuery, caller: Caller, ids: Ids, deadline: float, meter: Meter, after: Retry
-    ) -> Answer | Failure:
+        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, meter: Meter, after: Retry
+    ) -> RawResponse | Failure:
         limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
         try:
-            # A total limit: the library's own only bound the time between two bytes.
+            # A limit on the whole attempt: the library's timeouts only bound the time between two bytes.
             async with asyncio.timeout_at(limit):
                 return await self._exchanger.exchange(
                     self._requests.build(query, caller, ids),
                     ids,
                     meter,
                     limit=limit,
-                    # A repetition does not trust a connection that was used before.
-                    fresh=after is not Retry.NEVER,
-                    believe=after is Retry.FOREIGN,
+                    # A retry does not trust a connection that was used before.
+                    new_connection=after is not Retry.NEVER,
+                    accept_foreign=after is Retry.FOREIGN,
                 )
         except TimeoutError:
             log.warning("an upstream attempt failed", reason="timeout", correlation_id=caller.correlation_id)
@@ -181,19 +186,21 @@ class UpstreamClient:
             log.warning("an upstream attempt failed", reason=reason_of(error), correlation_id=caller.correlation_id)
             return failure_of(error)
 
-    async def _judge(self, answer: Answer, dataset: Dataset, ids: Ids, token: AccessToken) -> Decoded | Failure:
-        if answer.status == 200:
-            return await _decoded(answer.body, dataset)
-        reply = upstream_reply(
-            answer.status, answer.body, answered_id=answer.headers.get("MS-RequestId"), sent_id=ids.request
+    async def _interpret(
+        self, response: RawResponse, dataset: Dataset, ids: RequestIds, token: AccessToken
+    ) -> Decoded | Failure:
+        if response.status == 200:
+            return await _decoded(response.body, dataset)
+        facts = response_facts(
+            response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
-        pause_seconds = retry_after_seconds(answer.headers.get("Retry-After"), self._clock())
-        failure = failure_for(reply, pause_seconds, self._token_remedy)
+        pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock())
+        failure = failure_for(facts, pause_seconds, self._token_remedy)
         if isinstance(failure.error, RateLimited):
             await self._cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
 
-    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float, path: str, ids: Ids) -> None:
+    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float, path: str, ids: RequestIds) -> None:
         if self._observer is not None:
             outcome = "ok" if isinstance(result, Decoded) else result.error.code
             received_bytes, is_foreign = meter.received_bytes, meter.is_foreign
@@ -204,20 +211,20 @@ class UpstreamClient:
 
 async def _decoded(body: bytes, dataset: Dataset) -> Decoded | Failure:
     try:
-        if len(body) > MAX_USUAL_BYTES:
-            usual = await asyncio.to_thread(decode_usual, body, dataset)
+        if len(body) > MAX_STRICT_BYTES:
+            decoded = await asyncio.to_thread(decode_strictly, body, dataset)
         else:
-            usual = await decode_in_turns(body, dataset, _turn)
-        if usual is not None:
-            return usual
-        if len(body) > MAX_ODD_BYTES:
-            return await asyncio.to_thread(decode_odd, body, dataset)
-        return decode_odd(body, dataset)
+            decoded = await decode_cooperatively(body, dataset, _yield_control)
+        if decoded is not None:
+            return decoded
+        if len(body) > MAX_LENIENT_BYTES:
+            return await asyncio.to_thread(decode_leniently, body, dataset)
+        return decode_leniently(body, dataset)
     except UpstreamBadResponse as error:
         return Failure(error, Retry.ONCE)
 
 
-async def _turn() -> None:
-    """Let others go first: once for the loop to see who is there, and once for them to be served."""
+async def _yield_control() -> None:
+    """Let other tasks run: the loop needs one iteration to poll for events and one to handle them."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Throttled tokens: until a token's cool-down has passed, it is told so at once, without an upstream call."""
+"""Cool-downs of throttled tokens: calls in a cool-down fail at once, without an upstream request."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ MAX_COOLDOWNS = 10_000
 
 
 class SharedCooldowns(Protocol):
-    """Cool-downs that other processes know of. Neither method raises, and neither waits long."""
+    """Cool-downs shared with other processes. The methods never raise and return quickly."""
 
     async def until(self, token: AccessToken) -> float | None:
-        """When the token may ask again (seconds since 1970), as far as is known."""
+        """Return the end of the token's cool-down (seconds since 1970); None if unknown."""
         ...
 
     async def publish(self, token: AccessToken, until: float) -> None:
-        """Tell the others, unless they know of a longer one."""
+        """Share the end of a cool-down with other processes, unless a later one is shared already."""
         ...
 
 
 class Cooldowns:
-    """When each throttled token may ask again, by the token's locator. ``clock`` is in seconds since 1970.
+    """The end of each token's cool-down, by the token's locator. ``clock`` is in seconds since 1970.
 
-    With ``shared``, other processes' cool-downs hold here, too.
+    With ``shared``, other processes' cool-downs apply here too.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Cooldowns:
     def __len__(self) -> int:
         return len(self._until)
 
-    def lasting(self) -> int:
-        """How many tokens' cool-downs have not passed; may be asked from another thread."""
+    def active(self) -> int:
+        """Return the number of active cool-downs; thread-safe."""
         now = self._clock()
         return sum(until > now for until in list(self._until.values()))
 
     def start(self, locator: bytes, seconds: float) -> float:
-        """Begin, or lengthen, the token's cool-down; gives its end."""
+        """Start or extend the token's cool-down; return its end (seconds since 1970)."""
         until = self._clock() + seconds
         until = self._until[locator] = max(until, self._until.get(locator, until))
         if len(self._until) > self._max_cooldowns:
@@ -61,7 +61,7 @@ class Cooldowns:
         return until
 
     def require_passed(self, locator: bytes) -> None:
-        """Raise RateLimited while the token's cool-down lasts."""
+        """Raise RateLimited during the token's cool-down."""
         until = self._until.get(locator)
         if until is None:
             return
@@ -71,13 +71,13 @@ class Cooldowns:
         del self._until[locator]
 
     async def start_everywhere(self, token: AccessToken, seconds: float) -> None:
-        """As ``start``, for other processes, too."""
+        """Start a cool-down here and in all other processes."""
         until = self.start(token.locator, seconds)
         if self._shared is not None:
             await self._shared.publish(token, until)
 
     async def require_passed_everywhere(self, token: AccessToken) -> None:
-        """As ``require_passed``, also for what other processes have met. Asked once before each upstream call."""
+        """Raise RateLimited during a cool-down of any process. Called once before each upstream request."""
         self.require_passed(token.locator)
         if self._shared is None:
             return
@@ -89,15 +89,15 @@ class Cooldowns:
     def _prune(self) -> None:
         now = self._clock()
         live = ((until, locator) for locator, until in self._until.items() if until > now)
-        # A tenth is freed at a time, so that a flood of tokens does not sort the table at every step.
+        # Free a tenth of the table at a time, so that a flood of tokens does not sort it at every step.
         longest = heapq.nlargest(self._max_cooldowns - self._max_cooldowns // 10, live)
         self._until = {locator: until for until, locator in longest}
 
 
 def throttled(seconds: int, upstream: UpstreamReply | None = None) -> RateLimited:
-    """The one wording for a throttled token."""
+    """Return the error for a throttled token."""
     return RateLimited(
-        f"The upstream throttles this token. Ask again in {seconds} seconds.",
+        f"The upstream throttles this token. Try again in {seconds} seconds.",
         retry_after_seconds=seconds,
         upstream=upstream,
     )

@@ -1,7 +1,7 @@
-"""Upstream bodies to rows.
+"""Decode upstream bodies into rows.
 
-A good body is decoded in one typed pass. Only when that fails, or finds a value out of bounds, is it read again without
-types, row by row and field by field, so that one odd value costs no more than itself.
+Strict decoding reads a body in one typed pass. If that fails or meets an invalid value, lenient decoding reads the body
+without types, field by field, so that an invalid value costs only itself.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import msgspec
 
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
-from gateway.upstream.slices import cut
-from gateway.upstream.values import Reader, exact, is_date, total_of
+from gateway.upstream.chunks import split_rows
+from gateway.upstream.coercion import RowReader, exact, is_date, total_of
 
-# Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData name the same otherwise.
+# Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData use the other names.
 ROWS_NAMES = ("Value", "value")
 LINK_NAMES = ("@nextLink", "nextLink", "@odata.nextLink")
 TOTAL_NAMES = ("TotalCount", "totalCount", "@odata.count")
 
 BOM = b"\xef\xbb\xbf"
 
-# Measured: so many bytes, some 1,400 rows, take half a millisecond.
-SLICE_BYTES = 500_000
+# Measured: this many bytes, some 1,400 rows, take half a millisecond.
+CHUNK_BYTES = 500_000
 
 Text = bytes | memoryview
 T = TypeVar("T")
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A body's rows, its total if it is a count, whether it has a link, and how many values could not be read."""
+    """A body's rows, its total if valid, whether it has a link, and the number of unreadable values."""
 
     rows: tuple[Any, ...]
     total_count: int | None
@@ -46,56 +46,56 @@ class Decoded:
 
 
 def without_bom(body: bytes) -> Text:
-    """``body`` behind its byte order mark; Partner Center is known to send one."""
+    """Return ``body`` without its byte order mark, which Partner Center is known to send."""
     return memoryview(body)[len(BOM) :] if body.startswith(BOM) else body
 
 
 def decode(body: bytes, dataset: Dataset) -> Decoded:
-    """Rows of ``body``. Raises UpstreamBadResponse when it is no JSON, or not of the shape that rows come in."""
-    usual = decode_usual(body, dataset)
-    return usual if usual is not None else decode_odd(body, dataset)
+    """Decode ``body``. Raises UpstreamBadResponse if it is invalid JSON or not a list of rows."""
+    decoded = decode_strictly(body, dataset)
+    return decoded if decoded is not None else decode_leniently(body, dataset)
 
 
-def decode_usual(body: bytes, dataset: Dataset) -> Decoded | None:
-    """The quick half of ``decode``: None when the body needs the other. Raises UpstreamBadResponse."""
-    return _guarded(_codec(dataset).typed, body)
+def decode_strictly(body: bytes, dataset: Dataset) -> Decoded | None:
+    """Decode ``body`` in one pass; None if it needs lenient decoding. Raises UpstreamBadResponse."""
+    return _guarded(_codec(dataset).strict, body)
 
 
-async def decode_in_turns(
-    body: bytes, dataset: Dataset, turn: Callable[[], Awaitable[None]], slice_bytes: int = SLICE_BYTES
+async def decode_cooperatively(
+    body: bytes, dataset: Dataset, yield_control: Callable[[], Awaitable[None]], chunk_bytes: int = CHUNK_BYTES
 ) -> Decoded | None:
-    """What ``decode_usual`` gives or raises, with a ``turn`` for others around each slice of a large body."""
-    if len(body) > slice_bytes:
+    """Decode strictly, awaiting ``yield_control`` before and after each chunk of a large body."""
+    if len(body) > chunk_bytes:
         codec, marker = _codec(dataset), secrets.token_hex(8)
         for name in ROWS_NAMES:
-            found = cut(body, name, codec.marked(marker), slice_bytes)
-            usual = None if found is None else await _in_slices(codec, marker, *found, turn)
-            if usual is not None:
-                return usual
-    return decode_usual(body, dataset)
+            split = split_rows(body, name, codec.marked(marker), chunk_bytes)
+            decoded = None if split is None else await _in_chunks(codec, marker, *split, yield_control)
+            if decoded is not None:
+                return decoded
+    return decode_strictly(body, dataset)
 
 
-async def _in_slices(
-    codec: Codec, marker: str, envelope: bytes, slices: Iterable[bytes], turn: Callable[[], Awaitable[None]]
+async def _in_chunks(
+    codec: Codec, marker: str, envelope: bytes, chunks: Iterable[bytes], yield_control: Callable[[], Awaitable[None]]
 ) -> Decoded | None:
-    usual = codec.envelope(envelope, marker)
-    if usual is None:
+    decoded = codec.envelope(envelope, marker)
+    if decoded is None:
         return None
     rows: list[tuple[Any, ...]] = []
-    for text in slices:
-        await turn()
-        part = codec.part(text)
-        # Nothing behind a cut is a comma at the list's end.
-        if part is None or (rows and not part):
+    for chunk in chunks:
+        await yield_control()
+        chunk_rows = codec.chunk(chunk)
+        # An empty chunk after a split means that a comma ended the list, which is invalid JSON.
+        if chunk_rows is None or (rows and not chunk_rows):
             return None
-        rows.append(part)
-    await turn()
-    return replace(usual, rows=tuple(chain.from_iterable(rows)))
+        rows.append(chunk_rows)
+    await yield_control()
+    return replace(decoded, rows=tuple(chain.from_iterable(rows)))
 
 
-def decode_odd(body: bytes, dataset: Dataset) -> Decoded:
-    """The thorough half of ``decode``, several times as slow. Raises UpstreamBadResponse."""
-    return _guarded(_codec(dataset).untyped, body)
+def decode_leniently(body: bytes, dataset: Dataset) -> Decoded:
+    """Decode ``body`` field by field, which is several times slower. Raises UpstreamBadResponse."""
+    return _guarded(_codec(dataset).lenient, body)
 
 
 def _guarded(read: Callable[[Text], T], body: bytes) -> T:
@@ -103,8 +103,10 @@ def _guarded(read: Callable[[Text], T], body: bytes) -> T:
         return read(without_bom(body))
     except (ValueError, RecursionError):
         pass
-    # Raised here, so that the error holds no piece of the body.
-    raise UpstreamBadResponse("The upstream's reply is not readable JSON. Ask again; if it stays, tell the operator.")
+    # Raised outside the except block: the decoder's error, which quotes the body, must not become its context.
+    raise UpstreamBadResponse(
+        "The upstream's response is not valid JSON. Try again; if this persists, contact the operator."
+    )
 
 
 class Codec:
@@ -116,41 +118,41 @@ class Codec:
         self._date = attrgetter(names[dataset.date])
         self._service = names[dataset.service]
         kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
-        self._reader = Reader({name: (names[name], kinds.get(name, "text")) for name in names})
+        self._reader = RowReader({name: (names[name], kinds.get(name, "text")) for name in names})
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
-        self._slice = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
-        # Decimals keep what a float would round.
+        self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
+        # Decimals keep digits that a float would round.
         self._untyped = msgspec.json.Decoder(float_hook=exact)
 
-    def typed(self, text: Text) -> Decoded | None:
-        """The quick way; None where the slow one is needed."""
+    def strict(self, text: Text) -> Decoded | None:
+        """Decode a body in one typed pass; None if it needs lenient decoding."""
         try:
-            found: Any = self._typed.decode(text)
+            envelope: Any = self._typed.decode(text)
         except msgspec.ValidationError:
             return None
-        rows = found.rows_0 if found.rows_0 is not msgspec.UNSET else found.rows_1
+        rows = envelope.rows_0 if envelope.rows_0 is not msgspec.UNSET else envelope.rows_1
         if rows is msgspec.UNSET or not self._have_dates(rows):
             return None
-        link = any((found.link_0, found.link_1, found.link_2))
-        return Decoded(rows, total_of((found.total_0, found.total_1, found.total_2)), link)
+        link = any((envelope.link_0, envelope.link_1, envelope.link_2))
+        return Decoded(rows, total_of((envelope.total_0, envelope.total_1, envelope.total_2)), link)
 
     def marked(self, marker: str) -> bytes:
-        """A row that is known by ``marker``, as JSON."""
+        """Return a row with ``marker`` as its service, as JSON."""
         return msgspec.json.encode(self._row(**{self._service: marker}))
 
     def envelope(self, text: bytes, marker: str) -> Decoded | None:
-        """An envelope whose list of rows is the one that ``marker`` is in; None unless it is just that."""
+        """Decode an envelope whose only row is marked by ``marker``; None if it has other rows or is invalid."""
         try:
-            usual = self.typed(without_bom(text))
+            decoded = self.strict(without_bom(text))
         except (ValueError, RecursionError):
             return None
-        is_marked = usual is not None and [getattr(row, self._service) for row in usual.rows] == [marker]
-        return usual if is_marked else None
+        is_marked = decoded is not None and [getattr(row, self._service) for row in decoded.rows] == [marker]
+        return decoded if is_marked else None
 
-    def part(self, text: bytes) -> tuple[Any, ...] | None:
-        """Rows of a list by itself; None where it is none, or where the slow way is needed."""
+    def chunk(self, text: bytes) -> tuple[Any, ...] | None:
+        """Decode a list of rows; None if it is invalid or needs lenient decoding."""
         try:
-            rows: tuple[Any, ...] = self._slice.decode(text)
+            rows: tuple[Any, ...] = self._chunk.decode(text)
         except (ValueError, RecursionError):
             return None
         return rows if self._have_dates(rows) else None
@@ -158,16 +160,16 @@ class Codec:
     def _have_dates(self, rows: tuple[Any, ...]) -> bool:
         return all(map(is_date, set(map(self._date, rows)) - {None}))
 
-    def untyped(self, text: Text) -> Decoded:
-        """The slow way. Raises UpstreamBadResponse when there is no list of objects."""
+    def lenient(self, text: Text) -> Decoded:
+        """Decode a body field by field. Raises UpstreamBadResponse if it has no list of objects."""
         document = self._untyped.decode(text)
         envelope = document if isinstance(document, dict) else {}
-        found = next((envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list)), None)
-        if found is None or not all(isinstance(row, dict) for row in found):
-            raise UpstreamBadResponse("The upstream's reply is not a list of rows. Tell the operator.")
+        objects = next((envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list)), None)
+        if objects is None or not all(isinstance(row, dict) for row in objects):
+            raise UpstreamBadResponse("The upstream's response is not a list of rows. Contact the operator.")
         unreadable_values = 0
         rows = []
-        for fields in found:
+        for fields in objects:
             values, faults = self._reader.read(fields)
             unreadable_values += faults
             rows.append(self._row(**values))
@@ -177,7 +179,7 @@ class Codec:
 
 
 def is_link(value: Any) -> bool:
-    """True when a link is present: anything but null and the empty string."""
+    """Return True if a link is present, that is, anything but null and the empty string."""
     return value is not None and value != ""
 
 

@@ -1,4 +1,4 @@
-"""Which failed attempts are repeated, how often and after what pause; and how ``Retry-After`` is read."""
+"""The retry policy: which failed attempts are retried, how often and after what pause; parsing of ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from enum import Enum
 
 from gateway.errors import GatewayError
 
-# The AWS Architecture Blog's "full jitter": a random pause up to base * 2^n, the base small against an upstream that
-# takes seconds, the cap small against an operation's time.
+# "Full jitter" (AWS Architecture Blog): a random pause up to base * 2^n. The base is short compared with an upstream
+# response, which takes seconds; the cap is short compared with an operation's timeout.
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 8.0
 
-# Partner Center's throttling guidance shows pauses of about a minute; 30 s is half of that, for replies that name none.
+# Partner Center's throttling guidance shows pauses of about a minute; use half of that if a response has none.
 DEFAULT_RETRY_AFTER_SECONDS = 30
-# RFC 9110, section 10.2.3, bounds nothing. Below a second is a hammer, and ten minutes outlive any caller's patience.
+# RFC 9110, section 10.2.3, sets no limits. Our choice: at least a second, to spare the upstream; at most ten minutes.
 MIN_RETRY_AFTER_SECONDS = 1
 MAX_RETRY_AFTER_SECONDS = 600
 
-# Longer than any number of seconds that is meant seriously; int() of thousands of digits is slow or refused.
+# More digits than any plausible number of seconds; converting thousands of digits is slow or fails.
 MAX_RETRY_AFTER_DIGITS = 9
 
 
 class Retry(Enum):
-    """What may be done after a failed attempt."""
+    """The kinds of retry after a failed attempt."""
 
     NEVER = "never"
-    # Connection errors, 408, 500, 502, 503 and 504: as often as the setting allows, with a pause.
+    # After connection errors, 408, 500, 502, 503 and 504: up to the configured number of times, with a pause.
     BACKOFF = "backoff"
-    # Truncated, garbled and unreadable replies: once, at once.
+    # After a truncated, corrupt or unreadable response: once, without a pause.
     ONCE = "once"
-    # No reply in time: once, at once, under the same MS-RequestId (Partner Center docs, REST headers).
+    # After a timeout: once, without a pause, with the same MS-RequestId (Partner Center docs, REST headers).
     TIMEOUT = "timeout"
-    # A reply that belongs to another request: once, whatever the setting says.
+    # After a response that belongs to another request: once, whatever the setting.
     FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed attempt: what to tell the caller if no other follows, and whether another may."""
+    """A failed attempt: the error to raise if no attempt follows, and the kind of retry allowed."""
 
     error: GatewayError
     retry: Retry = Retry.NEVER
@@ -55,7 +55,7 @@ class AttemptFailed(Exception):
 
 
 class Retries:
-    """The retries of one call: at most ``max_retries``, and each kind but BACKOFF once."""
+    """The retries of one call: at most ``max_retries``, and at most one of each kind but BACKOFF."""
 
     def __init__(self, max_retries: int, random: Callable[[], float]) -> None:
         self._left = max_retries
@@ -63,11 +63,11 @@ class Retries:
         self._spent: list[Retry] = []
 
     def pause_seconds(self, retry: Retry) -> float | None:
-        """Seconds to wait before the next attempt, or None when there is to be none."""
+        """Return the seconds to wait before the next attempt; None to give up."""
         if retry is Retry.NEVER or (retry is not Retry.BACKOFF and retry in self._spent):
             return None
         if retry is Retry.ONCE and Retry.FOREIGN in self._spent:
-            # The refused reply may have been this very one: a broken reply often lacks its ids.
+            # The rejected response may have been the right one: a broken response often lacks its ids.
             return None
         if retry is not Retry.FOREIGN:
             if self._left <= 0:
@@ -81,16 +81,16 @@ class Retries:
 
 
 def retry_after_seconds(value: str | None, now: float) -> int:
-    """``Retry-After`` as seconds from ``now``, in seconds since 1970 (RFC 9110, section 10.2.3: a number or a date).
+    """Parse ``Retry-After``, a number or a date (RFC 9110, section 10.2.3), into seconds from ``now``, clamped.
 
-    Absent, junk or negative means the default; the answer is clamped.
+    ``now`` is in seconds since 1970. A missing or invalid value means the default.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
-        found = float(text) if len(text) <= MAX_RETRY_AFTER_DIGITS else float(MAX_RETRY_AFTER_SECONDS)
+        seconds = float(text) if len(text) <= MAX_RETRY_AFTER_DIGITS else float(MAX_RETRY_AFTER_SECONDS)
     else:
-        found = _until(text, now)
-    return round(min(MAX_RETRY_AFTER_SECONDS, max(MIN_RETRY_AFTER_SECONDS, found)))
+        seconds = _until(text, now)
+    return round(min(MAX_RETRY_AFTER_SECONDS, max(MIN_RETRY_AFTER_SECONDS, seconds)))
 
 
 def _until(text: str, now: float) -> float:

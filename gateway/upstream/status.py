@@ -1,7 +1,7 @@
-"""What the upstream's statuses and error bodies mean.
+"""Translate the upstream's statuses and error bodies into errors.
 
 Bodies come in five shapes (Partner Center docs, error codes and throttling guidance; Store analytics; newer Partner
-APIs; Entra), besides empty ones, HTML and fragments. Only a code is taken from them, never text.
+APIs; Entra), or are empty, HTML or fragments. Only a code is taken from a body, never text.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from gateway.upstream.cooldown import throttled
 from gateway.upstream.decode import without_bom
 from gateway.upstream.retry import Failure, Retry
 
-# RFC 9110: what a repetition of the same request may mend.
+# RFC 9110: statuses after which the same request may succeed.
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 
-# Partner Center docs, security requirements: the token was given without multi-factor authentication.
+# Partner Center docs, security requirements: the token was issued without multi-factor authentication.
 MFA_NEEDED = 900421
 
-# What to do about a refused token where nothing better is known.
-NEW_TOKEN = "Get a new one and ask again."  # noqa: S105  # a sentence
+# The default remedy for a refused token.
+NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
 
 GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CODE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CODE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
-# JSON numbers beyond 64 bits are no codes.
+# Larger JSON numbers than 64 bits hold are not valid codes.
 _MAX_CODE = 2**63 - 1
 
 
-def upstream_reply(status: int, body: bytes, *, answered_id: str | None, sent_id: str) -> UpstreamReply:
-    """The facts of an error reply that may be told."""
-    request_id = answered_id if answered_id and GUID.fullmatch(answered_id) else sent_id
+def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamReply:
+    """Return the facts of an error response that callers may see."""
+    request_id = response_id if response_id and GUID.fullmatch(response_id) else sent_id
     return UpstreamReply(status, error_code(body), request_id)
 
 
 def error_code(body: bytes) -> int | str | None:
-    """The code in an error body: an integer, or a short name, else None."""
+    """Return the code in an error body: an integer or a short name; None if there is none."""
     try:
         document = msgspec.json.decode(without_bom(body))
     except (ValueError, RecursionError):
@@ -78,39 +78,44 @@ def _usable(value: Any) -> int | str | None:
     return value if _CODE_NAME.fullmatch(value) else None
 
 
-def failure_for(reply: UpstreamReply, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
-    """What a reply with a status other than 200 means.
+def failure_for(facts: UpstreamReply, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
+    """Return the failure for a response with a status other than 200.
 
-    ``retry_after_seconds`` counts for 429 alone, ``token_remedy``, a sentence that says which token to use, for 401.
+    ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
     """
-    status = reply.status or 0
+    status = facts.status or 0
     if status == 429:
-        return Failure(throttled(retry_after_seconds, reply))
-    return Failure(_error(status, reply, token_remedy), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
+        return Failure(throttled(retry_after_seconds, facts))
+    return Failure(_error(status, facts, token_remedy), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 
 
-def _error(status: int, reply: UpstreamReply, token_remedy: str) -> GatewayError:
+def _error(status: int, facts: UpstreamReply, token_remedy: str) -> GatewayError:
     if status == 401:
-        return Unauthenticated(_refused_token(reply, token_remedy), upstream=reply)
+        return Unauthenticated(_refused_token(facts, token_remedy), upstream=facts)
     if status == 403:
         return Forbidden(
-            "The upstream forbids this to the token's user. Ask with a user who has the role.", upstream=reply
+            "The token's user lacks permission for this data. Use the token of a user with the required role.",
+            upstream=facts,
         )
     if status == 404:
-        return UpstreamRejected(_unknown_path(), upstream=reply)
+        return UpstreamRejected(_unknown_path(), upstream=facts)
     if status == 408 or 500 <= status <= 599:
-        return UpstreamUnavailable(f"The upstream failed with status {status}. Ask again later.", upstream=reply)
+        return UpstreamUnavailable(f"The upstream failed with status {status}. Retry later.", upstream=facts)
     if 300 <= status <= 499:
-        return UpstreamRejected(f"The upstream refused the request with status {status}. Change it.", upstream=reply)
-    return UpstreamBadResponse(f"The upstream answered with the unexpected status {status}.", upstream=reply)
+        return UpstreamRejected(
+            f"The upstream refused the request with status {status}. Change the request.", upstream=facts
+        )
+    return UpstreamBadResponse(
+        f"The upstream returned the unexpected status {status}. Contact the operator.", upstream=facts
+    )
 
 
-def _refused_token(reply: UpstreamReply, remedy: str) -> str:
-    if reply.code == MFA_NEEDED:
-        return "Multi-factor authentication is needed: get an access token for a user who signed in with it."
+def _refused_token(facts: UpstreamReply, remedy: str) -> str:
+    if facts.code == MFA_NEEDED:
+        return "Multi-factor authentication is required. Get an access token for a user who signed in with it."
     return f"The upstream refused the access token. {remedy}"
 
 
 def _unknown_path() -> str:
     names = f"{variable('upstream_path_prefix')} and {variable('upstream_trailing_slash')}"
-    return f"The upstream has nothing at this path. Tell the operator to check {names}."
+    return f"The upstream does not know this path. Ask the operator to check {names}."

@@ -1,7 +1,7 @@
-"""Connections to the upstream, and what the HTTP library's errors mean.
+"""Connections to the upstream, and the translation of the HTTP library's errors.
 
-The transport is used without the library's client around it: so there is no cookie jar, no redirect is followed, no
-environment variable is read and no URL is logged.
+The transport is used without the library's client. So it stores no cookies, follows no redirects, reads no environment
+variables and logs no URLs.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.retry import Failure, Retry
-from gateway.upstream.slots import no_connection_left
 
-# As many as httpx keeps by default; idle connections beyond it would only age.
+# The default of httpx; more idle connections would rarely be reused.
 MAX_IDLE_CONNECTIONS = 20
-# Load balancers in front of Azure services drop idle connections after minutes; httpx's default is 5 s.
+# Load balancers in front of Azure services drop idle connections after minutes; the default of httpx is 5 s.
 IDLE_SECONDS = 30.0
 
 
 class Connections:
-    """Two pools: ``kept`` reuses connections, ``fresh`` opens one for each request.
+    """Two pools: ``reusing`` keeps connections for later requests, ``single_use`` opens one for each request.
 
-    A ``transport`` that is given, such as an embedded application's, serves as both.
+    A custom ``transport``, such as an embedded application's, replaces both.
     """
 
     def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
         _silence()
         if transport is None:
-            # SSL_CERT_FILE and SSL_CERT_DIR count, as for most programs: a company's own authority is in them.
+            # Read SSL_CERT_FILE and SSL_CERT_DIR, as most programs do: they may hold a company's certificate authority.
             trust = httpx.create_ssl_context(trust_env=True)
-            self.kept = _pool(trust, max_connections, min(MAX_IDLE_CONNECTIONS, max_connections))
-            self.fresh = _pool(trust, max_connections, 0)
+            self.reusing = _pool(trust, max_connections, min(MAX_IDLE_CONNECTIONS, max_connections))
+            self.single_use = _pool(trust, max_connections, 0)
         else:
-            self.kept = self.fresh = transport
+            self.reusing = self.single_use = transport
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.kept.aclose()
-        if self.fresh is not self.kept:
-            await self.fresh.aclose()
+        await self.reusing.aclose()
+        if self.single_use is not self.reusing:
+            await self.single_use.aclose()
 
 
 def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.AsyncBaseTransport:
@@ -62,18 +62,18 @@ def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.Async
 
 
 class HandshakeGuard:
-    """Closes a connection whose TLS handshake is cancelled, for the library would leave it open.
+    """Closes a connection whose TLS handshake is canceled; the library would leave it open.
 
-    One of these is the ``trace`` extension of each request (httpx documentation, request extensions).
+    Pass one as the ``trace`` extension of each request (httpx documentation, request extensions).
     """
 
     def __init__(self) -> None:
         self._stream: Any = None
 
-    async def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Note an event of the request."""
+    async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
+        """Handle an event of the request."""
         if event == "connection.connect_tcp.complete":
-            self._stream = facts["return_value"]
+            self._stream = details["return_value"]
         elif event == "connection.start_tls.complete":
             self._stream = None
         elif event == "connection.start_tls.failed" and self._stream is not None:
@@ -81,37 +81,37 @@ class HandshakeGuard:
 
 
 def _silence() -> None:
-    # Below WARNING these tell of every request, with addresses and headers.
+    # Below WARNING, these loggers log every request with its address and headers.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def timed_out() -> GatewayError:
-    """For attempts that got no whole reply in time."""
-    return UpstreamTimeout("The upstream did not answer in time. Ask again, or for fewer rows.")
+    """Return the error for an attempt that did not complete in time."""
+    return UpstreamTimeout("The upstream did not answer in time. Try again, or request fewer rows.")
 
 
 def _unreachable() -> GatewayError:
-    return UpstreamUnavailable("The upstream cannot be reached. Ask again later.")
+    return UpstreamUnavailable("The upstream cannot be reached. Retry later.")
 
 
 def _cut() -> GatewayError:
-    return UpstreamUnavailable("The upstream closed the connection before it had answered. Ask again later.")
+    return UpstreamUnavailable("The upstream closed the connection before it had answered. Retry later.")
 
 
 def garbled() -> GatewayError:
-    """For replies that are not what HTTP and JSON allow."""
+    """Return the error for a response that violates HTTP or its content coding."""
     return UpstreamBadResponse(
-        "The upstream's reply is truncated or garbled. Ask again; if it stays, tell the operator."
+        "The upstream's response is truncated or corrupt. Try again; if this persists, contact the operator."
     )
 
 
 def _too_long() -> GatewayError:
-    return UpstreamRejected("The question is too long for the upstream. Use a shorter filter.")
+    return UpstreamRejected("The query is too long for the upstream. Use a shorter filter.")
 
 
-# Every error of the library that ends a branch of its tree; a test fails when it grows another.
-FOREIGN: Mapping[type[Exception], tuple[object, Retry]] = {
+# Every leaf of the library's exception tree. A test fails if the library adds one.
+LIBRARY_ERRORS: Mapping[type[Exception], tuple[object, Retry]] = {
     httpx.ConnectTimeout: (timed_out, Retry.TIMEOUT),
     httpx.ReadTimeout: (timed_out, Retry.TIMEOUT),
     httpx.WriteTimeout: (timed_out, Retry.TIMEOUT),
@@ -123,7 +123,7 @@ FOREIGN: Mapping[type[Exception], tuple[object, Retry]] = {
     httpx.RemoteProtocolError: (garbled, Retry.ONCE),
     httpx.DecodingError: (garbled, Retry.ONCE),
     httpx.InvalidURL: (_too_long, Retry.NEVER),
-    # The rest cannot happen in the way the transport is used; a bug of the gateway's is what they would be.
+    # The rest cannot happen in the way the transport is used. They would be bugs of the gateway.
     httpx.LocalProtocolError: (InternalServerError, Retry.NEVER),
     httpx.ProxyError: (InternalServerError, Retry.NEVER),
     httpx.UnsupportedProtocol: (InternalServerError, Retry.NEVER),
@@ -138,25 +138,25 @@ FOREIGN: Mapping[type[Exception], tuple[object, Retry]] = {
 
 
 def reason_of(error: BaseException) -> str:
-    """What is at the bottom of ``error``, by the name of its kind: a text might hold an address."""
-    beneath = error.__cause__ or error.__context__
-    return type(error).__name__ if beneath is None else reason_of(beneath)
+    """Return the class name of the root cause of ``error``. Its text is omitted: it might contain an address."""
+    cause = error.__cause__ or error.__context__
+    return type(error).__name__ if cause is None else reason_of(cause)
 
 
 def failure_of(error: Exception) -> Failure:
-    """What an error of the HTTP library, or of the operating system beneath it, means."""
+    """Return the failure for an error of the HTTP library or the operating system."""
     if isinstance(error, httpx.RemoteProtocolError) and not _breaks_protocol(error):
         return Failure(_cut(), Retry.ONCE)
     for kind in type(error).__mro__:
-        if kind in FOREIGN:
-            make, retry = FOREIGN[kind]
+        if kind in LIBRARY_ERRORS:
+            make, retry = LIBRARY_ERRORS[kind]
             assert callable(make)
             return Failure(make(), retry)
     return Failure(_unreachable(), Retry.BACKOFF) if isinstance(error, OSError) else Failure(InternalServerError())
 
 
 def _breaks_protocol(error: BaseException | None) -> bool:
-    # A close before the first byte is noticed by the pool itself; everything else comes from the protocol's parser.
+    # The pool itself detects a close before the first byte; every other violation comes from the HTTP parser.
     while error is not None and not isinstance(error, h11.RemoteProtocolError):
         error = error.__cause__ or error.__context__
     return error is not None

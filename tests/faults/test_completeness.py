@@ -91,7 +91,7 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
     "data processed anew between pages": (f"{DATA}::test_data_processed_anew_between_pages_is_told_with_the_new_date",),
     "a sudden empty 200": (
         f"{DATA}::test_an_empty_page_is_an_answer_and_no_error",
-        f"{CACHED}::test_a_sudden_emptiness_is_kept_for_half_a_minute",
+        f"{CACHED}::test_a_suddenly_empty_page_is_cached_for_half_a_minute",
     ),
 }
 

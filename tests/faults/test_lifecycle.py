@@ -202,7 +202,7 @@ async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> N
     assert cache.store.evictions > 5_000
     for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes._tasks"):
         assert sizes[path] == 0
-    assert len(client._slots) == 0
+    assert len(client._limiter) == 0
 
 
 def test_the_search_for_tables_finds_one_that_grows() -> None:

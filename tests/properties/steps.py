@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.cache.sealing import Entry, entry
-from gateway.cache.shared import _block_place, _query_place
+from gateway.cache.shared import _block_entry, _query_entry
 from gateway.page import Caller
 from gateway.paging.window import page_arguments
 from tests.gateway.cache.troubled_redis import TROUBLES
@@ -177,9 +177,9 @@ def places(timeline: Timeline) -> list[Entry]:
     for number in range(len(FILTERS)):
         for locale in LOCALES:
             caller = Caller(timeline.token, locale)
-            found.append(_query_place(query(number), caller))
+            found.append(_query_entry(query(number), caller))
             for skip, top in [(0, SIZES.first_rows), *((skip, SIZES.rows) for skip in range(0, 40, SIZES.rows))]:
-                found.append(_block_place(query(number, skip, top), caller))
+                found.append(_block_entry(query(number, skip, top), caller))
     return found
 
 

@@ -152,7 +152,7 @@ def check_nothing_is_left(world: World) -> None:
         records = cache.store._cache._records
         assert cache.store._cache.used_bytes == sum(record.cost_bytes for record in records.values())
         assert cache.store._cache.used_bytes <= process.memory_bytes
-        indexed = {key for blocks in cache._index._questions.values() for key in blocks}
+        indexed = {key for blocks in cache._index._queries.values() for key in blocks}
         assert indexed == set(records)
 
 

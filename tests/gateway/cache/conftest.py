@@ -11,14 +11,14 @@ from tests.redis_server import RedisServer, redis_server
 
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[RedisServer]:
-    """One server for all tests that leave it running."""
+    """A server shared by all tests that leave it running."""
     with redis_server() as server:
         yield server
 
 
 @pytest.fixture
-def kept(shared_redis: RedisServer) -> RedisServer:
-    """A running server with nothing in it."""
+def redis(shared_redis: RedisServer) -> RedisServer:
+    """An empty running server."""
     shared_redis.client.config_resetstat()
     shared_redis.client.flushall()
     return shared_redis

@@ -1,4 +1,4 @@
-"""What the cache keeps, serves, refreshes and drops."""
+"""Caching, serving, refreshing and dropping pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
 
 class Bench:
-    """A cache over a fake source, with a clock to move."""
+    """A cache over a fake source, with an adjustable clock."""
 
     def __init__(self, **changes: Any) -> None:
         self.clock = Clock()
@@ -40,7 +40,7 @@ class Bench:
         return page
 
     async def settle(self) -> None:
-        """Let refreshes under way come to their end."""
+        """Wait for running refreshes."""
         if self.source.gate.is_set():
             await asyncio.gather(*self.cache._refreshes.tasks(), return_exceptions=True)
             await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def test_a_stale_page_is_answered_at_once_with_a_warning_while_one_refresh
     assert bench.calls == 2
 
 
-async def test_past_the_stale_period_a_page_is_asked_for_anew(bench: Bench) -> None:
+async def test_a_page_past_the_stale_period_is_read_again(bench: Bench) -> None:
     await bench.ask()
     assert (await bench.ask(after_seconds=1_101)).cache is CacheState.MISS
     assert bench.calls == 2
@@ -95,7 +95,7 @@ async def test_a_failing_refresh_leaves_the_stale_page(bench: Bench, error: Gate
 
 
 @pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
-async def test_a_refusal_drops_all_that_is_kept_of_the_token_and_of_no_other(bench: Bench, error: GatewayError) -> None:
+async def test_a_refusal_drops_every_page_of_the_token_and_no_other(bench: Bench, error: GatewayError) -> None:
     await bench.ask("one")
     await bench.ask("one", skip=10)
     await bench.ask("two")
@@ -107,7 +107,7 @@ async def test_a_refusal_drops_all_that_is_kept_of_the_token_and_of_no_other(ben
     assert (await bench.ask("two")).cache is CacheState.HIT
 
 
-async def test_what_was_under_way_when_its_token_was_refused_is_not_kept(bench: Bench) -> None:
+async def test_a_read_pending_when_its_token_is_refused_is_not_cached(bench: Bench) -> None:
     bench.source.gate.clear()
     under_way = asyncio.create_task(bench.cache.fetch(query(), caller()))
     await asyncio.sleep(0)
@@ -117,7 +117,7 @@ async def test_what_was_under_way_when_its_token_was_refused_is_not_kept(bench: 
     assert bench.cache.store.entries == 0
 
 
-async def test_failures_are_not_kept(bench: Bench) -> None:
+async def test_failures_are_not_cached(bench: Bench) -> None:
     bench.source.error = UpstreamUnavailable("down")
     with pytest.raises(UpstreamUnavailable):
         await bench.ask()
@@ -130,7 +130,7 @@ async def test_failures_are_not_kept(bench: Bench) -> None:
     [{"token": "two"}, {"processed_date_time": "2026-01-01T00:00:00"}, {"group_by": ("serviceCode",)}, {"skip": 10}],
     ids=str,
 )
-async def test_another_token_or_question_or_block_is_another_entry(bench: Bench, other: dict[str, Any]) -> None:
+async def test_another_token_or_query_or_block_is_another_entry(bench: Bench, other: dict[str, Any]) -> None:
     await bench.ask()
     await bench.ask(**other)
     assert bench.calls == 2
@@ -158,7 +158,7 @@ async def test_a_small_block_serves_the_large_one_only_when_it_holds_all_rows(be
     assert bench.calls == 3
 
 
-async def test_a_block_of_a_newer_processing_drops_the_older_blocks(bench: Bench) -> None:
+async def test_a_block_of_a_newer_snapshot_drops_the_older_blocks(bench: Bench) -> None:
     await bench.ask()
     await bench.ask(skip=10, processed_date_time=None)
     bench.source.date = "2026-02-02T00:00:00"
@@ -168,14 +168,14 @@ async def test_a_block_of_a_newer_processing_drops_the_older_blocks(bench: Bench
     assert (await bench.ask(skip=20)).cache is CacheState.HIT
 
 
-async def test_revalidation_asks_the_source_and_keeps_what_it_says(bench: Bench) -> None:
+async def test_revalidation_reads_the_source_and_caches_the_page(bench: Bench) -> None:
     await bench.ask()
     assert (await bench.ask(revalidate=True)).cache is CacheState.MISS
     assert (await bench.ask()).cache is CacheState.HIT
     assert bench.calls == 2
 
 
-async def test_a_stale_page_is_not_refreshed_beside_a_read_of_the_same_block(bench: Bench) -> None:
+async def test_a_stale_page_is_not_refreshed_during_a_read_of_the_same_block(bench: Bench) -> None:
     await bench.ask()
     bench.source.gate.clear()
     anew = asyncio.create_task(bench.cache.fetch(query(revalidate=True), caller()))
@@ -190,7 +190,7 @@ async def test_a_stale_page_is_not_refreshed_beside_a_read_of_the_same_block(ben
     assert bench.calls == 2
 
 
-async def test_an_incomplete_page_is_kept_for_half_a_minute(bench: Bench) -> None:
+async def test_an_incomplete_page_is_cached_for_half_a_minute(bench: Bench) -> None:
     class Incomplete(FakeSource):
         async def fetch(self, query: PageQuery, caller: Any) -> Page:
             page = await super().fetch(query, caller)
@@ -202,7 +202,7 @@ async def test_an_incomplete_page_is_kept_for_half_a_minute(bench: Bench) -> Non
     assert (await bench.ask(after_seconds=2)).cache is CacheState.MISS
 
 
-async def test_a_sudden_emptiness_is_kept_for_half_a_minute(bench: Bench) -> None:
+async def test_a_suddenly_empty_page_is_cached_for_half_a_minute(bench: Bench) -> None:
     await bench.ask()
     bench.source.total = 0
     await bench.ask(after_seconds=150)
@@ -211,7 +211,7 @@ async def test_a_sudden_emptiness_is_kept_for_half_a_minute(bench: Bench) -> Non
     assert len((await bench.ask(after_seconds=2)).rows) == 10
 
 
-async def test_an_empty_block_where_another_promises_rows_is_kept_for_half_a_minute(bench: Bench) -> None:
+async def test_an_empty_block_where_another_promises_rows_is_cached_for_half_a_minute(bench: Bench) -> None:
     await bench.ask()
     bench.source.total, bench.source.tells_total = 0, False
     await bench.ask(skip=10)
@@ -234,7 +234,7 @@ async def test_nothing_is_served_past_the_expiry_of_the_token(bench: Bench) -> N
     assert (await bench.ask(token)).cache is CacheState.MISS
 
 
-async def test_past_the_expiry_of_the_token_a_refresh_under_way_ends_before_the_next_call(bench: Bench) -> None:
+async def test_after_the_token_expires_a_running_refresh_ends_before_the_next_call(bench: Bench) -> None:
     token = jwt(bench.clock.seconds + 200)
     await bench.ask(token)
     bench.source.gate.clear()
@@ -249,7 +249,7 @@ async def test_past_the_expiry_of_the_token_a_refresh_under_way_ends_before_the_
     assert bench.calls == 3
 
 
-async def test_the_bound_in_bytes_holds_and_the_least_recently_used_goes_first() -> None:
+async def test_the_byte_limit_holds_and_the_least_recently_used_page_is_evicted_first() -> None:
     bench = Bench(max_bytes=8_000)
     for number in range(12):
         await bench.ask(f"token{number}")
@@ -262,21 +262,21 @@ async def test_the_bound_in_bytes_holds_and_the_least_recently_used_goes_first()
     assert (await bench.ask("token1")).cache is CacheState.MISS
 
 
-async def test_a_page_larger_than_the_bound_is_answered_all_the_same() -> None:
+async def test_a_page_larger_than_the_limit_is_still_returned() -> None:
     bench = Bench(max_bytes=100)
     assert len((await bench.ask()).rows) == 10
     assert bench.cache.store.entries == 0
 
 
-async def test_the_index_forgets_what_the_store_forgets() -> None:
+async def test_the_index_drops_the_keys_that_the_store_drops() -> None:
     bench = Bench(max_bytes=8_000)
     for number in range(30):
         await bench.ask(f"token{number}")
     index = bench.cache._index
-    assert len(index._tokens) == len(index._questions) == len(index._owners) == bench.cache.store.entries
+    assert len(index._tokens) == len(index._queries) == len(index._owners) == bench.cache.store.entries
 
 
-async def test_keys_and_index_tell_neither_token_nor_question(bench: Bench) -> None:
+async def test_keys_and_index_reveal_neither_token_nor_query(bench: Bench) -> None:
     await bench.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
     seen = repr((bench.cache._index.__dict__, bench.cache.store._cache.__dict__))
     assert "canary-token" not in seen
@@ -293,7 +293,7 @@ def test_the_size_of_a_page_grows_with_its_rows_and_their_texts() -> None:
     assert size_bytes(20_000, "x") < 25 * size_bytes(1_000, "x")
 
 
-def test_stamps_conflict_only_over_what_both_know() -> None:
+def test_stamps_conflict_only_over_values_that_both_have() -> None:
     one = Stamp(5, (("crm", "a"), ("o365", "b")))
     assert not one.conflicts(Stamp())
     assert not one.conflicts(Stamp(None, (("ems", "c"), ("crm", "a"))))
@@ -302,7 +302,7 @@ def test_stamps_conflict_only_over_what_both_know() -> None:
     assert one.merged(Stamp(None, (("ems", "c"),))) == Stamp(5, (("crm", "a"), ("ems", "c"), ("o365", "b")))
 
 
-async def test_peek_gives_fresh_pages_alone_and_counts_them_as_hits(bench: Bench) -> None:
+async def test_peek_returns_only_fresh_pages_and_counts_them_as_hits(bench: Bench) -> None:
     await bench.ask()
     before = bench.cache.answered_blocks[CacheState.HIT]
     bench.clock.seconds += 99
@@ -313,14 +313,14 @@ async def test_peek_gives_fresh_pages_alone_and_counts_them_as_hits(bench: Bench
     assert bench.cache.answered_blocks[CacheState.HIT] == before + 1
 
 
-async def test_peek_does_not_take_a_page_that_lacks_rows(bench: Bench) -> None:
+async def test_peek_skips_a_page_that_lacks_rows(bench: Bench) -> None:
     await bench.ask(top=5)
     assert bench.cache.peek(query(top=5), caller()) is not None
     assert bench.cache.peek(query(top=10), caller()) is None
 
 
-async def test_peek_gives_nothing_once_the_token_has_expired(bench: Bench) -> None:
-    """Even where the page itself is kept: expiry of the token is looked at first."""
+async def test_peek_returns_none_once_the_token_has_expired(bench: Bench) -> None:
+    """Even if the page itself is cached: the token's expiry is checked first."""
     await bench.ask()
     expired = caller()
     object.__setattr__(expired.token, "expires_at", bench.clock.seconds)
@@ -387,7 +387,7 @@ async def test_a_bug_in_a_refresh_is_reported_and_a_coded_failure_is_not(bench: 
     assert [type(error) for error in reported] == [KeyError]
 
 
-async def test_closing_cancels_refreshes_under_way(bench: Bench) -> None:
+async def test_closing_cancels_running_refreshes(bench: Bench) -> None:
     await bench.ask()
     bench.source.gate.clear()
     await bench.ask(after_seconds=150)
@@ -402,7 +402,7 @@ async def test_closing_cancels_refreshes_under_way(bench: Bench) -> None:
     [(10, True, 31, CacheState.HIT), (25, False, 31, CacheState.HIT), (20, False, 31, CacheState.MISS)],
     ids=["a total of its own", "just behind the promised rows", "where rows are promised"],
 )
-async def test_an_empty_block_is_doubtful_only_where_rows_are_promised_and_it_tells_no_total(
+async def test_an_empty_block_is_doubtful_only_where_rows_are_promised_and_it_has_no_total(
     bench: Bench, skip: int, tells_total: bool, after_seconds: float, expected: CacheState
 ) -> None:
     await bench.ask()

@@ -1,4 +1,4 @@
-"""How long a page may be kept."""
+"""The lifetime of cached pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which blocks the index remembers."""
+"""The index of cached blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway.cache.index import Index
 from gateway.page import Stamp
 
 
-def test_discarding_one_block_keeps_the_others_of_its_question() -> None:
+def test_discarding_one_block_keeps_the_others_of_its_query() -> None:
     index = Index()
     for key in ("question:0:10", "question:10:10"):
         index.add(b"token", "question", key, Stamp(25), 1.0)

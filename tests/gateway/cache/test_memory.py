@@ -12,11 +12,11 @@ COST_BYTES = VALUE_BYTES + ENTRY_OVERHEAD_BYTES
 
 
 async def put(store: MemoryStore, key: str, value: object = "value", ttl_seconds: float = 10) -> bool:
-    """Keep a value of VALUE_BYTES."""
+    """Store a value of VALUE_BYTES."""
     return await store.set(key, value, size_bytes=VALUE_BYTES, ttl_seconds=ttl_seconds)
 
 
-async def test_replacing_a_value_gives_its_bytes_back() -> None:
+async def test_replacing_a_value_releases_its_bytes() -> None:
     store = MemoryStore(max_bytes=10 * COST_BYTES)
     for number in range(100):
         await put(store, "key", number)
@@ -24,7 +24,7 @@ async def test_replacing_a_value_gives_its_bytes_back() -> None:
     assert store.peek("key") == 99
 
 
-async def test_replacing_a_charged_value_gives_the_charged_bytes_back() -> None:
+async def test_replacing_a_charged_value_releases_the_charged_bytes() -> None:
     store = MemoryStore(max_bytes=10 * COST_BYTES)
     owner = object()
     await store.set("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
@@ -36,14 +36,14 @@ async def test_replacing_a_charged_value_gives_the_charged_bytes_back() -> None:
     assert store.used_bytes == COST_BYTES
 
 
-async def test_a_replacement_larger_than_the_bound_leaves_nothing_behind() -> None:
+async def test_a_replacement_larger_than_the_limit_removes_the_entry() -> None:
     store = MemoryStore(max_bytes=2 * COST_BYTES)
     await put(store, "key")
     assert not await store.set("key", 2, size_bytes=3 * COST_BYTES, ttl_seconds=10)
     assert (store.used_bytes, store.entries, store.peek("key")) == (0, 0, None)
 
 
-async def test_deleted_and_expired_values_give_their_bytes_back() -> None:
+async def test_deleted_and_expired_values_release_their_bytes() -> None:
     clock = Clock()
     store = MemoryStore(max_bytes=10 * COST_BYTES, clock=clock)
     await put(store, "deleted")
@@ -75,7 +75,7 @@ async def test_each_way_to_read_counts_as_a_use_for_eviction(way: str) -> None:
     assert store.evictions == 1
 
 
-async def test_a_charge_that_drives_its_own_value_out_is_reported() -> None:
+async def test_a_charge_that_evicts_its_own_value_is_reported() -> None:
     evicted: list[str] = []
     store = MemoryStore(max_bytes=2 * COST_BYTES, on_evict=evicted.append)
     owner = object()

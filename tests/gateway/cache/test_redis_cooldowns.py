@@ -1,4 +1,4 @@
-"""A token that one process was throttled with is throttled in all of them."""
+"""A token throttled in one process is throttled in all of them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ ONE, TWO = AccessToken("one"), AccessToken("two")
 
 
 @pytest.fixture
-async def store(kept: RedisServer) -> AsyncIterator[RedisStore]:
-    found = RedisStore(RedisAddress("127.0.0.1", kept.port))
+async def store(redis: RedisServer) -> AsyncIterator[RedisStore]:
+    found = RedisStore(RedisAddress("127.0.0.1", redis.port))
     yield found
     await found.aclose()
 
 
 @asynccontextmanager
 async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[tuple[UpstreamClient, UpstreamClient]]:
-    """Two clients as two processes have them."""
+    """Two clients, as in two processes."""
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {"clock": clock, "shared_cooldowns": RedisCooldowns(store, clock)}
         one, two = [await stack.enter_async_context(client(url, **options)) for _ in range(2)]
         yield one, two
 
 
-async def test_until_it_has_passed_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
+async def test_during_a_cooldown_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
     clock = Clock()
     throttled = reply(status=429, headers={"Retry-After": "20"})
     async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, clock) as (one, two):
@@ -54,22 +54,22 @@ async def test_until_it_has_passed_no_process_calls_the_upstream_for_that_token(
         assert len(scripted.asked) == 3
 
 
-async def test_a_call_costs_one_look_and_a_token_known_to_be_throttled_none(
-    store: RedisStore, kept: RedisServer
+async def test_a_call_costs_one_lookup_and_a_token_known_to_be_throttled_none(
+    store: RedisStore, redis: RedisServer
 ) -> None:
     async with upstream(GOOD, reply(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
 
         async def commands(*, fails: bool) -> int:
-            before: int = kept.client.info("stats")["total_commands_processed"]
+            before: int = redis.client.info("stats")["total_commands_processed"]
             try:
                 await one.call(question(), caller("one"), deadline=float("inf"))
             except RateLimited:
                 assert fails
-            after: int = kept.client.info("stats")["total_commands_processed"]
+            after: int = redis.client.info("stats")["total_commands_processed"]
             return after - before - 1
 
         assert await commands(fails=False) == 1
-        # A look before the call, one before telling the others, and that.
+        # One lookup before the call, one before sharing the cool-down, and the write.
         assert await commands(fails=True) == 3
         assert await commands(fails=True) == 0
 
@@ -87,29 +87,34 @@ async def test_without_redis_each_process_learns_from_the_upstream() -> None:
     await store.aclose()
 
 
-async def test_the_longer_cooldown_stays_and_each_ends_with_its_key(store: RedisStore, kept: RedisServer) -> None:
+async def test_the_longer_cooldown_wins_and_each_ends_with_its_key(store: RedisStore, redis: RedisServer) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 60)
     await cooldowns.publish(ONE, clock.now + 10)
     assert await cooldowns.until(ONE) == clock.now + 60
     assert await cooldowns.until(TWO) is None
-    [key] = kept.client.keys("*")
-    assert 50_000 < kept.client.pttl(key) <= 60_000
+    [key] = redis.client.keys("*")
+    assert 50_000 < redis.client.pttl(key) <= 60_000
 
 
-async def test_what_another_clock_says_is_believed_for_ten_minutes_at_most(store: RedisStore) -> None:
+async def test_another_process_clock_can_cause_at_most_ten_minutes(store: RedisStore) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 10_000)
     assert await cooldowns.until(ONE) == clock.now + 600
 
 
-async def test_a_planted_cooldown_is_none(store: RedisStore, kept: RedisServer) -> None:
+async def test_a_forged_cooldown_is_ignored(store: RedisStore, redis: RedisServer) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(TWO, clock.now + 60)
     place, other = entry(ONE, "cool-down"), entry(TWO, "cool-down")
-    for planted in (b"\xcb\x7f\xf0\0\0\0\0\0\0", kept.client.get(other.name), place.seal(b"junk"), place.seal(b"\xc0")):
-        kept.client.set(place.name, planted)
+    for planted in (
+        b"\xcb\x7f\xf0\0\0\0\0\0\0",
+        redis.client.get(other.name),
+        place.seal(b"junk"),
+        place.seal(b"\xc0"),
+    ):
+        redis.client.set(place.name, planted)
         assert await cooldowns.until(ONE) is None

@@ -1,4 +1,4 @@
-"""Whatever Redis does, the right answer comes soon, and Redis is used again once it is back."""
+"""Whatever Redis does, the correct page is returned quickly, and Redis is used again once it recovers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIRST_TIME_SECONDS = 2.0
 
 
 class Gate:
-    """A sleep that lasts until it is told to end."""
+    """A sleep that lasts until the gate is opened."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
@@ -41,7 +41,7 @@ class Gate:
 
 
 class Bench:
-    """A process behind a proxy, one directly at Redis, and the gate that the first one's probes wait for."""
+    """A process behind a proxy, one connected directly to Redis, and the gate for the first one's probes."""
 
     def __init__(self, processes: Processes, proxy: TroubledRedis, beside: Process) -> None:
         self.processes, self.proxy, self.beside = processes, proxy, beside
@@ -55,16 +55,16 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(kept: RedisServer) -> AsyncIterator[Bench]:
-    async with troubled_redis(kept.port) as proxy, AsyncExitStack() as stack:
-        processes = Processes(kept, stack)
+async def bench(redis: RedisServer) -> AsyncIterator[Bench]:
+    async with troubled_redis(redis.port) as proxy, AsyncExitStack() as stack:
+        processes = Processes(redis, stack)
         found = Bench(processes, proxy, await processes.start())
         stack.push_async_callback(found.process.aclose)
         yield found
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_trouble_costs_a_moment_once_and_redis_is_used_again_when_it_is_over(bench: Bench, trouble: str) -> None:
+async def test_trouble_delays_one_call_and_redis_is_used_again_afterwards(bench: Bench, trouble: str) -> None:
     process = bench.process
     await process.store.start()
     await process.ask(skip=20)
@@ -82,7 +82,7 @@ async def test_trouble_costs_a_moment_once_and_redis_is_used_again_when_it_is_ov
         for skip in (30, 40, 50):
             assert (await process.ask(skip=skip)).cache is MISS
         assert (await process.ask()).cache is HIT
-        # Nobody asks what is left out.
+        # A server that is left out gets no requests.
         assert bench.proxy.requests == seen
 
         bench.proxy.trouble = None
@@ -97,7 +97,7 @@ async def test_trouble_costs_a_moment_once_and_redis_is_used_again_when_it_is_ov
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_trouble_at_the_start_does_not_stop_it_and_is_left_out_at_once(bench: Bench, trouble: str) -> None:
+async def test_trouble_at_the_start_opens_the_breaker_and_does_not_prevent_it(bench: Bench, trouble: str) -> None:
     bench.proxy.trouble = TROUBLES[trouble]
     await bench.process.store.start()
     assert bench.process.store.is_left_out
@@ -110,7 +110,7 @@ async def test_trouble_at_the_start_does_not_stop_it_and_is_left_out_at_once(ben
     await bench.until_used_again()
 
 
-async def test_a_server_that_is_slow_is_left_out_until_it_is_quick_again(bench: Bench) -> None:
+async def test_a_slow_server_is_left_out_until_it_is_fast_again(bench: Bench) -> None:
     await bench.process.store.start()
     bench.proxy.delay_seconds = 0.4
     for skip in (0, 10):
@@ -162,7 +162,7 @@ async def test_a_server_that_ends_and_comes_back_is_used_again_by_itself() -> No
             assert (await two.ask(skip=40)).cache is HIT
 
 
-async def test_nothing_listening_is_no_reason_not_to_answer() -> None:
+async def test_pages_are_returned_without_a_redis_server() -> None:
     store = RedisStore(RedisAddress("127.0.0.1", free_port()))
     await store.start()
     assert store.is_left_out
@@ -172,7 +172,7 @@ async def test_nothing_listening_is_no_reason_not_to_answer() -> None:
     await store.aclose()
 
 
-async def test_one_failure_is_forgiven(bench: Bench) -> None:
+async def test_one_failure_does_not_open_the_breaker(bench: Bench) -> None:
     await bench.process.store.start()
     for _ in range(3):
         bench.proxy.trouble = TROUBLES["cut"]
@@ -182,8 +182,8 @@ async def test_one_failure_is_forgiven(bench: Bench) -> None:
     assert not bench.process.store.is_left_out
 
 
-async def test_a_cancelled_call_never_leaves_its_reply_for_the_next_one(bench: Bench) -> None:
-    """The incident of March 2023: whatever the moment of cancelling, each key gives its own value."""
+async def test_a_canceled_call_never_leaves_its_response_for_the_next_one(bench: Bench) -> None:
+    """The incident of March 2023: whenever a call is canceled, each key still returns its own value."""
     store = bench.process.store
     for number in range(20):
         assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
@@ -198,7 +198,7 @@ async def test_a_cancelled_call_never_leaves_its_reply_for_the_next_one(bench: B
     assert not store.is_left_out
 
 
-async def test_a_call_that_took_too_long_never_leaves_its_reply_for_the_next_one(bench: Bench) -> None:
+async def test_a_timed_out_call_never_leaves_its_response_for_the_next_one(bench: Bench) -> None:
     store = bench.process.store
     for number in range(2):
         assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
@@ -209,12 +209,12 @@ async def test_a_call_that_took_too_long_never_leaves_its_reply_for_the_next_one
     assert await store.get_many(["key1"]) == [b"value1"]
 
 
-async def test_connections_that_the_server_closed_meanwhile_are_no_failure(kept: RedisServer) -> None:
+async def test_idle_connections_closed_by_the_server_are_not_failures(redis: RedisServer) -> None:
     errors: list[None] = []
-    store = RedisStore(RedisAddress("127.0.0.1", kept.port), on_error=lambda: errors.append(None))
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), on_error=lambda: errors.append(None))
     for _ in range(3):
         await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
-        kept.client.client_kill_filter(_type="normal", skipme=True)
+        redis.client.client_kill_filter(_type="normal", skipme=True)
         idle = store._cache.client.connection_pool._available_connections
         await until(lambda: all(connection._reader.at_eof() for connection in idle if connection.is_connected))  # noqa: B023
         assert await store.get_many(["key"]) == [None]
@@ -222,22 +222,22 @@ async def test_connections_that_the_server_closed_meanwhile_are_no_failure(kept:
     await store.aclose()
 
 
-async def test_many_at_once_share_few_connections(bench: Bench) -> None:
+async def test_many_concurrent_calls_share_few_connections(bench: Bench) -> None:
     found = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(64)))
     assert found == [[None]] * 64
     assert bench.proxy.connections <= 32
 
 
-async def test_no_more_of_a_value_is_read_than_could_be_ours(kept: RedisServer) -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", kept.port))
-    kept.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
-    kept.client.set("large", b"x" * 100_000)
-    kept.client.rpush("list", "x")
+async def test_at_most_the_size_limit_of_a_value_is_read(redis: RedisServer) -> None:
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port))
+    redis.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
+    redis.client.set("large", b"x" * 100_000)
+    redis.client.rpush("list", "x")
     assert await store.get_many(["huge", "large", "list", "none"]) == [b"", b"x" * 100_000, b"", None]
     await store.aclose()
 
 
-async def test_a_refusal_while_redis_is_away_holds_when_it_is_back(bench: Bench) -> None:
+async def test_a_refusal_while_redis_is_unavailable_applies_when_it_returns(bench: Bench) -> None:
     process, beside = bench.process, bench.beside
     await process.ask()
     bench.proxy.trouble = TROUBLES["cut"]
@@ -255,7 +255,7 @@ async def test_a_refusal_while_redis_is_away_holds_when_it_is_back(bench: Bench)
         await beside.ask()
 
 
-async def test_a_refusal_that_redis_missed_holds_in_this_process_at_once(bench: Bench) -> None:
+async def test_a_refusal_that_redis_missed_applies_in_this_process_at_once(bench: Bench) -> None:
     await bench.process.ask()
     bench.proxy.trouble = TROUBLES["cut"]
     await bench.process.cache.drop_token(caller())

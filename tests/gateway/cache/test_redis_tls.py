@@ -1,4 +1,4 @@
-"""rediss:// is encrypted, and only with a server whose certificate is trusted."""
+"""rediss:// is encrypted and requires a trusted certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.redis_server import free_port, redis_server
 async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, is_trusted: bool
 ) -> None:
-    """OpenSSL's own variable names further authorities, as operators of private ones set it."""
+    """OpenSSL's environment variable adds certificate authorities, as for private ones."""
     files, port = certificate(tmp_path, address), free_port()
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))

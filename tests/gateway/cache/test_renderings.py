@@ -1,4 +1,4 @@
-"""Renderings live with their page and within the bound of the store."""
+"""Renderings last as long as their page, within the size limit of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE_BYTES = 10_000
 
 
 async def kept(store: MemoryStore, key: str) -> KeptRenderings:
-    """Renderings of a page that the store keeps."""
+    """Renderings of a page in the store."""
     found = KeptRenderings(store, key)
     assert await store.set(key, object(), size_bytes=100, ttl_seconds=60, owner=found)
     return found
@@ -22,7 +22,7 @@ def store() -> MemoryStore:
     return MemoryStore(max_bytes=200_000)
 
 
-async def test_a_rendering_is_found_again_and_counted(store: MemoryStore) -> None:
+async def test_a_rendering_is_returned_again_and_counted(store: MemoryStore) -> None:
     renderings = await kept(store, "one")
     before = store.used_bytes
     renderings.keep("nodes", b"x" * SIZE_BYTES, SIZE_BYTES)
@@ -40,7 +40,7 @@ async def test_one_page_never_takes_more_than_its_share_and_drops_its_oldest_fir
     assert store.used_bytes <= 200_000 / 4 + 2_000
 
 
-async def test_what_alone_is_larger_than_the_share_is_not_kept(store: MemoryStore) -> None:
+async def test_a_rendering_larger_than_the_share_is_not_cached(store: MemoryStore) -> None:
     renderings = await kept(store, "one")
     renderings.keep("nodes", b"x", 60_000)
     assert renderings.get("nodes") is None
@@ -58,7 +58,7 @@ async def test_renderings_count_when_the_store_makes_room(store: MemoryStore) ->
     assert [renderings.get("nodes") for renderings in pages] == [None, None, b"x", b"x", b"x", b"x"]
 
 
-async def test_renderings_of_a_page_that_has_left_are_let_go(store: MemoryStore) -> None:
+async def test_renderings_of_an_evicted_page_are_freed(store: MemoryStore) -> None:
     renderings = await kept(store, "one")
     renderings.keep("nodes", b"x", SIZE_BYTES)
     await store.delete("one")

@@ -1,4 +1,4 @@
-"""Names, seals and packed pages."""
+"""Names and encryption of entries, and packed pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.gateway.fakes import Row
 TOKEN = AccessToken("canary-token")
 
 
-def test_what_is_derived_from_a_token_is_hkdf_and_never_shown() -> None:
+def test_keys_derived_from_a_token_use_hkdf_and_are_never_shown() -> None:
     standard = HKDF(hashes.SHA256(), 32, HKDF_SALT, b"label").derive(b"canary-token")
     assert TOKEN.derived("label") == TOKEN.derived("label") == standard
     assert TOKEN.derived("other") != standard
@@ -27,7 +27,7 @@ def test_what_is_derived_from_a_token_is_hkdf_and_never_shown() -> None:
     assert repr(TOKEN) == "AccessToken(***)"
 
 
-def test_what_was_sealed_opens_in_its_place_alone() -> None:
+def test_a_sealed_value_opens_only_as_its_own_entry() -> None:
     place = entry(TOKEN, "block", b"one")
     value = place.seal(b"secret")
     assert place.open(value) == entry(AccessToken("canary-token"), "block", b"one").open(value) == b"secret"
@@ -43,7 +43,7 @@ def test_the_same_value_is_never_sealed_alike() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1, 12, 13, 20, -1])
-def test_one_changed_bit_closes_it(at: int) -> None:
+def test_a_value_with_one_changed_bit_does_not_open(at: int) -> None:
     place = entry(TOKEN, "block")
     value = bytearray(place.seal(b"a secret of some length"))
     value[at] ^= 1
@@ -51,12 +51,12 @@ def test_one_changed_bit_closes_it(at: int) -> None:
 
 
 @pytest.mark.parametrize("bytes_left", range(30))
-def test_a_stump_does_not_open(bytes_left: int) -> None:
+def test_a_truncated_value_does_not_open(bytes_left: int) -> None:
     place = entry(TOKEN, "block")
     assert place.open(place.seal(b"secret")[:bytes_left]) is None
 
 
-def test_a_place_shows_neither_token_nor_key() -> None:
+def test_an_entry_shows_neither_token_nor_key() -> None:
     place = entry(TOKEN, "block", b"o365")
     assert "canary" not in repr(place)
     assert place._key.hex() not in repr(place)
@@ -66,7 +66,7 @@ def test_a_place_shows_neither_token_nor_key() -> None:
 
 @pytest.mark.parametrize("kind", ["block", "question", "token", "cool-down"])
 def test_the_name_of_an_entry_does_not_hold_its_encryption_key_in_any_encoding(kind: str) -> None:
-    """Name and key come from different labels: whoever lists the keys of Redis must not learn how to decrypt."""
+    """Name and key use different labels: listing the keys of Redis must not reveal how to decrypt."""
     place = entry(TOKEN, kind, b"o365")
     text = place.name.removeprefix("pcg:")
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -90,13 +90,13 @@ def page(rows: int = 3) -> Page:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 2_500])
-def test_a_page_comes_back_as_it_was(rows: int) -> None:
+def test_a_page_is_unpacked_unchanged(rows: int) -> None:
     packed = pack(page(rows))
     assert packed is not None
     assert unpack(packed, Row) == page(rows)
 
 
-def test_rows_of_another_shape_are_no_page() -> None:
+def test_rows_of_another_type_are_not_unpacked() -> None:
     class Other(msgspec.Struct):
         service_code: int = msgspec.field(name="serviceCode")
 
@@ -114,7 +114,7 @@ def test_a_bomb_is_not_unpacked() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", zstandard.compress(b"junk"), zstandard.compress(b"\x90")])
-def test_what_is_no_packed_page_is_none(data: bytes) -> None:
+def test_unpacking_anything_else_returns_none(data: bytes) -> None:
     assert unpack(data, Row) is None
 
 

@@ -1,4 +1,4 @@
-"""What several processes share through Redis, and what none of them takes from there."""
+"""Pages that processes share through Redis, and entries that they must reject."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Process:
-    """A gateway's cache as one process of several has it."""
+    """The cache of one of several processes."""
 
     def __init__(
         self, port: int, clock: Clock, source: FakeSource, *, sleep: Sleep = asyncio.sleep, **changes: Any
@@ -50,13 +50,13 @@ class Process:
         )
 
     async def ask(self, token: str = "one", *, skip: int = 0, top: int = 10, **changes: Any) -> Page:
-        """A page, once all that goes on behind it has ended."""
+        """Return a page after all background work has ended."""
         page = await self.cache.fetch(query(skip, top, **changes), caller(token))
         await self.settle()
         return page
 
     async def settle(self) -> None:
-        """Let refreshes and stores end."""
+        """Wait for refreshes and stores."""
         while self.cache._refreshes or self.shared._stores:
             await asyncio.gather(*self.cache._refreshes.tasks(), *self.shared._stores, return_exceptions=True)
             await asyncio.sleep(0)
@@ -93,12 +93,12 @@ async def several(server: RedisServer) -> AsyncIterator[Processes]:
 
 
 @pytest.fixture
-async def processes(kept: RedisServer) -> AsyncIterator[Processes]:
-    async with several(kept) as found:
+async def processes(redis: RedisServer) -> AsyncIterator[Processes]:
+    async with several(redis) as found:
         yield found
 
 
-async def test_what_one_process_has_read_another_answers_without_an_upstream_call(processes: Processes) -> None:
+async def test_a_page_read_by_one_process_costs_another_no_upstream_call(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     first = await one.ask()
     second = await two.ask()
@@ -110,7 +110,7 @@ async def test_what_one_process_has_read_another_answers_without_an_upstream_cal
     assert (one.told, two.told) == (Counter(miss=1, stored=1), Counter(hit=1))
 
 
-async def test_a_page_from_redis_is_in_memory_from_then_on_and_has_a_place_for_renderings(
+async def test_a_page_from_redis_is_put_into_memory_and_can_hold_renderings(
     processes: Processes,
 ) -> None:
     one, two = await processes.start(), await processes.start()
@@ -133,7 +133,7 @@ async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes)
     assert processes.server.client.info("stats")["total_commands_processed"] == before + 1
 
 
-async def test_an_identical_question_while_the_first_answer_is_being_stored_is_no_second_call(
+async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second_call(
     processes: Processes,
 ) -> None:
     one = await processes.start(max_bytes=0)
@@ -166,14 +166,14 @@ async def test_large_pages_come_back_whole(processes: Processes, rows: int) -> N
     ],
     ids=str,
 )
-async def test_another_token_or_question_or_block_finds_nothing(processes: Processes, other: dict[str, Any]) -> None:
+async def test_another_token_or_query_or_block_is_a_miss(processes: Processes, other: dict[str, Any]) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     assert (await two.ask(**other)).cache is MISS
     assert processes.calls == 2
 
 
-async def test_another_locale_finds_nothing(processes: Processes) -> None:
+async def test_another_locale_is_a_miss(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.cache.fetch(query(), caller(locale="en-US"))
     await one.settle()
@@ -214,7 +214,7 @@ async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_run
     assert [(warning.code, warning.age_seconds) for warning in page.warnings] == [("STALE_DATA", 150)]
     assert processes.calls == 2
     assert (await two.ask()).cache is HIT
-    # What two has read anew is fresh for all: three finds it, and one's refresh needs no call.
+    # A page that process two refreshed is fresh for all: three finds it, and one's refresh needs no call.
     assert (await three.ask()).cache is HIT
     assert (await one.ask()).cache is STALE
     assert (await one.ask()).cache is HIT
@@ -258,7 +258,7 @@ async def test_every_key_has_an_expiry_and_none_outlives_the_token(processes: Pr
     assert all(0 < client.pttl(key) <= 50_000 for key in processes.server.contents())
 
 
-async def test_marks_outlast_what_they_mark_and_are_short_lived_while_they_mark_nothing(processes: Processes) -> None:
+async def test_generations_outlive_their_blocks_and_are_short_lived_without_any(processes: Processes) -> None:
     one = await processes.start()
     processes.source.error = UpstreamUnavailable("down")
     with pytest.raises(UpstreamUnavailable):
@@ -283,7 +283,7 @@ async def test_nothing_is_taken_from_redis_past_the_expiry_of_the_token(processe
     assert two.told == Counter()
 
 
-async def test_failures_are_not_kept(processes: Processes) -> None:
+async def test_failures_are_not_stored(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     processes.source.error = UpstreamUnavailable("down")
     with pytest.raises(UpstreamUnavailable):
@@ -327,9 +327,7 @@ def damaged(value: bytes) -> bytes:
     ],
     ids=["planted", "damaged", "half", "stump", "version", "nonce", "pickle", "huge"],
 )
-async def test_a_value_that_is_not_as_it_was_sealed_is_a_miss_and_counted(
-    processes: Processes, spoil: Callable[[bytes], bytes]
-) -> None:
+async def test_a_changed_value_is_a_miss_and_counted(processes: Processes, spoil: Callable[[bytes], bytes]) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     processes.server.put({key: spoil(value) for key, value in processes.server.contents().items()})
@@ -364,7 +362,7 @@ async def test_a_value_copied_from_another_key_is_a_miss(processes: Processes) -
 
 
 @pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
-async def test_a_refusal_makes_everything_kept_of_the_token_a_miss_everywhere(
+async def test_a_refusal_makes_every_page_of_the_token_a_miss_everywhere(
     processes: Processes, error: GatewayError
 ) -> None:
     one, two = await processes.start(), await processes.start()
@@ -382,7 +380,7 @@ async def test_a_refusal_makes_everything_kept_of_the_token_a_miss_everywhere(
     assert (await one.ask("one")).cache is HIT
 
 
-async def test_what_was_being_read_in_another_process_when_the_token_was_refused_does_not_count(
+async def test_a_read_pending_in_another_process_when_the_token_is_refused_is_not_shared(
     processes: Processes,
 ) -> None:
     one, two = await processes.start(), await processes.start()
@@ -397,7 +395,7 @@ async def test_what_was_being_read_in_another_process_when_the_token_was_refused
     assert (await two.ask()).cache is MISS
 
 
-async def test_a_mark_that_was_evicted_takes_its_blocks_with_it(processes: Processes) -> None:
+async def test_evicting_a_generation_invalidates_its_blocks(processes: Processes) -> None:
     one = await processes.start()
     await one.ask()
     contents = processes.server.contents()
@@ -410,7 +408,7 @@ async def test_a_mark_that_was_evicted_takes_its_blocks_with_it(processes: Proce
     assert (await (await processes.start()).ask()).cache is HIT
 
 
-async def test_a_block_of_a_newer_processing_drops_the_older_blocks_in_redis(processes: Processes) -> None:
+async def test_a_block_of_a_newer_snapshot_drops_the_older_blocks_in_redis(processes: Processes) -> None:
     one, two, three = await processes.start(), await processes.start(), await processes.start()
     await one.ask()
     await one.ask(skip=10)
@@ -434,7 +432,7 @@ async def test_a_newer_block_from_redis_drops_the_older_blocks_in_memory(process
     assert (await one.ask()).cache is MISS
 
 
-async def test_an_older_block_in_redis_is_not_taken_beside_newer_blocks_in_memory(processes: Processes) -> None:
+async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask(skip=10)
     contents = processes.server.contents()
@@ -448,7 +446,7 @@ async def test_an_older_block_in_redis_is_not_taken_beside_newer_blocks_in_memor
     assert (await (await processes.start()).ask(skip=10)).stamp.dates == (("o365", "2026-02-02T00:00:00"),)
 
 
-async def test_an_older_read_that_ends_late_is_not_kept_beside_newer_ones(processes: Processes) -> None:
+async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     processes.clock.seconds += 10
     processes.source.date = "2026-02-02T00:00:00"
@@ -460,7 +458,7 @@ async def test_an_older_read_that_ends_late_is_not_kept_beside_newer_ones(proces
     assert (await (await processes.start()).ask()).cache is HIT
 
 
-async def test_reading_anew_asks_the_upstream_and_renews_redis(processes: Processes) -> None:
+async def test_revalidation_reads_the_upstream_and_updates_redis(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     assert (await two.ask(revalidate=True)).cache is MISS
@@ -468,7 +466,7 @@ async def test_reading_anew_asks_the_upstream_and_renews_redis(processes: Proces
     assert two.told == Counter(stored=1)
 
 
-async def test_closing_gives_stores_under_way_their_end(processes: Processes) -> None:
+async def test_closing_waits_for_pending_stores(processes: Processes) -> None:
     one = await processes.start()
     await one.cache.fetch(query(), caller())
     await one.aclose()
@@ -478,7 +476,7 @@ async def test_closing_gives_stores_under_way_their_end(processes: Processes) ->
 async def test_a_page_that_redis_returns_while_its_token_is_being_refused_is_not_put_into_memory(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The refusal comes between the answer of Redis and its arrival in memory."""
+    """The token is refused after Redis returns the page and before it is put into memory."""
     await (await processes.start()).ask()
     process = await processes.start()
     find = process.shared.find

@@ -1,4 +1,4 @@
-"""A proxy in front of a real Redis that misbehaves when it is told to."""
+"""A proxy in front of a real Redis that can simulate failures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-# What is done with bytes that a client sent; returning False cuts the connection.
+# Handles bytes that a client sent; returning False closes the connection.
 Trouble = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]]
 
 
 class TroubledRedis:
-    """Passes everything on to the server at ``port``, or does what ``trouble`` says."""
+    """Forwards everything to the server at ``port``, unless ``trouble`` is set."""
 
     def __init__(self, port: int) -> None:
         self._server_port = port
@@ -51,7 +51,7 @@ class TroubledRedis:
 
 @asynccontextmanager
 async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
-    """A proxy that listens on loopback."""
+    """Run a proxy on loopback."""
     proxy = TroubledRedis(port)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -61,32 +61,32 @@ async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
         server.close()
 
 
-def says(reply: bytes) -> Trouble:
-    """Answers each command with ``reply``."""
+def says(response: bytes) -> Trouble:
+    """Respond to each command with ``response``."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
+        writer.write(response * len(re.findall(rb"^\*\d+\r$", data, re.MULTILINE)))
         return True
 
     return answer
 
 
-def sends_and_cuts(reply: bytes) -> Trouble:
-    """Sends ``reply`` and closes the connection."""
+def sends_and_cuts(response: bytes) -> Trouble:
+    """Send ``response`` and close the connection."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply)
+        writer.write(response)
         await writer.drain()
         return False
 
     return answer
 
 
-def sends_and_hangs(reply: bytes) -> Trouble:
-    """Sends ``reply`` and then nothing."""
+def sends_and_hangs(response: bytes) -> Trouble:
+    """Send ``response`` and then nothing."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(reply)
+        writer.write(response)
         return True
 
     return answer

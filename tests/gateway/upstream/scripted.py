@@ -1,4 +1,4 @@
-"""An upstream on a real socket that answers by a script, raw bytes included, and keeps what it was sent."""
+"""An upstream on a real socket that sends scripted responses, raw bytes included, and records its requests."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class Asked:
         return int(found[1])
 
 
-# A step writes an answer; returning False closes the connection behind it.
+# A step writes a response; returning False closes the connection after it.
 Step = Callable[[Asked, asyncio.StreamWriter], Awaitable[bool]]
 
 
 class Scripted:
-    """Answers each request by the next step; the last one answers all that follow."""
+    """Handles each request with the next step; the last step handles all further requests."""
 
     def __init__(self, *steps: Step) -> None:
         self._steps = list(steps)
@@ -107,7 +107,7 @@ class Scripted:
             writer.close()
 
     def step_for(self, asked: Asked) -> Step:
-        """The step that answers the request that came last."""
+        """Return the step for the latest request."""
         return self._steps[min(len(self.asked), len(self._steps)) - 1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
@@ -141,12 +141,12 @@ async def upstream(*steps: Step) -> AsyncIterator[Scripted]:
 
 
 def echo(asked: Asked) -> dict[str, str]:
-    """The two ids of a request, as the upstream sends them back."""
+    """Return the two ids of a request as the upstream echoes them."""
     return {name: asked.header(name) for name in ("MS-RequestId", "MS-CorrelationId")}
 
 
 def http(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A whole reply."""
+    """Return a complete HTTP response."""
     lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode() + body
 
@@ -154,7 +154,7 @@ def http(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
 def reply(
     body: Any = b"", status: int = 200, headers: Mapping[str, str] | None = None, ids: Mapping[str, str] | None = None
 ) -> Step:
-    """Answers with ``body``, as JSON unless it is bytes; echoes the request's ids, or says ``ids``."""
+    """Return a step that sends ``body``, as JSON unless it is bytes, with the request's ids or ``ids``."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
@@ -165,7 +165,7 @@ def reply(
 
 
 def raw(data: bytes, *, keep: bool = False) -> Step:
-    """Sends bytes as they are, and closes the connection unless told to ``keep`` it."""
+    """Return a step that sends raw bytes, and closes the connection unless ``keep`` is set."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         writer.write(data)
@@ -175,7 +175,7 @@ def raw(data: bytes, *, keep: bool = False) -> Step:
 
 
 def reset() -> Step:
-    """Cuts the connection without a farewell."""
+    """Return a step that resets the connection."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         writer.transport.abort()
@@ -185,7 +185,7 @@ def reset() -> Step:
 
 
 def hang(before: bytes = b"") -> Step:
-    """Sends ``before``, then nothing, until the client hangs up."""
+    """Return a step that sends ``before`` and then waits until the client closes the connection."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         writer.write(before)
@@ -196,7 +196,7 @@ def hang(before: bytes = b"") -> Step:
 
 
 def drip(data: bytes) -> Step:
-    """Sends one byte after another, slowly, for as long as the client listens."""
+    """Return a step that sends ``data`` slowly, byte by byte, until the client closes the connection."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         for number in range(len(data)):
@@ -208,7 +208,7 @@ def drip(data: bytes) -> Step:
 
 
 def rows(*numbers: int, service: str = "crm", date: str = "2018-10-14T00:00:00") -> list[dict[str, Any]]:
-    """Upstream rows that tell their numbers."""
+    """Return upstream rows identified by ``numbers``."""
     return [{"serviceCode": service, "licensesSold": number, "processedDateTime": date} for number in numbers]
 
 
@@ -221,7 +221,7 @@ GOOD = reply(envelope(rows(1, 2), total=2))
 
 
 class Clock:
-    """A clock that moves when it is told to, or slept on."""
+    """A clock that only ``now`` and ``sleep`` advance."""
 
     def __init__(self, now: float = 1_540_420_638.0) -> None:
         self.now = now
@@ -231,13 +231,13 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Pass the time at once."""
+        """Advance the clock without waiting."""
         self.slept.append(seconds)
         self.now += seconds
 
 
 def client(url: str, **changes: Any) -> UpstreamClient:
-    """A client with short patience and no waiting between attempts."""
+    """Return a client with short timeouts and no pauses between attempts."""
     clock = changes.pop("clock", None) or Clock()
     bounds: dict[str, Any] = {"timeout_seconds": 5.0, "operation_timeout_seconds": 20.0, "max_body_bytes": 2**20}
     bounds |= {name: changes.pop(name) for name in UpstreamConfig.__dataclass_fields__ if name in changes}
@@ -246,22 +246,22 @@ def client(url: str, **changes: Any) -> UpstreamClient:
 
 
 def caller(secret: str = SECRET, **changes: Any) -> Caller:
-    """Somebody who asks."""
+    """Return a caller."""
     return Caller(AccessToken(secret), **{"correlation_id": CORRELATION_ID, **changes})
 
 
 def question(**changes: Any) -> PageQuery:
-    """All rows, ten at a time."""
+    """Return the query for the first ten rows."""
     return PageQuery(DATASET, **{"top": 10, **changes})
 
 
 def sold(found: Sequence[Any]) -> list[int | None]:
-    """What ``rows`` numbered."""
+    """Return the numbers passed to ``rows``."""
     return [row.licenses_sold for row in found]
 
 
 class Watched:
-    """Collects what the client tells its observer."""
+    """An observer that records the client's calls."""
 
     def __init__(self) -> None:
         self.calls: list[UpstreamCall] = []
@@ -271,5 +271,5 @@ class Watched:
 
     @property
     def outcomes(self) -> list[str]:
-        """One for each attempt."""
+        """The outcome of each attempt."""
         return [call.outcome for call in self.calls]

@@ -1,4 +1,4 @@
-"""Blocks: every row once, in order, whatever the upstream says of further ones."""
+"""Blocks contain every row once, in order, whatever the upstream reports about further rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
 from gateway.page import Caller, Page
 from gateway.query import PageQuery
-from gateway.upstream import BlockReader, Reply
+from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
     Asked,
     Row,
@@ -38,23 +38,23 @@ CRM = (("crm", "2018-10-14T00:00:00"),)
 
 
 async def read(*steps: Step, max_calls: int = 60, **changes: Any) -> tuple[Page, list[tuple[int, int]]]:
-    """A block read from a scripted upstream, and the (skip, top) of each request."""
+    """Read a block from a scripted upstream; return it with the (skip, top) of each request."""
     async with upstream(*steps) as up, client(up.url) as it:
         page = await reader(it, max_calls).fetch(question(**changes), caller())
         return page, ranges(up)
 
 
 def reader(it: Any, max_calls: int = 60, seconds: float = 20.0) -> BlockReader:
-    """A reader with a clock that stands."""
+    """Return a reader with a stopped clock."""
     return BlockReader(it, max_calls=max_calls, clock=lambda: NOW, operation_timeout_seconds=seconds)
 
 
 def ranges(up: Scripted) -> list[tuple[int, int]]:
-    """The (skip, top) of each request."""
+    """Return the (skip, top) of each request."""
     return [(asked.number("skip"), asked.number("top")) for asked in up.asked]
 
 
-async def test_one_reply_with_all_rows_is_one_call() -> None:
+async def test_one_response_with_all_rows_takes_one_call() -> None:
     page, asked = await read(reply(envelope(rows(1, 2), 2)))
     assert asked == [(0, 10)]
     assert sold(page.rows) == [1, 2]
@@ -81,8 +81,8 @@ async def test_one_reply_with_all_rows_is_one_call() -> None:
         "x" * 10_000,
     ],
 )
-async def test_a_link_says_that_there_is_more_and_never_where(link: Any) -> None:
-    """The next request is the same question at the rows received, asked of the same address."""
+async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> None:
+    """The next request is the same query, sent to the same URL, with the number of rows received as its offset."""
     steps = [
         reply(envelope(rows(0, 1, 2), link=link)),
         reply(envelope(rows(3, 4), link=link)),
@@ -109,10 +109,10 @@ async def test_a_link_says_that_there_is_more_and_never_where(link: Any) -> None
         (3, None, 5, True, None),
     ],
 )
-async def test_a_full_block_says_what_is_known_of_the_next_row(
+async def test_a_full_block_reports_whether_a_row_follows(
     total: int | None, link: str | None, given_rows: int, more: bool | None, total_told: int | None
 ) -> None:
-    """Two witnesses, or the row itself, prove it; one witness does not. Rows beyond the block are dropped."""
+    """Total and link together, or the row itself, prove it; either alone does not. Extra rows are dropped."""
     page, asked = await read(reply(envelope(rows(*range(given_rows)), total, link)), top=3)
     assert asked == [(0, 3)]
     assert sold(page.rows) == [0, 1, 2]
@@ -132,7 +132,7 @@ async def test_a_short_page_without_link_and_total_ends_the_data() -> None:
     assert (asked, page.more, page.total_count) == ([(0, 10)], False, None)
 
 
-async def test_an_empty_reply_that_nothing_contradicts_ends_the_data() -> None:
+async def test_an_uncontradicted_empty_response_ends_the_data() -> None:
     page, asked = await read(reply(envelope([], 0)))
     assert (asked, page.rows, page.more, page.total_count, page.warnings) == ([(0, 10)], (), False, 0, ())
     page, asked = await read(reply(envelope(rows(0), link="x")), reply(envelope([])))
@@ -145,14 +145,14 @@ async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
 
 
 @pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
-async def test_a_promise_that_is_broken_twice_ends_the_data_with_a_warning(total: int | None, link: str | None) -> None:
+async def test_a_promise_broken_twice_ends_the_data_with_a_warning(total: int | None, link: str | None) -> None:
     page, asked = await read(reply(envelope(rows(0, 1), total, link)), reply(envelope([], total, link)))
     assert asked == [(0, 10), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)
     assert [warning.code for warning in page.warnings] == ["UPSTREAM_INCOMPLETE"]
 
 
-async def test_an_empty_reply_with_a_link_is_asked_again_and_then_followed() -> None:
+async def test_an_empty_response_with_a_link_is_retried_and_then_followed() -> None:
     empty = reply(envelope([], 4, "x"))
     steps = [reply(envelope(rows(0), 4, "x")), empty, reply(envelope(rows(1), 4, "x")), empty]
     page, asked = await read(*steps, reply(envelope(rows(2, 3), 4)))
@@ -160,8 +160,8 @@ async def test_an_empty_reply_with_a_link_is_asked_again_and_then_followed() -> 
     assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([0, 1, 2, 3], False, 4, ())
 
 
-async def test_a_total_that_the_rows_outgrow_is_not_told() -> None:
-    """Such as one that counts the page and not the data."""
+async def test_a_total_smaller_than_the_rows_is_dropped() -> None:
+    """For example, a total that counts the page instead of the data."""
     page, _ = await read(
         reply(envelope(rows(0, 1), 2, "x")), reply(envelope(rows(2, 3), 2, "x")), reply(envelope(rows(4), 1))
     )
@@ -173,7 +173,7 @@ async def test_a_total_that_the_rows_outgrow_is_not_told() -> None:
     )
 
 
-async def test_an_endless_upstream_is_left_after_so_many_calls() -> None:
+async def test_an_endless_upstream_is_abandoned_at_the_call_limit() -> None:
     async with upstream(reply(envelope(rows(1), link="x"))) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
             await reader(it, max_calls=7).fetch(question(top=10_000), caller())
@@ -185,7 +185,7 @@ async def test_attempts_count_as_calls() -> None:
     assert page.calls == 2
 
 
-async def test_unreadable_values_are_told_with_their_number() -> None:
+async def test_unreadable_values_are_reported_with_their_count() -> None:
     bad = [{"licensesSold": "?", "processedDateTime": "soon"}]
     page, _ = await read(reply(envelope([*rows(0), *bad], 3)), reply(envelope(bad, 3)))
     assert [(warning.code, warning.count) for warning in page.warnings] == [("UPSTREAM_UNREADABLE_VALUES", 4)]
@@ -196,8 +196,8 @@ OLD = rows(0, 1)
 NEW = rows(10, 11, date="2018-10-21T00:00:00")
 
 
-async def test_a_block_whose_data_is_processed_anew_is_read_once_more() -> None:
-    """In silence; every call is counted."""
+async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
+    """Without a warning; every call is counted."""
     steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4))]
     page, asked = await read(*steps, top=4)
     assert asked == [(0, 4), (2, 2), (0, 4), (2, 2)]
@@ -205,30 +205,30 @@ async def test_a_block_whose_data_is_processed_anew_is_read_once_more() -> None:
     assert page.stamp.dates == (("crm", "2018-10-21T00:00:00"),)
 
 
-async def test_another_total_means_other_data() -> None:
+async def test_a_changed_total_means_changed_data() -> None:
     steps = [reply(envelope(rows(0, 1), 4)), reply(envelope(rows(2, 3), 5)), reply(envelope(rows(0, 1, 2, 3), 5, "x"))]
     page, asked = await read(*steps, top=4)
     assert asked == [(0, 4), (2, 2), (0, 4)]
     assert (page.more, page.total_count, page.calls) == (True, 5, 3)
 
 
-async def test_a_block_whose_data_shrank_below_what_was_read_of_it_is_read_once_more() -> None:
-    """There is no row and no date where it should go on; the total alone tells."""
+async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> None:
+    """The continuation has no row and no date; only the total shows the change."""
     steps = [reply(envelope(OLD, 4)), reply(envelope([], 1)), reply(envelope(rows(10), 1))]
     page, asked = await read(*steps, top=4)
     assert asked == [(0, 4), (2, 2), (0, 4)]
     assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([10], False, 1, ())
 
 
-async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_once_more() -> None:
-    """With the same date: a row was added in front, so that one read before would be there twice."""
+async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_again() -> None:
+    """With the same date: a row was inserted before the others, so one row would appear twice."""
     steps = [reply(envelope(rows(0, 1), 3)), reply(envelope(rows(1, 2), 4)), reply(envelope(rows(9, 0, 1, 2), 4))]
     page, asked = await read(*steps, top=4)
     assert asked == [(0, 4), (2, 2), (0, 4)]
     assert (sold(page.rows), page.total_count) == ([9, 0, 1, 2], 4)
 
 
-async def test_data_that_will_not_settle_is_told() -> None:
+async def test_data_that_keeps_changing_raises_snapshot_changed() -> None:
     steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4))] * 2
     async with upstream(*steps) as up, client(up.url) as it:
         with pytest.raises(SnapshotChanged):
@@ -243,14 +243,14 @@ async def test_services_may_be_processed_at_different_times() -> None:
     assert page.stamp.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
 
 
-async def test_a_service_with_two_dates_in_one_reply_identifies_no_processing() -> None:
-    """Not even when another reply of the block shows but one of them."""
+async def test_a_service_with_two_dates_in_one_response_identifies_no_snapshot() -> None:
+    """Even if another response of the block shows only one of them."""
     mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
     page, asked = await read(reply(envelope(mixed, 4)), reply(envelope(rows(2, 3), 4)), top=4)
     assert (len(asked), page.stamp.dates) == (2, ())
 
 
-async def test_a_block_has_its_own_deadline_and_not_its_first_callers() -> None:
+async def test_a_block_has_its_own_deadline_independent_of_its_first_caller() -> None:
     async def hang(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         await asyncio.Event().wait()
         return True
@@ -263,7 +263,7 @@ async def test_a_block_has_its_own_deadline_and_not_its_first_callers() -> None:
 
 
 def paging(count: int, cap: int) -> Step:
-    """An upstream of so many rows that never gives more than ``cap`` of them at once."""
+    """Return a step for an upstream of ``count`` rows that returns at most ``cap`` rows at once."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         skip, top = asked.number("skip"), asked.number("top")
@@ -275,7 +275,7 @@ def paging(count: int, cap: int) -> Step:
     return step
 
 
-async def test_a_walk_over_all_blocks_finds_every_row_once() -> None:
+async def test_paginating_through_all_blocks_returns_every_row_once() -> None:
     async with upstream(paging(95, 7)) as up, client(up.url) as it:
         found: list[int | None] = []
         for skip in range(0, 100, 20):
@@ -288,7 +288,7 @@ async def test_a_walk_over_all_blocks_finds_every_row_once() -> None:
 Link = Callable[[int, int], bool]
 Total = Callable[[int, int, int], int | None]
 
-# What an upstream may say; the first of each is right. Only a lack of both, or a link, may shorten pages unseen.
+# What an upstream may report; the first of each is correct. Only without both, or without a link, may short pages pass.
 LINKS: dict[str, Link] = {
     "right": lambda end, count: end < count,
     "always": lambda end, count: True,
@@ -305,7 +305,7 @@ TOTALS: dict[str, Total] = {
 
 @dataclass
 class Model:
-    """An upstream of so many rows, a page cap and ways of telling of more."""
+    """An upstream with a number of rows, a page limit and ways to report further rows."""
 
     count: int
     cap: int
@@ -313,12 +313,12 @@ class Model:
     total: Total
     calls: list[PageQuery] = field(default_factory=list)
 
-    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> Reply:
-        """Some rows."""
+    async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
+        """Return some rows."""
         self.calls.append(query)
         end = max(query.skip, min(self.count, query.skip + min(query.top, self.cap)))
         found = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
-        return Reply(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
+        return UpstreamResponse(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
 
 
 @given(
@@ -329,16 +329,16 @@ class Model:
     st.sampled_from(sorted(LINKS)),
     st.sampled_from(sorted(TOTALS)),
 )
-async def test_no_row_is_lost_or_doubled_whatever_the_upstream_says(
+async def test_no_row_is_lost_or_duplicated_whatever_the_upstream_reports(
     count: int, cap: int, skip: int, top: int, link: str, total: str
 ) -> None:
-    """As long as a link or a total betrays a shortened page; and what the page tells of further rows is true."""
+    """If a link or a total reveals each shortened page; what the page reports about further rows is then correct."""
     model = Model(count, cap, LINKS[link], TOTALS[total])
     page = await reader(model).fetch(question(skip=skip, top=top), caller())
     is_betrayed = link != "never" or total in ("right", "high")
     if cap >= top or is_betrayed:
         assert sold(page.rows) == list(range(skip, min(count, skip + top)))
-        # A total of each page alone, and no link beside it: two witnesses that agree on an end that is none.
+        # A total that counts only the page, without a link: both wrongly agree that the data ends.
         is_duped = link == "never" and total in ("page", "zero")
         if page.more is not None and "high" not in total and not is_duped:
             assert page.more is (skip + top < count)

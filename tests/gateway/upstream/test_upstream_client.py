@@ -1,4 +1,4 @@
-"""One call over a real socket: the request to the byte, statuses, attempts, deadlines, places and secrets."""
+"""One call over a real socket: exact request bytes, statuses, attempts, deadlines, concurrency and secrets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 async def test_the_microsoft_example_is_reproduced_to_the_byte() -> None:
-    """Path, filter encoding and headers are the page's; top, skip, fresh ids and two transport headers are added."""
+    """Path, filter encoding and headers match the page; top, skip, new ids and two transport headers are added."""
     async with upstream(GOOD) as up, client(up.url) as it:
         query = question(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"), top=10000)
         await it.call(query, caller("<token>", locale="en-US"), deadline=FAR)
@@ -81,8 +81,8 @@ async def test_the_microsoft_example_is_reproduced_to_the_byte() -> None:
 @pytest.mark.parametrize(
     "value", ["A & B #1", "50%27 off", "O'Neil/…?", "a+b=c;d", "\u202eü", "..//../x", "\\ { } ^ ` |"]
 )
-async def test_what_the_question_says_is_sent_raw(value: str) -> None:
-    """Nothing between the question and the wire encodes a second time."""
+async def test_the_query_is_sent_verbatim(value: str) -> None:
+    """Nothing between the query and the socket encodes it a second time."""
     async with upstream(GOOD) as up, client(up.url, path_prefix="/v1", trailing_slash=True) as it:
         query = question(
             filter=Comparison("customerName", "ne", value),
@@ -95,7 +95,7 @@ async def test_what_the_question_says_is_sent_raw(value: str) -> None:
         assert up.asked[0].raw.decode().startswith(target)
 
 
-async def test_a_call_without_correlation_id_or_locale_makes_the_one_and_leaves_out_the_other() -> None:
+async def test_a_missing_correlation_id_is_generated_and_a_missing_locale_omitted() -> None:
     async with upstream(GOOD) as up, client(up.url) as it:
         await it.call(question(), caller(correlation_id="no\r\nguid"), deadline=FAR)
         assert re.fullmatch(GUID, up.asked[0].header("MS-CorrelationId"))
@@ -131,10 +131,10 @@ async def test_a_call_without_correlation_id_or_locale_makes_the_one_and_leaves_
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html><b>secret</b></html>", b'{"code": 1'])
-async def test_every_status_is_coded_and_tried_as_often_as_it_deserves(
+async def test_every_status_has_its_code_and_number_of_attempts(
     status: int, error: type[GatewayError], retried: bool, body: bytes
 ) -> None:
-    """Whatever the body; redirects are not followed; the upstream recovers at once."""
+    """Whatever the body. Redirects are not followed, and the client recovers as soon as the upstream does."""
     watched = Watched()
     body = b"" if status == 204 else body
     bad = reply(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})
@@ -155,7 +155,7 @@ async def test_every_status_is_coded_and_tried_as_often_as_it_deserves(
         assert sold(found.rows) == [1, 2]
 
 
-async def test_an_upstream_that_recovers_is_asked_until_it_does() -> None:
+async def test_calls_are_retried_until_the_upstream_recovers() -> None:
     """Each attempt has its own request id and the same correlation id; pauses grow."""
     clock = Clock()
     bad = reply(status=503)
@@ -167,7 +167,7 @@ async def test_an_upstream_that_recovers_is_asked_until_it_does() -> None:
         assert clock.slept == [0.5, 1.0]
 
 
-async def test_a_retry_that_does_not_fit_the_deadline_is_not_begun() -> None:
+async def test_a_retry_beyond_the_deadline_is_not_started() -> None:
     clock = Clock()
     async with upstream(reply(status=503)) as up, client(up.url, clock=clock, random=lambda: 1.0) as it:
         with pytest.raises(UpstreamUnavailable):
@@ -201,7 +201,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
     [hang(), hang(HEAD), hang(HEAD + b'\r\n{"Value": ['), drip(HEAD * 100), drip(HEAD + b"\r\n" + b" " * 100)],
     ids=["nothing", "half the head", "half the body", "a head byte by byte", "a body byte by byte"],
 )
-async def test_a_slow_reply_ends_at_the_total_limit_and_is_asked_for_once_more(step: Any) -> None:
+async def test_a_slow_response_times_out_and_is_requested_once_more(step: Any) -> None:
     """The second attempt carries the first one's request id, and both connections are closed."""
     watched = Watched()
     async with upstream(step) as up, client(up.url, timeout_seconds=0.15, observer=watched) as it:
@@ -232,8 +232,8 @@ async def test_an_error_whose_body_never_ends_keeps_its_status(size_bytes: int) 
         assert len(up.asked) == 1
 
 
-async def test_a_throttled_token_is_told_so_without_another_call_until_the_time_has_passed() -> None:
-    """Other tokens are served meanwhile."""
+async def test_a_throttled_token_fails_without_another_call_until_its_cooldown_ends() -> None:
+    """Other tokens are served during the cool-down."""
     clock = Clock()
     async with (
         upstream(reply(status=429, headers={"Retry-After": "57"}), GOOD) as up,
@@ -254,7 +254,7 @@ async def test_a_throttled_token_is_told_so_without_another_call_until_the_time_
         assert len(up.asked) == 3
 
 
-async def test_calls_that_wait_for_a_place_see_the_throttling_too() -> None:
+async def test_calls_waiting_for_a_permit_see_the_throttling_too() -> None:
     async with upstream(reply(status=429), GOOD) as up, client(up.url, max_concurrency=1) as it:
         calls = [it.call(question(), caller(), deadline=FAR) for _ in range(5)]
         found = await asyncio.gather(*calls, return_exceptions=True)
@@ -263,7 +263,7 @@ async def test_calls_that_wait_for_a_place_see_the_throttling_too() -> None:
 
 
 class Gate:
-    """A step that answers when it is opened, and knows how many requests it held at once."""
+    """A step that responds once opened, and counts the requests it holds at once."""
 
     def __init__(self, expected: int) -> None:
         self.held = 0
@@ -282,7 +282,7 @@ class Gate:
         return await GOOD(asked, writer)
 
 
-async def test_one_token_has_so_many_calls_in_flight_and_no_more() -> None:
+async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
     gate = Gate(4)
     async with upstream(gate) as up, client(up.url, max_concurrency=2) as it:
         names = ["one"] * 5 + ["two"] * 5
@@ -292,10 +292,10 @@ async def test_one_token_has_so_many_calls_in_flight_and_no_more() -> None:
         gate.open.set()
         await asyncio.gather(*calls)
         assert gate.most <= 4
-        assert len(it._slots) == 0
+        assert len(it._limiter) == 0
 
 
-async def test_calls_beyond_the_connections_wait_and_are_then_refused() -> None:
+async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
     gate = Gate(2)
     async with upstream(gate) as up, client(up.url, max_connections=2) as it:
         calls = [asyncio.ensure_future(it.call(question(), caller(name), deadline=FAR)) for name in ("one", "two")]
@@ -307,7 +307,7 @@ async def test_calls_beyond_the_connections_wait_and_are_then_refused() -> None:
         assert len(up.asked) == 2
 
 
-async def test_a_token_whose_places_stay_taken_runs_out_of_time() -> None:
+async def test_a_call_times_out_while_its_token_is_at_the_limit() -> None:
     gate = Gate(1)
     async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
         call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
@@ -318,7 +318,7 @@ async def test_a_token_whose_places_stay_taken_runs_out_of_time() -> None:
         await call
 
 
-async def test_a_cancelled_call_closes_its_connection_and_leaves_its_place() -> None:
+async def test_a_canceled_call_closes_its_connection_and_releases_its_permit() -> None:
     gate = Gate(1)
     async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
         call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
@@ -330,7 +330,7 @@ async def test_a_cancelled_call_closes_its_connection_and_leaves_its_place() -> 
             await up.all_closed.wait()
         gate.open.set()
         await it.call(question(), caller(), deadline=FAR)
-        assert len(it._slots) == 0
+        assert len(it._limiter) == 0
 
 
 async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:
@@ -342,7 +342,7 @@ async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:
 
 @pytest.mark.parametrize("step", [GOOD, reply(status=401), raw(b"garbage\r\n\r\n"), reset(), reply(b"{")])
 async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Not in logs, not in errors, and in no request object that outlives the call."""
+    """The token is absent from logs, errors and every request object that outlives the call."""
     caplog.set_level(logging.DEBUG)
     gc.collect()
     gc.disable()
@@ -353,7 +353,7 @@ async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest
                 text = "".join(traceback.format_exception(error))
                 assert SECRET not in text + repr(error) + json.dumps(error.extensions())
                 assert (error.__cause__, error.__context__) == (None, None)
-            # From Python 3.13 on, tracebacks of the libraries hold requests in cycles; their collection is on its way.
+            # From Python 3.13 on, tracebacks of the libraries hold requests in cycles until the garbage collector runs.
             if sys.version_info >= (3, 13):
                 gc.collect()
             left = [it for it in gc.get_objects() if isinstance(it, httpx.Request | httpcore.Request)]
@@ -381,7 +381,7 @@ async def test_an_embedded_application_serves_as_the_upstream() -> None:
     assert seen[0]["path"] == "/partner/v1/analytics/commercial/deployment/license"
 
 
-async def test_a_question_too_long_for_an_address_is_refused_without_a_call() -> None:
+async def test_a_query_too_long_for_a_url_fails_without_a_call() -> None:
     async with upstream(GOOD) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected):
             await it.call(question(filter=Comparison("customerName", "eq", "x" * 70_000)), caller(), deadline=FAR)

@@ -1,4 +1,4 @@
-"""Bodies to rows: what is exact, what becomes null and is counted, and what is refused."""
+"""Decoding of bodies: exact values, values that become null and are counted, and rejected bodies."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadResponse
-from gateway.upstream.decode import decode, decode_odd, decode_usual
-from gateway.upstream.values import is_date
+from gateway.upstream.coercion import is_date
+from gateway.upstream.decode import decode, decode_leniently, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, Row, envelope
 
 FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
 
 
 def body(row: Any, **others: Any) -> bytes:
-    """A body of one row."""
+    """Return a body with one row."""
     return json.dumps({"Value": [row], **others}).encode()
 
 
@@ -103,14 +103,14 @@ def test_a_long_is_exact_or_null_and_counted(text: str, value: int | None) -> No
 @pytest.mark.parametrize("text", ["null", None])
 def test_a_null_or_missing_field_is_null_and_not_counted(text: str | None) -> None:
     row = {} if text is None else dict.fromkeys(FIELDS)
-    for read in (decode_usual, decode_odd):
+    for read in (decode_strictly, decode_leniently):
         found = read(body(row), DATASET)
         assert found is not None
         assert (found.rows, found.unreadable_values) == ((Row(),), 0)
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"a": "b"}])
-def test_what_is_no_text_is_null_in_a_text_field(value: Any) -> None:
+def test_a_value_that_is_not_text_is_null_in_a_text_field(value: Any) -> None:
     found = decode(body({"customerName": value, "channel": "reseller"}), DATASET)
     assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
 
@@ -132,7 +132,7 @@ def test_what_is_no_text_is_null_in_a_text_field(value: Any) -> None:
         "2024-02-29",
     ],
 )
-def test_an_iso_date_is_kept_as_it_is(text: str) -> None:
+def test_an_iso_date_is_returned_unchanged(text: str) -> None:
     found = decode(body({"processedDateTime": text}), DATASET)
     assert (found.rows[0].processed_date_time, found.unreadable_values) == (text, 0)
 
@@ -160,13 +160,13 @@ def test_an_iso_date_is_kept_as_it_is(text: str) -> None:
         "20181014",
     ],
 )
-def test_what_is_no_iso_date_is_null_and_counted(text: str) -> None:
+def test_an_invalid_date_is_null_and_counted(text: str) -> None:
     found = decode(body({"processedDateTime": text, "channel": "reseller"}), DATASET)
     assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
 
 
 @given(st.datetimes(), st.sampled_from(["", "Z", "+00:00", "-07:00"]))
-def test_every_moment_that_python_writes_is_a_date(moment: Any, zone: str) -> None:
+def test_every_datetime_that_python_writes_is_a_date(moment: Any, zone: str) -> None:
     assert is_date(moment.isoformat() + zone)
 
 
@@ -233,29 +233,29 @@ def test_the_envelopes_spellings_are_understood(others: dict[str, Any], total: i
         b'{"error": {"code": "x"}}',
     ],
 )
-def test_what_is_no_list_of_rows_is_refused(text: bytes) -> None:
-    """An empty success would be a lie."""
+def test_a_body_without_a_list_of_rows_is_rejected(text: bytes) -> None:
+    """An empty result would be wrong."""
     with pytest.raises(UpstreamBadResponse) as caught:
         decode(text, DATASET)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     assert decode(b"\xef\xbb\xbf" + body({"licensesSold": 1}), DATASET).rows == (Row(licenses_sold=1),)
     assert decode(b"\xef\xbb\xbf" + body({"licensesSold": "1"}), DATASET).rows == (Row(licenses_sold=1),)
 
 
-def test_the_last_of_duplicate_keys_counts() -> None:
+def test_the_last_of_duplicate_keys_wins() -> None:
     text = b'{"Value": [], "Value": [{"channel": "a", "channel": "b"}]}'
     assert decode(text, DATASET).rows == (Row(channel="b"),)
 
 
-def test_a_number_of_thousands_of_digits_is_survived() -> None:
+def test_a_number_with_thousands_of_digits_is_null() -> None:
     with pytest.raises(UpstreamBadResponse):
         decode(b'{"Value": [{"licensesSold": ' + b"9" * 6000 + b"}]}", DATASET)
 
 
-def test_one_odd_value_costs_no_more_than_itself() -> None:
+def test_one_invalid_value_costs_only_itself() -> None:
     rows = [{"licensesSold": number, "licensesDeployed": "?" if number == 500 else 1} for number in range(1000)]
     found = decode(json.dumps(envelope(rows)).encode(), DATASET)
     assert [row.licenses_sold for row in found.rows] == list(range(1000))
@@ -283,11 +283,11 @@ good_rows = st.fixed_dictionaries(
 
 @given(st.lists(good_rows, max_size=4), st.none() | st.integers(0, 2**63 - 1), st.none() | st.text(max_size=5))
 def test_both_ways_of_decoding_agree_on_good_rows(found: list[Any], total: int | None, link: str | None) -> None:
-    """The quick way takes all of them, and every value is the upstream's own."""
+    """Strict decoding accepts all of them, and returns every value of the upstream unchanged."""
     text = json.dumps(envelope(found, total, link)).encode()
-    usual = decode_usual(text, DATASET)
+    usual = decode_strictly(text, DATASET)
     assert usual is not None
-    assert usual == decode_odd(text, DATASET)
+    assert usual == decode_leniently(text, DATASET)
     assert usual.unreadable_values == 0
     names = dict(zip(Row.__struct_encode_fields__, Row.__struct_fields__, strict=True))
     for row, given_row in zip(usual.rows, found, strict=True):
@@ -296,7 +296,7 @@ def test_both_ways_of_decoding_agree_on_good_rows(found: list[Any], total: int |
 
 @given(st.lists(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), values), max_size=4))
 def test_no_value_loses_a_row_or_escapes_the_count(found: list[dict[str, Any]]) -> None:
-    """Every field is the value given, its exact number, or a null that is counted."""
+    """Every field is the original value, its exact number, or a null that is counted."""
     decoded = decode(json.dumps(envelope(found)).encode(), DATASET)
     assert len(decoded.rows) == len(found)
     given_values = sum(row.get(name) is not None for row in found for name in FIELDS)
@@ -305,6 +305,6 @@ def test_no_value_loses_a_row_or_escapes_the_count(found: list[dict[str, Any]]) 
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_are_a_stumbling_block(text: bytes) -> None:
+def test_arbitrary_bytes_raise_only_the_documented_error(text: bytes) -> None:
     with pytest.raises(UpstreamBadResponse):
         decode(text, DATASET)

@@ -1,4 +1,4 @@
-"""Replies are taken only by those who asked for them."""
+"""A response is accepted only for the request that it answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STALE = envelope(rows(666), 1)
 
 
 def with_extra(extra: bytes) -> Step:
-    """A good reply with another one glued behind it."""
+    """Return a step that sends a valid response followed by another one."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         writer.write(http(200, echo(asked), json.dumps(envelope(rows(1, 2), 2)).encode()) + extra)
@@ -44,8 +44,8 @@ def with_extra(extra: bytes) -> Step:
 
 @pytest.mark.parametrize("ids", [OTHERS, {}, {"MS-RequestId": OTHERS["MS-RequestId"]}])
 @pytest.mark.parametrize("status", [200])
-async def test_an_extra_reply_in_the_stream_is_never_given_to_the_next_caller(ids: dict[str, str], status: int) -> None:
-    """With other ids, or with none: three callers get their own rows, on connections that hold nothing else."""
+async def test_an_extra_response_in_the_stream_never_reaches_the_next_caller(ids: dict[str, str], status: int) -> None:
+    """With wrong ids or none: three callers get their own rows, on connections without extra responses."""
     extra = http(status, ids, json.dumps(STALE).encode())
     async with upstream(with_extra(extra)) as up, client(up.url) as it:
         for name in ("one", "two", "three", "four"):
@@ -53,15 +53,15 @@ async def test_an_extra_reply_in_the_stream_is_never_given_to_the_next_caller(id
             assert sold(found.rows) == [1, 2]
 
 
-async def test_a_foreign_refusal_is_not_taken_for_ones_own() -> None:
+async def test_a_foreign_error_response_is_not_accepted() -> None:
     extra = http(401, OTHERS, b"")
     async with upstream(with_extra(extra)) as up, client(up.url) as it:
         for name in ("one", "two", "three"):
             await it.call(question(), caller(name), deadline=FAR)
 
 
-async def test_the_connection_of_a_foreign_reply_is_closed() -> None:
-    """The question is asked once more, on another one."""
+async def test_the_connection_of_a_foreign_response_is_closed() -> None:
+    """The request is retried on another connection."""
     watched = Watched()
     async with upstream(GOOD, GOOD, reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, observer=watched) as it:
         for _ in range(3):
@@ -74,15 +74,15 @@ async def test_the_connection_of_a_foreign_reply_is_closed() -> None:
         assert up.asked[3].connection != up.asked[2].connection
 
 
-async def test_it_is_asked_again_even_where_no_retries_are_allowed() -> None:
+async def test_a_foreign_response_is_retried_even_without_configured_retries() -> None:
     async with upstream(reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, max_retries=0) as it:
         assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1, 2]
 
 
-async def test_an_upstream_that_always_echoes_others_is_believed_with_one_warning(
+async def test_an_upstream_that_always_echoes_wrong_ids_is_accepted_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Asked twice the first time, once from then on, and never twice over one connection."""
+    """The first call takes two requests, later calls one, and each request has its own connection."""
     caplog.set_level(logging.WARNING)
     async with upstream(reply(STALE, ids=OTHERS)) as up, client(up.url) as it:
         attempts = [(await it.call(question(), caller(), deadline=FAR)).attempts for _ in range(3)]
@@ -111,8 +111,8 @@ async def test_ids_are_compared_without_case() -> None:
         assert up.connections <= 2
 
 
-async def test_a_reply_without_ids_is_accepted_and_its_connection_not_reused() -> None:
-    """Nothing would tell its next reply from an extra one."""
+async def test_a_response_without_ids_is_accepted_and_its_connection_not_reused() -> None:
+    """The next response could not be distinguished from an extra one."""
     async with upstream(reply(envelope(rows(5), 1), ids={})) as up, client(up.url) as it:
         for _ in range(3):
             found = await it.call(question(), caller(), deadline=FAR)
@@ -127,7 +127,7 @@ async def test_connections_to_an_upstream_that_echoes_are_reused() -> None:
         assert up.connections == 2
 
 
-async def test_a_refusal_without_ids_is_told_at_once() -> None:
+async def test_an_error_response_without_ids_is_raised_at_once() -> None:
     async with upstream(GOOD, GOOD, reply(status=401, ids={})) as up, client(up.url) as it:
         await it.call(question(), caller(), deadline=FAR)
         await it.call(question(), caller(), deadline=FAR)
@@ -138,7 +138,7 @@ async def test_a_refusal_without_ids_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 async def test_after_one_response_without_ids_its_connection_is_not_used_again(status: int) -> None:
-    """Also where the upstream echoed ids until then: an extra refusal behind it would reach another caller."""
+    """Even if the upstream echoed ids before: an extra error response would reach another caller."""
     refusal = http(status, {}, b"")
 
     async def twice(asked: Asked, writer: asyncio.StreamWriter) -> bool:

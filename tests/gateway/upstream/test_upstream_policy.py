@@ -1,4 +1,4 @@
-"""Retry-After, pauses, cool-downs, error codes and the table of foreign errors."""
+"""Retry-After, pauses, cool-downs, error codes and the table of library errors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
 from gateway.page import AccessToken
+from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
-from gateway.upstream.slots import Slots
 from gateway.upstream.status import error_code
-from gateway.upstream.transport import FOREIGN, failure_of
+from gateway.upstream.transport import LIBRARY_ERRORS, failure_of
 from tests.gateway.upstream.scripted import Clock, caller, client, question, reply, upstream
 
 NOW = 1_540_420_638.0
@@ -53,12 +53,12 @@ def test_retry_after_is_read_in_every_form_and_clamped(value: str | None, second
 
 
 @given(st.text(max_size=60))
-def test_no_retry_after_leaves_the_bounds(value: str) -> None:
+def test_every_retry_after_is_clamped(value: str) -> None:
     assert 1 <= retry_after_seconds(value, NOW) <= 600
 
 
 @pytest.mark.parametrize("value", ["120", "junk", "-1", "999999999999"])
-async def test_the_throttled_caller_is_told_how_long_to_wait(value: str) -> None:
+async def test_the_error_for_a_throttled_caller_has_the_time_to_wait(value: str) -> None:
     body = b'{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }'
     async with (
         upstream(reply(body, 429, {"Retry-After": value})) as up,
@@ -78,7 +78,7 @@ def test_pauses_grow_to_a_cap_and_have_full_jitter() -> None:
 
 
 @pytest.mark.parametrize("kind", [Retry.ONCE, Retry.TIMEOUT, Retry.FOREIGN])
-def test_other_kinds_are_repeated_once_and_at_once(kind: Retry) -> None:
+def test_other_kinds_are_retried_once_without_a_pause(kind: Retry) -> None:
     retries = Retries(8, lambda: 1.0)
     assert [retries.pause_seconds(kind) for _ in range(2)] == [0.0, None]
 
@@ -99,38 +99,38 @@ def test_the_longest_cooldown_counts_and_their_number_is_bounded() -> None:
     cooldowns.require_passed(b"unknown")
 
 
-def test_only_cooldowns_that_last_are_told() -> None:
+def test_only_active_cooldowns_are_counted() -> None:
     clock = Clock(0.0)
     cooldowns = Cooldowns(clock)
     cooldowns.start(b"short", 10)
     cooldowns.start(b"long", 20)
-    assert cooldowns.lasting() == 2
+    assert cooldowns.active() == 2
     clock.now = 10.0
-    assert cooldowns.lasting() == 1
+    assert cooldowns.active() == 1
     clock.now = 20.0
-    assert cooldowns.lasting() == 0
+    assert cooldowns.active() == 0
 
 
-async def test_places_tell_how_many_hold_one_and_how_many_wait() -> None:
-    """For one token or for all: whoever waits is counted once, and nobody who has gone."""
-    slots = Slots(per_token=1, total=2)
+async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
+    """For one token and for all: each waiting call counts once, and finished calls do not count."""
+    limiter = ConcurrencyLimiter(per_token=1, total=2)
     loop = asyncio.get_running_loop()
-    async with slots.hold(b"first", float("inf")), slots.hold(b"second", float("inf")):
-        assert (slots.held, slots.waiting) == (2, 0)
+    async with limiter.hold(b"first", float("inf")), limiter.hold(b"second", float("inf")):
+        assert (limiter.held, limiter.waiting) == (2, 0)
         for locator in (b"first", b"third"):
             with pytest.raises(GatewayError):
-                async with asyncio.timeout(5), slots.hold(locator, loop.time()):
+                async with asyncio.timeout(5), limiter.hold(locator, loop.time()):
                     pytest.fail("no place is free")
-        waiting = asyncio.ensure_future(_hold(slots, b"first"))
+        waiting = asyncio.ensure_future(_hold(limiter, b"first"))
         await asyncio.sleep(0)
-        assert (slots.held, slots.waiting) == (2, 1)
+        assert (limiter.held, limiter.waiting) == (2, 1)
     await waiting
-    assert (slots.held, slots.waiting) == (0, 0)
+    assert (limiter.held, limiter.waiting) == (0, 0)
 
 
-async def _hold(slots: Slots, locator: bytes) -> None:
-    async with slots.hold(locator, float("inf")):
-        assert slots.held == 1
+async def _hold(limiter: ConcurrencyLimiter, locator: bytes) -> None:
+    async with limiter.hold(locator, float("inf")):
+        assert limiter.held == 1
 
 
 STORE = {
@@ -168,7 +168,7 @@ def test_an_error_code_is_found_in_every_shape_of_body(body: Any, code: int | st
 
 
 @given(st.binary(max_size=100))
-def test_no_error_body_is_a_stumbling_block(body: bytes) -> None:
+def test_arbitrary_error_bodies_are_handled(body: bytes) -> None:
     code = error_code(body)
     assert code is None or isinstance(code, int | str)
 
@@ -178,7 +178,7 @@ def test_hostile_error_bodies_have_no_code(body: bytes) -> None:
     assert error_code(body) is None
 
 
-async def test_a_token_without_multi_factor_authentication_is_told_so() -> None:
+async def test_the_error_for_a_token_without_multi_factor_authentication_says_so() -> None:
     async with upstream(reply({"code": "900421"}, 401)) as up, client(up.url) as it:
         with pytest.raises(Unauthenticated) as caught:
             await it.call(question(), caller(), deadline=float("inf"))
@@ -187,7 +187,7 @@ async def test_a_token_without_multi_factor_authentication_is_told_so() -> None:
         assert "Multi-factor authentication" in caught.value.message
 
 
-async def test_a_path_that_is_not_found_names_the_settings_that_make_it() -> None:
+async def test_the_error_for_an_unknown_path_names_its_settings() -> None:
     async with upstream(reply({"code": 1000}, 404)) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected) as caught:
             await it.call(question(), caller(), deadline=float("inf"))
@@ -195,7 +195,7 @@ async def test_a_path_that_is_not_found_names_the_settings_that_make_it() -> Non
         assert "GATEWAY_UPSTREAM_TRAILING_SLASH" in caught.value.message
 
 
-async def test_an_upstream_request_id_that_is_no_guid_is_not_passed_on() -> None:
+async def test_an_upstream_request_id_that_is_not_a_guid_is_dropped() -> None:
     ids = {"MS-RequestId": "<script>"}
     async with upstream(reply(b"", 400, ids=ids)) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected) as caught:
@@ -204,15 +204,15 @@ async def test_an_upstream_request_id_that_is_no_guid_is_not_passed_on() -> None
         assert caught.value.upstream.request_id == up.asked[-1].header("MS-RequestId")
 
 
-def test_every_error_of_the_http_library_has_a_meaning() -> None:
-    """A class without subclasses is what gets raised; the library grew one when this fails."""
+def test_every_error_of_the_http_library_is_translated() -> None:
+    """The library raises the leaves of its exception tree. If this fails, it has a new one."""
     kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     leaves = {kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)}
-    assert leaves == set(FOREIGN)
+    assert leaves == set(LIBRARY_ERRORS)
 
 
-@pytest.mark.parametrize("kind", list(FOREIGN))
-def test_no_meaning_tells_of_library_address_or_text(kind: type[Exception]) -> None:
+@pytest.mark.parametrize("kind", list(LIBRARY_ERRORS))
+def test_no_translated_error_reveals_library_address_or_text(kind: type[Exception]) -> None:
     error = kind.__new__(kind)
     Exception.__init__(error, "https://secret.example")
     message = failure_of(error).error.message
@@ -220,7 +220,7 @@ def test_no_meaning_tells_of_library_address_or_text(kind: type[Exception]) -> N
     assert not any(word in message.lower() for word in ("secret", "http", "://", kind.__name__.lower()))
 
 
-def test_an_error_of_the_operating_system_means_no_connection() -> None:
+def test_an_operating_system_error_means_upstream_unavailable() -> None:
     failure = failure_of(OSError("no route"))
     assert (type(failure.error), failure.retry) == (UpstreamUnavailable, Retry.BACKOFF)
 
@@ -233,7 +233,7 @@ def test_a_broken_response_after_a_foreign_one_is_not_requested_a_third_time() -
     assert retries.pause_seconds(Retry.BACKOFF) == 1.0
 
 
-def test_a_cooldown_that_has_passed_is_forgotten() -> None:
+def test_an_expired_cooldown_is_removed() -> None:
     clock = Clock(0.0)
     cooldowns = Cooldowns(clock)
     cooldowns.start(b"token", 10)
@@ -247,7 +247,7 @@ def test_a_cooldown_that_has_passed_is_forgotten() -> None:
     assert len(cooldowns) == 0
 
 
-def test_a_full_table_lets_go_of_all_cooldowns_that_have_passed() -> None:
+def test_a_full_table_drops_all_expired_cooldowns() -> None:
     clock = Clock(0.0)
     cooldowns = Cooldowns(clock, max_cooldowns=10)
     for number in range(10):
@@ -257,7 +257,7 @@ def test_a_full_table_lets_go_of_all_cooldowns_that_have_passed() -> None:
     assert len(cooldowns) == 1
 
 
-async def test_a_cooldown_of_another_process_holds_at_once() -> None:
+async def test_a_cooldown_of_another_process_applies_at_once() -> None:
     class Shared:
         async def until(self, token: AccessToken) -> float | None:
             return NOW + 42

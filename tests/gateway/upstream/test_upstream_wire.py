@@ -1,4 +1,4 @@
-"""Replies that break off, break the rules or would fill the memory."""
+"""Responses that are truncated, violate HTTP or would fill the memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "br": brotli.compress,
     "zstd": zstandard.ZstdCompressor().compress,
 }
-# RFC 9659 allows 8 MB at most; this one would have the reader set 64 MB aside.
+# RFC 9659 allows at most 8 MB; this one would make the reader allocate 64 MB.
 _wide = zstandard.ZstdCompressor(
     compression_params=zstandard.ZstdCompressionParameters.from_level(3, window_log=26)
 ).compressobj()
@@ -48,7 +48,7 @@ WIDE_WINDOW = _wide.compress(BODY) + _wide.flush()
 
 
 def packed(encoding: str, body: bytes) -> Step:
-    """Answers with ``body`` as it is, and says that it is packed."""
+    """Return a step that sends ``body`` unchanged with a Content-Encoding."""
     return raw(http(200, {"Content-Encoding": encoding}, body))
 
 
@@ -77,10 +77,8 @@ def packed(encoding: str, body: bytes) -> Step:
         (reply({"Value": None}), UpstreamBadResponse),
     ],
 )
-async def test_a_broken_reply_is_asked_for_once_more_on_a_fresh_connection(
-    step: Any, error: type[GatewayError]
-) -> None:
-    """Then it is coded; the next question is served."""
+async def test_a_broken_response_is_retried_once_on_a_new_connection(step: Any, error: type[GatewayError]) -> None:
+    """If it breaks again, the error has a code; the next query succeeds."""
     watched = Watched()
     async with upstream(GOOD, step, step, GOOD) as up, client(up.url, observer=watched) as it:
         await it.call(question(), caller(), deadline=FAR)
@@ -93,7 +91,7 @@ async def test_a_broken_reply_is_asked_for_once_more_on_a_fresh_connection(
 
 
 @pytest.mark.parametrize("step", [raw(b""), reset(), raw(OK + b"Content-Length: 100\r\n\r\n{"), reply(b"[")])
-async def test_a_reply_that_breaks_once_is_not_noticed(step: Any) -> None:
+async def test_a_response_that_breaks_once_is_recovered(step: Any) -> None:
     async with upstream(step, GOOD) as up, client(up.url) as it:
         found = await it.call(question(), caller(), deadline=FAR)
         assert (sold(found.rows), found.attempts) == ([1, 2], 2)
@@ -102,7 +100,7 @@ async def test_a_reply_that_breaks_once_is_not_noticed(step: Any) -> None:
 @pytest.mark.parametrize(
     "encoding", ["deflate", "gzip, gzip", "br, gzip", "zstd,zstd", "zstd, br, gzip", "dcz", "compress", "x" * 1000]
 )
-async def test_packing_that_was_not_asked_for_is_refused(encoding: str) -> None:
+async def test_an_unrequested_content_coding_is_rejected(encoding: str) -> None:
     async with upstream(reply(BODY, headers={"Content-Encoding": encoding})) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
             await it.call(question(), caller(), deadline=FAR)
@@ -110,7 +108,7 @@ async def test_packing_that_was_not_asked_for_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", " gzip ,identity", "br", "Br", "zstd", "identity,ZSTD"])
-async def test_packing_that_was_asked_for_is_read(encoding: str) -> None:
+async def test_a_requested_content_coding_is_decoded(encoding: str) -> None:
     pack = next(pack for name, pack in PACK.items() if name in encoding.lower())
     async with (
         upstream(reply(pack(BODY), headers={"Content-Encoding": encoding})) as up,
@@ -126,7 +124,7 @@ async def test_several_zstandard_frames_are_one_body() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/octet-stream", "", "x;;=", "text/json; charset=latin1"])
-async def test_the_content_type_does_not_matter_when_the_json_is_good(kind: str) -> None:
+async def test_the_content_type_of_valid_json_does_not_matter(kind: str) -> None:
     async with upstream(reply(b"\xef\xbb\xbf" + BODY, headers={"Content-Type": kind})) as up, client(up.url) as it:
         assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
 
@@ -136,13 +134,13 @@ async def test_a_body_without_a_length_ends_with_its_connection() -> None:
         assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
 
 
-async def test_interim_replies_are_passed_over() -> None:
+async def test_interim_responses_are_skipped() -> None:
     async with upstream(raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(200, {}, BODY))) as up, client(up.url) as it:
         assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
 
 
 def bomb(encoding: str, size_bytes: int) -> bytes:
-    """Blanks, packed."""
+    """Return compressed spaces."""
     if encoding == "gzip":
         packer: Any = zlib.compressobj(9, zlib.DEFLATED, 31)
         feed, end = packer.compress, packer.flush
@@ -186,7 +184,7 @@ async def test_a_bomb_is_cut_off_with_flat_memory_and_a_free_loop(encoding: str)
         assert longest_seconds < 0.5
 
 
-async def test_a_bare_body_beyond_the_cap_is_cut_off() -> None:
+async def test_an_uncompressed_body_beyond_the_limit_is_cut_off() -> None:
     async with upstream(reply(b" " * 2_000_000)) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
             await it.call(question(), caller(), deadline=FAR)
@@ -194,7 +192,7 @@ async def test_a_bare_body_beyond_the_cap_is_cut_off() -> None:
             await up.all_closed.wait()
 
 
-async def test_an_error_body_beyond_its_bound_is_not_read() -> None:
+async def test_an_error_body_beyond_its_limit_is_not_read() -> None:
     watched = Watched()
     async with upstream(reply(b" " * 50_000_000, 400)) as up, client(up.url, observer=watched) as it:
         with pytest.raises(GatewayError) as caught:
@@ -214,8 +212,8 @@ async def test_many_small_steps_give_the_same_rows(encoding: str) -> None:
         assert sold(found.rows) == list(range(20_000))
 
 
-async def test_a_large_body_of_odd_values_is_read_beside_the_loop() -> None:
-    """Counts as text, as sibling endpoints send them."""
+async def test_a_large_body_of_invalid_values_is_decoded_in_a_worker_thread() -> None:
+    """Counts are strings, as sibling endpoints send them."""
     odd = [{**row, "licensesSold": str(row["licensesSold"])} for row in rows(*range(5_000))]
     async with upstream(reply(envelope(odd, 5_000))) as up, client(up.url) as it:
         found = await it.call(question(), caller(), deadline=FAR)
@@ -223,7 +221,7 @@ async def test_a_large_body_of_odd_values_is_read_beside_the_loop() -> None:
         assert found.unreadable_values == 0
 
 
-async def test_a_body_in_chunks_of_a_byte_leaves_turns_to_others() -> None:
+async def test_a_body_in_chunks_of_a_byte_lets_other_tasks_run() -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY + b" " * 30_000)
     step = raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     async with upstream(step) as up, client(up.url) as it:
@@ -236,8 +234,8 @@ async def test_a_body_in_chunks_of_a_byte_leaves_turns_to_others() -> None:
         assert turns > 1_000
 
 
-async def test_a_secure_address_is_not_asked_in_the_clear() -> None:
-    """No token leaves before the handshake, which this upstream never ends; and no connection stays open."""
+async def test_an_https_upstream_is_never_requested_in_plain_text() -> None:
+    """No token is sent before the handshake, which this upstream never completes, and no connection stays open."""
     async with upstream(GOOD) as up, client(up.url.replace("http:", "https:"), timeout_seconds=0.2) as it:
         with pytest.raises(GatewayError) as caught:
             await it.call(question(), caller(), deadline=FAR)

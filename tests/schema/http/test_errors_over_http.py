@@ -276,7 +276,7 @@ def test_a_token_that_the_upstream_does_not_know(gateway: Gateway, upstream: Ups
         response = gateway.post(TOTAL, "somebody-unknown")
         assert upstream_facts(response, "UNAUTHENTICATED", 401)["status"] == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
-        assert response.json()["errors"][0]["message"].endswith("Get a new one and ask again.")
+        assert response.json()["errors"][0]["message"].endswith("Get a new one and try again.")
     assert len(upstream.calls_of("somebody-unknown")) == 2, "one attempt each, and no memory of it"
 
 

@@ -1,4 +1,4 @@
-"""Single values of upstream rows: what is read, and what becomes null and is counted."""
+"""Coerce JSON values of upstream rows. Values that cannot be read become null and are counted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 MIN_LONG = -(2**63)
 MAX_LONG = 2**63 - 1
 
-# A long has 19 digits at most; a decimal with more before its point is none, and its int() may be enormous.
+# A 64-bit integer has at most 19 digits. Reject larger decimals before int(), which could produce an enormous number.
 _MAX_LONG_DIGITS = 19
 
-# Counts come as JSON text from sibling endpoints (Partner Center docs, grouped subscription analytics).
+# Sibling endpoints return counts as JSON strings (Partner Center docs, grouped subscription analytics).
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,4})?")
 
-# ISO 8601 as the upstream and its siblings write it: a day, or a moment with up to seven digits of fraction (.NET
-# ticks) and no zone, Z or an offset. Python's own parser knows neither seven digits nor hour-only text in the same way.
+# ISO 8601 as the upstream and its siblings write it: a date, or a date and time with up to seven fractional digits
+# (.NET ticks) and no zone, Z or an offset. Python's parser differs for seven digits and for times without minutes.
 _DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.\d{1,7})?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?",
     re.ASCII,
@@ -27,7 +27,7 @@ _DATE = re.compile(
 
 
 def exact(text: str) -> Decimal:
-    """A JSON number with a point or an exponent, unrounded; NaN when its exponent is beyond reason."""
+    """Parse a JSON number with a point or an exponent without rounding; return NaN if the exponent is out of range."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -35,24 +35,24 @@ def exact(text: str) -> Decimal:
 
 
 def is_long(value: int) -> bool:
-    """True for what 64 bits hold."""
+    """Return True if ``value`` fits in a signed 64-bit integer."""
     return MIN_LONG <= value <= MAX_LONG
 
 
 def is_date(text: str) -> bool:
-    """True for ISO 8601 text that names a real day and time."""
-    found = _DATE.fullmatch(text)
-    if found is None:
+    """Return True if ``text`` is an ISO 8601 date, or date and time, that exists."""
+    match = _DATE.fullmatch(text)
+    if match is None:
         return False
     try:
-        datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}")
+        datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00'}")
     except ValueError:
         return False
     return True
 
 
 def long_of(value: Any) -> int | None:
-    """An integer, an integral number or the text of one, when 64 bits hold it; else None."""
+    """Return an integer, an integral number or its text as a 64-bit integer; None for anything else."""
     if isinstance(value, str):
         value = exact(value) if _NUMBER_TEXT.fullmatch(value) else None
     if isinstance(value, float):
@@ -65,7 +65,7 @@ def long_of(value: Any) -> int | None:
 
 
 def _integral(value: Decimal) -> int | None:
-    # A zero of any exponent is zero; elsewhere the exponent bounds the digits before int() writes them out.
+    # Zero with any exponent is zero. For other values, check the exponent first, so that int() stays cheap.
     if not value:
         return 0
     if value.adjusted() >= _MAX_LONG_DIGITS or value != value.to_integral_value():
@@ -74,26 +74,26 @@ def _integral(value: Decimal) -> int | None:
 
 
 def total_of(values: Iterable[Any]) -> int | None:
-    """The first value that is a count, else None."""
+    """Return the first non-negative integer in ``values``; None if there is none."""
     counts = (long_of(value) for value in values)
     return next((count for count in counts if count is not None and count >= 0), None)
 
 
-class Reader:
-    """Reads rows field by field. ``fields`` maps an upstream name to an attribute name and a kind."""
+class RowReader:
+    """Reads rows field by field. ``fields`` maps each upstream name to an attribute name and a kind."""
 
     def __init__(self, fields: Mapping[str, tuple[str, str]]) -> None:
         self._fields = tuple((name, attribute, kind) for name, (attribute, kind) in fields.items())
 
     def read(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-        """Values by attribute name, and how many could not be read. Null and missing fields can."""
+        """Return values by attribute name and the number of unreadable values. Null and missing fields are valid."""
         values: dict[str, Any] = {}
         faults = 0
         for name, attribute, kind in self._fields:
-            given = row.get(name)
-            if given is None:
+            json_value = row.get(name)
+            if json_value is None:
                 continue
-            value = _READERS[kind](given)
+            value = _READERS[kind](json_value)
             if value is None:
                 faults += 1
             else:

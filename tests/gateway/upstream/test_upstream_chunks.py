@@ -1,4 +1,4 @@
-"""A body that is decoded slice by slice gives just what it gives as one, wherever the guess at the cuts goes wrong."""
+"""Decoding in chunks gives the same result as decoding the whole body, even if row boundaries are guessed wrong."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
-from gateway.upstream.decode import Decoded, decode_in_turns, decode_usual
-from gateway.upstream.slices import cut
+from gateway.upstream.chunks import split_rows
+from gateway.upstream.decode import Decoded, decode_cooperatively, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, envelope
 
 ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for number in range(100)]
 
-# Text that looks like what lies between rows, or at the list's ends.
+# Text that looks like a row boundary or an end of the list.
 TRICKS = ["},{", '"},{"', '"Value":[', "]", "}]", "[{", '\\"},', "\\", '"', "},", "é},{", ""]
 
 
-async def sliced(body: bytes, dataset: Dataset, slice_bytes: int) -> tuple[Decoded | None, int]:
-    """What decoding in turns gives, and how many turns there were."""
+async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[Decoded | None, int]:
+    """Return the result of decoding in chunks, and how often other tasks could run."""
     turns = 0
 
     async def turn() -> None:
         nonlocal turns
         turns += 1
 
-    return await decode_in_turns(body, dataset, turn, slice_bytes), turns
+    return await decode_cooperatively(body, dataset, turn, chunk_bytes), turns
 
 
 def outcome(found: Any) -> Any:
-    """A result, or that the body was refused."""
+    """Return the result, or UpstreamBadResponse if the body was rejected."""
     try:
         return found()
     except UpstreamBadResponse:
@@ -41,19 +41,19 @@ def outcome(found: Any) -> Any:
 
 
 async def same_as_whole(body: bytes) -> None:
-    for slice_bytes in (1, 7, 40, 300):
-        expected = outcome(lambda: decode_usual(body, DATASET))
+    for chunk_bytes in (1, 7, 40, 300):
+        expected = outcome(lambda: decode_strictly(body, DATASET))
         try:
-            found: Any = (await sliced(body, DATASET, slice_bytes))[0]
+            found: Any = (await in_chunks(body, DATASET, chunk_bytes))[0]
         except UpstreamBadResponse:
             found = UpstreamBadResponse
         assert found == expected
 
 
-async def test_others_have_a_turn_around_each_slice() -> None:
+async def test_other_tasks_run_between_chunks() -> None:
     body = json.dumps(envelope(ROWS, 100), separators=(",", ":")).encode()
-    found, turns = await sliced(body, DATASET, len(body) // 10)
-    assert found == decode_usual(body, DATASET)
+    found, turns = await in_chunks(body, DATASET, len(body) // 10)
+    assert found == decode_strictly(body, DATASET)
     assert found is not None
     assert len(found.rows) == 100
     assert 10 <= turns <= 12
@@ -61,12 +61,12 @@ async def test_others_have_a_turn_around_each_slice() -> None:
 
 async def test_a_small_body_is_decoded_at_once() -> None:
     body = json.dumps(envelope(ROWS, 100)).encode()
-    assert (await sliced(body, DATASET, len(body)))[1] == 0
+    assert (await in_chunks(body, DATASET, len(body)))[1] == 0
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n  ", " : ")])
 @pytest.mark.parametrize("trick", TRICKS)
-async def test_text_that_looks_like_a_cut_moves_no_row(trick: str, separators: tuple[str, str]) -> None:
+async def test_text_that_looks_like_a_row_boundary_moves_no_row(trick: str, separators: tuple[str, str]) -> None:
     rows = [{**row, "customerName": f"{row['customerName']}{trick}", "extra": [{"a": trick}, {}]} for row in ROWS[:9]]
     await same_as_whole(json.dumps(envelope(rows, 9, trick or None), separators=separators).encode())
 
@@ -96,7 +96,7 @@ async def test_text_that_looks_like_a_cut_moves_no_row(trick: str, separators: t
         '\ufeff{"Value":[{"licensesSold":1},{"licensesSold":2}],"@nextLink":"more"}',
     ],
 )
-async def test_odd_bodies_are_read_as_they_are_as_one(body: str) -> None:
+async def test_unusual_bodies_decode_in_chunks_as_they_do_whole(body: str) -> None:
     await same_as_whole(body.encode())
 
 
@@ -113,11 +113,13 @@ inner = st.recursive(
     st.dictionaries(st.sampled_from(["Value", "value", "TotalCount", "@nextLink", "x"]), inner, max_size=3),
     st.sampled_from(["Value", "value"]),
 )
-async def test_slices_never_differ_from_the_whole(rows: list[Any], others: dict[str, Any], name: str) -> None:
+async def test_decoding_in_chunks_never_differs_from_decoding_whole(
+    rows: list[Any], others: dict[str, Any], name: str
+) -> None:
     document = {**others, name: rows} if len(others) % 2 else {name: rows, **others}
     await same_as_whole(json.dumps(document, separators=(",", ":")).encode())
 
 
-def test_a_body_without_a_list_is_not_cut() -> None:
-    assert cut(b'{"TotalCount":0}', "Value", b"", 1) is None
-    assert cut(b'{"Value":[', "Value", b"", 1) is None
+def test_a_body_without_a_list_is_not_split() -> None:
+    assert split_rows(b'{"TotalCount":0}', "Value", b"", 1) is None
+    assert split_rows(b'{"Value":[', "Value", b"", 1) is None

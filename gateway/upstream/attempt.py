@@ -1,4 +1,4 @@
-"""One HTTP exchange: the request to the byte, the check that the reply is its own, and the body."""
+"""One HTTP attempt: build the request, check that the response belongs to it, and read the body."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.upstream.transport import Connections, HandshakeGuard
 
 # Error bodies of the documented shapes take a kilobyte or two.
 MAX_ERROR_BODY_BYTES = 65_536
-# The status alone says what to do; its body is worth no long wait.
+# The status alone decides what happens next, so do not wait long for an error's body.
 ERROR_BODY_SECONDS = 5.0
 
 DISTRIBUTION = "partner-center-graphql"
@@ -30,33 +30,33 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ids:
-    """``MS-RequestId`` and ``MS-CorrelationId`` (Partner Center docs, REST headers): GUIDs that replies echo."""
+class RequestIds:
+    """``MS-RequestId`` and ``MS-CorrelationId`` (Partner Center docs, REST headers): GUIDs that responses echo."""
 
     correlation: str
     request: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @staticmethod
-    def of(caller: Caller) -> Ids:
-        """The caller's correlation id, or a new one, and a new request id."""
-        known = GUID.fullmatch(caller.correlation_id)
-        return Ids(caller.correlation_id if known else str(uuid.uuid4()))
+    def of(caller: Caller) -> RequestIds:
+        """Return the caller's correlation id (or a new one if it is invalid) with a new request id."""
+        match = GUID.fullmatch(caller.correlation_id)
+        return RequestIds(caller.correlation_id if match else str(uuid.uuid4()))
 
-    def renewed(self) -> Ids:
-        """For another attempt after a reply."""
+    def renewed(self) -> RequestIds:
+        """Return the same correlation id with a new request id, for an attempt after a response."""
         return replace(self, request=str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply. ``body`` is unpacked, and empty when an error's body is unreadable or large."""
+class RawResponse:
+    """A response with its decompressed ``body``, which is empty if an error's body is unreadable or large."""
 
     status: int
     headers: httpx.Headers
     body: bytes
 
 
-class Requests:
+class RequestBuilder:
     """Builds requests for one upstream."""
 
     def __init__(self, config: UpstreamConfig) -> None:
@@ -64,8 +64,8 @@ class Requests:
         self._slash = "/" if config.trailing_slash else ""
         self._agent = f"{DISTRIBUTION}/{_version()}"
 
-    def build(self, query: PageQuery, caller: Caller, ids: Ids) -> httpx.Request:
-        """The Microsoft page's request, with top and skip."""
+    def build(self, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
+        """Return the request documented by Microsoft, with ``top`` and ``skip``."""
         headers = httpx.Headers(
             {
                 "Authorization": f"Bearer {caller.token.reveal()}",
@@ -89,11 +89,12 @@ def _version() -> str:
 
 
 class Exchanger:
-    """Sends requests and takes only replies that are their own.
+    """Sends requests, and accepts a response only if it belongs to the request.
 
-    A kept connection may hold an extra reply, which the HTTP library would hand to the next request, whoever makes it.
-    So a connection is reused only while the upstream's last reply echoed the request's id, and what is answered to
-    another request is refused. An upstream that echoes other ids even on fresh connections is believed, with a warning.
+    A reused connection may hold an extra response. The HTTP library would return it to the next request, which may be
+    another caller's. So connections are reused only while the upstream echoes request ids, and a response to another
+    request is rejected. If the upstream echoes wrong ids even on new connections, a warning is logged and its responses
+    are accepted.
     """
 
     def __init__(self, connections: Connections, max_body_bytes: int) -> None:
@@ -103,23 +104,29 @@ class Exchanger:
         self._echoes_others = False
 
     async def exchange(
-        self, request: httpx.Request, ids: Ids, meter: Meter, *, limit: float, fresh: bool, believe: bool = False
-    ) -> Answer:
-        """The reply. ``fresh`` forbids a used connection, ``believe`` takes a reply to another request.
+        self,
+        request: httpx.Request,
+        ids: RequestIds,
+        meter: Meter,
+        *,
+        limit: float,
+        new_connection: bool,
+        accept_foreign: bool = False,
+    ) -> RawResponse:
+        """Return the response. Raises AttemptFailed and the HTTP library's errors.
 
-        ``limit``, on the loop's clock, is when the caller will end the exchange.
-
-        Raises AttemptFailed and the HTTP library's errors.
+        ``new_connection`` forbids reusing a connection; ``accept_foreign`` accepts a response to another request.
+        ``limit``, on the loop's clock, is when the caller will cancel the exchange.
         """
-        kept = self._echoes and not fresh
-        transport = self._connections.kept if kept else self._connections.fresh
+        is_reused = self._echoes and not new_connection
+        transport = self._connections.reusing if is_reused else self._connections.single_use
         response = await transport.handle_async_request(request)
         try:
-            # Before the body: a connection that is left in the middle of a reply is closed, not kept.
-            self._check_echo(response, ids, meter, kept=kept, believe=believe)
+            # Before reading the body: a connection with an unread body is closed, so a foreign response ends it.
+            self._check_echo(response, ids, meter, is_reused=is_reused, accept_foreign=accept_foreign)
             meter.status = response.status_code
             body = await self._body(response, meter, limit)
-            return Answer(response.status_code, response.headers, body)
+            return RawResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
 
@@ -129,32 +136,34 @@ class Exchanger:
         if response.status_code == 200:
             return await read_body(response.stream, encoding, self._max_body_bytes, meter)
         try:
-            # Half of what is left at most, so that the status is still told when the body never ends.
+            # At most half of the remaining time, so that the status is still reported if the body never ends.
             left_seconds = limit - asyncio.get_running_loop().time()
             async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
                 return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, meter)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
             return b""
 
-    def _check_echo(self, response: httpx.Response, ids: Ids, meter: Meter, *, kept: bool, believe: bool) -> None:
+    def _check_echo(
+        self, response: httpx.Response, ids: RequestIds, meter: Meter, *, is_reused: bool, accept_foreign: bool
+    ) -> None:
         echo = _echo(response.headers, ids)
         self._echoes = echo is True
         meter.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:
-            # On a used connection, from an upstream that echoed so far, a good reply without ids may be anybody's.
-            if kept and response.status_code == 200:
+            # A successful response without ids on a reused connection may belong to anyone: this upstream echoes ids.
+            if is_reused and response.status_code == 200:
                 raise AttemptFailed(_foreign())
-        elif kept or not (believe or self._echoes_others):
+        elif is_reused or not (accept_foreign or self._echoes_others):
             raise AttemptFailed(_foreign())
         elif not self._echoes_others:
             self._echoes_others = True
             log.warning("The upstream echoes other request ids than it was sent; connections are not reused.")
 
 
-def _echo(headers: httpx.Headers, ids: Ids) -> bool | None:
-    """True when the reply names this request, False when it names another, None when it names none."""
+def _echo(headers: httpx.Headers, ids: RequestIds) -> bool | None:
+    """Return True if the response names this request, False if it names another, None if it names no request."""
     request, correlation = headers.get("MS-RequestId"), headers.get("MS-CorrelationId")
     if request is not None and request.strip().lower() != ids.request.lower():
         return False
@@ -164,6 +173,4 @@ def _echo(headers: httpx.Headers, ids: Ids) -> bool | None:
 
 
 def _foreign() -> Failure:
-    return Failure(
-        UpstreamBadResponse("The upstream answered another request than this one. Ask again."), Retry.FOREIGN
-    )
+    return Failure(UpstreamBadResponse("The upstream sent the response to another request. Try again."), Retry.FOREIGN)
