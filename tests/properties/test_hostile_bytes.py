@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
-from tests.faults.bench import address_of, served_as_run
+from tests.faults.harness import address_of, production_server
 
 Address = tuple[str, int]
 
@@ -38,7 +38,7 @@ CODES = {
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
     """Serve a gateway on the embedded sandbox in a production server; it must not log any error."""
-    with structlog.testing.capture_logs() as lines, served_as_run(build(read_settings({}))) as url:
+    with structlog.testing.capture_logs() as lines, production_server(build(read_settings({}))) as url:
         yield address_of(url)
     assert [line for line in lines if line["log_level"] in ("error", "critical") or "exc_info" in line] == []
     assert len(lines) > 100, "requests are logged, so errors would be logged too"
