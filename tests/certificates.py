@@ -1,4 +1,4 @@
-"""Throw-away certificates, for servers that speak TLS."""
+"""Temporary certificates for TLS servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509 import AuthorityKeyIdentifier, BasicConstraints, SubjectK
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files in PEM: who is to be trusted, and what the server shows and keeps."""
+    """PEM files: the authority to trust, and the server's certificate and key."""
 
     authority: Path
     chain: Path
@@ -23,7 +23,7 @@ class Certificate:
 
 
 def certificate(folder: Path, *names: str) -> Certificate:
-    """One for ``names``, hosts or addresses, by an authority of its own."""
+    """Create a certificate for ``names`` (hosts or addresses) and its authority."""
     root, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
     authority = (
@@ -49,7 +49,7 @@ def certificate(folder: Path, *names: str) -> Certificate:
 
 def _builder(name: str, key: ec.EllipticCurvePublicKey, issuer: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    # What RFC 5280 demands of each; Python checks it from 3.13 on.
+    # Required by RFC 5280; Python checks it from 3.13 on.
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))

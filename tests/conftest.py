@@ -1,4 +1,4 @@
-"""Real servers for tests: the gateway and the sandbox upstream, each on a socket of its own."""
+"""Real servers for tests: the gateway and the sandbox upstream, each on its own socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.sandbox import SandboxCall, create_sandbox
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """Serve ``app`` on a free loopback port from a thread of its own; gives its address."""
+    """Serve ``app`` on a free loopback port in a separate thread; yield its address."""
     bound = socket.create_server(("127.0.0.1", 0), backlog=1_024)
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -40,18 +40,18 @@ def served(app: ASGIApp) -> Iterator[str]:
 
 @dataclass
 class Upstream:
-    """A sandbox upstream on a socket, with the record of what it was asked."""
+    """A sandbox upstream on a socket, with a record of its requests."""
 
     url: str
     app: Starlette
 
     @property
     def calls(self) -> list[SandboxCall]:
-        """Every request so far."""
+        """Return all requests so far."""
         return list(self.app.state.calls)
 
     def calls_of(self, token: str) -> list[SandboxCall]:
-        """Every request so far with ``token``."""
+        """Return all requests so far with ``token``."""
         return [call for call in self.calls if call.token == token]
 
 
@@ -71,16 +71,16 @@ class Gateway:
         return self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
 
     def ask(self, query: str, token: str | None = "contoso", **variables: Any) -> dict[str, Any]:
-        """The whole reply to one operation."""
-        reply: dict[str, Any] = self.post(query, token, variables).json()
-        return reply
+        """Return the JSON response to one operation."""
+        result: dict[str, Any] = self.post(query, token, variables).json()
+        return result
 
     def connection(self, arguments: str = "", token: str = "contoso", fields: str = "totalCount") -> dict[str, Any]:
-        """The connection of one question that must succeed."""
-        reply = self.ask(f"{{ licenseDeployments{f'({arguments})' if arguments else ''} {{ {fields} }} }}", token)
-        assert "errors" not in reply, reply["errors"]
-        found: dict[str, Any] = reply["data"]["licenseDeployments"]
-        return found
+        """Return the connection of one query that must succeed."""
+        result = self.ask(f"{{ licenseDeployments{f'({arguments})' if arguments else ''} {{ {fields} }} }}", token)
+        assert "errors" not in result, result["errors"]
+        connection: dict[str, Any] = result["data"]["licenseDeployments"]
+        return connection
 
 
 StartGateway = Callable[..., Gateway]
@@ -88,7 +88,7 @@ StartGateway = Callable[..., Gateway]
 
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[Upstream]:
-    """A sandbox upstream that all tests share; tokens tell the tests apart (``contoso+as=…``)."""
+    """A sandbox upstream that all tests share; each test uses its own token (``contoso+as=…``)."""
     app = create_sandbox()
     with served(app) as url:
         yield Upstream(url, app)
@@ -109,7 +109,7 @@ def start_gateway(upstream: Upstream) -> Iterator[StartGateway]:
 
 @pytest.fixture(scope="session")
 def gateway(upstream: Upstream) -> Iterator[Gateway]:
-    """One gateway with default settings, for tests that do not mind what others have cached."""
+    """One shared gateway with default settings, for tests that do not depend on the state of its cache."""
     app = build(read_settings({}, {"upstream_url": upstream.url}))
     with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield Gateway(url, client)

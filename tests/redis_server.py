@@ -22,7 +22,7 @@ START_SECONDS = 20.0
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
         return port
@@ -30,20 +30,20 @@ def free_port() -> int:
 
 @dataclass
 class RedisServer:
-    """A server, its address, and a client to look into it with."""
+    """A server, its address, and a client to inspect it."""
 
     port: int
-    # Its replies are typed for clients that decode them, too.
+    # Any, because the library's types also cover clients that decode strings.
     client: Any
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """What ``GATEWAY_CACHE_URL`` is set to."""
+        """Return the value for ``GATEWAY_CACHE_URL``."""
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self, *options: str) -> None:
-        """Start it, with nothing in it."""
+        """Start an empty server."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += options
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -58,7 +58,7 @@ class RedisServer:
                 return
 
     def stop(self) -> None:
-        """End it at once; what it held is lost."""
+        """Kill the server; its contents are lost."""
         self.client.close()
         if self.process is not None:
             self.process.kill()
@@ -66,12 +66,12 @@ class RedisServer:
             self.process = None
 
     def contents(self) -> dict[bytes, bytes]:
-        """Each key with its value, but for probes, which come and go."""
+        """Return all keys and values except probes, which are temporary."""
         keys = [key for key in self.client.keys("*") if not key.startswith(PROBE_PREFIX.encode())]
         return {key: self.client.get(key) or b"" for key in keys}
 
     def put(self, contents: dict[bytes, bytes]) -> None:
-        """Hold exactly ``contents`` from now on."""
+        """Replace everything with ``contents``."""
         self.client.flushall()
         for key, value in contents.items():
             self.client.set(key, value, ex=100)
@@ -79,7 +79,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(*options: str) -> Iterator[RedisServer]:
-    """A server until the end of the block. Without the program the test is skipped; in CI it fails."""
+    """Run a server until the end of the block. Without redis-server the test is skipped; in CI it fails."""
     if shutil.which("redis-server") is None:
         assert not os.environ.get("CI"), "redis-server is not installed"
         pytest.skip("redis-server is not installed")
@@ -93,7 +93,7 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """Wait until ``holds`` gives something true, for what other tasks and servers do in their own time."""
+    """Wait until ``holds()`` is true, for effects of other tasks and servers."""
     async with asyncio.timeout(START_SECONDS):
         while not holds():  # noqa: ASYNC110  # they set no event
             await asyncio.sleep(0.005)

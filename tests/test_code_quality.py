@@ -1,4 +1,4 @@
-"""What holds for the code as a whole: lint, types, and which part may import which."""
+"""Checks of the whole code: lint, types, and allowed imports between parts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PARTS = [part for parts in LAYERS for part in parts]
 # Imports between two parts of one layer.
 SIDEWAYS: set[tuple[str, str]] = set()
 
-# What a part never imports, whatever the layers allow: our own parts and packages of others alike.
+# Modules that a part must never import, whatever the layers allow: own and third-party ones.
 NEVER: dict[str, tuple[str, ...]] = {
     "gateway": ("strawberry", "graphql"),
     "schema": (
@@ -54,10 +54,10 @@ NEVER: dict[str, tuple[str, ...]] = {
     "gateway.server.listener": ("schema",),
 }
 
-# The whole top level; what begins with a dot configures tools.
+# All entries of the top level; entries that start with a dot configure tools.
 TOP_LEVEL = {
     "gateway", "schema", "tests",
-    # What operators copy from: manifests, rules and a dashboard are neither code nor tests, and no program reads them.
+    # Templates for operators: manifests, rules and a dashboard that no program of this repository reads.
     "deploy",
     # One page per reader's question; README.md links each of them.
     "docs",
@@ -68,7 +68,7 @@ TOP_LEVEL = {
 
 
 def module_name(path: Path) -> str:
-    """The name that a file of ours is imported by."""
+    """Return the module name of a file."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -77,7 +77,7 @@ MODULES = {module_name(path): path for folder in ("gateway", "schema") for path 
 
 
 def imports(module: str) -> Iterator[str]:
-    """Everything that a module imports, also inside functions and for type checkers alone."""
+    """Yield everything that a module imports, including imports in functions and under TYPE_CHECKING."""
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -93,20 +93,20 @@ GRAPH = {module: set(imports(module)) for module in MODULES}
 
 
 def within(name: str, part: str) -> bool:
-    """Whether ``name`` is ``part`` or inside it."""
+    """Return whether ``name`` is ``part`` or inside it."""
     return name == part or name.startswith(f"{part}.")
 
 
 def part_of(module: str) -> tuple[int, str]:
-    """The layer of a module (0 is the top) and its part: the longest prefix in LAYERS."""
+    """Return the layer of a module (0 is the top) and its part: the longest prefix in LAYERS."""
     places = [(number, part) for number, parts in enumerate(LAYERS) for part in parts if within(module, part)]
     return max(places, key=lambda place: len(place[1]))
 
 
 def run(*command: str) -> None:
-    """A tool that must be content."""
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Run a tool that must succeed."""
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_ruff_finds_nothing() -> None:
@@ -119,12 +119,12 @@ def test_every_file_is_formatted() -> None:
 
 @pytest.mark.timeout(300)
 def test_all_types_hold_in_strict_mode() -> None:
-    """Gateway, schema and tests; pyproject.toml says how strictly."""
+    """mypy checks gateway, schema and tests with the options in pyproject.toml."""
     run("mypy")
 
 
 def test_every_module_has_a_layer() -> None:
-    """A new part gets its place in LAYERS; the package ``gateway`` itself holds nothing that needs one."""
+    """Add a new part to LAYERS. The package ``gateway`` itself imports nothing, so it needs no layer."""
     assert [module for module in MODULES if module != "gateway" and not any(within(module, p) for p in PARTS)] == []
     assert GRAPH["gateway"] == set()
 
@@ -142,21 +142,21 @@ def test_imports_point_down(module: str) -> None:
 
 
 def test_each_sideways_import_is_needed() -> None:
-    """An exception that no module uses any more is deleted."""
+    """Delete an exception from SIDEWAYS when no module needs it."""
     pairs = {(part_of(a)[1], part_of(b)[1]) for a, bs in GRAPH.items() if a != "gateway" for b in bs & MODULES.keys()}
     assert SIDEWAYS - pairs == set()
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
-    """There is an order in which all modules can be read; an error names the ring."""
+def test_no_import_cycles_exist() -> None:
+    """The error of a failure names the cycle."""
     order = TopologicalSorter({module: names & MODULES.keys() for module, names in GRAPH.items()}).static_order()
     assert set(order) == MODULES.keys()
 
 
 @pytest.mark.parametrize("part", NEVER)
-def test_the_gateway_knows_no_graphql_and_the_schema_no_transport(part: str) -> None:
+def test_a_part_imports_no_forbidden_module(part: str) -> None:
     """Each can be read, tested and replaced without the other."""
-    found = [
+    wrong = [
         f"{module} imports {name}"
         for module, names in GRAPH.items()
         if within(module, part)
@@ -164,11 +164,11 @@ def test_the_gateway_knows_no_graphql_and_the_schema_no_transport(part: str) -> 
         for never in NEVER[part]
         if within(name, never)
     ]
-    assert found == []
+    assert wrong == []
 
 
 def test_the_sandbox_shares_no_code_with_the_gateway() -> None:
-    """What two independent programs agree on means something."""
+    """Independent code makes an agreement between sandbox and gateway meaningful."""
     own = [module for module in MODULES if within(module, "gateway.sandbox")]
     shared = [
         f"{module} imports {name}"
@@ -188,8 +188,8 @@ def test_every_file_of_a_dataset_is_served() -> None:
     assert [file.name for file in files if id(importlib.import_module(module_name(file)).FIELD) not in served] == []
 
 
-def test_the_top_level_holds_what_it_should_and_no_more() -> None:
-    """Committed files only; each further entry is one more thing that a newcomer must place."""
+def test_the_top_level_has_only_the_listed_entries() -> None:
+    """Committed files only. Each new entry is one more thing for newcomers to understand."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

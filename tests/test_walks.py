@@ -1,4 +1,4 @@
-"""What users were promised of paging, calls and isolation, over real sockets."""
+"""Promises about paging, upstream calls and isolation, over real sockets."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ query Walk($first: Int, $after: String) {
 """
 
 
-def walk(gateway: Any, token: str, first: int) -> list[dict[str, Any]]:
-    """All rows by walking forward."""
-    found: list[dict[str, Any]] = []
+def paginate(gateway: Any, token: str, first: int) -> list[dict[str, Any]]:
+    """Return all rows by forward pagination."""
+    rows: list[dict[str, Any]] = []
     after = None
     while True:
         page = gateway.ask(WALK, token, first=first, after=after)["data"]["licenseDeployments"]
-        found += page["nodes"]
+        rows += page["nodes"]
         if not page["pageInfo"]["hasNextPage"]:
-            return found
+            return rows
         after = page["pageInfo"]["endCursor"]
 
 
-def test_a_walk_over_250000_rows_costs_25_calls_and_the_second_none(start_gateway: Any, upstream: Any) -> None:
+def test_paginating_250000_rows_makes_25_calls_and_a_repetition_none(start_gateway: Any, upstream: Any) -> None:
     gateway, token = start_gateway(), "fabrikam+as=walk"
     wanted = [
         {name: row[name] for name in ("customerTenantId", "productId", "channel", "licensesSold")}
         for row in rows_of("fabrikam")
     ]
-    assert walk(gateway, token, 10_000) == wanted
+    assert paginate(gateway, token, 10_000) == wanted
     calls = upstream.calls_of(token)
     assert [call.query_string for call in calls] == [f"top=10000&skip={10_000 * k}" for k in range(25)]
-    assert walk(gateway, token, 10_000) == wanted
+    assert paginate(gateway, token, 10_000) == wanted
     assert len(upstream.calls_of(token)) == 25
 
 
-def test_a_small_start_costs_one_call_more(start_gateway: Any, upstream: Any) -> None:
+def test_a_small_first_page_costs_one_more_call(start_gateway: Any, upstream: Any) -> None:
     gateway, token = start_gateway(), "contoso+as=small-start"
-    assert len(walk(gateway, token, 400)) == 12_000
+    assert len(paginate(gateway, token, 400)) == 12_000
     assert [call.query_string for call in upstream.calls_of(token)] == [
         "top=1000&skip=0",
         "top=10000&skip=0",
@@ -54,17 +54,17 @@ def test_a_small_start_costs_one_call_more(start_gateway: Any, upstream: Any) ->
     ]
 
 
-def test_a_hundred_identical_questions_at_once_make_one_call(start_gateway: Any, upstream: Any) -> None:
+def test_a_hundred_concurrent_identical_queries_make_one_call(start_gateway: Any, upstream: Any) -> None:
     gateway, token = start_gateway(), "contoso+latency=0.3+as=stampede"
     with ThreadPoolExecutor(100) as pool:
-        found = list(pool.map(lambda _: gateway.connection("first: 5", token, "nodes { productName }"), range(100)))
-    assert all(page == found[0] for page in found)
+        pages = list(pool.map(lambda _: gateway.connection("first: 5", token, "nodes { productName }"), range(100)))
+    assert all(page == pages[0] for page in pages)
     assert len(upstream.calls_of(token)) == 1
 
 
-def test_tokens_share_nothing_however_they_mix(start_gateway: Any, upstream: Any) -> None:
+def test_concurrent_tokens_share_no_data(start_gateway: Any, upstream: Any) -> None:
     gateway = start_gateway()
-    # The number of rows tells the tokens apart, so an answer from another's cache or flight would show.
+    # Each token has another number of rows, so data of another token would be noticed.
     sizes = [10 + number for number in range(20)]
 
     def ask(size: int) -> tuple[int, int]:
@@ -72,13 +72,13 @@ def test_tokens_share_nothing_however_they_mix(start_gateway: Any, upstream: Any
         return size, gateway.connection("first: 3", token)["totalCount"]
 
     with ThreadPoolExecutor(40) as pool:
-        found = list(pool.map(ask, sizes * 10))
-    assert all(size == total for size, total in found)
+        totals = list(pool.map(ask, sizes * 10))
+    assert all(size == total for size, total in totals)
     calls = Counter(call.token for call in upstream.calls if call.token.endswith("+as=isolation"))
     assert sorted(calls.values()) == [1] * len(sizes)
 
 
-def test_the_two_rows_of_the_microsoft_page_come_back_unchanged(start_gateway: Any, upstream: Any) -> None:
+def test_the_two_rows_of_microsofts_documentation_are_returned_unchanged(start_gateway: Any, upstream: Any) -> None:
     fields = (
         "nodes { processedDateTime serviceCode serviceName channel customerTenantId customerName productId productName"
         " licensesDeployed licensesSold } totalCount"
@@ -122,18 +122,18 @@ def test_the_two_rows_of_the_microsoft_page_come_back_unchanged(start_gateway: A
     assert {"ms-requestid", "ms-correlationid"} <= call.headers.keys()
 
 
-def test_a_filter_that_nothing_passes_asks_nobody_but_needs_a_token(start_gateway: Any, upstream: Any) -> None:
+def test_a_filter_without_matches_makes_no_call_but_needs_a_token(start_gateway: Any, upstream: Any) -> None:
     gateway, token = start_gateway(), "contoso+as=nothing"
     fields = "totalCount nodes { channel } edges { cursor } pageInfo { hasNextPage hasPreviousPage endCursor }"
-    found = gateway.connection("filter: {or: []}", token, fields)
+    connection = gateway.connection("filter: {or: []}", token, fields)
     info = {"hasNextPage": False, "hasPreviousPage": False, "endCursor": None}
-    assert found == {"totalCount": 0, "nodes": [], "edges": [], "pageInfo": info}
+    assert connection == {"totalCount": 0, "nodes": [], "edges": [], "pageInfo": info}
     assert upstream.calls_of(token) == []
     refused = gateway.ask("{ licenseDeployments(filter: {channel: {in: []}}) { totalCount } }", token=None)
     assert refused["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-def test_filters_that_say_the_same_share_one_entry(start_gateway: Any, upstream: Any) -> None:
+def test_equivalent_filters_share_one_cache_entry(start_gateway: Any, upstream: Any) -> None:
     gateway, token = start_gateway(), "contoso+as=canonical"
     same = [
         '{channel: {eq: "direct"}, serviceCode: {in: ["crm", "o365"]}}',
@@ -146,7 +146,7 @@ def test_filters_that_say_the_same_share_one_entry(start_gateway: Any, upstream:
     assert len(upstream.calls_of(token)) == 1
 
 
-def test_a_cursor_of_a_newer_snapshot_has_the_kept_rows_read_anew(start_gateway: Any) -> None:
+def test_a_cursor_of_a_newer_snapshot_makes_the_gateway_reload_cached_rows(start_gateway: Any) -> None:
     behind, ahead = start_gateway(), start_gateway()
     token = "contoso+rows=50+reprocess-after=1+as=behind"
     fields = "nodes { processedDateTime } pageInfo { endCursor }"
@@ -157,21 +157,21 @@ def test_a_cursor_of_a_newer_snapshot_has_the_kept_rows_read_anew(start_gateway:
     assert following["nodes"][0]["processedDateTime"] == newer["nodes"][0]["processedDateTime"]
 
 
-def test_data_processed_anew_under_a_cursor_is_told_and_starting_again_works(start_gateway: Any) -> None:
+def test_reprocessing_after_a_cursor_is_a_snapshot_conflict_and_a_new_start_works(start_gateway: Any) -> None:
     gateway, token = start_gateway(first_block_rows=10, block_rows=10), "contoso+rows=50+reprocess-after=1+as=renewed"
     fields = "nodes { processedDateTime } pageInfo { endCursor }"
     first = gateway.connection("first: 10", token, fields)
-    reply = gateway.ask(
+    result = gateway.ask(
         f'{{ licenseDeployments(first: 10, after: "{first["pageInfo"]["endCursor"]}") {{ {fields} }} }}', token
     )
-    (error,) = reply["errors"]
+    (error,) = result["errors"]
     assert error["extensions"]["code"] == "SNAPSHOT_CHANGED"
     again = gateway.connection("first: 50", token, fields)
     assert {node["processedDateTime"] for node in again["nodes"]} == {error["extensions"]["processedDateTime"]}
 
 
-def test_an_answer_that_spans_two_processings_is_read_once_more_silently(start_gateway: Any) -> None:
+def test_an_answer_that_spans_two_snapshots_is_reloaded_without_an_error(start_gateway: Any) -> None:
     gateway, token = start_gateway(first_block_rows=10, block_rows=10), "contoso+rows=50+reprocess-after=2+as=torn"
-    found = gateway.connection("first: 40", token, "nodes { processedDateTime }")["nodes"]
-    assert len(found) == 40
-    assert len({node["processedDateTime"] for node in found}) == 1
+    nodes = gateway.connection("first: 40", token, "nodes { processedDateTime }")["nodes"]
+    assert len(nodes) == 40
+    assert len({node["processedDateTime"] for node in nodes}) == 1

@@ -1,4 +1,4 @@
-"""Before anything is timed: whoever answers in GraphQL must answer with the upstream's rows."""
+"""Check before timing that every GraphQL contender returns the upstream's rows."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.benchmarks.contenders import GRAPHQL
-from tests.benchmarks.questions import FIELDS, UPSTREAM_PATH
+from tests.benchmarks.queries import FIELDS, UPSTREAM_PATH
 from tests.benchmarks.servers import Server
 
 _TIMEOUT_SECONDS = 120
 
 
 def ask(server: Server, document: str, token: str = "agreement") -> dict[str, Any]:
-    """The connection that a server answers with. Raises RuntimeError when there are errors."""
+    """Return the connection of a server's answer. Raises RuntimeError for errors."""
     return timed(server, document, token)[0]
 
 
 def timed(server: Server, document: str, token: str) -> tuple[dict[str, Any], float]:
-    """The same, and the milliseconds until the last byte had come."""
+    """Return the connection and the milliseconds until the last byte. Raises RuntimeError for errors."""
     body = json.dumps({"query": document}).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     start = time.perf_counter()
     text = _read(urllib.request.Request(f"{server.url}/graphql", body, headers))
     took_ms = (time.perf_counter() - start) * 1_000
-    reply = json.loads(text)
-    if reply.get("errors"):
-        raise RuntimeError(f"{server.name} answers with errors: {str(reply['errors'])[:500]}")
-    return reply["data"]["licenseDeployments"], took_ms
+    result = json.loads(text)
+    if result.get("errors"):
+        raise RuntimeError(f"{server.name} returns errors: {str(result['errors'])[:500]}")
+    return result["data"]["licenseDeployments"], took_ms
 
 
 def _read(request: urllib.request.Request | str) -> bytes:
-    # No proxy of the environment: everything is on this machine.
+    # Ignore proxy settings of the environment: everything is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=_TIMEOUT_SECONDS) as reply:
-        text: bytes = reply.read()
+    with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+        text: bytes = response.read()
     return text
 
 
 def check(upstream: Server, servers: Mapping[str, Server], rows: int = 50) -> None:
-    """Raises RuntimeError when a contender's rows are not the upstream's."""
+    """Raise RuntimeError if a contender's rows differ from the upstream's."""
     page = json.loads(_read(f"{upstream.url}{UPSTREAM_PATH}?top={rows}&skip=0"))
     fields = " ".join(FIELDS)
     document = (
@@ -51,7 +51,7 @@ def check(upstream: Server, servers: Mapping[str, Server], rows: int = 50) -> No
     )
     for name in GRAPHQL:
         if name in servers:
-            found = ask(servers[name], document)
-            edges = [edge["node"] for edge in found["edges"]]
-            if not (found["nodes"] == edges == page["Value"] and found["totalCount"] == page["TotalCount"]):
-                raise RuntimeError(f"{name} does not answer with the upstream's rows.")
+            connection = ask(servers[name], document)
+            edges = [edge["node"] for edge in connection["edges"]]
+            if not (connection["nodes"] == edges == page["Value"] and connection["totalCount"] == page["TotalCount"]):
+                raise RuntimeError(f"{name} does not return the upstream's rows.")

@@ -1,4 +1,4 @@
-"""What is measured: each case is one question, a number of clients, and those who are asked."""
+"""The cases: each is one query, a number of clients, and the contenders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.benchmarks.contenders import (
     REDIS,
     YOGA,
 )
-from tests.benchmarks.questions import Kind, Question
+from tests.benchmarks.queries import Kind, Query
 
 _ALL = (GATEWAY, REDIS, PLAIN, PROXY, MERCURIUS, YOGA)
 _GRAPHQL = (GATEWAY, REDIS, PLAIN, MERCURIUS, YOGA)
@@ -25,25 +25,25 @@ _TWO = (GATEWAY, PLAIN)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of figures for each contender; those that are not running are passed over."""
+    """One line of measurements for each contender; contenders that are not running are skipped."""
 
     name: str
-    question: Question
+    query: Query
     clients: int
     contenders: tuple[str, ...]
-    # The issue's table rests on it, so it gets more rounds.
+    # The targets depend on it, so it gets more rounds.
     is_judged: bool = False
 
-    def asked(self, contender: str) -> Question:
-        """What this contender is asked."""
-        return replace(self.question, shape="nodes") if contender == GATEWAY_NODES else self.question
+    def query_for(self, contender: str) -> Query:
+        """Return the query for this contender."""
+        return replace(self.query, shape="nodes") if contender == GATEWAY_NODES else self.query
 
 
 def _case(
     name: str, rows: int, kind: Kind, contenders: tuple[str, ...], *, clients: int = 1, fields: int = 10,
     shape: str = "nodes", is_judged: bool = False,
 ) -> Case:  # fmt: skip
-    return Case(name, Question(rows, kind, fields, shape), clients, contenders, is_judged)
+    return Case(name, Query(rows, kind, fields, shape), clients, contenders, is_judged)
 
 
 LARGE, MIDDLE, SMALL = 10_000, 1_000, 20

@@ -1,6 +1,6 @@
-"""A picture of the main cases: one dot for each contender on a logarithmic axis, with its quartiles as a line.
+"""A chart of the main cases: one dot per contender on a logarithmic axis, with its quartiles as a line.
 
-The colours stand out from a white page and from a black one, so no theme is needed.
+The colors are readable on white and on black, so one file serves both themes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from tests.benchmarks.contenders import ALIASES, GATEWAY
-from tests.benchmarks.figures import Figure, Series, short
+from tests.benchmarks.measurements import Figure, Series, short
 from tests.benchmarks.results import Results
 
-# Case and what the reader is told it is.
+# Case and its title in the chart.
 PANELS = {
     "warm 10k": "10,000 rows, cached, selection asked before",
     "warm 10k, new selection": "10,000 rows, cached, selection never seen",
@@ -34,18 +34,18 @@ class Axis:
         self.high = max(self.low + 1, math.ceil(math.log10(max(values))))
 
     def x(self, value: float) -> float:
-        """Where ``value`` stands."""
+        """Return the position of ``value``."""
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
     @property
     def marks(self) -> list[float]:
-        """The powers of ten."""
+        """Return the powers of ten."""
         return [10.0**power for power in range(self.low, self.high + 1)]
 
 
 def chart(results: Results) -> str | None:
-    """The drawing as SVG; None when none of its cases was measured."""
+    """Return the chart as SVG; None if none of its cases was measured."""
     panels = {title: _figures(results.cases[case]) for case, title in PANELS.items() if case in results.cases}
     if not panels:
         return None
@@ -64,9 +64,9 @@ def chart(results: Results) -> str | None:
     return "\n".join(parts) + "\n"
 
 
-def _figures(found: Mapping[str, Series]) -> dict[str, Figure]:
-    """Medians, the quickest first."""
-    figures = {name: series.figure("p50_ms") for name, series in found.items() if name not in ALIASES}
+def _figures(case: Mapping[str, Series]) -> dict[str, Figure]:
+    """Return medians and quartiles, the fastest first."""
+    figures = {name: series.figure("p50_ms") for name, series in case.items() if name not in ALIASES}
     return dict(sorted(figures.items(), key=lambda item: item[1].median))
 
 
@@ -93,18 +93,18 @@ def _panels(panels: Mapping[str, Mapping[str, Figure]], axis: Axis) -> Iterator[
 
 def _row(name: str, figure: Figure, axis: Axis, y: float) -> Iterator[str]:
     is_ours = name == GATEWAY
-    colour, weight = (_OURS, 600) if is_ours else (_OTHER, 400)
+    color, weight = (_OURS, 600) if is_ours else (_OTHER, 400)
     x, low, high = axis.x(figure.median), axis.x(figure.low), axis.x(figure.high)
-    yield _text(_LEFT - 12, y + 4, name, anchor="end", weight=weight, colour=_OURS if is_ours else _TEXT)
-    yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
-    yield f'<circle cx="{x:.1f}" cy="{y}" r="{6 if is_ours else 5}" fill="{colour}"/>'
-    yield _text(max(x, high) + 11, y + 4, short(figure.median), weight=weight, colour=_OURS if is_ours else _TEXT)
+    yield _text(_LEFT - 12, y + 4, name, anchor="end", weight=weight, color=_OURS if is_ours else _TEXT)
+    yield f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="3"/>'
+    yield f'<circle cx="{x:.1f}" cy="{y}" r="{6 if is_ours else 5}" fill="{color}"/>'
+    yield _text(max(x, high) + 11, y + 4, short(figure.median), weight=weight, color=_OURS if is_ours else _TEXT)
 
 
 def _text(
-    x: float, y: float, text: str, *, anchor: str = "start", weight: int = 400, size: int = 13, colour: str = _TEXT
+    x: float, y: float, text: str, *, anchor: str = "start", weight: int = 400, size: int = 13, color: str = _TEXT
 ) -> str:
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}"'
+        f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}" text-anchor="{anchor}" font-weight="{weight}"'
         f' font-size="{size}">{escape(text)}</text>'
     )

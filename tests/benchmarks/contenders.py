@@ -1,4 +1,4 @@
-"""Who is measured: the gateway, and others that answer the same questions from the same upstream."""
+"""The contenders: the gateway, and other servers that answer the same queries from the same upstream."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ UPSTREAM_ROWS = 250_000
 _INSTALL_SECONDS = 120
 
 GATEWAY, REDIS, PLAIN = "gateway", "gateway with Redis", "plain Strawberry"
-# The gateway itself, asked for `nodes` where the case asks for `edges`: so both run side by side.
+# The same gateway with `nodes` where the case has `edges`, so that both are measured in one run.
 GATEWAY_NODES = "gateway, nodes"
 PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
 MERCURIUS, YOGA = "Mercurius", "GraphQL Yoga"
 PEERS = (MERCURIUS, YOGA)
-# Two names of one process.
+# Second names of a process.
 ALIASES = (PROXY_1000, GATEWAY_NODES)
 GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
 
@@ -29,13 +29,13 @@ Running = AbstractContextManager[Server]
 
 
 def stub(rows: int = UPSTREAM_ROWS) -> Running:
-    """The upstream."""
+    """Run the stub upstream."""
     port = free_port()
     return running("stub upstream", module("stub", port, rows), port)
 
 
 def gateway(upstream: Server, name: str = GATEWAY, **settings: object) -> Running:
-    """The gateway with default settings but for the ones given by field name."""
+    """Run the gateway with default settings; ``settings`` override them by field name."""
     port = free_port()
     variables = {f"GATEWAY_{field.upper()}": str(value) for field, value in settings.items()}
     variables["GATEWAY_UPSTREAM_URL"] = upstream.url
@@ -44,7 +44,7 @@ def gateway(upstream: Server, name: str = GATEWAY, **settings: object) -> Runnin
 
 @contextmanager
 def redis(url: str | None) -> Iterator[str | None]:
-    """The address of a Redis: the given one, else one of a server of our own; None where there is no program."""
+    """Yield the address of a Redis: ``url``, else that of a started server; None if no server is installed."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if url or program is None:
         yield url
@@ -56,7 +56,7 @@ def redis(url: str | None) -> Iterator[str | None]:
 
 
 def plain(upstream: Server) -> Running:
-    """Plain Strawberry."""
+    """Run plain Strawberry."""
     return _python(PLAIN, "plain", upstream.url)
 
 
@@ -72,7 +72,7 @@ def _node(name: str, script: str, upstream: Server) -> Running:
 
 
 def install_peers() -> str | None:
-    """Install the Node servers beside their configuration. Returns why there are none, or None."""
+    """Install the Node servers next to their configuration. Return why they are missing, or None."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return "node and npm are not installed"
@@ -88,7 +88,7 @@ def install_peers() -> str | None:
 
 
 def start(stack: ExitStack, upstream: Server, *, peers: bool, redis_url: str | None = None) -> dict[str, Server]:
-    """Start every contender; ``stack`` ends them."""
+    """Start every contender; ``stack`` stops them."""
     commands = {
         GATEWAY: gateway(upstream),
         PLAIN: plain(upstream),

@@ -1,4 +1,4 @@
-"""The ways to make load: this folder's generator process, and wrk where it is installed."""
+"""Load generators: this folder's generator process, and wrk if it is installed."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from pathlib import Path
 import msgspec
 
 from tests.benchmarks.load import Job, Result
-from tests.benchmarks.questions import DIGITS, MARK, Question, expected_start
+from tests.benchmarks.queries import DIGITS, MARK, Query, expected_start
 from tests.benchmarks.servers import ROOT, Server, environment, module, stop
 
-# From here on wrk, which needs less CPU for each request, so that the generator is not what is measured.
+# From this number of clients on wrk is used: it needs less CPU, so the generator is not the bottleneck.
 WRK_CLIENTS = 16
-# Each job has this many numbers of its own, so that no token or alias comes twice in a run.
+# Each job has its own range of numbers, so that no token or alias occurs twice in a run.
 _NUMBERS = 200_000
 _jobs = count()
 
 
 def job(
-    server: Server, contender: str, question: Question, *, clients: int = 1, seconds: float = 1.0,
+    server: Server, contender: str, query: Query, *, clients: int = 1, seconds: float = 1.0,
     min_requests: int = 1, max_requests: int = 10**9, rate: float = 0.0,
 ) -> Job:  # fmt: skip
-    """A question to a contender as a job; cold tokens and new aliases differ from those of every other job."""
+    """Build the job of a query; its cold tokens and new aliases differ from those of every other job."""
     return Job(
         port=server.port,
-        request=question.request(contender),
+        request=query.request(contender),
         expected_start=expected_start(contender),
         clients=clients,
         seconds=seconds,
@@ -50,13 +50,13 @@ class Generator:
     process: subprocess.Popen[bytes]
 
     def start(self, job: Job) -> None:
-        """Begin a job."""
+        """Start a job."""
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(job) + b"\n")
         self.process.stdin.flush()
 
     def finish(self) -> Result:
-        """Wait for the job's end. Raises RuntimeError when answers failed."""
+        """Wait for the job's end. Raises RuntimeError if answers failed."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -64,14 +64,14 @@ class Generator:
         return _checked(msgspec.json.decode(line, type=Result))
 
     def run(self, job: Job) -> Result:
-        """Begin a job and wait for its end. Raises RuntimeError when answers failed."""
+        """Start a job and wait for its end. Raises RuntimeError if answers failed."""
         self.start(job)
         return self.finish()
 
 
 @contextmanager
 def generator() -> Iterator[Generator]:
-    """A generator process until the end of the block."""
+    """Run a generator process until the end of the block."""
     process = subprocess.Popen(
         module("load"), cwd=ROOT, env=environment({}), start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -83,7 +83,7 @@ def generator() -> Iterator[Generator]:
 
 
 def run_wrk(job: Job) -> Result:
-    """The job by wrk, which takes whole seconds and looks at no body. Raises RuntimeError when answers failed."""
+    """Run the job with wrk, in whole seconds and without checking bodies. Raises RuntimeError if answers failed."""
     seconds = max(1, round(job.seconds))
     wrk = shutil.which("wrk") or "wrk"
     with tempfile.NamedTemporaryFile("w", suffix=".http", newline="") as request:
@@ -106,7 +106,7 @@ def run_wrk(job: Job) -> Result:
 
 
 def uses_wrk(clients: int) -> bool:
-    """Whether that many clients are wrk's."""
+    """Return whether wrk generates the load of that many clients."""
     return clients >= WRK_CLIENTS and shutil.which("wrk") is not None
 
 

@@ -1,8 +1,8 @@
-"""The load generator: a process of its own that reads jobs as lines of JSON and answers each with its figures.
+"""The load generator: a separate process that reads jobs as lines of JSON and prints the result of each.
 
 Closed loop: each client sends its next request when the answer to the last one is complete. With ``rate``, the clients
-together start that many requests a second; one that cannot start in time because its last is unanswered counts from
-when it should have started, so that a server that stands still is not measured too seldom.
+together start that many requests a second. A request that is late because the previous one is unanswered counts from
+its due time, so that a blocked server does not reduce the number of slow samples.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import httptools
 import msgspec
 import uvloop
 
-from tests.benchmarks.questions import DIGITS, MARK
+from tests.benchmarks.queries import DIGITS, MARK
 
 _MARK = MARK.encode()
-# Enough for the headers and the beginning of the body.
-_KEPT_BYTES = 2_048
+# Covers the headers and the start of the body.
+_CHECKED_BYTES = 2_048
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What to send, how often and how long. ``seconds`` starts no new request after it, but waits for those sent."""
+    """A request and its load: how often and for how long. After ``seconds`` only sent requests are awaited."""
 
     port: int
     request: str
@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of a job; ``failures`` are answers that are not 200, not data, or carry errors."""
+    """Result of a job; ``failures`` counts answers with another status than 200, without data, or with errors."""
 
     requests: int
     seconds: float
@@ -51,12 +51,12 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def requests_per_second(self) -> float:
-        """Throughput."""
+        """Return the throughput."""
         return self.requests / self.seconds
 
 
 class Run:
-    """One job under way."""
+    """A job in progress."""
 
     def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         self.job = job
@@ -71,7 +71,7 @@ class Run:
         self.failure = ""
 
     def next_request(self) -> bytes | None:
-        """Another request, or None when it was enough."""
+        """Return another request, or None at the end of the job."""
         job = self.job
         is_late = perf_counter() - self.start >= job.seconds and self.sent >= job.min_requests
         if is_late or self.sent >= job.max_requests:
@@ -80,12 +80,12 @@ class Run:
         return self.template.replace(_MARK, b"%0*d" % (DIGITS, job.first_number + self.sent))
 
     def fail(self, why: str) -> None:
-        """Note an answer that is none."""
+        """Count a failed answer."""
         self.failures += 1
         self.failure = why
 
     def result(self) -> Result:
-        """The figures."""
+        """Return the measurements."""
         seconds = perf_counter() - self.start
         values = sorted(self.latencies) or [math.nan]
         p50, p99 = (values[min(len(values) - 1, int(len(values) * share))] * 1_000 for share in (0.5, 0.99))
@@ -102,11 +102,11 @@ class Client(asyncio.Protocol):
         self.done = run.loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        """Store the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport does not subclass it
 
     def begin(self, number: int) -> None:
-        """Send the first request; the clients' turns are spread evenly."""
+        """Send the first request; the clients' due times are spread evenly."""
         self._due = self._run.start + self._interval * number / self._run.job.clients
         self._next()
 
@@ -117,7 +117,7 @@ class Client(asyncio.Protocol):
         elif now >= self._due:
             self._send(self._due)
         else:
-            # The timer's own lateness is not the server's.
+            # A late timer must not count as server time.
             self._run.loop.call_later(self._due - now, lambda: self._send(perf_counter()))
 
     def _send(self, since: float) -> None:
@@ -135,27 +135,27 @@ class Client(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of the answer."""
-        if len(self._head) < _KEPT_BYTES:
+        """Receive a part of the answer."""
+        if len(self._head) < _CHECKED_BYTES:
             self._head += data
         self._tail = data
         self._size += len(data)
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        """The answer is complete: note it, and send the next request."""
+        """Record the complete answer, and send the next request."""
         run = self._run
         self._is_waiting = False
         run.latencies.append(perf_counter() - self._since)
         run.reply_bytes = self._size
-        body = self._head[:_KEPT_BYTES].partition(b"\r\n\r\n")[2]
-        is_good = run.expected_start in body and b'"errors"' not in self._tail[-_KEPT_BYTES:]
+        body = self._head[:_CHECKED_BYTES].partition(b"\r\n\r\n")[2]
+        is_good = run.expected_start in body and b'"errors"' not in self._tail[-_CHECKED_BYTES:]
         if self._parser.get_status_code() != 200 or not is_good:
             run.fail(f"{self._parser.get_status_code()}: {body[:200]!r}")
         run.loop.call_soon(self._next)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell that this client has ended."""
+        """Complete ``done``."""
         if self._is_waiting:
             self._run.fail("the connection was closed before the answer was complete")
         if not self.done.done():
@@ -177,7 +177,7 @@ async def measure(job: Job) -> Result:
 
 
 def main() -> None:
-    """One job a line, until the input ends."""
+    """Run one job per input line."""
     for line in sys.stdin.buffer:
         result: Any = uvloop.run(measure(msgspec.json.decode(line, type=Job)))
         sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")

@@ -1,6 +1,6 @@
 """Plain Strawberry, written as its documentation shows: types, resolvers, the ASGI view, httpx, uvicorn.
 
-``python -m tests.benchmarks.plain PORT UPSTREAM``. Tokens that begin with ``warm`` have their parsed rows kept.
+``python -m tests.benchmarks.plain PORT UPSTREAM``. The parsed rows of tokens that begin with ``warm`` are cached.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
 
-from tests.benchmarks.questions import UPSTREAM_PATH
+from tests.benchmarks.queries import UPSTREAM_PATH
 
 UPSTREAM = sys.argv[2] if len(sys.argv) > 2 else ""
 CLIENT = httpx.AsyncClient(
     base_url=UPSTREAM, timeout=60, limits=httpx.Limits(max_connections=100, max_keepalive_connections=100)
 )
-KEPT: dict[tuple[str, int, int], Any] = {}
+CACHED_PAGES: dict[tuple[str, int, int], Any] = {}
 
 Body = dict[str, Any]
 
@@ -44,7 +44,7 @@ class LicenseDeployment:
 
     @classmethod
     def from_row(cls, row: Body) -> LicenseDeployment:
-        """The upstream's row as an object."""
+        """Build the object from an upstream row."""
         return cls(
             service_code=row["serviceCode"],
             service_name=row["serviceName"],
@@ -76,33 +76,33 @@ class Connection:
 
     @strawberry.field
     def total_count(self) -> int:
-        """All rows."""
+        """Return the number of all rows."""
         total: int = self.body["TotalCount"]
         return total
 
     @strawberry.field
     def nodes(self) -> list[LicenseDeployment]:
-        """The rows."""
+        """Return the rows."""
         return [LicenseDeployment.from_row(row) for row in self.body["Value"]]
 
     @strawberry.field
     def edges(self) -> list[Edge]:
-        """The rows, each with its cursor."""
+        """Return the rows, each with its cursor."""
         rows = enumerate(self.body["Value"], self.start)
         return [Edge(cursor=f"row:{number}", node=LicenseDeployment.from_row(row)) for number, row in rows]
 
 
 async def fetch(token: str, top: int, skip: int) -> Body:
-    """The upstream's page, or the one that was kept."""
-    question = (token, top, skip)
-    if question in KEPT:
-        kept: Body = KEPT[question]
-        return kept
-    reply = await CLIENT.get(UPSTREAM_PATH, params={"top": top, "skip": skip}, headers={"Authorization": token})
-    reply.raise_for_status()
-    body: Body = reply.json()
+    """Return the cached page, else fetch it from the upstream."""
+    key = (token, top, skip)
+    if key in CACHED_PAGES:
+        page: Body = CACHED_PAGES[key]
+        return page
+    response = await CLIENT.get(UPSTREAM_PATH, params={"top": top, "skip": skip}, headers={"Authorization": token})
+    response.raise_for_status()
+    body: Body = response.json()
     if token.startswith("Bearer warm"):
-        KEPT[question] = body
+        CACHED_PAGES[key] = body
     return body
 
 
@@ -115,7 +115,7 @@ class Query:
 
     @strawberry.field
     async def license_deployments(self, info: Info, first: int = 100, offset: int = 0) -> Connection:
-        """One page."""
+        """Return one page."""
         request = info.context["request"]
         assert isinstance(request, Request)
         return Connection(body=await fetch(request.headers["authorization"], first, offset), start=offset)

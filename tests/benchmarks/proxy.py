@@ -1,4 +1,4 @@
-"""What there is without a gateway: a REST proxy over httpx, and the least that a server can do, a constant reply.
+"""Baselines without a gateway: a REST proxy over httpx, and a server with a constant response.
 
 ``python -m tests.benchmarks.proxy PORT UPSTREAM`` and ``python -m tests.benchmarks.proxy PORT constant``.
 """
@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.benchmarks.questions import UPSTREAM_PATH
+from tests.benchmarks.queries import UPSTREAM_PATH
 
 CONSTANT = b'{"data":{"ok":true}}'
 
 
 def proxy(upstream: str) -> Starlette:
-    """Fetches what it is asked for and passes the bytes on."""
+    """Build an app that forwards each request and passes the response bytes on."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     client = httpx.AsyncClient(base_url=upstream, timeout=60, limits=limits)
 
@@ -31,14 +31,14 @@ def proxy(upstream: str) -> Starlette:
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         }
-        reply = await client.get(UPSTREAM_PATH, params=dict(request.query_params), headers=headers)
-        return Response(reply.content, status_code=reply.status_code, media_type="application/json")
+        response = await client.get(UPSTREAM_PATH, params=dict(request.query_params), headers=headers)
+        return Response(response.content, status_code=response.status_code, media_type="application/json")
 
     return Starlette(routes=[Route("/rest", rest)])
 
 
 async def constant(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same few bytes, whatever is asked."""
+    """Send the same few bytes for every request."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tests.benchmarks.contenders import GATEWAY
-from tests.benchmarks.figures import ratio, short
+from tests.benchmarks.measurements import ratio, short
 from tests.benchmarks.results import Results
-from tests.benchmarks.verdicts import verdicts
+from tests.benchmarks.targets import targets
 
 _MIB = 1_048_576
 
 
 def markdown(results: Results) -> str:
-    """The whole report."""
-    parts = [_head(results), _verdicts(results), _cases(results)]
+    """Return the whole report."""
+    parts = [_head(results), _targets(results), _cases(results)]
     if results.beside:
         parts.append(_beside(results))
     if results.growth:
@@ -36,7 +36,7 @@ def _head(results: Results) -> str:
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A Markdown table whose columns line up; all but the first are numbers or words that stand to the right."""
+    """Return a Markdown table with aligned columns; all but the first are aligned right."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(row: tuple[str, ...]) -> str:
@@ -50,8 +50,8 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([line(head), f"|{rule}|", *map(line, rows)])
 
 
-def _verdicts(results: Results) -> str:
-    rows = [(verdict.path, verdict.demand, verdict.figure, verdict.word) for verdict in verdicts(results)]
+def _targets(results: Results) -> str:
+    rows = [(target.path, target.requirement, target.figure, target.verdict) for target in targets(results)]
     return "### What was aimed at\n\n" + table(("path", "aim", "found", "verdict"), rows)
 
 
@@ -61,9 +61,9 @@ def _cases(results: Results) -> str:
 
 
 def _case_rows(results: Results) -> Iterator[tuple[str, ...]]:
-    for case, found in results.cases.items():
-        first = found.get(GATEWAY) or next(iter(found.values()))
-        for number, (name, series) in enumerate(found.items()):
+    for case, contenders in results.cases.items():
+        first = contenders.get(GATEWAY) or next(iter(contenders.values()))
+        for number, (name, series) in enumerate(contenders.items()):
             yield (
                 case if number == 0 else "",
                 name,
@@ -77,7 +77,8 @@ def _case_rows(results: Results) -> Iterator[tuple[str, ...]]:
 
 def _beside(results: Results) -> str:
     rows = [
-        (name, str(found.alone_ms), str(found.beside_ms), str(found.ratio)) for name, found in results.beside.items()
+        (name, str(latency.alone_ms), str(latency.beside_ms), str(latency.ratio))
+        for name, latency in results.beside.items()
     ]
     title = "### p99 of small warm questions, 200 a second, alone and beside a loop of cold 10k pages\n\n"
     return title + table(("contender", "alone, ms", "beside, ms", "ratio"), rows)
@@ -86,13 +87,13 @@ def _beside(results: Results) -> str:
 def _growth(results: Results) -> str:
     rows = [
         (
-            f"{found.rows:,} {'walked through' if found.is_walk else 'in one answer'}",
-            str(found.milliseconds),
-            short(found.microseconds_per_row),
-            short(found.memory_bytes / _MIB),
-            short(found.memory_bytes_per_row),
+            f"{growth.rows:,} {'walked through' if growth.is_walk else 'in one answer'}",
+            str(growth.milliseconds),
+            short(growth.microseconds_per_row),
+            short(growth.memory_bytes / _MIB),
+            short(growth.memory_bytes_per_row),
         )
-        for found in results.growth
+        for growth in results.growth
     ]
     head = ("cold rows", "ms", "us per row", "peak memory above idle, MiB", "bytes per row")
     return "### More rows\n\n" + table(head, rows)
@@ -100,7 +101,7 @@ def _growth(results: Results) -> str:
 
 def _memory(results: Results) -> str:
     rows = [(f"{name}, after all cases", short(peak / _MIB)) for name, peak in results.peak_memory_bytes.items()]
-    if found := results.memory:
-        label = f"gateway, {found.tokens:,} tokens x 10k rows, cache bound {found.bound_bytes // _MIB} MiB"
-        rows += [(label, short(found.peak_bytes / _MIB)), ("gateway, idle", short(found.idle_bytes / _MIB))]
+    if memory := results.memory:
+        label = f"gateway, {memory.tokens:,} tokens x 10k rows, cache bound {memory.bound_bytes // _MIB} MiB"
+        rows += [(label, short(memory.peak_bytes / _MIB)), ("gateway, idle", short(memory.idle_bytes / _MIB))]
     return "### Peak memory\n\n" + table(("process", "MiB"), rows) if rows else ""

@@ -1,4 +1,4 @@
-"""Everything that a run found out, and where and when."""
+"""The results of a run, with machine, versions and date."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.beside import Beside
 from tests.benchmarks.contenders import PEERS_FOLDER
-from tests.benchmarks.figures import Series, ratio
 from tests.benchmarks.growth import Growth
+from tests.benchmarks.interference import Interference
+from tests.benchmarks.measurements import Series, ratio
 from tests.benchmarks.memory import Memory
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httpx", "msgspec")
@@ -24,10 +24,10 @@ _PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
 
 @dataclass(slots=True)
 class Results:
-    """What was measured; parts that were left out are empty."""
+    """All measurements; parts that were left out are empty."""
 
     cases: dict[str, dict[str, Series]] = field(default_factory=dict)
-    beside: dict[str, Beside] = field(default_factory=dict)
+    beside: dict[str, Interference] = field(default_factory=dict)
     growth: list[Growth] = field(default_factory=list)
     memory: Memory | None = None
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Results:
     versions: dict[str, str] = field(default_factory=lambda: versions())
 
     def series(self, case: str, contender: str) -> Series | None:
-        """One contender's rounds of a case, if it was measured."""
+        """Return one contender's rounds of a case; None if it was not measured."""
         return self.cases.get(case, {}).get(contender)
 
     def as_json(self) -> dict[str, Any]:
@@ -71,20 +71,20 @@ def _case(rows: Mapping[str, Series]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Model and number of processors, and the system."""
+    """Return model and number of processors, and the system."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def versions() -> dict[str, str]:
-    """Of everything that is measured."""
-    found = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Return the versions of everything that is measured."""
+    numbers = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
     manifests = {name: PEERS_FOLDER / "node_modules" / name / "package.json" for name in _PEERS}
     if all(path.exists() for path in manifests.values()):
         import json
 
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-        found["node"] = node.removeprefix("v")
-        found |= {name: json.loads(path.read_text())["version"] for name, path in manifests.items()}
-    return found
+        numbers["node"] = node.removeprefix("v")
+        numbers |= {name: json.loads(path.read_text())["version"] for name, path in manifests.items()}
+    return numbers

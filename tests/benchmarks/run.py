@@ -1,4 +1,4 @@
-"""One run: start everything, see that all agree, measure, end everything."""
+"""One run: start everything, check that the contenders agree, measure, stop everything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tests.benchmarks import agreement, beside, contenders, growth, memory, rounds
+from tests.benchmarks import agreement, contenders, growth, interference, memory, rounds
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.contenders import ALIASES
 from tests.benchmarks.generators import Generator, generator
@@ -16,12 +16,12 @@ from tests.benchmarks.servers import Server
 
 BESIDE, GROWTH, MEMORY = PARTS = ("beside", "growth", "memory")
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured, and beside whom."""
+    """The cases and parts of a run, and its optional contenders."""
 
     cases: Sequence[Case]
     parts: frozenset[str]
@@ -30,7 +30,7 @@ class Plan:
 
 
 def plan(effort: Effort, only: Sequence[str], *, peers: bool, redis_url: str | None) -> Plan:
-    """What ``only`` names, or as much as ``effort`` has room for. Raises RuntimeError for a name of nothing."""
+    """Return what ``only`` names, else everything that ``effort`` includes. Raises RuntimeError for an unknown name."""
     cases = [case for case in CASES if case.is_judged or not effort.judged_only]
     parts = frozenset(PARTS)
     if only:
@@ -42,54 +42,52 @@ def plan(effort: Effort, only: Sequence[str], *, peers: bool, redis_url: str | N
 def _named(name: str) -> list[Case]:
     if name in PARTS:
         return []
-    found = [case for case in CASES if case.name == name] or [case for case in CASES if name in case.name]
-    if not found:
-        raise RuntimeError(f"No case is called {name!r}. There are: {'; '.join(case.name for case in CASES)}.")
-    return found
+    cases = [case for case in CASES if case.name == name] or [case for case in CASES if name in case.name]
+    if not cases:
+        raise RuntimeError(f"No case is called {name!r}. The cases are: {'; '.join(case.name for case in CASES)}.")
+    return cases
 
 
 def run(
     effort: Effort, *, only: Sequence[str] = (), peers: bool = True, redis_url: str | None = None,
-    tell: Tell = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Results:  # fmt: skip
-    """Measure what ``only`` names, or everything. Raises RuntimeError when a process or an answer fails."""
-    missing = contenders.install_peers() if peers else "they were not asked for"
+    """Measure what ``only`` names, or everything. Raises RuntimeError if a process or an answer fails."""
+    missing = contenders.install_peers() if peers else "disabled with --no-peers"
     with contenders.redis(redis_url) as address:
-        return _measure(effort, plan(effort, only, peers=missing is None, redis_url=address), missing, tell)
+        return _measure(effort, plan(effort, only, peers=missing is None, redis_url=address), missing, log)
 
 
-def _measure(effort: Effort, chosen: Plan, missing: str | None, tell: Tell) -> Results:
+def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Results:
     results = Results()
     if missing:
         results.notes.append(f"Node peers left out: {missing}.")
     if chosen.redis_url is None:
         results.notes.append("Redis tier left out: redis-server is not installed, and no address was given.")
-    tell("starting")
+    log("starting")
     with contenders.stub() as upstream, generator() as load:
         if chosen.cases or BESIDE in chosen.parts:
-            _side_by_side(upstream, load, effort, results, chosen, tell)
+            _side_by_side(upstream, load, effort, results, chosen, log)
         if GROWTH in chosen.parts:
-            tell(GROWTH)
+            log(GROWTH)
             results.growth = growth.measure(upstream, load, effort)
         if MEMORY in chosen.parts:
-            tell(MEMORY)
+            log(MEMORY)
             results.memory = memory.measure(upstream, load, effort)
     return results
 
 
-def _side_by_side(
-    upstream: Server, load: Generator, effort: Effort, results: Results, chosen: Plan, tell: Tell
-) -> None:
+def _side_by_side(upstream: Server, load: Generator, effort: Effort, results: Results, chosen: Plan, log: Log) -> None:
     with ExitStack() as stack:
         servers = contenders.start(stack, upstream, peers=chosen.peers, redis_url=chosen.redis_url)
         agreement.check(upstream, servers)
         for case in chosen.cases:
-            tell(case.name)
+            log(case.name)
             results.cases[case.name] = rounds.measure(case, servers, load, effort)
         results.peak_memory_bytes = {
             name: server.peak_memory_bytes for name, server in servers.items() if name not in ALIASES
         }
         if BESIDE in chosen.parts:
-            tell(BESIDE)
+            log(BESIDE)
             with generator() as other:
-                results.beside = beside.measure(servers, load, other, effort)
+                results.beside = interference.measure(servers, load, other, effort)

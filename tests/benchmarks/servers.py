@@ -1,4 +1,4 @@
-"""Processes that a run starts and ends: the stub upstream, the contenders, and what the kernel says of them (Linux)."""
+"""Processes of a run: how to start and stop them, and their CPU time and memory (Linux)."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all its threads so far, user's and system's (proc(5), stat); steps of a hundredth of a second."""
+        """Return user and system CPU time of all threads (proc(5), stat), in steps of a hundredth of a second."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
     @property
     def memory_bytes(self) -> int:
-        """Resident memory now."""
+        """Return the present resident memory."""
         return self._status("VmRSS")
 
     @property
@@ -53,14 +53,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
         return port
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without settings of a gateway, and with ``variables``."""
+    """Return this process's environment without gateway settings, plus ``variables``."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | dict(variables)
 
 
@@ -68,8 +68,8 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 def running(
     name: str, command: Sequence[str], port: int, variables: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> Iterator[Server]:
-    """``command`` until the end of the block, from when it takes connections at ``port``. Raises RuntimeError."""
-    # A session of its own: Ctrl-C reaches this program alone, which then ends the others in order.
+    """Run ``command`` until the end of the block, and wait until it accepts connections. Raises RuntimeError."""
+    # A new session: Ctrl-C reaches only this program, which then stops the others in order.
     process = subprocess.Popen(
         command, cwd=folder, env=environment(variables or {}), start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ def _await_port(name: str, process: subprocess.Popen[bytes], port: int) -> None:
     limit = time.monotonic() + _START_SECONDS
     while time.monotonic() < limit:
         if process.poll() is not None:
-            raise RuntimeError(f"{name} ended at once with {process.returncode}: {process.args!r}")
+            raise RuntimeError(f"{name} ended during start with {process.returncode}: {process.args!r}")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
@@ -96,7 +96,7 @@ def _await_port(name: str, process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process, if need be by force."""
+    """Stop a process, if necessary by force."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -107,5 +107,5 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def module(name: str, *arguments: object) -> list[str]:
-    """The command of a module of this folder."""
+    """Return the command for a module of this folder."""
     return [sys.executable, "-m", f"tests.benchmarks.{name}", *map(str, arguments)]

@@ -1,6 +1,6 @@
-"""An upstream that costs next to nothing: ready-made bodies for any ``top`` and ``skip``, whatever the token.
+"""An upstream with little overhead: prepared bodies for any ``top`` and ``skip``, for every token.
 
-``python -m tests.benchmarks.stub PORT ROWS``; ``GET /calls`` tells how many questions were answered.
+``python -m tests.benchmarks.stub PORT ROWS``; ``GET /calls`` returns the number of answered requests.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from gateway.sandbox.datasets.license_deployment import FIELDS, MEASURES, genera
 
 # Microsoft page, "top": the largest page, and the default.
 MAX_ROWS = 10_000
-# Pages of the largest size take 3.5 MB; a walk over all rows needs 25 of them.
-_KEPT_PAGES = 64
+# Pages of the largest size take 3.5 MB; all rows need 25 of them.
+_CACHED_PAGES = 64
 _ECHOED = (b"ms-requestid:", b"ms-correlationid:")
 
 
 class Pages:
-    """Bodies of one data set, encoded row by row in advance and joined when first asked for."""
+    """Bodies of one data set, encoded row by row in advance and joined on first use."""
 
     def __init__(self, rows: int) -> None:
         self._rows = _encoded(rows)
-        self.page = lru_cache(maxsize=_KEPT_PAGES)(self._page)
+        self.page = lru_cache(maxsize=_CACHED_PAGES)(self._page)
 
     def _page(self, skip: int, top: int) -> bytes:
         end = skip + top
@@ -65,8 +65,8 @@ class Upstream(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        """Store the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport does not subclass it
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole request."""
@@ -81,17 +81,17 @@ class Upstream(asyncio.Protocol):
             body = b"%d" % Upstream.calls
         else:
             Upstream.calls += 1
-            asked = parse_qs(target.query)
-            top = min(int(asked.get("top", [str(MAX_ROWS)])[0]), MAX_ROWS)
-            body = self._pages.page(int(asked.get("skip", ["0"])[0]), top)
-        # The gateway keeps a connection only while its ids are echoed.
+            parameters = parse_qs(target.query)
+            top = min(int(parameters.get("top", [str(MAX_ROWS)])[0]), MAX_ROWS)
+            body = self._pages.page(int(parameters.get("skip", ["0"])[0]), top)
+        # The gateway reuses a connection only if its ids are echoed.
         echo = b"".join(line + b"\r\n" for line in lines[1:] if line.lower().startswith(_ECHOED))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
         self._transport.writelines([head + echo + b"Content-Length: %d\r\n\r\n" % len(body), body])
 
 
 async def serve(port: int, rows: int) -> None:
-    """Serve for ever."""
+    """Serve until the process ends."""
     pages = Pages(rows)
     server = await asyncio.get_running_loop().create_server(lambda: Upstream(pages), "127.0.0.1", port, backlog=1_024)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""The benchmark works, and compares like with like. No figure of it is asserted: a test machine's are noise."""
+"""The benchmark runs, and compares the same work. No measurement is asserted: on a test machine it is noise."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from tests.benchmarks import contenders
 from tests.benchmarks.agreement import ask
 from tests.benchmarks.chart import chart
 from tests.benchmarks.contenders import CONSTANT, GATEWAY, PLAIN, REDIS
-from tests.benchmarks.figures import Sample, Series
+from tests.benchmarks.measurements import Sample, Series
+from tests.benchmarks.output import write_results
 from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import QUICK
 from tests.benchmarks.run import Plan, plan, run
-from tests.benchmarks.verdicts import verdicts
-from tests.benchmarks.writing import write
+from tests.benchmarks.targets import targets
 
 
-def test_a_quick_run_finds_figures_for_every_contender(tmp_path: Path) -> None:
-    """The run itself refuses answers that are not 200, not data, or not the upstream's rows."""
+def test_a_quick_run_measures_every_contender(tmp_path: Path) -> None:
+    """The run itself fails for answers without status 200, without data, or with other rows than the upstream's."""
     results = run(QUICK, only=["warm 20"], peers=False)
-    found = results.cases["warm 20"]
-    assert found.keys() - {REDIS} == {GATEWAY, PLAIN, CONSTANT}
-    assert (REDIS in found) == ((shutil.which("redis-server") or shutil.which("valkey-server")) is not None)
-    for series in found.values():
+    case = results.cases["warm 20"]
+    assert case.keys() - {REDIS} == {GATEWAY, PLAIN, CONSTANT}
+    assert (REDIS in case) == ((shutil.which("redis-server") or shutil.which("valkey-server")) is not None)
+    for series in case.values():
         assert all(sample.requests > 0 and sample.p50_ms > 0 for sample in series.samples)
-    write(results, tmp_path)
+    write_results(results, tmp_path)
     written = msgspec.json.decode((tmp_path / "results.json").read_bytes())
     assert written["cases"]["warm 20"][PLAIN]["p50_ms"]["median"] > 0
     assert "plain Strawberry" in (tmp_path / "results.md").read_text(encoding="utf-8")
 
 
 def test_the_gateway_and_plain_strawberry_answer_with_the_same_data() -> None:
-    """Otherwise their times would not be comparable."""
+    """Otherwise their times could not be compared."""
     document = "{ licenseDeployments(first: 30, offset: 5) { totalCount nodes { productName sold: licensesSold } } }"
     with (
         contenders.stub(rows=100) as upstream,
         contenders.gateway(upstream) as gateway,
         contenders.plain(upstream) as other,
     ):
-        found = ask(gateway, document)
-        assert found == ask(other, document)
-        assert len(found["nodes"]) == 30
+        connection = ask(gateway, document)
+        assert connection == ask(other, document)
+        assert len(connection["nodes"]) == 30
 
 
-def test_an_aim_without_figures_is_told_as_not_measured() -> None:
-    """Never as reached, and never as missed."""
-    assert {verdict.word for verdict in verdicts(Results())} == {"not measured"}
+def test_a_target_without_measurements_is_reported_as_not_measured() -> None:
+    """It is neither PASS nor FAIL."""
+    assert {target.verdict for target in targets(Results())} == {"not measured"}
 
 
-def test_the_chart_is_well_formed_and_names_everyone() -> None:
-    """docs/performance.md shows it, where nothing would complain."""
+def test_the_chart_is_well_formed_and_names_each_contender() -> None:
+    """docs/performance.md shows it; a broken chart would not be noticed there."""
     series = {GATEWAY: _series(1.5), PLAIN: _series(420.0)}
     results = Results(cases={"warm 10k": series})
     drawing = chart(results)
@@ -68,8 +68,8 @@ def _series(p50_ms: float) -> Series:
     return Series((Sample(p50_ms, 2 * p50_ms, 1_000 / p50_ms, p50_ms, 10, 100),))
 
 
-def test_only_takes_one_case_by_its_name_and_several_by_a_part_of_it() -> None:
-    """So that a developer can look at one figure."""
+def test_only_selects_a_case_by_name_or_several_by_a_part_of_it() -> None:
+    """A developer can measure a single case."""
     assert [case.name for case in _plan("cold 10k").cases] == ["cold 10k"]
     assert {case.name for case in _plan("64 clients").cases} == {"warm 20, 64 clients", "cold 20, 64 clients"}
     assert _plan("growth").cases == []

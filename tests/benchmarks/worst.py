@@ -1,8 +1,8 @@
-"""What the limits cost: for each the worst operation found that it lets through, and one that is just beyond it.
+"""Cost at each limit: the most expensive known operation that it allows, and one just beyond it.
 
-``python -m tests.benchmarks.worst`` runs the former against the application itself, and prints the table "Limits of
-one operation". CPU is that of the whole process without the upstream; the blocks of rows are kept, but nothing
-made of them; a reply's size is that before compression.
+``python -m tests.benchmarks.worst`` runs the former against the application, and prints the table "Limits of one
+operation". CPU time is that of the whole process without the upstream. Blocks of rows are cached, rendered
+rows are not. Response sizes are those before compression.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ Operation = tuple[str, dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit as docs/errors.md lists it, ``allowed`` at its default value, and the operations on both sides of it."""
+    """A limit as docs/errors.md lists it, with an operation that its default allows and one that it refuses."""
 
     name: str
     default: str
     code: str
-    told: str
+    description: str
     allowed: Operation
     beyond: Operation
 
 
 def many(count: int, text: str) -> str:
-    """``text`` ``count`` times, with its number in place of #."""
+    """Repeat ``text`` ``count`` times, with the number in place of #."""
     return " ".join(text.replace("#", str(number)) for number in range(count))
 
 
 def roots(count: int, inner: str, arguments: str = "first: 10000", variables: str = "") -> str:
-    """That many root fields, all alike."""
+    """Return an operation with ``count`` equal root fields."""
     return f"query {variables}{{ {many(count, f'r#: licenseDeployments({arguments}) {{ {inner} }}')} }}"
 
 
 def filtered(value: Any, kind: str = "LicenseDeploymentFilter") -> Operation:
-    """Ten root fields that use one filter."""
+    """Return an operation with ten root fields that use one filter."""
     return roots(10, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
 
 
 def nots(count: int) -> dict[str, Any]:
-    """That many times ``not`` 45 deep, which says nothing in the end."""
+    """Return ``count`` filters of ``not`` nested 45 deep around an empty condition."""
     deep: dict[str, Any] = {"and": []}
     for _ in range(45):
         deep = {"not": deep}
@@ -75,7 +75,7 @@ def nots(count: int) -> dict[str, Any]:
 
 
 def alternating(values: int) -> dict[str, Any]:
-    """And and or by turns, 24 deep, around a list of values."""
+    """Return ``not`` and ``or`` nested 24 deep around a list of values."""
     deep: dict[str, Any] = {"channel": {"in": [f"{number:03}" for number in range(values)]}}
     for level in range(24):
         deep = {"not": {"or": [deep, *({"channel": {"ne": f"{level}-{number}"}} for number in range(5))]}}
@@ -83,7 +83,7 @@ def alternating(values: int) -> dict[str, Any]:
 
 
 def spreading(count: int) -> str:
-    """Fragments that each spread all later ones."""
+    """Return fragments that each spread all later ones."""
     texts = (
         f"fragment F{i} on {CONNECTION} {{ totalCount {' '.join(f'...F{j}' for j in range(i + 1, count))} }}"
         for i in range(count)
@@ -92,17 +92,17 @@ def spreading(count: int) -> str:
 
 
 def default_of(name: str) -> str:
-    """A setting's default as docs/errors.md writes it."""
+    """Return a setting's default in the format of docs/errors.md."""
     return f"{Settings.model_fields[name].default:,}"
 
 
-def setting(name: str, code: str, told: str, allowed: Operation, beyond: Operation) -> Limit:
-    """A limit that has a setting."""
-    return Limit(f"`GATEWAY_{name.upper()}`", default_of(name), code, told, allowed, beyond)
+def setting(name: str, code: str, description: str, allowed: Operation, beyond: Operation) -> Limit:
+    """Return the limit of a setting."""
+    return Limit(f"`GATEWAY_{name.upper()}`", default_of(name), code, description, allowed, beyond)
 
 
 def deep(levels: int) -> str:
-    """Inline fragments around one field; they are no levels, but are walked through."""
+    """Return inline fragments around one field; they do not count as levels, but must be traversed."""
     return "{ licenseDeployments { " + "... { " * levels + "totalCount" + " }" * levels + " } }"
 
 
@@ -168,7 +168,7 @@ LIMITS: tuple[Limit, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one operation cost, and its first error's code."""
+    """Cost of one operation, and the code of its first error."""
 
     cpu_milliseconds: float
     reply_bytes: int
@@ -187,7 +187,7 @@ async def ask(client: httpx.AsyncClient, operation: Operation) -> Cost:
 
 
 async def _measured(operation: Operation, upstream_url: str) -> list[Cost]:
-    """Each time in a gateway of its own that has its blocks, and has loaded what is loaded once."""
+    """Measure each run in a new gateway, after its blocks are cached and its lazy imports are done."""
     costs = []
     for _ in range(RUNS):
         app = build(read_settings({}, {"upstream_url": upstream_url}))
@@ -201,15 +201,15 @@ async def _measured(operation: Operation, upstream_url: str) -> list[Cost]:
     return costs
 
 
-async def measure(upstream_url: str, tell: Callable[[str], None]) -> None:
-    """Measure all and tell the table line by line."""
-    tell("| limit | default | beyond it | the worst found that passes | CPU, ms | reply, MB | refused in, ms |")
-    tell("|---|---:|---|---|---:|---:|---:|")
+async def measure(upstream_url: str, write: Callable[[str], None]) -> None:
+    """Measure all limits and write the table line by line."""
+    write("| limit | default | beyond it | the worst found that passes | CPU, ms | reply, MB | refused in, ms |")
+    write("|---|---:|---|---|---:|---:|---:|")
     for limit in LIMITS:
         allowed, beyond = [await _measured(operation, upstream_url) for operation in (limit.allowed, limit.beyond)]
         spent, refused = (statistics.median(cost.cpu_milliseconds for cost in costs) for costs in (allowed, beyond))
-        tell(
-            f"| {limit.name} | {limit.default} | `{limit.code}` | {limit.told} | {spent:,.0f} |"
+        write(
+            f"| {limit.name} | {limit.default} | `{limit.code}` | {limit.description} | {spent:,.0f} |"
             f" {allowed[0].reply_bytes / 1e6:,.2f} | {refused:,.0f} |"
         )
 

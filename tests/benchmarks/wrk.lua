@@ -1,4 +1,4 @@
--- Sends the request in the file that BENCHMARK_REQUEST names; its mark becomes a number that no request had before.
+-- Sends the request in the file that BENCHMARK_REQUEST names; its placeholder becomes the number of the request.
 local file = assert(io.open(os.getenv("BENCHMARK_REQUEST"), "rb"))
 local template = file:read("*a")
 file:close()

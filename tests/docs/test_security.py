@@ -59,7 +59,7 @@ def test_every_setting_that_security_names_exists() -> None:
 def test_the_table_of_limits_has_each_with_its_default_and_its_code() -> None:
     """The measured figures are the last three columns, and no test's business."""
     assert [row[:4] for row in TABLE] == [
-        [limit.name, limit.default, f"`{limit.code}`", limit.told] for limit in LIMITS
+        [limit.name, limit.default, f"`{limit.code}`", limit.description] for limit in LIMITS
     ]
     for row in TABLE:
         assert all(re.fullmatch(r"[\d,.]+", figure) for figure in row[4:]), row

@@ -1,4 +1,4 @@
-"""What the tests of faults share: one gateway with short patience, in front of an upstream that follows scripts."""
+"""Fixtures: one gateway with short timeouts in front of a scripted upstream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pytest
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
 from tests.conftest import Gateway
-from tests.faults.bench import ATTEMPT_SECONDS, Bench, Bystander, served_as_run, served_bystander, token_upstream
+from tests.faults.harness import (
+    ATTEMPT_SECONDS,
+    Bystander,
+    Harness,
+    production_server,
+    running_bystander,
+    token_upstream,
+)
 
 SETTINGS = {
     "upstream_timeout_seconds": ATTEMPT_SECONDS,
@@ -21,25 +28,25 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    """One gateway for all; every test asks with tokens of its own."""
+def harness() -> Iterator[Harness]:
+    """One gateway for all tests; each test uses its own tokens."""
     with token_upstream() as upstream:
         app = build(read_settings({}, {"upstream_url": upstream.url, **SETTINGS}))
-        with served_as_run(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            yield Bench(Gateway(url, client), upstream)
+        with production_server(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            yield Harness(Gateway(url, client), upstream)
 
 
 @pytest.fixture(scope="session")
 def bystander() -> Iterator[tuple[str, Bystander]]:
-    """A server that nobody should ever speak to, with its address."""
-    with served_bystander() as found:
-        yield found
+    """A server that must never get a connection, with its address."""
+    with running_bystander() as address_and_server:
+        yield address_and_server
 
 
 @pytest.fixture(scope="session")
-def patient_bench() -> Iterator[Bench]:
-    """As ``bench``, with the usual patience, for tests that themselves say when the upstream answers."""
+def patient_harness() -> Iterator[Harness]:
+    """Like ``harness`` with the default timeouts, for tests that control when the upstream answers."""
     with token_upstream() as upstream:
         app = build(read_settings({}, {"upstream_url": upstream.url}))
-        with served_as_run(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            yield Bench(Gateway(url, client), upstream)
+        with production_server(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            yield Harness(Gateway(url, client), upstream)

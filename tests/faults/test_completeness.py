@@ -1,4 +1,4 @@
-"""Which test shows what the gateway does about each fault, so that none is forgotten and a reader finds them."""
+"""The tests of each fault, listed so that readers find them and none is forgotten."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 
-REPLIES = "faults/test_upstream_replies.py"
+RESPONSES = "faults/test_upstream_responses.py"
 CONNECTIONS = "faults/test_upstream_connections.py"
 DATA = "faults/test_upstream_data.py"
 CALLERS = "faults/test_callers.py"
@@ -23,74 +23,74 @@ CROSS_SITE = "gateway/http/test_cors.py"
 CACHED = "gateway/cache/test_cached_pages.py"
 BYTES = "properties/test_hostile_bytes.py"
 
-# Over real sockets from end to end, but for what needs the cache's clock or ten thousand tokens.
+# End to end over real sockets, except tests that need the cache's clock or ten thousand tokens.
 UPSTREAM: dict[str, tuple[str, ...]] = {
     "400, 401, 403, 404": (
-        f"{REPLIES}::test_a_status_is_coded_and_tried_as_often_as_it_deserves",
-        f"{REPLIES}::test_a_refusal_drops_what_is_kept_for_the_token_and_for_no_other",
+        f"{RESPONSES}::test_each_status_has_its_error_code_and_number_of_attempts",
+        f"{RESPONSES}::test_a_refusal_drops_the_cached_pages_of_its_token_only",
     ),
     "429 with any Retry-After": (
-        f"{REPLIES}::test_a_throttled_token_waits_and_no_other_does",
-        f"{REPLIES}::test_no_call_is_made_before_the_cool_down_has_passed_and_calls_are_made_afterwards",
+        f"{RESPONSES}::test_a_cool_down_applies_to_the_throttled_token_only",
+        f"{RESPONSES}::test_upstream_calls_resume_only_after_the_cool_down",
     ),
     "5xx, HTML or empty bodies, unknown statuses": (
-        f"{REPLIES}::test_a_status_is_coded_and_tried_as_often_as_it_deserves",
+        f"{RESPONSES}::test_each_status_has_its_error_code_and_number_of_attempts",
     ),
-    "slow, hanging, byte by byte, a head and nothing": (
-        f"{CONNECTIONS}::test_a_slow_reply_ends_at_the_total_limit_and_all_at_once_harm_nobody",
-        f"{CONNECTIONS}::test_the_deadline_of_the_operation_bounds_all_attempts_together",
+    "slow, hanging, byte by byte, a head without a body": (
+        f"{CONNECTIONS}::test_slow_responses_time_out_without_delaying_other_tokens",
+        f"{CONNECTIONS}::test_the_operation_deadline_covers_all_attempts",
     ),
     "closed, reset, truncated, bad chunk, garbage, contradictory lengths": (
-        f"{CONNECTIONS}::test_a_broken_reply_is_asked_for_once_more_on_a_fresh_connection_and_then_coded",
-        f"{CONNECTIONS}::test_a_reply_that_breaks_once_is_not_noticed",
-        f"{CONNECTIONS}::test_the_pool_stays_healthy_through_all_of_them",
+        f"{CONNECTIONS}::test_a_broken_response_is_retried_once_and_then_an_error",
+        f"{CONNECTIONS}::test_a_retry_on_a_new_connection_hides_one_broken_response",
+        f"{CONNECTIONS}::test_the_pool_stays_usable_after_broken_responses",
     ),
-    "an extra reply in the stream": (
-        f"{CONNECTIONS}::test_an_extra_reply_in_the_stream_is_never_given_to_the_next_caller",
-        f"{CONNECTIONS}::test_a_foreign_reply_is_refused_and_its_connection_closed",
-        f"{CONNECTIONS}::test_a_reply_without_ids_is_accepted",
+    "an extra response on the connection": (
+        f"{CONNECTIONS}::test_an_extra_response_on_a_connection_never_reaches_the_next_caller",
+        f"{CONNECTIONS}::test_a_foreign_response_is_refused_and_its_connection_closed",
+        f"{CONNECTIONS}::test_a_response_without_ids_is_accepted",
     ),
-    "Set-Cookie": (f"{REPLIES}::test_a_cookie_is_neither_sent_back_nor_passed_on",),
+    "Set-Cookie": (f"{RESPONSES}::test_a_cookie_is_neither_sent_back_nor_passed_on",),
     "JSON that is cut, trailing, scalar, deep, of huge numbers, NaN, bad UTF-8, BOM, of another type": (
-        f"{REPLIES}::test_a_body_that_cannot_be_read_is_asked_for_once_more_and_then_coded",
-        f"{REPLIES}::test_a_body_that_is_odd_but_harmless_is_read",
+        f"{RESPONSES}::test_an_unreadable_body_is_retried_once_and_then_an_error",
+        f"{RESPONSES}::test_an_unusual_but_harmless_body_is_read",
     ),
     "huge body, bomb, nested encodings, thousands of headers": (
-        f"{REPLIES}::test_what_would_fill_the_memory_is_cut_off",
-        f"{REPLIES}::test_a_bomb_is_cut_off",
-        f"{REPLIES}::test_packing_inside_packing_is_refused_unread",
-        f"{REPLIES}::test_a_packed_body_without_its_end_is_asked_for_once_more",
+        f"{RESPONSES}::test_an_oversized_response_is_cut_off",
+        f"{RESPONSES}::test_a_decompression_bomb_is_cut_off",
+        f"{RESPONSES}::test_nested_compression_is_refused",
+        f"{RESPONSES}::test_a_truncated_compressed_body_is_retried_once",
         "gateway/upstream/test_upstream_wire.py::test_a_bomb_is_cut_off_with_flat_memory_and_a_free_loop",
     ),
-    "redirects": (f"{REPLIES}::test_a_redirect_is_not_followed",),
+    "redirects": (f"{RESPONSES}::test_a_redirect_is_not_followed",),
     "nextLink": (
-        f"{DATA}::test_a_link_is_never_fetched_and_no_row_is_lost_or_doubled",
-        f"{DATA}::test_without_any_link_the_total_says_that_there_is_more",
-        f"{DATA}::test_a_link_on_the_last_page_ends_with_a_warning",
-        f"{DATA}::test_an_upstream_that_never_ends_is_left_after_so_many_calls",
+        f"{DATA}::test_a_next_link_is_never_fetched_and_each_row_appears_once",
+        f"{DATA}::test_without_a_next_link_the_total_shows_that_rows_follow",
+        f"{DATA}::test_a_next_link_on_the_last_page_adds_a_warning",
+        f"{DATA}::test_an_endless_upstream_is_abandoned_after_the_maximum_of_calls",
     ),
-    "short pages, more rows than asked, empty pages with a link": (
-        f"{DATA}::test_short_pages_lose_nothing",
-        f"{DATA}::test_more_rows_than_asked_for_are_neither_doubled_nor_given",
-        f"{DATA}::test_an_empty_page_with_a_link_is_asked_for_again",
+    "short pages, more rows than requested, empty pages with a next link": (
+        f"{DATA}::test_short_pages_lose_no_row",
+        f"{DATA}::test_rows_beyond_the_requested_number_are_dropped",
+        f"{DATA}::test_an_empty_page_with_a_next_link_is_requested_again",
     ),
     "TotalCount": (
         f"{DATA}::test_a_total_alone_never_decides_where_the_data_ends",
         "gateway/paging/test_contradictory_totals.py::test_the_last_rows_are_never_taken_from_a_total_that_is_too_low",
     ),
-    "Value, and rows that are none": (
-        f"{DATA}::test_what_is_no_list_of_rows_is_an_error_and_no_empty_success",
-        f"{DATA}::test_known_spellings_are_accepted",
+    "Value, and malformed rows": (
+        f"{DATA}::test_a_page_without_a_list_of_rows_is_an_error",
+        f"{DATA}::test_known_spellings_of_the_envelope_are_accepted",
     ),
     "fields that are null, missing or unreadable": (
-        f"{DATA}::test_fields_that_are_null_missing_or_unreadable_cost_no_more_than_themselves",
+        f"{DATA}::test_null_missing_and_unreadable_fields_leave_the_rest_of_the_page_intact",
     ),
     "longs": (f"{DATA}::test_a_long_is_exact_or_null",),
-    "dates": (f"{DATA}::test_a_date_is_understood_or_null",),
+    "dates": (f"{DATA}::test_a_date_is_valid_or_null",),
     "duplicate rows": (f"{DATA}::test_duplicate_rows_are_kept_and_their_cursors_differ",),
-    "data processed anew between pages": (f"{DATA}::test_data_processed_anew_between_pages_is_told_with_the_new_date",),
+    "data reprocessed between pages": (f"{DATA}::test_reprocessing_between_pages_is_a_snapshot_conflict",),
     "a sudden empty 200": (
-        f"{DATA}::test_an_empty_page_is_an_answer_and_no_error",
+        f"{DATA}::test_an_empty_page_is_not_an_error",
         f"{CACHED}::test_a_suddenly_empty_page_is_cached_for_half_a_minute",
     ),
 }
@@ -119,21 +119,21 @@ CALLER: dict[str, tuple[str, ...]] = {
         f"{LIMITS}::test_a_flood_is_refused_soon_and_in_few_words",
         f"{LIMITS}::test_an_invalid_document_gets_a_short_reply_whatever_its_size",
         f"{LIMITS}::test_a_fragment_counts_at_each_spread_but_costs_only_once",
-        "properties/test_schemathesis.py::test_no_question_that_fits_the_schema_makes_the_server_fail",
+        "properties/test_schemathesis.py::test_no_valid_query_makes_the_server_fail",
     ),
     "bodies": (
         f"{GRAPHQL}::test_a_body_that_is_no_json_object_with_a_query",
         f"{ERRORS}::test_a_body_over_the_limit_that_announces_no_length",
         f"{ERRORS}::test_a_body_that_does_not_arrive_in_time_is_408_and_ends_the_connection",
-        f"{BYTES}::test_any_body_gets_a_coded_reply",
+        f"{BYTES}::test_any_body_gets_a_coded_response",
     ),
-    "what is no HTTP, and slow heads": (
+    "invalid HTTP, and slow heads": (
         "gateway/server/test_http_protocol.py::test_malformed_http_gets_a_json_error",
-        f"{BYTES}::test_any_bytes_are_a_request_or_refused",
-        f"{BYTES}::test_any_headers_get_a_coded_reply",
+        f"{BYTES}::test_any_bytes_are_a_request_or_are_refused",
+        f"{BYTES}::test_any_headers_get_a_coded_response",
         f"{CALLERS}::test_a_head_that_comes_byte_by_byte_is_408",
-        f"{CALLERS}::test_a_connection_that_sends_no_request_ends_without_a_word",
-        f"{CALLERS}::test_a_hundred_slow_callers_keep_nobody_from_being_answered",
+        f"{CALLERS}::test_a_connection_without_a_request_is_closed_silently",
+        f"{CALLERS}::test_a_hundred_slow_callers_do_not_block_other_requests",
     ),
     "GET with a mutation, batches, WebSocket, simple cross-site requests": (
         f"{GRAPHQL}::test_get_refuses_mutations_before_anything_else",
@@ -146,40 +146,40 @@ CALLER: dict[str, tuple[str, ...]] = {
         f"{CROSS_SITE}::test_a_star_allows_every_origin_without_reflecting_it",
         f"{CROSS_SITE}::test_an_origin_that_only_looks_like_a_listed_one_is_refused",
     ),
-    "hanging up": (
+    "disconnects": (
         f"{CALLERS}::test_a_caller_that_hangs_up_cancels_its_upstream_call",
-        f"{CALLERS}::test_a_caller_that_hangs_up_harms_none_that_share_its_call",
-        f"{CALLERS}::test_the_last_of_those_that_share_a_call_ends_it",
+        f"{CALLERS}::test_a_disconnect_does_not_affect_others_that_share_the_call",
+        f"{CALLERS}::test_a_shared_call_is_canceled_when_its_last_caller_disconnects",
     ),
     "stampedes, 10,000 tokens": (
-        f"{CALLERS}::test_a_stampede_of_one_token_makes_one_call_and_of_many_one_each",
-        f"{LIFECYCLE}::test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory",
+        f"{CALLERS}::test_concurrent_requests_make_one_upstream_call_per_token",
+        f"{LIFECYCLE}::test_memory_stays_within_the_bound_after_ten_thousand_tokens",
     ),
     "SIGTERM": (
-        f"{LIFECYCLE}::test_after_sigterm_what_was_accepted_is_answered_and_whoever_comes_is_told_to_go",
-        f"{LIFECYCLE}::test_after_sigterm_a_hanging_upstream_is_waited_for_no_longer_than_the_grace_time",
+        f"{LIFECYCLE}::test_after_sigterm_accepted_requests_are_answered_and_new_ones_get_503",
+        f"{LIFECYCLE}::test_after_sigterm_the_grace_time_limits_the_wait_for_a_hanging_upstream",
     ),
 }
 
 
 @cache
 def names_in(file: str) -> frozenset[str]:
-    """The names of the tests of a file."""
+    """Return the names of the tests in a file."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return frozenset(node.name for node in tree.body if isinstance(node, kinds) and node.name.startswith("test_"))
 
 
 @pytest.mark.parametrize("fault", [*UPSTREAM, *CALLER])
-def test_a_fault_has_tests_that_exist(fault: str) -> None:
+def test_the_tests_of_each_fault_exist(fault: str) -> None:
     named = {**UPSTREAM, **CALLER}[fault]
     assert named
     assert [name for name in named if name.partition("::")[2] not in names_in(name.partition("::")[0])] == []
 
 
-@pytest.mark.parametrize("file", [REPLIES, CONNECTIONS, DATA, LIFECYCLE])
-def test_most_tests_of_faults_stand_in_the_tables(file: str) -> None:
-    """The rest are variations; a file whose tests nobody finds from here would be forgotten."""
+@pytest.mark.parametrize("file", [RESPONSES, CONNECTIONS, DATA, LIFECYCLE])
+def test_most_tests_of_faults_are_listed(file: str) -> None:
+    """The others are variations. A file that is hardly listed here would be forgotten."""
     named = {name.partition("::")[2] for names in [*UPSTREAM.values(), *CALLER.values()] for name in names}
-    found = names_in(file)
-    assert len(found & named) * 2 >= len(found)
+    names = names_in(file)
+    assert len(names & named) * 2 >= len(names)

@@ -1,4 +1,4 @@
-"""The end of a gateway that is busy, in processes of its own; and its size when ten thousand callers have come."""
+"""Shutdown of a busy gateway process, and memory use after ten thousand tokens."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gateway.page import AccessToken, Caller
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
 from gateway.upstream.cooldown import Cooldowns
-from tests.faults.bench import QUERY, token_upstream
-from tests.faults.held import Held
+from tests.faults.harness import QUERY, token_upstream
+from tests.faults.held_request import HeldRequest
 from tests.gateway.running import END_SECONDS, Running, eventually, kill
 from tests.gateway.upstream.scripted import envelope, question, rows
 from tests.schema.http.responses import check_error
@@ -34,56 +34,56 @@ GRACE_SECONDS = 8
 
 @dataclass
 class Busy:
-    """A gateway that runs as a command, and a request that it is answering."""
+    """A gateway process, and the response to a request that it is answering."""
 
     running: Running
-    reply: Future[httpx.Response]
+    response: Future[httpx.Response]
 
     def get(self, path: str) -> httpx.Response | None:
-        """A reply over a new connection, or None while there is none to be had."""
+        """Send a GET over a new connection; None if the connection fails."""
         try:
             return httpx.get(self.running.url + path, trust_env=False)
         except httpx.TransportError:
             return None
 
     def is_stopping(self) -> bool:
-        """Whether the gateway says that it will end."""
-        reply = self.get("/readyz")
-        return reply is not None and reply.status_code == 503
+        """Return whether /readyz shows that the gateway is shutting down."""
+        response = self.get("/readyz")
+        return response is not None and response.status_code == 503
 
 
 def post(url: str, token: str) -> httpx.Response:
-    """One operation over a connection of its own."""
+    """Send one operation over a new connection."""
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.post(f"{url}/graphql", json={"query": QUERY}, headers=headers, timeout=60, trust_env=False)
 
 
 @contextmanager
-def busy(workers: int, grace_seconds: float, held: Held) -> Iterator[Busy]:
-    """A gateway with a request that ``held`` holds."""
+def busy(workers: int, grace_seconds: float, held_request: HeldRequest) -> Iterator[Busy]:
+    """Run a gateway that waits for ``held_request``."""
     with token_upstream() as upstream, ThreadPoolExecutor(1) as pool:
-        upstream.script("held", held.step)
+        upstream.script("held_request", held_request.step)
         running = Running(
             ("--port", "0", "--workers", str(workers), "--upstream", upstream.url),
             {"GATEWAY_SHUTDOWN_GRACE_SECONDS": str(grace_seconds)},
         )
         try:
-            reply = pool.submit(post, running.url, "held")
-            assert held.begun.wait(30)
-            yield Busy(running, reply)
+            response = pool.submit(post, running.url, "held_request")
+            assert held_request.started.wait(30)
+            yield Busy(running, response)
         finally:
-            held.release()
+            held_request.release()
             kill(running.process)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_after_sigterm_what_was_accepted_is_answered_and_whoever_comes_is_told_to_go(workers: int) -> None:
-    held = Held()
-    with busy(workers, GRACE_SECONDS, held) as gateway, httpx.Client(trust_env=False) as kept:
+def test_after_sigterm_accepted_requests_are_answered_and_new_ones_get_503(workers: int) -> None:
+    held_request = HeldRequest()
+    with busy(workers, GRACE_SECONDS, held_request) as gateway, httpx.Client(trust_env=False) as keep_alive:
         url = gateway.running.url
-        assert kept.get(f"{url}/readyz").status_code == 200
+        assert keep_alive.get(f"{url}/readyz").status_code == 200
         gateway.running.process.send_signal(signal.SIGTERM)
-        # Each of several workers is told for itself.
+        # Each worker receives its signal separately.
         eventually(lambda: all(gateway.is_stopping() for _ in range(10)))
         ready = gateway.get("/readyz")
         assert ready is not None
@@ -95,10 +95,10 @@ def test_after_sigterm_what_was_accepted_is_answered_and_whoever_comes_is_told_t
         assert alive is not None
         assert alive.status_code == 200
         if workers == 1:
-            assert kept.get(f"{url}/readyz").status_code == 503, "over a connection from before, too"
-        assert not gateway.reply.done()
-        held.release()
-        assert [row["licensesSold"] for row in rows_of(gateway.reply.result(timeout=30))] == [1, 2]
+            assert keep_alive.get(f"{url}/readyz").status_code == 503, "also over a connection from before SIGTERM"
+        assert not gateway.response.done()
+        held_request.release()
+        assert [row["licensesSold"] for row in rows_of(gateway.response.result(timeout=30))] == [1, 2]
         started = time.monotonic()
         _, rest = gateway.running.process.communicate(timeout=30)
         assert time.monotonic() - started < END_SECONDS
@@ -108,33 +108,33 @@ def test_after_sigterm_what_was_accepted_is_answered_and_whoever_comes_is_told_t
 
 
 def rows_of(response: httpx.Response) -> list[dict[str, Any]]:
-    """The rows of a good reply."""
-    found: list[dict[str, Any]] = response.json()["data"]["licenseDeployments"]["nodes"]
-    return found
+    """Return the rows of a good response."""
+    nodes: list[dict[str, Any]] = response.json()["data"]["licenseDeployments"]["nodes"]
+    return nodes
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_after_sigterm_a_hanging_upstream_is_waited_for_no_longer_than_the_grace_time(workers: int) -> None:
-    """Whoever waits for it is told so, and the process ends by itself."""
-    held = Held()
-    with busy(workers, 1, held) as gateway:
-        status, said, took_seconds = gateway.running.end(signal.SIGTERM)
-        check_error(gateway.reply.result(timeout=30), "SERVICE_UNAVAILABLE", 503)
-    assert (status, "Traceback" in said) == (0, False), said
+def test_after_sigterm_the_grace_time_limits_the_wait_for_a_hanging_upstream(workers: int) -> None:
+    """Waiting callers get an error, and the process ends by itself."""
+    held_request = HeldRequest()
+    with busy(workers, 1, held_request) as gateway:
+        status, output, took_seconds = gateway.running.end(signal.SIGTERM)
+        check_error(gateway.response.result(timeout=30), "SERVICE_UNAVAILABLE", 503)
+    assert (status, "Traceback" in output) == (0, False), output
     assert 1 <= took_seconds < 1 + END_SECONDS
-    assert held.hung_up.wait(10)
+    assert held_request.disconnected.wait(10)
 
 
 # Ten thousand tokens
 
 TOKENS = 10_000
 CACHE_BYTES = 1_000_000
-# An entry of the cache takes at least a kilobyte, and a tenth of the tokens is throttled.
+# A cache entry takes at least a kilobyte; a tenth of the tokens is throttled.
 MOST_ENTRIES = 1_000
 
 
-class Instant(httpx.AsyncBaseTransport):
-    """Answers at once: of ten tokens one is refused, one throttled, one fails, and seven have rows."""
+class InstantUpstream(httpx.AsyncBaseTransport):
+    """Answer at once: of ten tokens one is refused, one throttled, one fails and seven have rows."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         number = int(request.headers["Authorization"].rpartition("-")[2])
@@ -144,8 +144,8 @@ class Instant(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers=ids, stream=httpx.ByteStream(body))
 
 
-def tables(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Sized]]:
-    """Every collection that an object of the gateway's holds, directly or through others of the gateway's."""
+def collections_in(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Sized]]:
+    """Yield every collection that a gateway object holds, directly or through other gateway objects."""
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -153,16 +153,16 @@ def tables(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Size
         yield path, value
         members: Iterable[object] = value.values() if isinstance(value, Mapping) else value
         for member in list(members)[:3]:
-            yield from tables(member, f"{path}[]", seen)
+            yield from collections_in(member, f"{path}[]", seen)
     elif type(value).__module__.startswith("gateway."):
         names = [*vars(value)] if hasattr(value, "__dict__") else []
         names += [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
         for name in names:
-            yield from tables(getattr(value, name, None), f"{path}.{name}", seen)
+            yield from collections_in(getattr(value, name, None), f"{path}.{name}", seen)
 
 
-async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> None:
-    """Whatever is kept per token has a bound or is gone when the last call has landed."""
+async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None:
+    """Everything stored per token is bounded, or removed when the last call has ended."""
     client = UpstreamClient(
         UpstreamConfig(
             base_url="http://upstream.invalid",
@@ -175,7 +175,7 @@ async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> N
             max_connections=100,
             max_body_bytes=2**20,
         ),
-        transport=Instant(),
+        transport=InstantUpstream(),
     )
     cache = CachedPages(
         BlockReader(client, max_calls=60, clock=time.time, operation_timeout_seconds=120),
@@ -196,8 +196,8 @@ async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> N
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         assert cache.store.used_bytes <= CACHE_BYTES
     assert outcomes == {"UNAUTHENTICATED": 1_000, "RATE_LIMITED": 1_000, "UPSTREAM_UNAVAILABLE": 1_000, "ok": 7_000}
-    sizes = {path: len(table) for path, table in tables(flights, "flights", set())}
-    assert len(sizes) > 8, "the search finds what there is"
+    sizes = {path: len(collection) for path, collection in collections_in(flights, "flights", set())}
+    assert len(sizes) > 8, "the search missed some collections"
     assert {path: size for path, size in sizes.items() if size > MOST_ENTRIES} == {}
     assert cache.store.evictions > 5_000
     for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes._tasks"):
@@ -205,8 +205,8 @@ async def test_ten_thousand_tokens_leave_no_more_than_the_bound_in_memory() -> N
     assert len(client._limiter) == 0
 
 
-def test_the_search_for_tables_finds_one_that_grows() -> None:
+def test_the_search_for_collections_finds_one_that_grows() -> None:
     cooldowns = Cooldowns(time.time)
     for number in range(5_000):
         cooldowns.start(str(number).encode(), 60)
-    assert [len(table) for _, table in tables(cooldowns, "cooldowns", set())] == [5_000]
+    assert [len(collection) for _, collection in collections_in(cooldowns, "cooldowns", set())] == [5_000]

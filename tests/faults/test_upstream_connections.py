@@ -1,4 +1,4 @@
-"""Connections to the upstream that are slow, cut, garbled, or carry more than was asked for."""
+"""Upstream connections that are slow, closed early, garbled, or carry extra responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.bench import ATTEMPT_SECONDS, HERE, LEAK, Bench, check_fault
+from tests.faults.harness import ATTEMPT_SECONDS, HERE, LEAK, Harness, check_fault
 from tests.gateway.upstream.scripted import (
     GOOD,
     Asked,
@@ -37,8 +37,8 @@ OTHERS = {"MS-RequestId": str(uuid.UUID(int=1)), "MS-CorrelationId": str(uuid.UU
 STALE = envelope(rows(666), 1)
 
 
-def begun(then: Callable[[bytes], Step], rest: bytes) -> Step:
-    """Goes on from a head with the request's ids, so that the reply is taken for its own."""
+def after_head(then: Callable[[bytes], Step], rest: bytes) -> Step:
+    """Send a head with the request's ids, so that the response is accepted, and continue with ``then``."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         ids = "".join(f"{name}: {value}\r\n" for name, value in echo(asked).items())
@@ -50,28 +50,28 @@ def begun(then: Callable[[bytes], Step], rest: bytes) -> Step:
 LENGTH = b"Content-Length: 100\r\n"
 SLOW = {
     "nothing": hang(),
-    "a head and nothing": begun(hang, LENGTH + b"\r\n"),
-    "half a body": begun(hang, LENGTH + b'\r\n{"Value": ['),
+    "a head without a body": after_head(hang, LENGTH + b"\r\n"),
+    "half a body": after_head(hang, LENGTH + b'\r\n{"Value": ['),
     "a head byte by byte": drip(HEAD * 100),
-    "a body byte by byte": begun(drip, LENGTH + b"\r\n" + b" " * 100),
-    "endless interim replies": drip(b"HTTP/1.1 102 Processing\r\n\r\n" * 100),
-    "endless chunks": begun(drip, b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100),
+    "a body byte by byte": after_head(drip, LENGTH + b"\r\n" + b" " * 100),
+    "endless interim responses": drip(b"HTTP/1.1 102 Processing\r\n\r\n" * 100),
+    "endless chunks": after_head(drip, b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100),
 }
 
 
-def test_a_slow_reply_ends_at_the_total_limit_and_all_at_once_harm_nobody(bench: Bench) -> None:
-    """Seven at a time: each its own token's trouble, none another's."""
+def test_slow_responses_time_out_without_delaying_other_tokens(harness: Harness) -> None:
+    """Seven slow responses at once, each for another token."""
     with ThreadPoolExecutor(len(SLOW)) as pool:
-        list(pool.map(lambda step: check_fault(bench, step, "UPSTREAM_TIMEOUT", calls=2), SLOW.values()))
+        list(pool.map(lambda step: check_fault(harness, step, "UPSTREAM_TIMEOUT", calls=2), SLOW.values()))
 
 
-def test_the_deadline_of_the_operation_bounds_all_attempts_together(bench: Bench) -> None:
-    """Six fields of one token have four places; none waits longer than two attempts, queue included."""
-    token = bench.token(hang())
+def test_the_operation_deadline_covers_all_attempts(harness: Harness) -> None:
+    """Six fields of one token share four slots; each waits for at most two attempts, including the queue."""
+    token = harness.token(hang())
     fields = " ".join(
         f"a{number}: licenseDeployments(offset: {number + 1}0000) {{ totalCount }}" for number in range(6)
     )
-    response = bench.post(token, f"{{ {fields} }}")
+    response = harness.post(token, f"{{ {fields} }}")
     codes = {error["extensions"]["code"] for error in response.json()["errors"]}
     assert codes <= {"UPSTREAM_TIMEOUT", "DEADLINE_EXCEEDED"}
     assert response.elapsed.total_seconds() < 5 + 4 * ATTEMPT_SECONDS
@@ -89,34 +89,34 @@ BROKEN: dict[str, tuple[Step, str]] = {
     "another protocol": (raw(b"SSH-2.0-" + LEAK.encode() + b"\r\n"), "UPSTREAM_UNAVAILABLE"),
     "two lengths": (raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
     "a negative length": (raw(OK + b"Content-Length: -1\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
-    "a length that is none": (raw(OK + b"Content-Length: 0x10\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
-    "less than it says": (raw(OK + b"Content-Length: 9\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
+    "a length that is not a number": (raw(OK + b"Content-Length: 0x10\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
+    "fewer bytes than Content-Length": (raw(OK + b"Content-Length: 9\r\n\r\n{}"), "UPSTREAM_BAD_RESPONSE"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_reply_is_asked_for_once_more_on_a_fresh_connection_and_then_coded(bench: Bench, name: str) -> None:
+def test_a_broken_response_is_retried_once_and_then_an_error(harness: Harness, name: str) -> None:
     step, code = BROKEN[name]
-    check_fault(bench, step, code, calls=2)
+    check_fault(harness, step, code, calls=2)
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_reply_that_breaks_once_is_not_noticed(bench: Bench, name: str) -> None:
-    token = bench.token(BROKEN[name][0], GOOD)
-    assert bench.sold(token) == [1, 2]
-    first, second = bench.upstream.asked_by(token)
+def test_a_retry_on_a_new_connection_hides_one_broken_response(harness: Harness, name: str) -> None:
+    token = harness.token(BROKEN[name][0], GOOD)
+    assert harness.sold(token) == [1, 2]
+    first, second = harness.upstream.requests_of(token)
     assert first.connection != second.connection
 
 
-def test_the_pool_stays_healthy_through_all_of_them(bench: Bench) -> None:
-    """More broken replies than connections are kept; then good ones share a few connections."""
+def test_the_pool_stays_usable_after_broken_responses(harness: Harness) -> None:
+    """Send more broken responses than the pool has connections; then good ones share a few connections."""
     for _ in range(3):
         for step, _code in BROKEN.values():
-            bench.post(bench.token(step))
-    tokens = [bench.token(GOOD) for _ in range(10)]
+            harness.post(harness.token(step))
+    tokens = [harness.token(GOOD) for _ in range(10)]
     for token in tokens:
-        assert bench.sold(token) == [1, 2]
-    assert len({bench.upstream.asked_by(token)[0].connection for token in tokens}) <= 3
+        assert harness.sold(token) == [1, 2]
+    assert len({harness.upstream.requests_of(token)[0].connection for token in tokens}) <= 3
 
 
 def test_an_upstream_that_does_not_listen_is_unavailable(start_gateway: StartGateway) -> None:
@@ -127,8 +127,8 @@ def test_an_upstream_that_does_not_listen_is_unavailable(start_gateway: StartGat
     assert gateway.client.get("/readyz").status_code == 200
 
 
-def with_extra(status: int, ids: dict[str, str]) -> Step:
-    """A good reply with another one glued behind it."""
+def with_extra_response(status: int, ids: dict[str, str]) -> Step:
+    """Send a good response with another one directly after it."""
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         good = http(200, echo(asked), json.dumps(envelope(rows(1, 2), 2)).encode())
@@ -143,21 +143,21 @@ def with_extra(status: int, ids: dict[str, str]) -> Step:
     [(200, OTHERS), (401, OTHERS), (500, OTHERS), (200, {})],
     ids=["rows", "a refusal", "a failure", "rows without ids"],
 )
-def test_an_extra_reply_in_the_stream_is_never_given_to_the_next_caller(
-    bench: Bench, status: int, ids: dict[str, str]
+def test_an_extra_response_on_a_connection_never_reaches_the_next_caller(
+    harness: Harness, status: int, ids: dict[str, str]
 ) -> None:
     for _ in range(5):
-        assert bench.sold(bench.token(with_extra(status, ids))) == [1, 2]
+        assert harness.sold(harness.token(with_extra_response(status, ids))) == [1, 2]
 
 
-def test_a_foreign_reply_is_refused_and_its_connection_closed(bench: Bench) -> None:
+def test_a_foreign_response_is_refused_and_its_connection_closed(harness: Harness) -> None:
     for _ in range(2):
-        bench.sold(bench.token(GOOD))
-    token = bench.token(reply(STALE, ids=OTHERS), GOOD)
-    assert bench.sold(token) == [1, 2]
-    first, second = bench.upstream.asked_by(token)
+        harness.sold(harness.token(GOOD))
+    token = harness.token(reply(STALE, ids=OTHERS), GOOD)
+    assert harness.sold(token) == [1, 2]
+    first, second = harness.upstream.requests_of(token)
     assert first.connection != second.connection
 
 
-def test_a_reply_without_ids_is_accepted(bench: Bench) -> None:
-    assert bench.sold(bench.token(reply(envelope(rows(5), 1), ids={}))) == [5]
+def test_a_response_without_ids_is_accepted(harness: Harness) -> None:
+    assert harness.sold(harness.token(reply(envelope(rows(5), 1), ids={}))) == [5]

@@ -1,4 +1,4 @@
-"""The gateway's answers in plain Python: filter, group and cut a list of dicts, with no code of the gateway's."""
+"""A reference model: filter, group and slice a list of dicts in plain Python, without code of the gateway."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FIELDS = (*DIMENSIONS.values(), *MEASURES, "processedDateTime")
 Row = dict[str, Any]
 
 
-def matches(row: Row, given: dict[str, Any]) -> bool:
-    """Whether a row passes a filter as GraphQL's variables write it."""
-    return all(_holds(row, name, condition) for name, condition in given.items())
+def matches(row: Row, filter: dict[str, Any]) -> bool:
+    """Return whether a row passes a filter in the form of GraphQL variables."""
+    return all(_holds(row, name, condition) for name, condition in filter.items())
 
 
 def _holds(row: Row, name: str, condition: Any) -> bool:
@@ -47,7 +47,7 @@ def _equal(value: str | None, other: str) -> bool:
 
 
 def grouped(rows: list[Row], dimensions: list[str]) -> list[Row]:
-    """Sums over the groups, in the order in which groups first appear; the other fields are null."""
+    """Sum the measures of each group, in order of first appearance; other fields are null."""
     names = [DIMENSIONS[dimension] for dimension in dict.fromkeys(dimensions)]
     if not names:
         return rows
@@ -61,15 +61,15 @@ def grouped(rows: list[Row], dimensions: list[str]) -> list[Row]:
     return list(groups.values())
 
 
-def answer(rows: list[Row], given: dict[str, Any] | None, dimensions: list[str] | None) -> list[Row]:
-    """All rows of a question."""
-    return grouped([row for row in rows if given is None or matches(row, given)], dimensions or [])
+def answer(rows: list[Row], filter: dict[str, Any] | None, dimensions: list[str] | None) -> list[Row]:
+    """Return all rows of a query."""
+    return grouped([row for row in rows if filter is None or matches(row, filter)], dimensions or [])
 
 
 def window(
     total: int, *, first: int | None, last: int | None, after: int | None, before: int | None, offset: int | None
 ) -> tuple[int, int]:
-    """The range of a page: the Relay specification's algorithm over ``total`` rows."""
+    """Return the range of a page by the Relay specification's algorithm over ``total`` rows."""
     start = 0 if after is None else after + 1
     stop = total if before is None else before
     if offset is not None:

@@ -1,4 +1,4 @@
-"""What one gateway process has: its cache over a gated upstream and a gated Redis, wired as in gateway.composition."""
+"""A gateway process: its cache over a gated upstream and a gated Redis, wired as in gateway.composition."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
 from schema.connection import ConnectionResult, read_connection
-from tests.properties.gates import Call, GatedRedis, GatedUpstream
-from tests.properties.timeline import Rows, Timeline, query
+from tests.properties.gated_backends import Call, GatedRedis, GatedUpstream
+from tests.properties.timeline import Rows, Timeline, page_query
 
 if TYPE_CHECKING:
-    from tests.properties.worlds import World
+    from tests.properties.environment import Environment
 
 FRESH_SECONDS, STALE_SECONDS = 100.0, 1_000.0
 SIZES = BlockSizes(5, 10)
-# So much that nothing is ever evicted, room for two or three blocks, and none at all.
+# Enough for every block, room for two or three blocks, and no memory tier.
 AMPLE_BYTES, SCARCE_BYTES, NO_BYTES = 10_000_000, 14_000, 0
 
 
 @dataclass(eq=False)
-class Question:
-    """One question under way: the window as offsets, and the rows of the question when its cursors were given."""
+class RunningQuery:
+    """A query in progress, with its window as offsets, and its rows at the time its cursors were returned."""
 
     process: Process
     timeline: Timeline
@@ -44,30 +44,30 @@ class Question:
     window: dict[str, int | None]
     cursor_rows: set[Rows]
     started: float
-    # When the oldest upstream call of its token began that it may share, or when it started.
+    # The start of the oldest upstream call that it may share, else its own start.
     oldest: float
     task: asyncio.Task[None] | None = None
 
     async def answer(self) -> ConnectionResult:
-        """Ask as the schema does."""
+        """Read the connection as the schema does."""
         caller = Caller(self.timeline.token, self.locale)
-        return await read_connection(self.process.source, query(self.filter_number), caller, self.arguments, SIZES)
+        return await read_connection(self.process.source, page_query(self.filter_number), caller, self.arguments, SIZES)
 
 
 class Process:
-    """One process of several."""
+    """One of several gateway processes."""
 
-    def __init__(self, world: World, memory_bytes: int) -> None:
-        self.world = world
+    def __init__(self, environment: Environment, memory_bytes: int) -> None:
+        self.environment = environment
         self.memory_bytes = memory_bytes
         self.redis_errors = 0
         self.redis = GatedRedis(
-            RedisAddress("127.0.0.1", world.proxy.port),
-            on_error=self._redis_failed,
-            sleep=world.pause,
-            on_change=world.stir,
+            RedisAddress("127.0.0.1", environment.proxy.port),
+            on_error=self._on_redis_error,
+            sleep=environment.pause,
+            on_change=environment.note_event,
         )
-        self.upstream = GatedUpstream(self._called, world.clock)
+        self.upstream = GatedUpstream(self._on_upstream_call, environment.clock)
         freshness = Freshness(FRESH_SECONDS, STALE_SECONDS)
         self.client = UpstreamClient(
             UpstreamConfig(
@@ -82,58 +82,60 @@ class Process:
                 max_body_bytes=2**20,
             ),
             transport=self.upstream,
-            shared_cooldowns=RedisCooldowns(self.redis, world.clock),
-            clock=world.clock,
+            shared_cooldowns=RedisCooldowns(self.redis, environment.clock),
+            clock=environment.clock,
             sleep=lambda seconds: asyncio.sleep(0),
         )
         self.cache = CachedPages(
-            BlockReader(self.client, max_calls=60, clock=world.clock, operation_timeout_seconds=600),
+            BlockReader(self.client, max_calls=60, clock=environment.clock, operation_timeout_seconds=600),
             max_bytes=memory_bytes,
             freshness=freshness,
             first_block_rows=SIZES.first_rows,
             block_rows=SIZES.rows,
             size_of=page_size_bytes,
-            shared=SharedPages(self.redis, freshness, clock=world.clock),
-            clock=world.clock,
+            shared=SharedPages(self.redis, freshness, clock=environment.clock),
+            clock=environment.clock,
         )
         self.source = SingleFlight(self.cache)
-        # By token: when it was last refused here, and until when it is throttled here.
+        # By token: the time of the last refusal, and the end of the cool-down, in this process.
         self.refused: dict[str, float] = {}
         self.throttled_until: dict[str, float] = {}
-        # When the upstream answered it, and when that call had begun.
-        self.moments_answered: dict[float, float] = {}
+        # The time of each upstream response, mapped to the start of its call.
+        self.response_moments: dict[float, float] = {}
 
     @property
     def uses_redis(self) -> bool:
-        """True when what this process writes is in Redis at once."""
-        return not (self.world.is_troubled or self.redis_errors or self.redis.is_left_out or self.redis.is_holding)
+        """Return whether a write of this process reaches Redis at once."""
+        return not (
+            self.environment.is_troubled or self.redis_errors or self.redis.is_left_out or self.redis.is_holding
+        )
 
-    def moments_kept(self, token: AccessToken) -> set[float]:
-        """When each block was read that memory holds of a token."""
+    def cached_moments(self, token: AccessToken) -> set[float]:
+        """Return the read times of the blocks that memory holds for a token."""
         index = self.cache._index
-        questions = {key.partition(":")[0] for key in index.keys_of(token.locator)}
-        return {moment for question in questions for _, _, moment in index.blocks(question)}
+        query_keys = {key.partition(":")[0] for key in index.keys_of(token.locator)}
+        return {moment for key in query_keys for _, _, moment in index.blocks(key)}
 
     def holds_fresh(self, call: Call) -> bool:
-        """Whether memory holds, fresh, the very block that is called for, as this process has read it itself."""
-        timeline = self.world.timelines[call.token]
-        asked = query(call.filter_number, call.skip, call.top)
-        key = f"{query_key(asked, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
+        """Return whether memory holds the called block fresh, read by this process itself."""
+        timeline = self.environment.timelines[call.token]
+        block_query = page_query(call.filter_number, call.skip, call.top)
+        key = f"{query_key(block_query, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
         page = self.cache.store.peek(key)
-        if page is None or page.fetched_at not in self.moments_answered:
+        if page is None or page.fetched_at not in self.response_moments:
             return False
-        return self.cache._freshness.state(page, self.world.clock()) is CacheState.HIT
+        return self.cache._freshness.state(page, self.environment.clock()) is CacheState.HIT
 
     async def aclose(self) -> None:
-        """End."""
-        self.redis.let_go()
+        """Close the cache and its clients."""
+        self.redis.release()
         await self.cache.aclose()
         await self.client.aclose()
         await self.redis.aclose()
 
-    def _redis_failed(self) -> None:
+    def _on_redis_error(self) -> None:
         self.redis_errors += 1
 
-    def _called(self, call: Call) -> None:
-        self.world.stir()
-        self.world.collect(lambda: self.world.on_call(self, call))
+    def _on_upstream_call(self, call: Call) -> None:
+        self.environment.note_event()
+        self.environment.collect(lambda: self.environment.on_call(self, call))

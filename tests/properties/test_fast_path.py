@@ -1,4 +1,4 @@
-"""The fast path answers every operation with the very bytes that graphql-core's own path comes to."""
+"""The fast path returns the same bytes for every operation as graphql-core's executor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CORRELATION_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 def leaf(names: list[str]) -> st.SearchStrategy[str]:
-    """One leaf, perhaps under an alias. An alias always names the same field, so that selections can be merged."""
+    """Draw one leaf, perhaps with an alias. Each alias belongs to one field, so that selections can be merged."""
     return st.builds(
         lambda name, aliased, condition: (f"x_{name.strip('_')}: " if aliased else "") + name + condition,
         st.sampled_from(names),
@@ -40,7 +40,7 @@ def leaf(names: list[str]) -> st.SearchStrategy[str]:
 
 
 def selections(type_name: str, fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """A selection set with nested inline fragments, with and without a type, and what they repeat."""
+    """Draw a selection set with nested inline fragments, with and without a type, and with repeated fields."""
     flat = st.lists(fields, min_size=1, max_size=5).map(" ".join)
     fragment = st.sampled_from(["...", f"... on {type_name}", "... @include(if: $yes)", "... @skip(if: $yes)"])
     return st.recursive(
@@ -88,19 +88,19 @@ PLAIN_NODE = selections("LicenseDeployment", leaf(NODE_FIELDS))
 TYPES = {"yes": "Boolean!", "no": "Boolean!", "rows": "Int", "code": "String"}
 
 
-def document(root: str, beside: str, node: str, other: str) -> str:
-    """A document that declares the variables and fragments that it uses."""
+def document(root: str, second_field: str, node: str, other: str) -> str:
+    """Build a document that declares the variables and fragments that it uses."""
     fragments = ""
     if "...ConnectionParts" in root:
         fragments += f" fragment ConnectionParts on LicenseDeploymentConnection {{ totalCount nodes {{ {other} }} }}"
     if "...NodeParts" in root:
         fragments += f" fragment NodeParts on LicenseDeployment {{ {node} }}"
     declared = [f"${name}: {kind}" for name, kind in TYPES.items() if f"${name}" in root + fragments]
-    return f"query Q{'(' + ', '.join(declared) + ')' if declared else ''} {{ {root} {beside} }}{fragments}"
+    return f"query Q{'(' + ', '.join(declared) + ')' if declared else ''} {{ {root} {second_field} }}{fragments}"
 
 
-BESIDE = st.sampled_from(["", "", "", "__typename", "two: licenseDeployments(first: 1) { totalCount }"])
-DOCUMENTS = st.builds(document, ROOT_FIELD, BESIDE, PLAIN_NODE, PLAIN_NODE)
+SECOND_FIELD = st.sampled_from(["", "", "", "__typename", "two: licenseDeployments(first: 1) { totalCount }"])
+DOCUMENTS = st.builds(document, ROOT_FIELD, SECOND_FIELD, PLAIN_NODE, PLAIN_NODE)
 VARIABLES = st.fixed_dictionaries(
     {"yes": st.booleans(), "no": st.booleans()},
     optional={"rows": st.none() | st.integers(0, 12), "code": st.sampled_from(["crm", "o365"])},
@@ -110,8 +110,8 @@ TOKENS = st.sampled_from(
 )
 
 
-class Paths:
-    """Three gateways over one upstream: fast, fast with tiny blocks, and graphql-core's own way."""
+class GatewayPairs:
+    """Gateways over one upstream, in pairs with and without the fast path: default blocks and tiny blocks."""
 
     def __init__(self, upstream_url: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -128,7 +128,7 @@ class Paths:
         return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers, timeout=60)
 
     def answers(self, document: str, variables: dict[str, Any], token: str) -> list[list[tuple[int, bytes]]]:
-        """For each pair: what the ordinary path says, and what the fast one says twice, the second time from a plan."""
+        """Return for each pair the ordinary response, then two fast ones, the second of them from a cached plan."""
         return self._loop.run_until_complete(self._answers(document, variables, token))
 
     async def _answers(self, document: str, variables: dict[str, Any], token: str) -> list[list[tuple[int, bytes]]]:
@@ -136,52 +136,54 @@ class Paths:
             "json": {"query": document, "variables": variables},
             "headers": {"Authorization": f"Bearer {token}"},
         }
-        found = []
+        responses_of_pairs = []
         for fast, ordinary in self._pairs:
-            replies = [await client.post("/graphql", **request) for client in (ordinary, fast, fast)]
-            found.append([(reply.status_code, reply.content) for reply in replies])
-        return found
+            responses = [await client.post("/graphql", **request) for client in (ordinary, fast, fast)]
+            responses_of_pairs.append([(response.status_code, response.content) for response in responses])
+        return responses_of_pairs
 
     def close(self) -> None:
         self._loop.close()
 
 
 @pytest.fixture(scope="module")
-def paths() -> Iterator[Paths]:
+def pairs() -> Iterator[GatewayPairs]:
     with served(create_sandbox()) as url:
-        found = Paths(url)
-        yield found
-        found.close()
+        gateways = GatewayPairs(url)
+        yield gateways
+        gateways.close()
 
 
-# For thousands, set it in the environment: some milliseconds an example.
+# For a longer run set it in the environment; an example takes some milliseconds.
 EXAMPLES = int(os.environ.get("FAST_PATH_EXAMPLES", "60"))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=DOCUMENTS, variables=VARIABLES, token=TOKENS)
 @pytest.mark.timeout(3_600)
-def test_every_path_comes_to_the_same_bytes(paths: Paths, document: str, variables: dict[str, Any], token: str) -> None:
-    for ordinary, *fast in paths.answers(document, variables, token):
+def test_both_paths_return_the_same_bytes(
+    pairs: GatewayPairs, document: str, variables: dict[str, Any], token: str
+) -> None:
+    for ordinary, *fast in pairs.answers(document, variables, token):
         assert fast == [ordinary, ordinary]
 
 
-def test_the_operations_of_that_test_are_mostly_good_ones(paths: Paths) -> None:
-    """Documents that all fail alike would prove nothing."""
+def test_many_generated_operations_return_data(pairs: GatewayPairs) -> None:
+    """If all documents failed alike, the comparison would prove nothing."""
     good: list[bool] = []
 
     @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(document=DOCUMENTS, variables=VARIABLES)
     def ask(document: str, variables: dict[str, Any]) -> None:
-        [[(_, body), *_], _] = paths.answers(document, variables, "contoso+rows=9")
+        [[(_, body), *_], _] = pairs.answers(document, variables, "contoso+rows=9")
         good.append(bool(json.loads(body).get("data")))
 
     ask()
     assert sum(good) > len(good) / 3
 
 
-def test_the_private_names_that_the_executor_relies_on_are_where_they_were() -> None:
-    """A new version of graphql-core or Strawberry that moves them fails here, and not in silence."""
+def test_the_private_names_that_the_executor_uses_still_exist() -> None:
+    """A new version of graphql-core or Strawberry that moves them fails here, with a clear message."""
     assert FastExecutor.__mro__[1] is StrawberryGraphQLCoreExecutionContext
     names = Executor.complete_object_value.__code__.co_varnames[: Executor.complete_object_value.__code__.co_argcount]
     assert names == ("self", "return_type", "field_details_list", "info", "path", "result", "position_context")

@@ -1,4 +1,4 @@
-"""Any bytes whatever: never a failure of the server's, always JSON in GraphQL form where there is a body."""
+"""Arbitrary bytes never make the server fail; every error body is JSON in GraphQL form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
-from tests.faults.bench import address_of, served_as_run
+from tests.faults.harness import address_of, production_server
 
 Address = tuple[str, int]
 
@@ -37,19 +37,19 @@ CODES = {
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
-    """A gateway on the embedded sandbox, with the server as it is run; nothing it logs may be an error."""
-    with structlog.testing.capture_logs() as lines, served_as_run(build(read_settings({}))) as url:
+    """Serve a gateway on the embedded sandbox in a production server; it must not log any error."""
+    with structlog.testing.capture_logs() as lines, production_server(build(read_settings({}))) as url:
         yield address_of(url)
     assert [line for line in lines if line["log_level"] in ("error", "critical") or "exc_info" in line] == []
-    assert len(lines) > 100, "requests are logged, so errors would be"
+    assert len(lines) > 100, "requests are logged, so errors would be logged too"
 
 
-def exchange(address: Address, data: bytes, *, ends: bool = True) -> bytes:
-    """Send ``data``, tell that no more will come if it ``ends`` there, and read until the server closes."""
+def exchange(address: Address, data: bytes, *, close_write: bool = True) -> bytes:
+    """Send ``data``, close the sending side if ``close_write``, and read until the server closes."""
     received = b""
     with socket.create_connection(address, timeout=10) as connection, suppress(ConnectionError):
         connection.sendall(data)
-        if ends:
+        if close_write:
             connection.shutdown(socket.SHUT_WR)
         while more := connection.recv(65_536):
             received += more
@@ -57,32 +57,32 @@ def exchange(address: Address, data: bytes, *, ends: bool = True) -> bytes:
 
 
 def post(*headers: bytes, body: bytes = b"") -> bytes:
-    """A POST to the endpoint that ends its connection."""
+    """Build a POST to the endpoint with ``Connection: close``."""
     lines = [b"POST /graphql HTTP/1.1", b"Host: x", b"Connection: close", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
 
 
-def check(reply: bytes) -> None:
-    """Every reply is a success, or a refusal of the caller's in GraphQL form."""
-    if not reply:
+def check(response: bytes) -> None:
+    """Check that a response is a success, or a client error in GraphQL form."""
+    if not response:
         return
-    head, _, body = reply.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     version, status, *_ = first.split(" ")
     assert version == "HTTP/1.1"
-    assert 200 <= int(status) < 500, reply
+    assert 200 <= int(status) < 500, response
     headers = dict(line.lower().split(": ", 1) for line in lines)
     if not body or "json" not in headers.get("content-type", "") or "content-encoding" in headers:
-        assert int(status) < 400, "an error has a body that says so"
+        assert int(status) < 400, "an error response has a GraphQL body"
         return
-    found = json.loads(body[: int(headers["content-length"])])
-    for error in found.get("errors", []):
+    result = json.loads(body[: int(headers["content-length"])])
+    for error in result.get("errors", []):
         assert error["message"]
         assert error["extensions"]["code"] in CODES
-    assert int(status) < 400 or found["errors"]
+    assert int(status) < 400 or result["errors"]
 
 
-# What is almost a request, so that bytes get further than the first line.
+# Parts of requests, so that the bytes get past the first line.
 WORDS = st.sampled_from(
     [
         *(b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PRI", b"*", b"/graphql", b"?query=", b"/"),
@@ -99,7 +99,7 @@ WORDS = st.sampled_from(
 @example(b"GET /graphql?query={__typename} HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
 @example(b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}")
 @example(b"\x00" * 100_000)
-def test_any_bytes_are_a_request_or_refused(address: Address, data: bytes) -> None:
+def test_any_bytes_are_a_request_or_are_refused(address: Address, data: bytes) -> None:
     check(exchange(address, data))
 
 
@@ -114,11 +114,11 @@ TYPENAME = b'{"query": "{ __typename }"}'
 
 @OPTIONS
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
-def test_any_headers_get_a_coded_reply(address: Address, headers: list[tuple[bytes, bytes]]) -> None:
+def test_any_headers_get_a_coded_response(address: Address, headers: list[tuple[bytes, bytes]]) -> None:
     lines = [name + b": " + value for name, value in headers]
-    reply = exchange(address, post(USUAL, *lines, body=TYPENAME), ends=False)
-    assert reply
-    check(reply)
+    response = exchange(address, post(USUAL, *lines, body=TYPENAME), close_write=False)
+    assert response
+    check(response)
 
 
 JSON = st.recursive(
@@ -137,7 +137,7 @@ MEMBERS = st.fixed_dictionaries(
 @example(b"[" * 100_000)
 @example(b'{"query": ' + b"9" * 5_000 + b"}")
 @example(b'{"query": "\\ud800"}')
-def test_any_body_gets_a_coded_reply(address: Address, body: bytes) -> None:
-    reply = exchange(address, post(USUAL, body=body), ends=False)
-    assert reply
-    check(reply)
+def test_any_body_gets_a_coded_response(address: Address, body: bytes) -> None:
+    response = exchange(address, post(USUAL, body=body), close_write=False)
+    assert response
+    check(response)

@@ -1,4 +1,4 @@
-"""Nothing lost, nobody in: whatever happens in whatever order, an answer is one snapshot of the caller's own rows."""
+"""Every answer is one snapshot of the caller's own rows, whatever happens in whatever order."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.cache.troubled_redis import troubled_redis
-from tests.properties.judges import Judge
+from tests.properties.environment import Environment
+from tests.properties.invariants import InvariantChecker
 from tests.properties.processes import AMPLE_BYTES, NO_BYTES, SCARCE_BYTES
-from tests.properties.steps import (
-    Ask,
-    Flush,
-    HangUp,
-    Hold,
-    LetGo,
-    Pass,
-    Plant,
-    Renew,
-    Reply,
-    ReplyToAll,
-    Restart,
+from tests.properties.schedule_steps import (
+    AdvanceClock,
+    CancelQuery,
+    ChangeData,
+    CopyRedisEntries,
+    FlushRedis,
+    HoldRedis,
+    ReleaseRedis,
+    Respond,
+    RespondToAll,
+    RestartProcess,
+    SetRedisFault,
+    StartQuery,
     Step,
-    Trouble,
 )
-from tests.properties.verdicts import TICK_SECONDS, answer_all
-from tests.properties.worlds import World
+from tests.properties.upstream_responses import TICK_SECONDS, respond_to_all
 from tests.redis_server import RedisServer, redis_server
 
 WINDOWS: list[tuple[str, int, int]] = [
@@ -43,46 +43,46 @@ FAILURES = ("503", "timeout", "truncated", "cut json", "empty")
 REDIS_TROUBLES = ("cut", "OOM", "an unknown error", "a length that is no number")
 PERIODS = (1.0, 20.0, 31.0, 80.0, 101.0, 101.0, 400.0, 1_001.0)
 
-# What a failing schedule's needless steps shrink to.
-NOTHING: st.SearchStrategy[Step] = st.just(Pass(0.0))
+# The step that unneeded steps of a failing schedule shrink to.
+NOTHING: st.SearchStrategy[Step] = st.just(AdvanceClock(0.0))
 
 INDEX = st.integers(0, 9)
 
 
-def bad_replies(*verdicts: str) -> st.SearchStrategy[Step]:
-    """A call meets one of these."""
-    return st.builds(Reply, INDEX, st.sampled_from(verdicts))
+def bad_responses(*outcomes: str) -> st.SearchStrategy[Step]:
+    """Complete a call with one of these outcomes."""
+    return st.builds(Respond, INDEX, st.sampled_from(outcomes))
 
 
 def processings(tokens: st.SearchStrategy[int]) -> st.SearchStrategy[Step]:
-    """The data is processed anew."""
-    return st.builds(Renew, tokens, st.sampled_from([0, 2, 6, 9, 10, 12, 13, 24]), st.booleans())
+    """Change the data."""
+    return st.builds(ChangeData, tokens, st.sampled_from([0, 2, 6, 9, 10, 12, 13, 24]), st.booleans())
 
 
 def kinds_of_trouble(
     tokens: st.SearchStrategy[int], processes: st.SearchStrategy[int]
 ) -> list[st.SearchStrategy[Step]]:
-    """What may happen besides questions and good answers."""
-    let_go: st.SearchStrategy[Step] = st.builds(LetGo, processes, st.sampled_from([1, 1, 1, 2, None]))
+    """Return the steps besides queries and good upstream responses."""
+    release: st.SearchStrategy[Step] = st.builds(ReleaseRedis, processes, st.sampled_from([1, 1, 1, 2, None]))
     return [
-        # Twice, for it is what most must never go wrong after.
-        bad_replies(*REFUSALS),
-        bad_replies(*REFUSALS),
-        bad_replies(*COOLDOWNS),
-        bad_replies(*FAILURES),
+        # Listed twice: an error after a refusal would be the worst.
+        bad_responses(*REFUSALS),
+        bad_responses(*REFUSALS),
+        bad_responses(*COOLDOWNS),
+        bad_responses(*FAILURES),
         processings(tokens),
-        st.one_of(st.builds(Hold, processes), let_go, let_go, let_go),
-        st.builds(Trouble, st.sampled_from([None, None, *REDIS_TROUBLES])),
-        st.builds(Pass, st.sampled_from(PERIODS)),
-        st.builds(Flush),
-        st.builds(Plant, tokens, tokens),
-        st.builds(HangUp, INDEX) | st.builds(Restart, processes),
+        st.one_of(st.builds(HoldRedis, processes), release, release, release),
+        st.builds(SetRedisFault, st.sampled_from([None, None, *REDIS_TROUBLES])),
+        st.builds(AdvanceClock, st.sampled_from(PERIODS)),
+        st.builds(FlushRedis),
+        st.builds(CopyRedisEntries, tokens, tokens),
+        st.builds(CancelQuery, INDEX) | st.builds(RestartProcess, processes),
     ]
 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> list[Step]:
-    """Steps about some tokens, some windows and some kinds of trouble: what is rare among all is frequent among few."""
+    """Draw steps from a few tokens, windows and faults: a combination that is rare among all is frequent among few."""
     numbers = draw(st.sampled_from([[0], [0], [1], [1], [2], [3], [0, 1], [0, 1], [0, 1, 2, 3]]))
     tokens = st.sampled_from(numbers)
     processes = st.sampled_from(draw(st.sampled_from([[0], [0], [0, 1]])))
@@ -90,15 +90,15 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     filters = st.sampled_from(draw(st.sampled_from([[0], [0], [0], [0, 1, 2]])))
     locales = st.sampled_from(draw(st.sampled_from([[0], [0], [0], [0, 1]])))
     times = st.sampled_from([1, 1, 2, 3])
-    asking: st.SearchStrategy[Step] = st.builds(Ask, processes, tokens, filters, windows, locales, times)
-    good: st.SearchStrategy[Step] = st.builds(Reply, INDEX, st.just("ok"))
+    asking: st.SearchStrategy[Step] = st.builds(StartQuery, processes, tokens, filters, windows, locales, times)
+    good: st.SearchStrategy[Step] = st.builds(Respond, INDEX, st.just("ok"))
     all_kinds = kinds_of_trouble(tokens, processes)
     chosen = draw(st.lists(st.integers(0, len(all_kinds) - 1), min_size=1, max_size=4, unique=True))
     kinds = [all_kinds[number] for number in chosen]
     if len(numbers) > 1:
-        kinds.append(st.builds(Plant, tokens, tokens))
-    # Weighed: without questions nothing happens. (``one_of`` would take its alternatives' alternatives for its own.)
-    choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(ReplyToAll)] * 3, *kinds * 2, processings(tokens)]
+        kinds.append(st.builds(CopyRedisEntries, tokens, tokens))
+    # Weighted: without queries nothing happens. (``one_of`` would flatten its alternatives and lose the weights.)
+    choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(RespondToAll)] * 3, *kinds * 2, processings(tokens)]
     steps = st.sampled_from(choices).flatmap(lambda chosen: chosen)
     return draw(st.lists(steps, min_size=20, max_size=70))
 
@@ -107,44 +107,48 @@ MEMORIES = st.lists(st.sampled_from([AMPLE_BYTES, AMPLE_BYTES, SCARCE_BYTES, NO_
 
 
 async def play(server: RedisServer, memories: list[int], schedule: list[Step]) -> None:
-    """Run a schedule to its end."""
+    """Run a schedule, heal everything, and check that nothing is pending."""
     server.client.flushall()
     async with troubled_redis(server.port) as proxy:
-        world = World(server, proxy, memories)
-        judge = Judge(world)
-        world.on_call, world.on_answer, world.on_error = judge.called, judge.answered, judge.failed
+        environment = Environment(server, proxy, memories)
+        checker = InvariantChecker(environment)
+        environment.on_call, environment.on_answer, environment.on_error = (
+            checker.check_call,
+            checker.check_answer,
+            checker.check_error,
+        )
         try:
             for step in schedule:
-                world.clock.seconds += TICK_SECONDS
-                await step.run(world, judge)
-                await world.settle()
-            await finish(world, judge)
+                environment.clock.seconds += TICK_SECONDS
+                await step.run(environment, checker)
+                await environment.settle()
+            await finish(environment, checker)
         finally:
-            await world.aclose()
-        check_nothing_is_left(world)
+            await environment.aclose()
+        check_nothing_is_pending(environment)
 
 
-async def finish(world: World, judge: Judge) -> None:
-    """All faults end; then every token that asked gets all its present rows from every process."""
-    await world.heal()
-    for process in world.processes:
-        process.redis.let_go()
-    await answer_all(world, judge)
-    assert not world.questions, "nobody answers"
-    await world.advance(1_200)
-    before = judge.answers
-    tokens = [number for number, name in enumerate(world.timelines) if name in world.asked]
+async def finish(environment: Environment, checker: InvariantChecker) -> None:
+    """End all faults; then each used token must get all its present rows from every process."""
+    await environment.heal()
+    for process in environment.processes:
+        process.redis.release()
+    await respond_to_all(environment, checker)
+    assert not environment.queries, "queries were never answered"
+    await environment.advance(1_200)
+    before = checker.answers
+    tokens = [number for number, name in enumerate(environment.timelines) if name in environment.query_tokens]
     for token in tokens:
-        for number in range(len(world.processes)):
-            await Ask(number, token, 0, ("first", 0, 50)).run(world, judge)
-    await answer_all(world, judge)
-    assert judge.answers == before + len(tokens) * len(world.processes), "not answered in the end"
+        for number in range(len(environment.processes)):
+            await StartQuery(number, token, 0, ("first", 0, 50)).run(environment, checker)
+    await respond_to_all(environment, checker)
+    assert checker.answers == before + len(tokens) * len(environment.processes), "a query failed in the end"
 
 
-def check_nothing_is_left(world: World) -> None:
-    """No flight, read or call goes on, and the memory tier's books are right."""
-    assert not world.pending
-    for process in world.processes:
+def check_nothing_is_pending(environment: Environment) -> None:
+    """Check that no flight, read or call is pending, and that the memory tier's accounting is right."""
+    assert not environment.pending
+    for process in environment.processes:
         cache = process.cache
         assert not process.source._flights
         assert not cache._reads._by_token
@@ -158,11 +162,11 @@ def check_nothing_is_left(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with redis_server() as found:
-        yield found
+    with redis_server() as server:
+        yield server
 
 
-# For thousands, set it in the environment: about a tenth of a second an example.
+# For a longer run set it in the environment; an example takes about a tenth of a second.
 EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "250"))
 
 
@@ -171,10 +175,12 @@ EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "250"))
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
-    # Explaining would take as long again as shrinking.
+    # The explain phase would double the time.
     phases=[phase for phase in Phase if phase is not Phase.explain],
 )
 @given(memories=MEMORIES, schedule=schedules())
 @pytest.mark.timeout(3_600)
-def test_nothing_is_lost_and_nobody_gets_in(server: RedisServer, memories: list[int], schedule: list[Step]) -> None:
+def test_each_answer_is_one_snapshot_of_the_callers_rows(
+    server: RedisServer, memories: list[int], schedule: list[Step]
+) -> None:
     asyncio.run(play(server, memories, schedule))

@@ -1,4 +1,4 @@
-"""Whatever is asked through HTTP is what plain Python finds in the sandbox's rows."""
+"""Every page over HTTP equals the reference model's page of the sandbox's rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BOUNDED = settings(
 
 
 def values_of(name: str) -> st.SearchStrategy[str]:
-    """Values of a field, in any case, and values that no row has."""
+    """Return values of a field in any letter case, and values that no row has."""
     present = sorted({str(row[name]) for row in SOME if row[name] is not None})
     real = st.sampled_from(present)
     return st.one_of(
@@ -56,16 +56,16 @@ def string_filters(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 def conditions_on(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """A filter on one field."""
-    return string_filters(name).map(lambda found: {name: found})
+    return string_filters(name).map(lambda condition: {name: condition})
 
 
 FLAT = st.one_of([conditions_on(name) for name in model.DIMENSIONS.values()])
 FILTERS = st.recursive(
     FLAT | st.just({}),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda found: {"and": found}),
-        st.lists(inner, max_size=3).map(lambda found: {"or": found}),
-        inner.map(lambda found: {"not": found}),
+        st.lists(inner, max_size=3).map(lambda parts: {"and": parts}),
+        st.lists(inner, max_size=3).map(lambda parts: {"or": parts}),
+        inner.map(lambda part: {"not": part}),
         st.tuples(inner, FLAT).map(lambda pair: {**pair[0], **pair[1]}),
     ),
     max_leaves=6,
@@ -76,80 +76,80 @@ COUNTS = st.integers(0, ROWS + 20)
 
 @st.composite
 def windows(draw: st.DrawFn) -> dict[str, int | None]:
-    """Paging arguments as offsets; ``after`` and ``before`` become cursors of the rows there."""
-    found: dict[str, int | None] = dict.fromkeys(("first", "last", "after", "before", "offset"))
+    """Draw paging arguments as offsets; the test turns ``after`` and ``before`` into cursors of these rows."""
+    arguments: dict[str, int | None] = dict.fromkeys(("first", "last", "after", "before", "offset"))
     direction = draw(st.sampled_from(["first", "last", "neither", "offset"]))
     if direction == "offset":
-        return found | {"offset": draw(COUNTS), "first": draw(st.none() | COUNTS)}
+        return arguments | {"offset": draw(COUNTS), "first": draw(st.none() | COUNTS)}
     if direction != "neither":
-        found[direction] = draw(COUNTS)
-    return found | {"after": draw(st.none() | COUNTS), "before": draw(st.none() | COUNTS)}
+        arguments[direction] = draw(COUNTS)
+    return arguments | {"after": draw(st.none() | COUNTS), "before": draw(st.none() | COUNTS)}
 
 
 @pytest.fixture(params=GATEWAYS, ids=str)
-def truthful(request: pytest.FixtureRequest, start_gateway: Any) -> Any:
+def gateway(request: pytest.FixtureRequest, start_gateway: Any) -> Any:
     first, rows, fast_path = request.param
     return start_gateway(first_block_rows=first, block_rows=rows, fast_path=fast_path, max_upstream_calls=1_000)
 
 
-def cursor_at(gateway: Any, question: dict[str, Any], offset: int | None, total: int) -> str | None:
+def cursor_at(gateway: Any, query: dict[str, Any], offset: int | None, total: int) -> str | None:
     if offset is None or total == 0:
         return None
-    reply = gateway.ask(QUERY, TOKEN, **question, offset=min(offset, total - 1), first=1)
-    cursor: str = reply["data"]["licenseDeployments"]["edges"][0]["cursor"]
+    response = gateway.ask(QUERY, TOKEN, **query, offset=min(offset, total - 1), first=1)
+    cursor: str = response["data"]["licenseDeployments"]["edges"][0]["cursor"]
     return cursor
 
 
 @BOUNDED
 @given(filter=st.none() | FILTERS, group_by=st.none() | GROUPS, where=windows())
-def test_any_page_is_what_plain_python_cuts_from_the_rows(
-    truthful: Any, filter: dict[str, Any] | None, group_by: list[str] | None, where: dict[str, int | None]
+def test_any_page_equals_the_models_page(
+    gateway: Any, filter: dict[str, Any] | None, group_by: list[str] | None, where: dict[str, int | None]
 ) -> None:
     rows = model.answer(SOME, filter, group_by)
-    question = {"filter": filter, "groupBy": group_by}
-    cursors = {name: cursor_at(truthful, question, where[name], len(rows)) for name in ("after", "before")}
+    query = {"filter": filter, "groupBy": group_by}
+    cursors = {name: cursor_at(gateway, query, where[name], len(rows)) for name in ("after", "before")}
     places = {
         name: None if cursors[name] is None else min(where[name] or 0, len(rows) - 1) for name in ("after", "before")
     }
     start, stop = model.window(len(rows), first=where["first"], last=where["last"], offset=where["offset"], **places)
 
-    reply = truthful.ask(
-        QUERY, TOKEN, **question, first=where["first"], last=where["last"], offset=where["offset"], **cursors
+    response = gateway.ask(
+        QUERY, TOKEN, **query, first=where["first"], last=where["last"], offset=where["offset"], **cursors
     )
 
-    assert "errors" not in reply, reply["errors"]
-    found = reply["data"]["licenseDeployments"]
-    assert found["nodes"] == rows[start:stop]
-    assert [edge["node"] for edge in found["edges"]] == rows[start:stop]
-    assert found["totalCount"] == len(rows)
-    info = found["pageInfo"]
+    assert "errors" not in response, response["errors"]
+    connection = response["data"]["licenseDeployments"]
+    assert connection["nodes"] == rows[start:stop]
+    assert [edge["node"] for edge in connection["edges"]] == rows[start:stop]
+    assert connection["totalCount"] == len(rows)
+    info = connection["pageInfo"]
     assert info["hasNextPage"] is (stop < len(rows))
     assert info["hasPreviousPage"] is (start > 0 and len(rows) > 0)
-    ends = (found["edges"][0]["cursor"], found["edges"][-1]["cursor"]) if stop > start else (None, None)
+    ends = (connection["edges"][0]["cursor"], connection["edges"][-1]["cursor"]) if stop > start else (None, None)
     assert (info["startCursor"], info["endCursor"]) == ends
-    assert len({edge["cursor"] for edge in found["edges"]}) == stop - start
+    assert len({edge["cursor"] for edge in connection["edges"]}) == stop - start
 
 
 @settings(BOUNDED, max_examples=25)
 @given(size=st.integers(1, ROWS + 10), filter=st.none() | FLAT, backward=st.booleans())
-def test_a_walk_gives_each_row_once_and_in_order(
-    truthful: Any, size: int, filter: dict[str, Any] | None, backward: bool
+def test_pagination_returns_each_row_once_and_in_order(
+    gateway: Any, size: int, filter: dict[str, Any] | None, backward: bool
 ) -> None:
     rows = model.answer(SOME, filter, None)
-    walked: list[dict[str, Any]] = []
+    collected: list[dict[str, Any]] = []
     cursor: str | None = None
     for _ in range(len(rows) // size + 2):
         where = {"last": size, "before": cursor} if backward else {"first": size, "after": cursor}
-        found = truthful.ask(QUERY, TOKEN, filter=filter, **where)["data"]["licenseDeployments"]
-        walked = [*found["nodes"], *walked] if backward else [*walked, *found["nodes"]]
-        info = found["pageInfo"]
+        connection = gateway.ask(QUERY, TOKEN, filter=filter, **where)["data"]["licenseDeployments"]
+        collected = [*connection["nodes"], *collected] if backward else [*collected, *connection["nodes"]]
+        info = connection["pageInfo"]
         cursor = info["startCursor"] if backward else info["endCursor"]
         if not info["hasPreviousPage" if backward else "hasNextPage"]:
             break
-    assert walked == rows
+    assert collected == rows
 
 
-LYING_UPSTREAMS = [
+FAULTS = [
     "cap=13",
     "over=5",
     "total=missing",
@@ -172,23 +172,25 @@ LYING_UPSTREAMS = [
 ]
 
 
-@pytest.mark.parametrize("faults", LYING_UPSTREAMS)
+@pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
-def test_a_walk_over_an_odd_upstream_loses_and_doubles_nothing(start_gateway: Any, faults: str, backward: bool) -> None:
+def test_pagination_over_a_faulty_upstream_returns_each_row_once(
+    start_gateway: Any, faults: str, backward: bool
+) -> None:
     gateway = start_gateway(first_block_rows=10, block_rows=50, max_upstream_calls=1_000)
     token = f"contoso+rows={ROWS}+as=odd+{faults}"
     fields = (
         "nodes { customerTenantId productId channel } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
     )
-    # Going backward needs a place to start from, for some of these upstreams tell no total.
+    # Going backward starts at an offset, because some of these upstreams return no total.
     where = "offset: 299, first: 1" if backward else "first: 40"
-    walked: list[dict[str, Any]] = []
+    collected: list[dict[str, Any]] = []
     for _ in range(ROWS):
-        found = gateway.connection(where, token, fields)
-        walked = [*found["nodes"], *walked] if backward else [*walked, *found["nodes"]]
-        info = found["pageInfo"]
+        connection = gateway.connection(where, token, fields)
+        collected = [*connection["nodes"], *collected] if backward else [*collected, *connection["nodes"]]
+        info = connection["pageInfo"]
         if not info["hasPreviousPage" if backward else "hasNextPage"]:
             break
         where = f'last: 40, before: "{info["startCursor"]}"' if backward else f'first: 40, after: "{info["endCursor"]}"'
     wanted = ("customerTenantId", "productId", "channel")
-    assert walked == [{name: row[name] for name in wanted} for row in SOME]
+    assert collected == [{name: row[name] for name in wanted} for row in SOME]

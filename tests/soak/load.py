@@ -1,4 +1,4 @@
-"""Clients that ask everything in every way, and know what each answer must be."""
+"""Clients that send many kinds of requests and check each answer."""
 
 from __future__ import annotations
 
@@ -21,39 +21,47 @@ QUERY = """query Q($first: Int, $last: Int, $offset: Int, $after: String, $befor
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { customerName licensesSold }
   } }"""
 
-# What may be told of a fault of the upstream, until so many seconds after it: the longest cool-down and a call.
+# The error code of each upstream fault, allowed until this time after it: the longest cool-down and a call.
 CODES = {"503": "UPSTREAM_UNAVAILABLE", "429": "RATE_LIMITED", "garbage": "UPSTREAM_BAD_RESPONSE"}
 AFTERMATH_SECONDS = 3.0
 
 CLIENTS, NEWCOMERS, TOKENS = 8, 32, 10_000
-# Leaves the newcomers their part of the processor.
+# Leaves processor time for the new tokens.
 PAUSE_SECONDS = 0.05
 ROWS = (0, 3, 150, 199, 200, 201, 999, 1_000, 1_001, 2_500)
 
 
 @dataclass
 class Load:
-    """All clients of one gateway. ``ended`` holds, for each fault, when it was last seen (the loop's clock)."""
+    """All clients of one gateway. ``ended`` holds the end of each fault by the loop's clock."""
 
     url: str
     client: httpx.AsyncClient
     random: random.Random
     ended: dict[str, float] = field(default_factory=dict)
-    told: Counter[str] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
     newcomers: int = 0
     first_third: asyncio.Event = field(default_factory=asyncio.Event)
     is_over: bool = False
 
     async def run_client(self, number: int) -> None:
-        """One client with a token of its own, until it is over."""
+        """Run one client with its own token until the load ends."""
         token = f"{CANARY}-{number}-{ROWS[number % len(ROWS)]}"
-        ways = [self._page, self._page, self._walk, self._revalidate, self._refused, self._malformed, self._hang_up]
+        actions = [
+            self._page,
+            self._page,
+            self._paginate,
+            self._revalidate,
+            self._refused,
+            self._malformed,
+            self._disconnect,
+        ]
         while not self.is_over:
-            await self.random.choice(ways)(token)
+            await self.random.choice(actions)(token)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def run_newcomers(self) -> None:
-        """Tokens that nobody has seen, one after another."""
+        """Send one request for each of many new tokens."""
         while self.newcomers < TOKENS:
             self.newcomers += 1
             if self.newcomers > TOKENS / 3:
@@ -61,23 +69,25 @@ class Load:
             await self._page(f"{CANARY}-new{self.newcomers}-{self.newcomers % 4}")
 
     async def _post(self, token: str, variables: dict[str, Any]) -> dict[str, Any] | None:
-        """The connection, or None for an error that fits a fault of the moment."""
+        """Return the connection, or None for an error that a recent fault explains."""
         started = asyncio.get_running_loop().time()
         body = {"query": QUERY, "variables": variables}
-        reply = await self.client.post(f"{self.url}/graphql", json=body, headers={"Authorization": f"Bearer {token}"})
-        return self._judged(reply, started)
+        response = await self.client.post(
+            f"{self.url}/graphql", json=body, headers={"Authorization": f"Bearer {token}"}
+        )
+        return self._checked(response, started)
 
-    def _judged(self, reply: httpx.Response, started: float) -> dict[str, Any] | None:
-        found: dict[str, Any] = reply.json()
-        if "errors" not in found:
-            self.told["good"] += 1
-            answer: dict[str, Any] = found["data"]["licenseDeployments"]
+    def _checked(self, response: httpx.Response, started: float) -> dict[str, Any] | None:
+        body: dict[str, Any] = response.json()
+        if "errors" not in body:
+            self.results["good"] += 1
+            answer: dict[str, Any] = body["data"]["licenseDeployments"]
             return answer
-        assert CANARY not in reply.text
-        code = found["errors"][0]["extensions"]["code"]
+        assert CANARY not in response.text
+        code = body["errors"][0]["extensions"]["code"]
         recent = {CODES.get(fault) for fault, seen in self.ended.items() if seen + AFTERMATH_SECONDS >= started}
-        assert code in recent, f"{code} while there was nothing but {recent}: {found}"
-        self.told[code] += 1
+        assert code in recent, f"{code}, but the recent faults are {recent}: {body}"
+        self.results[code] += 1
         return None
 
     async def _page(self, token: str) -> dict[str, Any] | None:
@@ -92,7 +102,7 @@ class Load:
             check(answer, token, start, stop)
         return answer
 
-    async def _walk(self, token: str) -> None:
+    async def _paginate(self, token: str) -> None:
         total, size = int(token.rpartition("-")[2]), self.random.choice([40, 333])
         start, after = 0, None
         for _ in range(6):
@@ -109,18 +119,18 @@ class Load:
         headers = {"Authorization": f"Bearer {token}"}
         parameters = {"query": QUERY, "variables": json.dumps({"first": self.random.choice([5, 50])})}
         first = await self.client.get(f"{self.url}/graphql", params=parameters, headers=headers)
-        answer = self._judged(first, started)
+        answer = self._checked(first, started)
         if answer is None or "ETag" not in first.headers:
             return
         check(answer, token, 0, min(total, json.loads(parameters["variables"])["first"]))
         second = await self.client.get(
             f"{self.url}/graphql", params=parameters, headers=headers | {"If-None-Match": first.headers["ETag"]}
         )
-        self.told[str(second.status_code)] += 1
+        self.results[str(second.status_code)] += 1
         if second.status_code == 304:
             assert not second.content
         else:
-            again = self._judged(second, started)
+            again = self._checked(second, started)
             assert again is None or again == answer
 
     async def _refused(self, token: str) -> None:
@@ -131,16 +141,18 @@ class Load:
 
     async def _expect_unauthenticated(self, header: str, *, asks_upstream: bool) -> None:
         started = asyncio.get_running_loop().time()
-        reply = await self.client.post(f"{self.url}/graphql", json={"query": QUERY}, headers={"Authorization": header})
-        code = reply.json()["errors"][0]["extensions"]["code"]
+        response = await self.client.post(
+            f"{self.url}/graphql", json={"query": QUERY}, headers={"Authorization": header}
+        )
+        code = response.json()["errors"][0]["extensions"]["code"]
         if asks_upstream and code != "UNAUTHENTICATED":
-            assert self._judged(reply, started) is None
+            assert self._checked(response, started) is None
             return
-        assert (reply.status_code, code) == (401, "UNAUTHENTICATED")
-        self.told[code] += 1
+        assert (response.status_code, code) == (401, "UNAUTHENTICATED")
+        self.results[code] += 1
 
-    async def _hang_up(self, token: str) -> None:
-        """Somewhere between the first byte and the answer."""
+    async def _disconnect(self, token: str) -> None:
+        """Disconnect at a random time between the first byte and the answer."""
         address = urlsplit(self.url)
         _, writer = await asyncio.open_connection(address.hostname, address.port)
         body = json.dumps({"query": QUERY, "variables": {"first": 7, "offset": self.random.randint(0, 40)}}).encode()
@@ -152,13 +164,13 @@ class Load:
         await writer.drain()
         await asyncio.sleep(self.random.random() * 0.01)
         writer.transport.abort()
-        self.told["hung up"] += 1
+        self.results["disconnected"] += 1
 
 
 def check(answer: dict[str, Any], token: str, start: int, stop: int) -> None:
-    """The rows ``[start, stop)`` of this token and no others."""
+    """Check that an answer is exactly the rows ``[start, stop)`` of the token."""
     total = int(token.rpartition("-")[2])
     expected = [row(token, number) for number in range(start, stop)]
-    assert answer["nodes"] == [{name: one[name] for name in ("customerName", "licensesSold")} for one in expected]
+    assert answer["nodes"] == [{name: node[name] for name in ("customerName", "licensesSold")} for node in expected]
     assert answer["totalCount"] == total
     assert answer["pageInfo"]["hasNextPage"] == (stop < total)

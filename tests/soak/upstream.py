@@ -1,7 +1,7 @@
-"""An upstream in a process of its own: rows that tell whose they are, and faults that are switched on and off.
+"""An upstream for the soak test: rows that contain their token, and faults that can be switched on and off.
 
-A token ``NAME-ROWS`` sees so many rows; one that does not end in a number is refused. ``python -m tests.soak.upstream``
-prints the address.
+A token ``NAME-ROWS`` sees that many rows; a token without a number at the end is refused.
+``python -m tests.soak.upstream`` prints the address.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FAULTS: dict[str, tuple[int, bytes]] = {
 
 
 def row(token: str, number: int) -> dict[str, Any]:
-    """One row of a token."""
+    """Return one row of a token."""
     return {
         "serviceCode": ("crm", "o365")[number % 2],
         "customerName": f"{token[::-1]} {number}",
@@ -40,18 +40,18 @@ def row(token: str, number: int) -> dict[str, Any]:
 
 
 class Upstream:
-    """Answers by ``mode``."""
+    """Answer according to ``mode``."""
 
     def __init__(self) -> None:
         self.mode = "ok"
 
     async def set_mode(self, request: Request) -> Response:
-        """Switch."""
+        """Set the mode."""
         self.mode = request.path_params["mode"]
         return Response()
 
     async def license(self, request: Request) -> Response:
-        """The report."""
+        """Serve the report."""
         ids = {name: request.headers[name] for name in ("MS-RequestId", "MS-CorrelationId")}
         if self.mode == "slow":
             await asyncio.sleep(SLOW_SECONDS)
@@ -62,8 +62,8 @@ class Upstream:
         total = token.rpartition("-")[2]
         if not total.isdigit():
             return Response(b"{}", 401, headers=ids)
-        asked = parse_qs(request.scope["query_string"].decode())
-        skip, top = int(asked["skip"][0]), int(asked["top"][0])
+        parameters = parse_qs(request.scope["query_string"].decode())
+        skip, top = int(parameters["skip"][0]), int(parameters["top"][0])
         rows = [row(token, number) for number in range(skip, min(skip + top, int(total)))]
         more = "there is more" if skip + top < int(total) else None
         body = msgspec.json.encode({"Value": rows, "@nextLink": more, "TotalCount": int(total)})
@@ -71,7 +71,7 @@ class Upstream:
 
 
 def main() -> None:
-    """Serve."""
+    """Serve the upstream."""
     upstream = Upstream()
     app = Starlette(
         routes=[

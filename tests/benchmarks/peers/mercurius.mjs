@@ -2,7 +2,7 @@
 import Fastify from "fastify";
 import mercurius from "mercurius";
 import cache from "mercurius-cache";
-import { FRESH_SECONDS, KEPT_ANSWERS, port, resolvers, typeDefs } from "./shared.mjs";
+import { FRESH_SECONDS, CACHED_ANSWERS, port, resolvers, typeDefs } from "./shared.mjs";
 
 const app = Fastify({ logger: false });
 app.register(mercurius, {
@@ -13,7 +13,7 @@ app.register(mercurius, {
 });
 app.register(cache, {
   ttl: FRESH_SECONDS,
-  storage: { type: "memory", options: { size: KEPT_ANSWERS } },
+  storage: { type: "memory", options: { size: CACHED_ANSWERS } },
   policy: { Query: { licenseDeployments: { extendKey: (_source, _args, context) => context.token } } },
 });
 await app.listen({ port, host: "127.0.0.1" });

@@ -1,11 +1,11 @@
-// What both servers share: the schema, and the rows from the upstream.
+// Shared by both servers: the schema, and the rows from the upstream.
 import { Pool } from "undici";
 
 const PATH = "/partner/v1/analytics/commercial/deployment/license";
 
 export const [port, upstream] = [Number(process.argv[2]), process.argv[3]];
-// How many answers either cache may hold; each of 10,000 rows takes megabytes.
-export const KEPT_ANSWERS = 16;
+// The most answers in either cache; each of 10,000 rows takes megabytes.
+export const CACHED_ANSWERS = 16;
 export const FRESH_SECONDS = 900;
 
 export const typeDefs = /* GraphQL */ `

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { useGraphQlJit } from "@envelop/graphql-jit";
 import { createInMemoryCache, useResponseCache } from "@graphql-yoga/plugin-response-cache";
 import { createSchema, createYoga } from "graphql-yoga";
-import { FRESH_SECONDS, KEPT_ANSWERS, port, resolvers, typeDefs } from "./shared.mjs";
+import { FRESH_SECONDS, CACHED_ANSWERS, port, resolvers, typeDefs } from "./shared.mjs";
 
 const yoga = createYoga({
   schema: createSchema({ typeDefs, resolvers }),
@@ -16,7 +16,7 @@ const yoga = createYoga({
     useResponseCache({
       session: (request) => request.headers.get("authorization"),
       ttl: FRESH_SECONDS * 1000,
-      cache: createInMemoryCache({ max: KEPT_ANSWERS }),
+      cache: createInMemoryCache({ max: CACHED_ANSWERS }),
     }),
   ],
 });

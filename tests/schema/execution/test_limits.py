@@ -157,7 +157,7 @@ def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) 
         assert gateway.ask(query)["data"]["licenseDeployments"]["totalCount"] == 12_000
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.told)
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.description)
 def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
     gateway: Gateway, limit: Limit
 ) -> None:

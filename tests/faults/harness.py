@@ -1,4 +1,4 @@
-"""A gateway and an upstream that misbehaves by a script, each on a socket of its own; tokens tell the tests apart."""
+"""Test harness: a gateway in front of a scripted upstream, both on real sockets. Each test uses its own tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUERY = "{ licenseDeployments(first: 50) { totalCount nodes { serviceCode licens
 HERE: list[str | int] = ["licenseDeployments"]
 PATH = b"/partner/v1/analytics/commercial/deployment/license"
 
-# What the scripted upstream writes wherever text may stand, and no caller may ever read.
+# Text that the scripted upstream puts everywhere, and that must never reach a caller.
 LEAK = "quoted-from-upstream"
 
 # One upstream attempt; several faults take two of them.
@@ -35,28 +35,28 @@ ATTEMPT_SECONDS = 0.4
 
 
 class TokenUpstream(Scripted):
-    """Answers each token's requests by that token's own steps; the last one answers all that follow."""
+    """Answer each token's requests by that token's steps; the last step answers all later requests."""
 
     def __init__(self) -> None:
         super().__init__()
         self._scripts: dict[str, list[Step]] = {}
 
     def script(self, token: str, *steps: Step) -> None:
-        """From now on answer ``token`` so."""
+        """Set the steps that answer ``token`` from now on."""
         self._scripts[token] = list(steps)
 
     def step_for(self, asked: Asked) -> Step:
-        """The next step of the request's token."""
+        """Return the next step of the request's token."""
         steps = self._scripts.get(token_of(asked), [GOOD])
         return steps.pop(0) if len(steps) > 1 else steps[0]
 
-    def asked_by(self, token: str) -> list[Asked]:
-        """Every request so far with ``token``."""
+    def requests_of(self, token: str) -> list[Asked]:
+        """Return all requests so far with ``token``."""
         return [asked for asked in self.asked if token_of(asked) == token]
 
 
 def token_of(asked: Asked) -> str:
-    """The token that a request carried."""
+    """Return the token of a request."""
     return asked.header("Authorization").removeprefix("Bearer ")
 
 
@@ -65,7 +65,7 @@ Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @contextmanager
 def listening(accept: Accept) -> Iterator[str]:
-    """A server on loopback, in a thread of its own; gives its address."""
+    """Run a server on loopback in a separate thread; yield its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -92,23 +92,23 @@ def listening(accept: Accept) -> Iterator[str]:
 
 @contextmanager
 def token_upstream() -> Iterator[TokenUpstream]:
-    """A scripted upstream on loopback."""
+    """Run a scripted upstream on loopback."""
     upstream = TokenUpstream()
     with listening(upstream.accept) as upstream.url:
         yield upstream
 
 
 @contextmanager
-def served_bystander() -> Iterator[tuple[str, Bystander]]:
-    """A bystander with its address."""
+def running_bystander() -> Iterator[tuple[str, Bystander]]:
+    """Run a bystander; yield its address and itself."""
     bystander = Bystander()
     with listening(bystander.accept) as url:
         yield url, bystander
 
 
 @contextmanager
-def served_as_run(app: ASGIApp, **changes: Any) -> Iterator[str]:
-    """Serve ``app`` in a thread with the server as commands run it, but for ``changes`` of its configuration."""
+def production_server(app: ASGIApp, **changes: Any) -> Iterator[str]:
+    """Serve ``app`` in a thread with the server of the commands; ``changes`` override its configuration."""
     listener = Listener("127.0.0.1", 0, 1)
     bound = listener.bind()
     config = listener.config(app)
@@ -127,92 +127,92 @@ def served_as_run(app: ASGIApp, **changes: Any) -> Iterator[str]:
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Where a bare socket connects to."""
+    """Return the host and port of an address, for a plain socket."""
     host, port = url.removeprefix("http://").split(":")
     return host, int(port)
 
 
 @dataclass
-class Bench:
+class Harness:
     """One gateway in front of one scripted upstream."""
 
     gateway: Gateway
     upstream: TokenUpstream
 
     def token(self, *steps: Step) -> str:
-        """A token that nobody had before, answered by ``steps``."""
+        """Return a new token whose requests are answered by ``steps``."""
         token = f"token-{next(_numbers)}"
         self.upstream.script(token, *steps)
         return token
 
     def post(self, token: str, query: str = QUERY) -> httpx.Response:
-        """One operation."""
+        """Send one operation."""
         return self.gateway.post(query, token)
 
     def connection(self, token: str, query: str = QUERY) -> dict[str, Any]:
-        """The connection of an operation that must succeed."""
-        response = self.post(token, query)
-        reply = response.json()
-        assert "errors" not in reply, reply
-        found: dict[str, Any] = reply["data"]["licenseDeployments"]
-        return {**found, "warnings": reply.get("extensions", {}).get("warnings", [])}
+        """Return the connection and the warnings of an operation that must succeed."""
+        result = self.post(token, query).json()
+        assert "errors" not in result, result
+        connection: dict[str, Any] = result["data"]["licenseDeployments"]
+        return {**connection, "warnings": result.get("extensions", {}).get("warnings", [])}
 
     def sold(self, token: str, query: str = QUERY) -> list[int | None]:
-        """What ``rows`` numbered, of an operation that must succeed."""
+        """Return licensesSold of each row, of an operation that must succeed."""
         return [row["licensesSold"] for row in self.connection(token, query)["nodes"]]
 
     def calls(self, token: str) -> int:
-        """How often the upstream was asked with ``token``."""
-        return len(self.upstream.asked_by(token))
+        """Return the number of upstream requests with ``token``."""
+        return len(self.upstream.requests_of(token))
 
 
 _numbers = itertools.count(1)
 
 
-def check_fault(bench: Bench, step: Step, code: str, status: int = 200, calls: int = 1) -> dict[str, Any]:
-    """The extensions of the one error that ``step`` gives, once all that holds under every fault has been checked.
+def check_fault(harness: Harness, step: Step, code: str, status: int = 200, calls: int = 1) -> dict[str, Any]:
+    """Check the rules that hold for every fault, and return the extensions of the error that ``step`` causes.
 
-    The reply is coded and tells nothing of the upstream; others are answered meanwhile; nothing of it is kept.
+    The response has an error code and no text of the upstream, other tokens are served meanwhile, and the failure is
+    not cached.
     """
-    token = bench.token(step)
+    token = harness.token(step)
     with ThreadPoolExecutor(1) as pool:
-        faulty = pool.submit(bench.post, token)
-        assert bench.sold(bench.token(GOOD)) == [1, 2], "a neighbour is answered"
+        faulty = pool.submit(harness.post, token)
+        assert harness.sold(harness.token(GOOD)) == [1, 2], "another token is served meanwhile"
         response = faulty.result()
     extensions = check_error(response, code, status, path=HERE)
     assert response.json()["data"] == {"licenseDeployments": None}
-    check_silence(bench, response, token)
-    assert bench.calls(token) == calls, (bench.calls(token), response.text)
+    check_no_leak(harness, response, token)
+    assert harness.calls(token) == calls, (harness.calls(token), response.text)
     if code != "RATE_LIMITED":
-        bench.upstream.script(token, GOOD)
-        assert bench.sold(token) == [1, 2], "a failure is not kept"
-        assert bench.calls(token) == calls + 1
+        harness.upstream.script(token, GOOD)
+        assert harness.sold(token) == [1, 2], "a failure is not cached"
+        assert harness.calls(token) == calls + 1
     return extensions
 
 
-def check_silence(bench: Bench, response: httpx.Response, token: str) -> None:
-    """Nothing of the upstream's words, address or token is in a reply, headers included."""
+def check_no_leak(harness: Harness, response: httpx.Response, token: str) -> None:
+    """Check that a response, headers included, omits the upstream's text and address and the token."""
     whole = f"{response.headers}\n{response.text}"
-    for word in (LEAK, bench.upstream.url.removeprefix("http://"), "/analytics", token):
+    for word in (LEAK, harness.upstream.url.removeprefix("http://"), "/analytics", token):
         assert word not in whole
     assert "set-cookie" not in response.headers
 
 
-def numbered(count: int, *, cap: int | None = None, link: Any = "more", total: Any = "true", extra: int = 0) -> Step:
-    """Answers like an upstream of ``count`` rows with at most ``cap`` a page.
+def paged_rows(count: int, *, cap: int | None = None, link: Any = "more", total: Any = "true", extra: int = 0) -> Step:
+    """Answer like an upstream of ``count`` rows with at most ``cap`` rows per page.
 
-    ``link`` stands wherever more rows follow, and ``total`` on every page; "true" is the true one. A page has ``extra``
-    rows more than asked for.
+    ``link`` is the next link wherever more rows follow. ``total`` is on every page; "true" stands for the true total,
+    "absent" for none. Each page has ``extra`` rows beyond the requested ones.
     """
 
     async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         skip, top = asked.number("skip"), asked.number("top")
         end = min(count, skip + min(top, cap or top) + extra)
-        found = [
+        page = [
             {"serviceCode": "crm", "licensesSold": number, "processedDateTime": "2018-10-14T00:00:00"}
             for number in range(skip, end)
         ]
-        body: dict[str, Any] = {"Value": found, "@nextLink": link if end < count else None}
+        body: dict[str, Any] = {"Value": page, "@nextLink": link if end < count else None}
         if total != "absent":
             body["TotalCount"] = count if total == "true" else total
         ids = "".join(f"{name}: {asked.header(name)}\r\n" for name in ("MS-RequestId", "MS-CorrelationId"))
@@ -224,13 +224,13 @@ def numbered(count: int, *, cap: int | None = None, link: Any = "more", total: A
 
 
 class Bystander:
-    """A server that nobody should ever speak to."""
+    """A server that must never get a connection."""
 
     def __init__(self) -> None:
         self.connections = 0
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Count, and hang up."""
+        """Count the connection and close it."""
         self.connections += 1
         writer.close()
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""What is asked: a question's whole HTTP request, with a mark where each request's own number goes."""
+"""The queries: the whole HTTP request of each, with a placeholder for the number of the request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.benchmarks.contenders import PROXY, PROXY_1000
 
 # The gateway's default prefix, and the Microsoft page's path.
 UPSTREAM_PATH = "/partner/v1/analytics/commercial/deployment/license"
-# Stands for nine digits, different in every request of a run.
+# Placeholder for nine digits that differ in every request of a run.
 MARK = "@NUMBER@"
 DIGITS = 9
 
@@ -20,12 +20,12 @@ FIELDS = (
     "licensesDeployed", "licensesSold", "processedDateTime",
 )  # fmt: skip
 FEW_FIELDS = ("productName", "licensesSold")
-# The gateway's GATEWAY_FIRST_BLOCK_ROWS: what it asks the upstream for when few rows are wanted.
+# The default of GATEWAY_FIRST_BLOCK_ROWS: the rows that the gateway requests from the upstream for a small page.
 FIRST_BLOCK_ROWS = 1_000
 
 
 class Kind(Enum):
-    """What the server has seen before."""
+    """The state of the server's caches for a query."""
 
     SEEN = "warm, selection asked before"
     NEW = "warm, selection never seen"
@@ -33,8 +33,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One page of rows, wanted in one way."""
+class Query:
+    """A query for one page of rows."""
 
     rows: int
     kind: Kind = Kind.SEEN
@@ -44,15 +44,15 @@ class Question:
 
     @property
     def token(self) -> str:
-        """A new one for each cold request; the stub takes any."""
+        """Return the token, a new one for each cold request; the stub accepts any."""
         return f"cold{MARK}" if self.kind is Kind.COLD else "warm"
 
     @property
     def document(self) -> str:
-        """The GraphQL operation."""
+        """Return the GraphQL operation."""
         names = list(FIELDS if self.fields == len(FIELDS) else FEW_FIELDS)
         if self.kind is Kind.NEW:
-            # An alias that no request had before, and an order that few had.
+            # A new alias, and an order that is rarely repeated.
             names[names.index("licensesSold")] = f"x{MARK}: licensesSold"
             random.shuffle(names)
         selection = " ".join(names)
@@ -61,7 +61,7 @@ class Question:
         return f"{{ licenseDeployments({arguments}) {{ {rows} }} }}"
 
     def request(self, contender: str) -> str:
-        """The request as this contender is asked."""
+        """Return the HTTP request for this contender."""
         if contender in (PROXY, PROXY_1000):
             top = self.rows if contender == PROXY else FIRST_BLOCK_ROWS
             return _http("GET", f"/rest?top={top}&skip={self.offset}", self.token)
@@ -78,5 +78,5 @@ def _http(method: str, target: str, token: str, body: str = "") -> str:
 
 
 def expected_start(contender: str) -> str:
-    """How a good answer's body begins."""
+    """Return the start of a good answer's body."""
     return '{"Value":' if contender in (PROXY, PROXY_1000) else '{"data":'

@@ -1,4 +1,4 @@
-"""Figures of repeated rounds: the median, and the quartiles as their spread."""
+"""Measurements of repeated rounds: the median, and the quartiles as its spread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The median of the rounds, and the range that the middle half of them lies in."""
+    """The median of the rounds, and their quartiles."""
 
     median: float
     low: float
@@ -18,7 +18,7 @@ class Figure:
 
     @staticmethod
     def of(values: Sequence[float]) -> Figure:
-        """Of at least one value."""
+        """Build the figure of at least one value."""
         if len(values) == 1:
             return Figure(values[0], values[0], values[0], 1)
         low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -49,26 +49,26 @@ class Series:
     samples: tuple[Sample, ...]
 
     def values(self, name: str) -> list[float]:
-        """One kind of figure, round by round."""
+        """Return one attribute of each round."""
         return [getattr(sample, name) for sample in self.samples]
 
     def figure(self, name: str) -> Figure:
-        """Median and spread of one kind of figure."""
+        """Return median and quartiles of one attribute."""
         return Figure.of(self.values(name))
 
     @property
     def cpu_ms(self) -> float:
-        """CPU time for one request over all rounds: the clock's steps are too coarse for one."""
+        """Return CPU time per request over all rounds: the clock is too coarse for a single round."""
         requests = sum(sample.requests for sample in self.samples)
         return sum(sample.cpu_ms * sample.requests for sample in self.samples) / requests
 
 
 def ratio(over: Series, under: Series, name: str) -> Figure:
-    """How many times as much, round by round: rounds run side by side, so the machine's drift falls out."""
+    """Return the ratio of two series round by round, so that drift of the machine cancels out."""
     pairs = zip(over.values(name), under.values(name), strict=True)
     return Figure.of([one / other for one, other in pairs])
 
 
 def short(value: float) -> str:
-    """Three digits, never in powers of ten."""
+    """Format a number with three digits, without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""An upstream and a Redis whose operations wait until they are let go, so that a schedule decides who is first."""
+"""An upstream and a Redis whose operations wait for their release, so that a schedule decides the order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILTER_TEXTS = [None if part is None else part.text() for part in FILTERS]
 
 @dataclass(eq=False)
 class Call:
-    """One upstream call that waits for its reply."""
+    """One upstream call that waits for its response."""
 
     token: str
     locale: str | None
@@ -31,33 +31,33 @@ class Call:
     skip: int
     top: int
     ids: dict[str, str]
-    begun: float
+    started: float
     answered: asyncio.Future[httpx.Response] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def block(self) -> tuple[str, str | None, int, int]:
-        """What tells the block apart: parts of one block end at the same row."""
+        """Return the identity of the block: parts of one block end at the same row."""
         return (self.token, self.locale, self.filter_number, self.skip + self.top)
 
-    def say(self, status: int, body: Any, **headers: str) -> None:
-        """Answer."""
+    def respond(self, status: int, body: Any, **headers: str) -> None:
+        """Complete the call with a response."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answered.set_result(httpx.Response(status, headers=self.ids | headers, content=data))
 
     def fail(self, error: Exception) -> None:
-        """Break the connection off."""
+        """Fail the call with a connection error."""
         self.answered.set_exception(error)
 
 
 def truncated() -> httpx.RemoteProtocolError:
-    """What the HTTP library raises when a body ends too soon."""
+    """Return the error that the HTTP library raises for a body that ends too soon."""
     error = httpx.RemoteProtocolError("too short")
     error.__cause__ = h11.RemoteProtocolError("too short")
     return error
 
 
 class GatedUpstream(httpx.AsyncBaseTransport):
-    """Holds every call back. ``on_call`` is told of each one as it begins."""
+    """Hold every call until the test responds. Each new call is passed to ``on_call``."""
 
     def __init__(self, on_call: Callable[[Call], None], clock: Callable[[], float]) -> None:
         self._on_call = on_call
@@ -65,19 +65,19 @@ class GatedUpstream(httpx.AsyncBaseTransport):
         self.pending: list[Call] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One call."""
+        """Hold one call until its response is set."""
         address = str(request.url)
-        found = re.fullmatch(r".*\?(?:filter=([^&]*)&)?top=(\d+)&skip=(\d+)", address)
-        assert found, address
-        text = None if found[1] is None else unquote(found[1])
+        match = re.fullmatch(r".*\?(?:filter=([^&]*)&)?top=(\d+)&skip=(\d+)", address)
+        assert match, address
+        text = None if match[1] is None else unquote(match[1])
         call = Call(
             token=request.headers["Authorization"].removeprefix("Bearer "),
             locale=request.headers.get("X-Locale"),
             filter_number=FILTER_TEXTS.index(text),
-            skip=int(found[3]),
-            top=int(found[2]),
+            skip=int(match[3]),
+            top=int(match[2]),
             ids={name: request.headers[name] for name in ("MS-RequestId", "MS-CorrelationId")},
-            begun=self._clock(),
+            started=self._clock(),
         )
         self._on_call(call)
         self.pending.append(call)
@@ -88,29 +88,29 @@ class GatedUpstream(httpx.AsyncBaseTransport):
 
 
 class GatedRedis(RedisStore):
-    """Redis whose operations, while ``is_holding``, wait in a queue. ``on_change`` is told as they begin and end."""
+    """Redis whose operations wait in a queue while ``is_holding``; ``on_change`` runs when one starts or ends."""
 
     def __init__(self, *arguments: Any, on_change: Callable[[], None], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._on_change = on_change
-        self._held: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self.is_holding = False
         self.running = 0
 
-    def let_go(self, operations: int | None = None) -> None:
-        """Let the first operations of the queue begin; all, and those to come, without a number."""
+    def release(self, operations: int | None = None) -> None:
+        """Start the first ``operations`` of the queue; with None start all of them and stop holding new ones."""
         self.is_holding = self.is_holding and operations is not None
-        for held in self._held[:operations]:
-            if not held.done():
-                held.set_result(None)
-        self._held = [] if operations is None else self._held[operations:]
+        for waiter in self._waiting[:operations]:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting = [] if operations is None else self._waiting[operations:]
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T | None:
         if self.is_holding:
-            held = asyncio.get_running_loop().create_future()
-            self._held.append(held)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
             self._on_change()
-            await held
+            await waiter
         self.running += 1
         try:
             return await super()._guarded(work)

@@ -1,4 +1,4 @@
-"""Small warm questions alone, and beside one client that asks for cold pages of 10,000 rows without pause."""
+"""Latency of small warm queries, alone and while another client requests cold pages of 10,000 rows."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.benchmarks.contenders import GATEWAY, MERCURIUS, PLAIN, YOGA
-from tests.benchmarks.figures import Figure
 from tests.benchmarks.generators import Generator, job
-from tests.benchmarks.questions import Kind, Question
+from tests.benchmarks.measurements import Figure
+from tests.benchmarks.queries import Kind, Query
 from tests.benchmarks.rounds import Effort, warm_up
 from tests.benchmarks.servers import Server
 
 CONTENDERS = (GATEWAY, PLAIN, MERCURIUS, YOGA)
-# A fixed pace: a server that stands still is asked all the same, and the wait counts.
+# A fixed rate: requests also become due while the server is blocked, and their wait counts.
 _REQUESTS_PER_SECOND = 200.0
 _CLIENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """p99 of the small questions in milliseconds, round by round."""
+class Interference:
+    """p99 of the small queries in milliseconds: alone, beside the large load, and the ratio per round."""
 
     alone_ms: Figure
     beside_ms: Figure
     ratio: Figure
 
 
-def measure(servers: Mapping[str, Server], load: Generator, other: Generator, effort: Effort) -> dict[str, Beside]:
-    """One contender after the other; ``other`` makes the large load."""
+def measure(
+    servers: Mapping[str, Server], load: Generator, other: Generator, effort: Effort
+) -> dict[str, Interference]:
+    """Measure one contender after the other; ``other`` generates the large load."""
     return {name: _one(name, servers[name], load, other, effort) for name in CONTENDERS if name in servers}
 
 
-def _one(name: str, server: Server, load: Generator, other: Generator, effort: Effort) -> Beside:
-    small, large = Question(20), Question(10_000, Kind.COLD)
+def _one(name: str, server: Server, load: Generator, other: Generator, effort: Effort) -> Interference:
+    small, large = Query(20), Query(10_000, Kind.COLD)
     seconds = effort.beside_seconds
     warm_up(small, name, server, load)
     pace = partial(job, server, name, small, clients=_CLIENTS, seconds=seconds, rate=_REQUESTS_PER_SECOND)
@@ -44,6 +46,6 @@ def _one(name: str, server: Server, load: Generator, other: Generator, effort: E
         other.start(job(server, name, large, seconds=seconds))
         beside.append(load.run(pace()).p99_ms)
         other.finish()
-    return Beside(
+    return Interference(
         Figure.of(alone), Figure.of(beside), Figure.of([one / two for one, two in zip(beside, alone, strict=True)])
     )
