@@ -57,7 +57,7 @@ def create_app(
         *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
     app = GatewayApp(middleware=_middleware(health, metrics, watching, sandbox=sandbox, cors_origins=cors_origins))
-    app.router = GatewayRouter(Route("/graphql", graphql), routes, _lifespan(lifespan, health))
+    app.router = GatewayRouter(graphql, routes, _lifespan(lifespan, health))
     return app
 
 
@@ -79,17 +79,18 @@ class GatewayRouter(Router):
     """
 
     def __init__(
-        self, graphql: Route, routes: Sequence[BaseRoute], lifespan: StarletteLifespan[Starlette] | None
+        self, graphql: ASGIApp, routes: Sequence[BaseRoute], lifespan: StarletteLifespan[Starlette] | None
     ) -> None:
-        super().__init__([graphql, *routes], redirect_slashes=False, lifespan=lifespan)
         self._graphql = graphql
+        self._route = Route("/graphql", graphql)
+        super().__init__([self._route, *routes], redirect_slashes=False, lifespan=lifespan)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Serve one request. The scope names its route, as after a match by Starlette."""
-        if scope["type"] == "http" and scope["path"] == self._graphql.path:
-            scope["router"], scope["route"] = self, self._graphql
-            scope["endpoint"], scope["path_params"] = self._graphql.endpoint, {}
-            return self._graphql.app(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == self._route.path:
+            scope["router"], scope["route"] = self, self._route
+            scope["endpoint"], scope["path_params"] = self._graphql, {}
+            return self._graphql(scope, receive, send)
         return self._match(scope, receive, send)
 
     async def _match(self, scope: Scope, receive: Receive, send: Send) -> None:
