@@ -20,6 +20,11 @@ from gateway.config.settings import read_settings
 from gateway.sandbox import SandboxCall, create_sandbox
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest test first, so that other processes run the rest meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("soak") is None)
+
+
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve ``app`` on a free loopback port in a separate thread; yield its address."""
