@@ -51,9 +51,9 @@ _VALUE_FORMS: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []
 
 def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped: bool) -> list[_Row]:
     """Add a date to groups and make Dynamics rows older, if the faults are on. May change rows in place."""
-    if grouped and faults.groupdate:
+    if grouped and faults.values.groupdate:
         rows = [{_DATE: processed.isoformat(), **row} for row in rows]
-    if faults.mixed_dates:
+    if faults.values.mixed_dates:
         for row in rows:
             if row.get("serviceCode") == "crm" and _DATE in row:
                 row[_DATE] = (processed - _CRM_LAG).isoformat()
@@ -63,40 +63,40 @@ def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped
 def corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: Faults) -> list[object]:
     """Return the rows with the faults' values. May change rows in place."""
     for number, row in enumerate(rows):
-        if faults.counts:
+        if faults.values.counts:
             for name in measures:
-                row[name] = _COUNT_FORMS[faults.counts](int(str(row[name])))
-        if faults.dates == "none":
+                row[name] = _COUNT_FORMS[faults.values.counts](int(str(row[name])))
+        if faults.values.dates == "none":
             row.pop(_DATE, None)
-        elif faults.dates and _DATE in row:
-            row[_DATE] = _DATE_FORMS[faults.dates](str(row[_DATE]))
-        if faults.nulls:
+        elif faults.values.dates and _DATE in row:
+            row[_DATE] = _DATE_FORMS[faults.values.dates](str(row[_DATE]))
+        if faults.values.nulls:
             names = list(row)
             row[names[number % len(names)]] = None
             del row[names[(number * 7 + 3) % len(names)]]
-        if faults.extra_keys:
+        if faults.values.extra_keys:
             row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
-    junk = _junk(faults.rows_junk)[: len(rows)]
+    junk = _junk(faults.values.rows_junk)[: len(rows)]
     return [*junk, *rows[len(junk) :]]
 
 
 def total_entry(total: int, faults: Faults) -> dict[str, object]:
     """Return the envelope's entry for the total; empty if the fault removes it."""
-    if faults.total == "missing":
+    if faults.envelope.total == "missing":
         return {}
-    return {faults.total_key: _TOTAL_FORMS[faults.total](total) if faults.total else total}
+    return {faults.envelope.total_key: _TOTAL_FORMS[faults.envelope.total](total) if faults.envelope.total else total}
 
 
 def value_entry(rows: list[object], faults: Faults) -> dict[str, object]:
     """Return the envelope's entry for the rows; empty if the fault removes it."""
-    if faults.value == "missing":
+    if faults.envelope.value == "missing":
         return {}
-    return {faults.value_key: _VALUE_FORMS[faults.value] if faults.value else rows}
+    return {faults.envelope.value_key: _VALUE_FORMS[faults.envelope.value] if faults.envelope.value else rows}
 
 
 def extra_entries(faults: Faults) -> dict[str, object]:
     """Return unknown entries for the envelope. Source of the first: Store analytics."""
-    if not faults.extra_keys:
+    if not faults.values.extra_keys:
         return {}
     return {"DataFreshnessTimestamp": "2022-07-29T08:42:00", "unheardOf": [{}]}
 
@@ -109,11 +109,11 @@ def _junk(form: str | None) -> list[object]:
 
 def corrupt_json(body: bytes, faults: Faults) -> bytes:
     """Return the body, damaged as the faults specify."""
-    if faults.garbage:
+    if faults.bytes.garbage:
         body = b"\x00\x01\x02 this is no JSON <<<"
-    if faults.json:
-        body = _JSON_FORMS[faults.json](body)
-    return b"\xef\xbb\xbf" + body if faults.bom else body
+    if faults.bytes.json:
+        body = _JSON_FORMS[faults.bytes.json](body)
+    return b"\xef\xbb\xbf" + body if faults.bytes.bom else body
 
 
 _COUNT_KEY: Final = '"licensesDeployed":'

@@ -49,7 +49,7 @@ class DatasetEndpoint:
                 faults, history = token.faults, self.tokens.history(token)
                 response = await self._respond(request, token, history, connection)
             except Refusal as refusal:
-                response = refusal.response(faults.error_body)
+                response = refusal.response(faults.refusals.error_body)
             response = with_headers(response, request, faults, first=history.requests <= 1)
             accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
             await connection.send_response(response, faults, accepts_gzip=accepts_gzip)
@@ -77,10 +77,10 @@ class DatasetEndpoint:
         faults = token.faults
         successes = history.successful_responses
         history.successful_responses += 1
-        blank = faults.empty_after is not None and successes >= faults.empty_after
+        blank = faults.rows.empty_after is not None and successes >= faults.rows.empty_after
         void = _is_void(parameters, faults, history)
-        window = min(parameters.query.top, faults.cap or parameters.query.top)
-        more_allowed = window + (faults.over if faults.cap is None else 0)
+        window = min(parameters.query.top, faults.envelope.cap or parameters.query.top)
+        more_allowed = window + (faults.envelope.over if faults.envelope.cap is None else 0)
         limited = replace(parameters, query=replace(parameters.query, top=0 if void else more_allowed))
         link = _link(request, self.dataset.path, parameters, 0 if void else window)
 
@@ -94,7 +94,7 @@ class DatasetEndpoint:
 
     def _view(self, engine: Engine, parameters: RequestParameters, faults: Faults, successes: int) -> View | None:
         """Return the state of the data for a request, or None if its processed date does not exist."""
-        limits = [limit for limit in (faults.reprocess_after, faults.reprocess_total) if limit is not None]
+        limits = [limit for limit in (faults.rows.reprocess_after, faults.rows.reprocess_total) if limit is not None]
         newest = -1 if limits and successes >= min(limits) else 0
         processed = parameters.processed
         weeks = newest if processed is None else weeks_back(engine.account, processed, newest=newest)
@@ -102,51 +102,51 @@ class DatasetEndpoint:
             return None
         return View(
             weeks_back=weeks,
-            first_rows=faults.rows,
-            drop_some=weeks < 0 and faults.reprocess_total is not None,
-            exact=faults.exact or self.compare == "exact",
-            shuffle=successes + 1 if faults.unstable else 0,
+            first_rows=faults.rows.limit,
+            drop_some=weeks < 0 and faults.rows.reprocess_total is not None,
+            exact=faults.rows.exact or self.compare == "exact",
+            shuffle=successes + 1 if faults.rows.unstable else 0,
         )
 
 
 def _check_prefix(path: str, faults: Faults) -> None:
-    if faults.prefix is not None and path.startswith("/partner/") != (faults.prefix == "partner"):
+    if faults.refusals.prefix is not None and path.startswith("/partner/") != (faults.refusals.prefix == "partner"):
         raise responses.not_found()
 
 
 async def _wait(skip: int, faults: Faults, connection: ClientConnection) -> None:
-    if faults.latency:
-        await connection.pause(faults.latency)
-    if faults.slow_page is not None and skip == faults.slow_page[0]:
-        await connection.pause(faults.slow_page[1])
-    if faults.hang:
+    if faults.time.latency:
+        await connection.pause(faults.time.latency)
+    if faults.time.slow_page is not None and skip == faults.time.slow_page[0]:
+        await connection.pause(faults.time.slow_page[1])
+    if faults.time.hang:
         await connection.hang()
 
 
 def _check_refusals(skip: int, faults: Faults, history: History) -> None:
-    if faults.throttle is not None:
-        remaining_seconds = history.throttled_for(faults.throttle, time.monotonic())
+    if faults.refusals.throttle is not None:
+        remaining_seconds = history.throttled_for(faults.refusals.throttle, time.monotonic())
         if remaining_seconds > 0:
             raise responses.throttled(math.ceil(remaining_seconds), retry_after(remaining_seconds, faults))
-    if faults.mfa:
+    if faults.refusals.mfa:
         raise responses.mfa_required()
-    if faults.redirect is not None:
-        code, location = faults.redirect
+    if faults.refusals.redirect is not None:
+        code, location = faults.refusals.redirect
         raise replace(responses.injected_status(code), headers=(("Location", location),))
-    if faults.status is not None:
-        raise responses.injected_status(faults.status)
-    if faults.status_times is not None and history.take_failure(faults.status_times[1]):
-        raise responses.injected_status(faults.status_times[0])
-    if faults.status_from is not None and skip >= faults.status_from[1]:
-        raise responses.injected_status(faults.status_from[0])
+    if faults.refusals.status is not None:
+        raise responses.injected_status(faults.refusals.status)
+    if faults.refusals.status_times is not None and history.take_failure(faults.refusals.status_times[1]):
+        raise responses.injected_status(faults.refusals.status_times[0])
+    if faults.refusals.status_from is not None and skip >= faults.refusals.status_from[1]:
+        raise responses.injected_status(faults.refusals.status_from[0])
 
 
 def _is_void(parameters: RequestParameters, faults: Faults, history: History) -> bool:
     """Return whether this page is empty although its link promises more rows. Counts such pages."""
-    if faults.empty_page is None or parameters.query.skip != faults.empty_page[0]:
+    if faults.envelope.empty_page is None or parameters.query.skip != faults.envelope.empty_page[0]:
         return False
     history.empty_pages += 1
-    return history.empty_pages == 1 or not faults.empty_page[1]
+    return history.empty_pages == 1 or not faults.envelope.empty_page[1]
 
 
 def _link(request: Request, resource_path: str, parameters: RequestParameters, step: int) -> NextLink:
@@ -171,7 +171,7 @@ def _envelope(
     more = link.next_skip < result.total
     envelope = {
         **corruption.value_entry(corruption.corrupt_rows(rows, engine.dataset.measures, faults), faults),
-        **link_entry(faults.link, faults.link_key, link, more=more, rows=len(rows)),
+        **link_entry(faults.envelope.link, faults.envelope.link_key, link, more=more, rows=len(rows)),
         **corruption.total_entry(result.total, faults),
         **corruption.extra_entries(faults),
     }

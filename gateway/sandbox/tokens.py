@@ -77,7 +77,7 @@ def authenticate(header: str | None) -> SandboxToken:
 
 def retry_after(remaining_seconds: float, faults: Faults) -> tuple[tuple[str, str], ...]:
     """Return the Retry-After header in the form of the fault; empty if the fault removes it."""
-    if faults.throttle_form == "absent":
+    if faults.refusals.throttle_form == "absent":
         return ()
     whole_seconds = math.ceil(remaining_seconds)
     forms = {
@@ -87,4 +87,4 @@ def retry_after(remaining_seconds: float, faults: Faults) -> tuple[tuple[str, st
         "negative": f"-{whole_seconds}",
         "huge": "99999999999999999999",
     }
-    return (("Retry-After", forms[faults.throttle_form]),)
+    return (("Retry-After", forms[faults.refusals.throttle_form]),)
