@@ -28,7 +28,8 @@ class History:
         """Return the seconds for which the token is still throttled. The first request opens the only window."""
         if self.throttled_until_seconds is None:
             self.throttled_until_seconds = now_seconds + window_seconds
-        return max(0.0, self.throttled_until_seconds - now_seconds)
+        # min() because rounding can make (now + window) - now slightly larger than the window.
+        return min(window_seconds, max(0.0, self.throttled_until_seconds - now_seconds))
 
     def take_failure(self, times: int) -> bool:
         """Count a failure and return True, unless the token has already had ``times`` failures."""

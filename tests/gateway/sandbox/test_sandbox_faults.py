@@ -118,6 +118,12 @@ def test_the_window_of_a_throttle_opens_once_with_the_first_request() -> None:
     assert [history.throttled_for(30.0, now) for now in (100.0, 110.0, 129.5, 130.0, 500.0)] == [30.0, 20.0, 0.5, 0, 0]
 
 
+def test_rounding_never_lengthens_a_throttle() -> None:
+    opened_seconds = 2005.474
+    assert (opened_seconds + 60.0) - opened_seconds > 60.0
+    assert History().throttled_for(60.0, opened_seconds) == 60.0
+
+
 async def test_retry_after_can_be_written_in_many_ways(client: httpx.AsyncClient) -> None:
     async def header(form: str) -> str | None:
         headers: Mapping[str, str] = (await ask(client, f"sample+throttle=60+throttle-form={form}")).headers
