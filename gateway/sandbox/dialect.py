@@ -1,4 +1,4 @@
-"""How an upstream deviates in the queries it runs and the rows it returns.
+"""Deviations of an upstream in the queries it runs and the rows it returns.
 
 The endpoint reads its dialect from the state of the ASGI scope, where the fault injector puts it.
 """
@@ -45,7 +45,7 @@ class Dialect:
     """Dynamics rows have an earlier processed date than the others."""
 
     def view(self, account: Account, processed: datetime | None, *, exact: bool) -> View | None:
-        """Return the state of the data for a request, or None if there is none with its processed date."""
+        """Return the view for a request, or None if the account is empty or lacks the processed date."""
         newest = -1 if self.next_processing else 0
         weeks = newest if processed is None else weeks_back(account, processed, newest=newest)
         if weeks is None or self.blank:
