@@ -17,6 +17,7 @@ from gateway.sandbox import responses
 from gateway.sandbox.call_log import MAX_CALLS, CallLog, CallRecorder
 from gateway.sandbox.datasets import DATASETS
 from gateway.sandbox.endpoint import Compare, DatasetEndpoint
+from gateway.sandbox.fault_injector import FaultInjector
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.response_headers import with_headers
 from gateway.sandbox.store import Store
@@ -36,9 +37,9 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
     calls: CallLog = deque(maxlen=MAX_CALLS)
     tokens = Tokens()
     routes = [
-        Route(prefix + dataset.path + slash, endpoint)
+        Route(prefix + dataset.path + slash, injector)
         for dataset in DATASETS
-        for endpoint in (DatasetEndpoint(dataset, Store(dataset), tokens, compare),)
+        for injector in (FaultInjector(dataset, DatasetEndpoint(dataset, Store(dataset), compare), tokens),)
         for prefix in PREFIXES
         for slash in ("", "/")
     ]
@@ -59,5 +60,5 @@ async def _healthz(request: Request) -> JSONResponse:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
-    response = with_headers(responses.not_found().response(), Request(scope), Faults(), first=False)
+    response = with_headers(responses.not_found().response(), Request(scope), Faults().headers, first=False)
     await ClientConnection(receive, send).send_response(response, Faults(), accepts_gzip=False)

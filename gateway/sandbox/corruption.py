@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from gateway.sandbox.faults import Faults
+from gateway.sandbox.dialect import DATE_KEY
+from gateway.sandbox.faults import ByteFaults, EnvelopeFaults, Faults, ValueFaults
+from gateway.sandbox.links import link_entry
+from gateway.sandbox.page import Page
 
 _Row = dict[str, object]
-_DATE: Final = "processedDateTime"
-# Age of Dynamics rows. Microsoft's license deployment documents of 2017 show four days; this is a milder case.
-_CRM_LAG: Final = timedelta(days=2)
 
 _COUNT_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
     "string": str,
@@ -49,27 +48,28 @@ _TOTAL_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
 _VALUE_FORMS: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "text": "rows"}
 
 
-def dated_rows(rows: list[_Row], processed: datetime, faults: Faults, *, grouped: bool) -> list[_Row]:
-    """Add a date to groups and make Dynamics rows older, if the faults are on. May change rows in place."""
-    if grouped and faults.groupdate:
-        rows = [{_DATE: processed.isoformat(), **row} for row in rows]
-    if faults.mixed_dates:
-        for row in rows:
-            if row.get("serviceCode") == "crm" and _DATE in row:
-                row[_DATE] = (processed - _CRM_LAG).isoformat()
-    return rows
+def encode_page(page: Page, measures: Sequence[str], faults: Faults) -> bytes:
+    """Return the body of a page, corrupted as the faults specify. May change the page's rows in place."""
+    rows = _corrupt_rows(page.rows, measures, faults.values)
+    envelope = {
+        **_value_entry(rows, faults.envelope),
+        **link_entry(faults.envelope.link, faults.envelope.link_key, page.link, more=page.has_next, rows=len(rows)),
+        **_total_entry(page.total, faults.envelope),
+        **_extra_entries(faults.values),
+    }
+    return _corrupt_json(msgspec.json.encode(envelope), faults.bytes)
 
 
-def corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: Faults) -> list[object]:
+def _corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: ValueFaults) -> list[object]:
     """Return the rows with the faults' values. May change rows in place."""
     for number, row in enumerate(rows):
         if faults.counts:
             for name in measures:
                 row[name] = _COUNT_FORMS[faults.counts](int(str(row[name])))
         if faults.dates == "none":
-            row.pop(_DATE, None)
-        elif faults.dates and _DATE in row:
-            row[_DATE] = _DATE_FORMS[faults.dates](str(row[_DATE]))
+            row.pop(DATE_KEY, None)
+        elif faults.dates and DATE_KEY in row:
+            row[DATE_KEY] = _DATE_FORMS[faults.dates](str(row[DATE_KEY]))
         if faults.nulls:
             names = list(row)
             row[names[number % len(names)]] = None
@@ -80,21 +80,21 @@ def corrupt_rows(rows: list[_Row], measures: Sequence[str], faults: Faults) -> l
     return [*junk, *rows[len(junk) :]]
 
 
-def total_entry(total: int, faults: Faults) -> dict[str, object]:
+def _total_entry(total: int, faults: EnvelopeFaults) -> dict[str, object]:
     """Return the envelope's entry for the total; empty if the fault removes it."""
     if faults.total == "missing":
         return {}
     return {faults.total_key: _TOTAL_FORMS[faults.total](total) if faults.total else total}
 
 
-def value_entry(rows: list[object], faults: Faults) -> dict[str, object]:
+def _value_entry(rows: list[object], faults: EnvelopeFaults) -> dict[str, object]:
     """Return the envelope's entry for the rows; empty if the fault removes it."""
     if faults.value == "missing":
         return {}
     return {faults.value_key: _VALUE_FORMS[faults.value] if faults.value else rows}
 
 
-def extra_entries(faults: Faults) -> dict[str, object]:
+def _extra_entries(faults: ValueFaults) -> dict[str, object]:
     """Return unknown entries for the envelope. Source of the first: Store analytics."""
     if not faults.extra_keys:
         return {}
@@ -107,7 +107,7 @@ def _junk(form: str | None) -> list[object]:
     return list(_JUNK_ROWS.values()) if form == "all" else [_JUNK_ROWS[form]]
 
 
-def corrupt_json(body: bytes, faults: Faults) -> bytes:
+def _corrupt_json(body: bytes, faults: ByteFaults) -> bytes:
     """Return the body, damaged as the faults specify."""
     if faults.garbage:
         body = b"\x00\x01\x02 this is no JSON <<<"

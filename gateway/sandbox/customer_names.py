@@ -42,7 +42,7 @@ UNUSUAL_NAMES: Final = (
 
 
 def company_name(rng: Random) -> str | None:
-    """Draw a customer's name. About 1 in 400 is None, 1 in 60 is unusual, and a third are in capitals."""
+    """Draw a customer's name. About 1 in 400 is null, 1 in 60 is unusual, and a third are in capitals."""
     draw = rng.random()
     if draw < 0.0025:
         return None

@@ -1,4 +1,4 @@
-"""What a dataset of the sandbox declares."""
+"""The declaration of a sandbox dataset."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ A token is an account followed by faults: ``contoso+latency=2+bom``. Values are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from gateway.sandbox.accounts import ACCOUNTS
@@ -14,24 +14,33 @@ from gateway.sandbox.fault_table import read_switch
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
-    """All fault switches; the defaults describe a healthy upstream. Fields are named after their switches."""
+class RowFaults:
+    """Faults of the rows that an account has."""
 
-    # which rows
     label: str = ""
-    rows: int | None = None
+    limit: int | None = None
     exact: bool = False
     unstable: bool = False
     reprocess_after: int | None = None
     reprocess_total: int | None = None
     empty_after: int | None = None
-    # time
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFaults:
+    """Faults that delay a response or its body."""
+
     latency: float = 0.0
     slow_page: tuple[int, float] | None = None
     hang: bool = False
     hang_body: bool = False
     trickle: int | None = None
-    # refusals
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalFaults:
+    """Faults that refuse a request, and the form of refusals."""
+
     throttle: float | None = None
     throttle_form: str = "seconds"
     status: int | None = None
@@ -41,7 +50,12 @@ class Faults:
     mfa: bool = False
     redirect: tuple[int, str] | None = None
     prefix: str | None = None
-    # the envelope
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeFaults:
+    """Faults of the object around the rows, and of the size of pages."""
+
     link: str = "relative"
     link_key: str = "@nextLink"
     value: str | None = None
@@ -51,7 +65,12 @@ class Faults:
     cap: int | None = None
     over: int = 0
     empty_page: tuple[int, bool] | None = None
-    # the rows' values
+
+
+@dataclass(frozen=True, slots=True)
+class ValueFaults:
+    """Faults of the values inside rows."""
+
     counts: str | None = None
     dates: str | None = None
     nulls: bool = False
@@ -59,7 +78,12 @@ class Faults:
     extra_keys: bool = False
     groupdate: bool = False
     mixed_dates: bool = False
-    # the bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ByteFaults:
+    """Faults of the encoded body."""
+
     bom: bool = False
     json: str | None = None
     garbage: bool = False
@@ -67,11 +91,34 @@ class Faults:
     big: int | None = None
     bomb: int | None = None
     gzip: bool = False
-    # the headers
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFaults:
+    """Faults of the response headers."""
+
     content_type: str | None = None
     ids: str | None = None
     cookie: bool = False
-    headers: int = 0
+    extra: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """All fault switches in groups; the defaults describe a healthy upstream. Fields are named after their switches."""
+
+    rows: RowFaults = RowFaults()
+    time: TimeFaults = TimeFaults()
+    refusals: RefusalFaults = RefusalFaults()
+    envelope: EnvelopeFaults = EnvelopeFaults()
+    values: ValueFaults = ValueFaults()
+    bytes: ByteFaults = ByteFaults()
+    headers: HeaderFaults = HeaderFaults()
+
+    def with_switch(self, name: str, value: str) -> Faults:
+        """Return these faults with one more switch. Raises FaultError."""
+        group, fields = read_switch(name, value)
+        return replace(self, **{group: replace(getattr(self, group), **fields)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +139,8 @@ def parse_token(text: str) -> SandboxToken:
     account, *switches = text.split("+")
     if account not in ACCOUNTS:
         raise UnknownAccountError(account)
-    fields: dict[str, object] = {}
+    faults = Faults()
     for switch in switches:
         name, _, value = switch.partition("=")
-        fields.update(read_switch(name, unquote(value)))
-    return SandboxToken(text, account, Faults(**fields))  # type: ignore[arg-type] # each parser returns its field's type
+        faults = faults.with_switch(name, unquote(value))
+    return SandboxToken(text, account, faults)

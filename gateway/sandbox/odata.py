@@ -133,7 +133,7 @@ class _Tokens:
 
     @property
     def place(self) -> str:
-        """SqlCondition the token ahead begins, in words."""
+        """The position of the token ahead, in words."""
         return f"at position {self._position}"
 
     def next(self) -> str:

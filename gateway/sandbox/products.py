@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product. Its name may be None or ``UNKNOWN``, as upstream."""
+    """One product. The name can be null or ``UNKNOWN``, as upstream."""
 
     product_id: str
     name: str | None

@@ -10,13 +10,13 @@ from typing import Final
 
 from starlette.requests import Request
 
-from gateway.sandbox.faults import Faults
+from gateway.sandbox.faults import HeaderFaults
 from gateway.sandbox.responses import JSON_TYPE, SandboxResponse
 
 _IDS: Final = ("MS-CorrelationId", "MS-RequestId")
 
 
-def with_headers(response: SandboxResponse, request: Request, faults: Faults, *, first: bool) -> SandboxResponse:
+def with_headers(response: SandboxResponse, request: Request, faults: HeaderFaults, *, first: bool) -> SandboxResponse:
     """Add the headers of the Microsoft page's example. ``first`` marks the first response for the token."""
     replaced = faults.ids == "other" or (faults.ids == "other-once" and first)
     ids = [(name, _new_id() if replaced else request.headers.get(name) or _new_id()) for name in _IDS]
@@ -30,11 +30,11 @@ def with_headers(response: SandboxResponse, request: Request, faults: Faults, *,
     headers.append(("Date", formatdate(usegmt=True)))
     if faults.cookie:
         headers.append(("Set-Cookie", f"session={_new_id()}; Path=/; HttpOnly"))
-    headers += [(f"X-Needless-{number}", "x") for number in range(faults.headers)]
+    headers += [(f"X-Needless-{number}", "x") for number in range(faults.extra)]
     return replace(response, headers=tuple(headers))
 
 
-def _content_type(response: SandboxResponse, faults: Faults) -> str | None:
+def _content_type(response: SandboxResponse, faults: HeaderFaults) -> str | None:
     if faults.content_type is None or response.content_type != JSON_TYPE:
         return response.content_type
     return None if faults.content_type == "none" else faults.content_type

@@ -21,7 +21,6 @@ class SandboxResponse:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = JSON_TYPE
-    rows: int = 0
 
 
 @dataclass(eq=False)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Final
 
 from gateway.sandbox import responses
-from gateway.sandbox.fault_values import FaultError
-from gateway.sandbox.faults import Faults, SandboxToken, UnknownAccountError, parse_token
+from gateway.sandbox.accounts import ACCOUNTS
+from gateway.sandbox.faults import SandboxToken
 
 # Bounds memory; the least recently used tokens lose their history.
 _MAX_TOKENS: Final = 10_000
@@ -31,7 +28,8 @@ class History:
         """Return the seconds for which the token is still throttled. The first request opens the only window."""
         if self.throttled_until_seconds is None:
             self.throttled_until_seconds = now_seconds + window_seconds
-        return max(0.0, self.throttled_until_seconds - now_seconds)
+        # min() because rounding can make (now + window) - now slightly larger than the window.
+        return min(window_seconds, max(0.0, self.throttled_until_seconds - now_seconds))
 
     def take_failure(self, times: int) -> bool:
         """Count a failure and return True, unless the token has already had ``times`` failures."""
@@ -62,29 +60,11 @@ def bearer(header: str | None) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(header: str | None) -> SandboxToken:
-    """Parse the token of a request. Raises Refusal."""
-    text = bearer(header)
-    if not text:
+def authenticate(header: str | None) -> str:
+    """Return the account of a request whose token is the name of an account. Raises Refusal."""
+    account = bearer(header)
+    if not account:
         raise responses.missing_token()
-    try:
-        return parse_token(text)
-    except UnknownAccountError:
-        raise responses.access_denied() from None
-    except FaultError as error:
-        raise responses.bad_fault(str(error)) from None
-
-
-def retry_after(remaining_seconds: float, faults: Faults) -> tuple[tuple[str, str], ...]:
-    """Return the Retry-After header in the form of the fault; empty if the fault removes it."""
-    if faults.throttle_form == "absent":
-        return ()
-    whole_seconds = math.ceil(remaining_seconds)
-    forms = {
-        "seconds": str(whole_seconds),
-        "date": format_datetime(datetime.now(UTC) + timedelta(seconds=whole_seconds), usegmt=True),
-        "junk": "soon",
-        "negative": f"-{whole_seconds}",
-        "huge": "99999999999999999999",
-    }
-    return (("Retry-After", forms[faults.throttle_form]),)
+    if account not in ACCOUNTS:
+        raise responses.access_denied()
+    return account

@@ -48,34 +48,34 @@ class ClientConnection:
         """Send a response as the faults specify. Raises ClientGone."""
         headers = list(response.headers)
         body = response.body
-        if faults.gzip and accepts_gzip:
+        if faults.bytes.gzip and accepts_gzip:
             body = await asyncio.to_thread(gzip.compress, body, 5)
-        if faults.bomb is not None or (faults.gzip and accepts_gzip):
+        if faults.bytes.bomb is not None or (faults.bytes.gzip and accepts_gzip):
             headers.append(("Content-Encoding", "gzip"))
-        if faults.bomb is None and faults.big is None and response.status != 204:
+        if faults.bytes.bomb is None and faults.bytes.big is None and response.status != 204:
             headers.append(("Content-Length", str(len(body))))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         await self.send({"type": "http.response.start", "status": response.status, "headers": raw})
-        if faults.hang_body:
+        if faults.time.hang_body:
             await self.hang()
         async for part in self._parts(body, faults):
             await self.send({"type": "http.response.body", "body": part, "more_body": True})
-        if not (faults.truncate and body):
+        if not (faults.bytes.truncate and body):
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _parts(self, body: bytes, faults: Faults) -> AsyncIterator[bytes]:
-        if faults.bomb is not None:
-            for part in _bomb(faults.bomb):
+        if faults.bytes.bomb is not None:
+            for part in _bomb(faults.bytes.bomb):
                 yield part
                 await self.pause(0)
-        elif faults.big is not None:
-            for part in _big(faults.big):
+        elif faults.bytes.big is not None:
+            for part in _big(faults.bytes.big):
                 yield part
                 await self.pause(0)
-        elif faults.truncate:
+        elif faults.bytes.truncate:
             yield body[: len(body) // 2]
-        elif faults.trickle is not None:
-            async for part in self._trickle(body, max(1, faults.trickle)):
+        elif faults.time.trickle is not None:
+            async for part in self._trickle(body, max(1, faults.time.trickle)):
                 yield part
         else:
             yield body

@@ -1,4 +1,4 @@
-"""One sandbox for all tests of a module that only read, so that rows are made once."""
+"""One sandbox per test module, so that rows are generated once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gateway.sandbox import create_sandbox
 
 @pytest.fixture(scope="module")
 def sandbox() -> Starlette:
-    """A sandbox shared by a module; tests that count replies use tokens of their own."""
+    """A sandbox shared by a module; tests that depend on a token's history use separate tokens."""
     return create_sandbox()
 
 
 @pytest.fixture
 async def client(sandbox: Starlette) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the shared sandbox without a socket between them."""
+    """A client of the shared sandbox, in process."""
     async with _client(sandbox) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""The filter language: what the reader accepts, and that SQLite finds exactly the rows that plain Python finds."""
+"""The filter language: accepted syntax, and a comparison of SQLite's matches with those of plain Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = rows_of("contoso")[:400]
 _ENGINE = Engine(LICENSE_DEPLOYMENT, ACCOUNTS["contoso"])
 _VALUES = {field: sorted({str(row[field]) for row in _ROWS if row[field] is not None}) for field in FIELDS}
 
-# Each test writes its filter as a tree of plain tuples: (field, operator, value) or (word, [trees]).
+# Tests write filters as trees of plain tuples: (field, operator, value) or (operator, [trees]).
 Tree = tuple[Any, ...]
 
 
@@ -67,16 +67,16 @@ def _holds(tree: Tree, row: dict[str, Any], *, exact: bool) -> bool:
     return equal if operator == "eq" else not equal
 
 
-def _found(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
-    question = SandboxQuery(_parse(text), (), 10_000, 0)
-    return _ENGINE.execute(question, View(first_rows=len(_ROWS), exact=exact)).rows
+def _matches(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
+    query = SandboxQuery(_parse(text), (), 10_000, 0)
+    return _ENGINE.execute(query, View(first_rows=len(_ROWS), exact=exact)).rows
 
 
 @settings(max_examples=200, deadline=None)
 @given(tree=_TREES, exact=st.booleans())
-def test_sqlite_finds_what_plain_python_finds(tree: Tree, exact: bool) -> None:
+def test_sqlite_matches_the_same_rows_as_plain_python(tree: Tree, exact: bool) -> None:
     expected = [row for row in _ROWS if _holds(tree, row, exact=exact)]
-    assert _found(_text(tree), exact=exact) == expected
+    assert _matches(_text(tree), exact=exact) == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -93,12 +93,12 @@ def test_and_binds_tighter_than_or_without_parentheses(words: list[tuple[Tree, s
         for row in _ROWS
         if any(trees and all(_holds(tree, row, exact=False) for tree in trees) for trees in alternatives)
     ]
-    assert _found(text) == expected
+    assert _matches(text) == expected
 
 
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(alphabet="()' \tandoreqneserviceCodx%\x00é", max_size=60) | st.text(max_size=30))
-def test_no_text_breaks_the_reader(text: str) -> None:
+def test_any_text_parses_or_raises_filter_error(text: str) -> None:
     with suppress(FilterError):
         _parse(text)
 
@@ -112,7 +112,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         "serviceCode eq 'O365' AND(channel Ne 'x')",
     ],
 )
-def test_blanks_and_the_case_of_keywords_are_free(text: str) -> None:
+def test_whitespace_and_keyword_case_do_not_matter(text: str) -> None:
     assert _parse(text)
 
 
@@ -140,16 +140,16 @@ def test_blanks_and_the_case_of_keywords_are_free(text: str) -> None:
         "serviceCode eq 'a';",
     ],
 )
-def test_what_the_microsoft_page_does_not_describe_is_refused(text: str) -> None:
+def test_undocumented_syntax_raises_filter_error(text: str) -> None:
     with pytest.raises(FilterError):
         _parse(text)
 
 
-def test_a_doubled_quote_is_one_quote() -> None:
+def test_a_doubled_quote_stands_for_one_quote() -> None:
     assert _parse("customerName eq 'O''''Brien ''s'") == Comparison("customerName", "eq", "O''Brien 's")
 
 
-def test_nested_junctions_of_one_word_become_one() -> None:
+def test_nested_junctions_with_one_operator_are_merged() -> None:
     parsed = _parse("channel eq 'a' or (channel eq 'b' or (channel eq 'c'))")
     assert isinstance(parsed, Junction)
     assert [term.value for term in parsed.terms if isinstance(term, Comparison)] == ["a", "b", "c"]
@@ -165,33 +165,33 @@ def test_null_equals_nothing_and_differs_from_everything() -> None:
     assert different.total == 12_000
 
 
-def test_letters_whose_capitals_are_longer_compare_without_case() -> None:
+def test_letters_with_longer_capitals_are_compared_case_insensitively() -> None:
     rows = _ENGINE.execute(SandboxQuery(_parse("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View()).rows
     assert {row["customerName"] for row in rows} == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
 
 
-def test_parentheses_may_be_nested_fifty_deep_with_changing_words() -> None:
+def test_parentheses_nest_at_most_fifty_deep() -> None:
     text = "serviceCode eq 'crm'"
     for level in range(MAX_DEPTH):
         text = f"channel eq 'reseller' {'and' if level % 2 else 'or'} ({text})"
-    assert _found(text)
+    assert _matches(text)
     with pytest.raises(FilterError, match="50 deep"):
         _parse(f"(({text}))")
     with pytest.raises(FilterError, match="50 deep"):
         _parse("(" * 1_000_000)
 
 
-def test_thousands_of_comparisons_are_answered_quickly() -> None:
+def test_thousands_of_comparisons_run_within_three_seconds() -> None:
     pairs = [(row["customerTenantId"], row["productId"]) for row in rows_of("contoso")[: MAX_COMPARISONS // 2]]
     chain = " or ".join(f"(customerTenantId eq '{tenant}' and productId eq '{product}')" for tenant, product in pairs)
     started_seconds = time.perf_counter()
-    answer = _ENGINE.execute(SandboxQuery(_parse(chain), (), 10_000, 0), View())
-    assert answer.total == len(pairs)
+    result = _ENGINE.execute(SandboxQuery(_parse(chain), (), 10_000, 0), View())
+    assert result.total == len(pairs)
     assert time.perf_counter() - started_seconds < 3
     with pytest.raises(FilterError, match=f"more than {MAX_COMPARISONS}"):
         _parse(f"{chain} or channel eq 'x'")
 
 
-def test_a_hundred_thousand_comparisons_are_refused_not_crashed_on() -> None:
+def test_a_hundred_thousand_comparisons_raise_filter_error() -> None:
     with pytest.raises(FilterError):
         _parse(" or ".join(["channel eq 'x'"] * 100_000))

@@ -1,4 +1,4 @@
-"""The rows are always the same, and look like those of a real partner."""
+"""The generated rows: deterministic, and distributed like a real partner's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def contoso() -> list[dict[str, str | int | None]]:
     return rows_of("contoso")
 
 
-def test_every_account_has_exactly_its_number_of_rows() -> None:
+def test_every_account_has_its_number_of_rows() -> None:
     assert {name: sum(1 for _ in generate(account)) for name, account in ACCOUNTS.items()} == {
         "contoso": 12_000,
         "fabrikam": 250_000,
@@ -30,7 +30,7 @@ def test_every_account_has_exactly_its_number_of_rows() -> None:
 
 def test_the_same_account_has_the_same_rows_every_time(contoso: list[dict[str, str | int | None]]) -> None:
     assert rows_of("contoso") == contoso
-    # Written down once, so that another version of Python or of this file cannot change the rows unnoticed.
+    # Fixed values, so that another Python version or a change of the generator cannot change the rows unnoticed.
     assert contoso[0]["customerName"] == "Topaz Software A/S"
     assert contoso[-1]["licensesSold"] == 3
 
@@ -64,7 +64,7 @@ def test_the_sample_is_the_example_of_the_microsoft_page() -> None:
     ]
 
 
-def test_rows_are_shaped_like_a_partners(contoso: list[dict[str, str | int | None]]) -> None:
+def test_rows_are_distributed_like_a_real_partners(contoso: list[dict[str, str | int | None]]) -> None:
     def share(count: int) -> float:
         return count / len(contoso)
 
@@ -85,7 +85,7 @@ def test_rows_are_shaped_like_a_partners(contoso: list[dict[str, str | int | Non
     assert share(sum(count for _, count in products.most_common(20))) > 0.6
 
 
-def test_rows_hold_what_breaks_careless_code(contoso: list[dict[str, str | int | None]]) -> None:
+def test_rows_contain_unusual_and_missing_names(contoso: list[dict[str, str | int | None]]) -> None:
     names = {row["customerName"] for row in contoso}
     assert {*UNUSUAL_NAMES, None} <= names
     assert {"UNKNOWN", None} <= {row["productName"] for row in contoso}
@@ -101,7 +101,7 @@ def test_an_earlier_date_has_fewer_rows_and_smaller_counts(contoso: list[dict[st
     assert history[7][0]["processedDateTime"] == "2026-10-02T00:00:00"
 
 
-def test_product_ids_are_unique_capital_guids_and_two_share_a_name() -> None:
+def test_product_ids_are_unique_upper_case_guids_and_two_products_share_a_name() -> None:
     products = [*o365_products(), *crm_products()]
     assert len({product.product_id for product in products}) == len(products)
     assert all(product.product_id == product.product_id.upper() for product in products)

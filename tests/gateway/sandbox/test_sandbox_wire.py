@@ -1,4 +1,4 @@
-"""Faults of bytes and time, over a real socket: a sandbox under uvicorn in a thread."""
+"""Faults of bytes and time over a real socket: a sandbox under uvicorn in a thread."""
 
 from __future__ import annotations
 
@@ -44,37 +44,37 @@ def _headers(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_healthy_reply_is_whole(client: httpx.AsyncClient) -> None:
-    reply = await client.get(PATH, headers=_headers("contoso"))
-    assert len(reply.json()["Value"]) == 10_000
-    assert int(reply.headers["content-length"]) == len(reply.content)
-    assert reply.headers.get_list("date") == [reply.headers["date"]]
+async def test_a_healthy_response_is_complete(client: httpx.AsyncClient) -> None:
+    response = await client.get(PATH, headers=_headers("contoso"))
+    assert len(response.json()["Value"]) == 10_000
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert response.headers.get_list("date") == [response.headers["date"]]
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
-async def test_other_methods_are_refused(client: httpx.AsyncClient, method: str) -> None:
+async def test_other_methods_return_405(client: httpx.AsyncClient, method: str) -> None:
     assert (await client.request(method, PATH, headers=_headers("sample"))).status_code == 405
 
 
 @pytest.mark.parametrize("status", [204, 304, 429, 500])
-async def test_the_connection_lives_on_after_any_status(client: httpx.AsyncClient, status: int) -> None:
+async def test_the_connection_stays_usable_after_any_status(client: httpx.AsyncClient, status: int) -> None:
     assert (await client.get(PATH, headers=_headers(f"sample+status={status}"))).status_code == status
     assert (await client.get(PATH, headers=_headers("sample"))).json()["TotalCount"] == 2
 
 
-async def test_a_truncated_body_ends_the_connection(client: httpx.AsyncClient) -> None:
+async def test_a_truncated_body_closes_the_connection(client: httpx.AsyncClient) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         await client.get(PATH, headers=_headers("sample+truncate"))
     assert (await client.get(PATH, headers=_headers("sample"))).status_code == 200
 
 
-async def test_latency_delays_by_its_seconds(client: httpx.AsyncClient) -> None:
+async def test_latency_delays_the_response_by_its_seconds(client: httpx.AsyncClient) -> None:
     started_seconds = time.monotonic()
     assert (await client.get(PATH, headers=_headers("sample+latency=0.1"))).status_code == 200
     assert 0.1 <= time.monotonic() - started_seconds < 2
 
 
-async def test_one_page_alone_can_be_slow(client: httpx.AsyncClient) -> None:
+async def test_a_single_page_can_be_slow(client: httpx.AsyncClient) -> None:
     headers = _headers("sample+slow-page=1:30")
     assert (await client.get(PATH, headers=headers)).status_code == 200
     with pytest.raises(httpx.ReadTimeout):
@@ -82,7 +82,7 @@ async def test_one_page_alone_can_be_slow(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("token", ["sample+hang", "sample+latency=3600"])
-async def test_waiting_ends_when_the_client_hangs_up(token: str) -> None:
+async def test_waiting_ends_when_the_client_disconnects(token: str) -> None:
     lines: list[str] = []
     app = create_sandbox(log=lines.append)
     received: asyncio.Queue[str] = asyncio.Queue()
@@ -91,7 +91,7 @@ async def test_waiting_ends_when_the_client_hangs_up(token: str) -> None:
         return {"type": await received.get()}
 
     async def send(_: object) -> None:
-        raise AssertionError("nothing may be sent")
+        raise AssertionError("the sandbox sent a message")
 
     scope = {
         "type": "http", "method": "GET", "path": PATH, "raw_path": PATH.encode(), "query_string": b"",
@@ -119,13 +119,13 @@ async def test_waiting_ends_when_a_socket_closes(token: str) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.get(PATH, headers=_headers(token), timeout=0.1)
-        # Without a graceful timeout the server ends only when every exchange has ended.
+        # Without a graceful timeout, the server stops only after every exchange has ended.
         server.should_exit = True
         await asyncio.wait_for(serving, 5)
     assert len(lines) == 1
 
 
-async def test_a_hanging_call_can_be_cancelled() -> None:
+async def test_a_hanging_request_can_be_canceled() -> None:
     app = create_sandbox()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox") as client:
         with pytest.raises(TimeoutError):
@@ -133,35 +133,37 @@ async def test_a_hanging_call_can_be_cancelled() -> None:
     assert [call.status for call in app.state.calls] == [0]
 
 
-async def test_headers_can_come_without_a_body(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", PATH, headers=_headers("sample+hang-body"), timeout=0.2) as reply:
-        assert reply.status_code == 200
+async def test_headers_can_arrive_without_a_body(client: httpx.AsyncClient) -> None:
+    async with client.stream("GET", PATH, headers=_headers("sample+hang-body"), timeout=0.2) as response:
+        assert response.status_code == 200
         with pytest.raises(httpx.ReadTimeout):
-            await reply.aread()
+            await response.aread()
 
 
-async def test_a_body_can_trickle(client: httpx.AsyncClient) -> None:
+async def test_a_body_can_arrive_slowly(client: httpx.AsyncClient) -> None:
     started_seconds = time.monotonic()
-    reply = await client.get(PATH, headers=_headers("sample+trickle=4000"))
-    assert reply.json()["TotalCount"] == 2
+    response = await client.get(PATH, headers=_headers("sample+trickle=4000"))
+    assert response.json()["TotalCount"] == 2
     assert time.monotonic() - started_seconds > 0.1
 
 
 async def test_a_huge_body_is_streamed(client: httpx.AsyncClient) -> None:
-    reply = await client.get(PATH, headers=_headers("sample+big=20000000"))
-    assert len(reply.content) > 19_900_000
-    assert reply.json()["Value"] == []
+    response = await client.get(PATH, headers=_headers("sample+big=20000000"))
+    assert len(response.content) > 19_900_000
+    assert response.json()["Value"] == []
 
 
 async def test_a_bomb_is_small_on_the_wire_and_large_when_inflated(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", PATH, headers=_headers("sample+bomb=20000000")) as reply:
-        raw = b"".join([part async for part in reply.aiter_raw()])
+    async with client.stream("GET", PATH, headers=_headers("sample+bomb=20000000")) as response:
+        raw = b"".join([part async for part in response.aiter_raw()])
     assert len(raw) < 100_000
-    reply = await client.get(PATH, headers=_headers("sample+bomb=20000000"))
-    assert len(reply.content) > 19_900_000
+    response = await client.get(PATH, headers=_headers("sample+bomb=20000000"))
+    assert len(response.content) > 19_900_000
 
 
-async def test_the_record_shows_the_wire(served: tuple[Starlette, str], client: httpx.AsyncClient) -> None:
+async def test_the_call_log_contains_the_raw_query_string_and_headers(
+    served: tuple[Starlette, str], client: httpx.AsyncClient
+) -> None:
     app, _ = served
     await client.get(f"{PATH}?filter=channel%20eq%20%27a%2Bb%27", headers={**_headers("sample"), "X-Locale": "de-DE"})
     call: SandboxCall = app.state.calls[-1]
