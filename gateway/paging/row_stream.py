@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import CacheState, Caller, Page, PageSource, Stamp
+from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, Stamp
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import FALSE, PageQuery
@@ -17,6 +17,7 @@ class RowStream:
     """A reader of the rows of a query, which holds at most two blocks at a time.
 
     It begins with row ``start``. If that is not the first row, ``snapshot`` is the one that the rows before come from.
+    ``accepts_incomplete`` allows blocks with missing rows in the opening, whose warnings a response can still report.
     ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
     its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
     """
@@ -27,6 +28,7 @@ class RowStream:
     caller: Callable[[], Caller]
     start: int = 0
     snapshot: SnapshotDigest | None = None
+    accepts_incomplete: bool = False
     rows: int = 0
     upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
@@ -72,7 +74,7 @@ class RowStream:
             skip = self._next_block(page.skip)
             # Release the page while the next one is loaded.
             del page
-            page = opening.pop(0) if opening else await self._block(self.query, skip)
+            page = opening.pop(0) if opening else await self._block(self.query, skip, accepts_incomplete=False)
 
     def _conflict(self, pages: list[Page]) -> bool:
         stamps = [page.stamp for page in pages]
@@ -87,19 +89,22 @@ class RowStream:
         known = first
         if self.start and not first.rows:
             # Only the block before shows whether the data ends exactly here.
-            known = await self._block(self.query, max(0, first.skip - self.sizes.rows))
+            known = await self._opening_block(self.query, max(0, first.skip - self.sizes.rows))
         if known.end < self.start:
             return False
         if not self.snapshot.can_compare(known.stamp):
-            known = await self._block(self.query, 0)
+            known = await self._opening_block(self.query, 0)
         return not self.snapshot.conflicts(known.stamp)
 
     async def _first_blocks(self, query: PageQuery) -> list[Page]:
         skip = self.start - self.start % self.sizes.rows
-        first = await self._block(query, skip)
+        first = await self._opening_block(query, skip)
         if self._is_last(first):
             return [first]
-        return [first, await self._block(query, self._next_block(skip))]
+        return [first, await self._opening_block(query, self._next_block(skip))]
+
+    async def _opening_block(self, query: PageQuery, skip: int) -> Page:
+        return await self._block(query, skip, accepts_incomplete=self.accepts_incomplete)
 
     def _next_block(self, row: int) -> int:
         return row - row % self.sizes.rows + self.sizes.rows
@@ -107,7 +112,7 @@ class RowStream:
     def _is_last(self, page: Page) -> bool:
         return not page.reaches(self._next_block(page.skip)) or page.more is False
 
-    async def _block(self, query: PageQuery, skip: int) -> Page:
+    async def _block(self, query: PageQuery, skip: int, *, accepts_incomplete: bool) -> Page:
         caller = self.caller()
         blocks = Blocks(self.source, query, caller, self.sizes)
         try:
@@ -116,7 +121,8 @@ class RowStream:
         finally:
             self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages
-        if any(warning.code == "UPSTREAM_INCOMPLETE" for warning in page.warnings):
+        is_incomplete = any(warning.code == INCOMPLETE.code for warning in page.warnings)
+        if is_incomplete and not accepts_incomplete:
             # A file cannot carry warnings, so an incomplete one would be taken for complete.
             raise UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
         self.cache_states.add(page.cache)

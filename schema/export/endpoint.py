@@ -212,7 +212,9 @@ class ExportView:
         parts = [exports.upstream, query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
-        stream = RowStream(exports.source, query, exports.sizes, caller, parameters.offset or 0, snapshot)
+        stream = RowStream(
+            exports.source, query, exports.sizes, caller, parameters.offset or 0, snapshot, parameters.incomplete
+        )
         return ExportRequest(stream, parameters.raw, identity)
 
     def _headers(self, request: ExportRequest, opening: Sequence[Page]) -> list[tuple[bytes, bytes]]:
@@ -225,6 +227,12 @@ class ExportView:
             (b"vary", VARY),
             (b"x-snapshot", request.snapshot(opening).text.encode()),
         ]
+        total = opening[0].stamp.total_count
+        if total is not None:
+            headers.append((b"x-total-count", b"%d" % total))
+        warnings = sorted({warning.code for page in opening for warning in page.warnings})
+        if warnings:
+            headers.append((b"x-warnings", ", ".join(warnings).encode()))
         if stream.cache_states:
             # Only the blocks loaded before the response begins count.
             age_seconds = max(0, int(time.time() - opening[0].fetched_at))

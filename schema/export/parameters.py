@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from gateway.errors import BadUserInput
 from schema.export.arguments import ARGUMENTS
 
-_OPTIONS = ("raw", "offset", "snapshot")
+_OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 
 # Longer numbers of rows cannot occur, and Python refuses to convert very long ones.
 _MAX_OFFSET_DIGITS = 15
@@ -20,13 +20,14 @@ _MAX_OFFSET_DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged.
+    """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
 
     ``offset`` is the number of rows that the client has of ``snapshot``; both are None for an export from the start.
     """
 
     arguments: Mapping[str, Any]
     raw: bool
+    incomplete: bool
     offset: int | None
     snapshot: str | None
 
@@ -43,11 +44,7 @@ def read_parameters(query_string: bytes) -> Parameters:
             )
         texts[name] = text
     given = {name: text for name, text in texts.items() if text}
-    raw = given.pop("raw", "0")
-    if raw not in ("0", "1"):
-        raise BadUserInput(
-            "'raw' is neither 0 nor 1. Give 1 to write cells unchanged, or leave it out.", argument="raw"
-        )
+    raw, incomplete = _switch(given, "raw"), _switch(given, "incomplete")
     offset, snapshot = given.pop("offset", None), given.pop("snapshot", None)
     if (offset is None) != (snapshot is None):
         raise BadUserInput(
@@ -57,10 +54,18 @@ def read_parameters(query_string: bytes) -> Parameters:
         )
     return Parameters(
         arguments={name: _value(name, text) for name, text in given.items()},
-        raw=raw == "1",
+        raw=raw,
+        incomplete=incomplete,
         offset=None if offset is None else _offset(offset),
         snapshot=snapshot,
     )
+
+
+def _switch(given: dict[str, str], name: str) -> bool:
+    text = given.pop(name, "0")
+    if text not in ("0", "1"):
+        raise BadUserInput(f"'{name}' is neither 0 nor 1. Give 1 to switch it on, or leave it out.", argument=name)
+    return text == "1"
 
 
 def _offset(text: str) -> int:

@@ -125,6 +125,7 @@ def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstrea
         ({"fliter": "{}"}, "fliter"),
         ({"first": "10"}, "first"),
         ({"raw": "yes"}, "raw"),
+        ({"incomplete": "yes"}, "incomplete"),
         ({"offset": "5"}, "snapshot"),
         ({"snapshot": "x"}, "offset"),
         ({"offset": "-1", "snapshot": "x"}, "offset"),
@@ -286,6 +287,30 @@ def test_a_snapshot_holds_digests_alone(gateway: Gateway) -> None:
     assert b"Secret" not in data
     assert (12_000).to_bytes(6, "big") not in data
     assert len(response.headers["X-Snapshot"]) <= 256
+
+
+def test_missing_rows_are_reported_by_a_header_if_the_client_accepts_them(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    response = fetch(gateway, CSV, "contoso+total=high+as=incomplete", incomplete="1")
+    assert response.text.count("\r\n") == 12_001
+    assert response.headers["X-Warnings"] == "UPSTREAM_INCOMPLETE"
+    assert int(response.headers["X-Total-Count"]) > 12_000
+    complete = fetch(gateway, CSV, "contoso", incomplete="1")
+    assert "X-Warnings" not in complete.headers
+    assert complete.headers["X-Total-Count"] == "12000"
+
+
+def test_missing_rows_found_later_break_the_connection_until_it_is_continued(start_gateway: StartGateway) -> None:
+    gateway, token = start_gateway(), "fabrikam+rows=35000+total=high+as=incomplete-later"
+    headers = {"Authorization": f"Bearer {token}"}
+    with gateway.client.stream("GET", NDJSON, params={"incomplete": "1"}, headers=headers) as response:
+        assert "X-Warnings" not in response.headers
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in response.iter_raw():
+                pass
+    rest = fetch(gateway, NDJSON, token, incomplete="1", offset="30000", snapshot=response.headers["X-Snapshot"])
+    assert rest.headers["X-Warnings"] == "UPSTREAM_INCOMPLETE"
+    assert rest.content.count(b"\n") == 5_000
 
 
 # While it streams
