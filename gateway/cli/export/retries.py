@@ -28,6 +28,7 @@ class ErrorPayload(msgspec.Struct):
 
 
 UNREACHABLE = ErrorPayload("The gateway cannot be reached.", {"code": "UPSTREAM_UNAVAILABLE"})
+BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_UNAVAILABLE"})
 
 
 class ProgressListener(Protocol):

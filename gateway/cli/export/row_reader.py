@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.cli.export.exit_codes import ExportFailed
 from gateway.cli.export.partial_file import ResumePoint
-from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, ProgressListener, Retries
+from gateway.cli.export.retries import BROKEN, UNREACHABLE, ErrorPayload, ProgressListener, Retries
 from gateway.page import INCOMPLETE
 
 
@@ -76,12 +76,11 @@ class RowReader:
             async with self.get(self.path, parameters) as response:
                 if response.status_code != 200:
                     return _error(response.status_code, await response.aread())
-                await self._write_response(response, target)
+                return await self._write_response(response, target)
         except (httpx.TransportError, httpx.DecodingError):
             return UNREACHABLE
-        return None
 
-    async def _write_response(self, response: httpx.Response, target: Target) -> None:
+    async def _write_response(self, response: httpx.Response, target: Target) -> ErrorPayload | None:
         snapshot = response.headers.get("x-snapshot")
         if snapshot is None:
             raise ExportFailed("The response did not come from a gateway of this version. Check --url.")
@@ -105,8 +104,9 @@ class RowReader:
             rest, rows = splitter.rest()
             if rows:
                 write(rest, rows)
-            raise
+            return BROKEN
         write(*splitter.rest(), is_complete=True)
+        return None
 
 
 class RowSplitter:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ExportSource(Protocol):
-    """What to export, and how its rows are fetched."""
+    """Rows to export from a gateway."""
 
     @property
     def digest(self) -> str:

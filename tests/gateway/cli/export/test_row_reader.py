@@ -69,6 +69,7 @@ class ScriptedEndpoint:
         self.steps = list(steps)
         self.requests: list[dict[str, str]] = []
         self.waits: list[float] = []
+        self.reasons: list[str] = []
         self.notes: list[str] = []
         self.target = FakeTarget()
         self.headers = {"X-Snapshot": "s1", "X-Total-Count": "4"}
@@ -84,6 +85,7 @@ class ScriptedEndpoint:
 
     async def wait(self, reason: str, seconds: float) -> None:
         self.waits.append(seconds)
+        self.reasons.append(reason)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -126,6 +128,7 @@ async def test_a_broken_response_is_continued_behind_its_last_complete_row() -> 
         *[{"groupBy": "A", "incomplete": "1", "offset": "1", "snapshot": "s1"}] * 2,
     ]
     assert endpoint.waits == [1, 2]
+    assert endpoint.reasons == ["The gateway broke the response off.", "The gateway cannot be reached."]
 
 
 async def test_a_response_that_never_gets_further_stops_the_export() -> None:
