@@ -204,8 +204,9 @@ def _exports(settings: Settings, limits: Limits, source: SingleFlight) -> Export
     arguments = ExportArguments(
         build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
     )
+    upstream = f"{_upstream_url(settings)}{settings.upstream_path_prefix} {settings.upstream_trailing_slash}"
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, is_closed=is_closed)
+    return Exports(arguments, source, _block_sizes(settings), limits, upstream, is_closed=is_closed)
 
 
 def _lifespan(

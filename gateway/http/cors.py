@@ -19,7 +19,7 @@ from gateway.http.headers import named_headers
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
 )
-EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream"
+EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot"
 
 # Time for which a browser may cache a preflight (ten minutes, the longest that all browsers support).
 PREFLIGHT_SECONDS = 600

@@ -24,8 +24,7 @@ from graphql import (
 )
 
 from gateway.query import Dataset
-from schema.build import DATASETS, build_schema
-from schema.export.arguments import ARGUMENTS, declared
+from schema.build import DATASETS
 
 # The variables that select a page.
 FIRST, AFTER = "exportFirst", "exportAfter"
@@ -54,13 +53,9 @@ class ExportDocument:
     columns: tuple[Column, ...]
 
 
-def default_text() -> str:
-    """Return the operation that selects all fields of the first dataset; its variables are ARGUMENTS."""
-    dataset, _ = DATASETS[0]
-    arguments = ", ".join(f"{name}: ${name}" for name in ARGUMENTS)
-    fields = " ".join(dataset.attributes)
-    declarations = declared(build_schema(), dataset)
-    return f"query Export({declarations}) {{ {dataset.name}({arguments}) {{ nodes {{ {fields} }} }} }}"
+def dataset_columns(dataset: Dataset) -> tuple[Column, ...]:
+    """Return the columns of all fields of a dataset."""
+    return tuple(Column(name, name in dataset.measures) for name in dataset.attributes)
 
 
 def export_document(text: str) -> ExportDocument:

@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from operator import attrgetter
 from typing import Any
 
 import msgspec
-from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -22,12 +22,14 @@ from starlette.types import Receive, Scope, Send
 from gateway import errors
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, PageSource
+from gateway.page import Budget, Caller, Page, PageSource, Stamp
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
+from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import Dataset
 from schema.execution.context import Limits
-from schema.export.arguments import ARGUMENTS, ExportArguments
+from schema.export.arguments import ExportArguments
+from schema.export.parameters import read_parameters
 from schema.export.row_formats import csv_lines, ndjson_lines
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
@@ -57,10 +59,14 @@ STATUSES: Mapping[type[GatewayError], int] = {
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """A file format: filename extension, media type, and functions that write the header and some rows."""
+    """A file format: filename extension, media types, and functions that write the header and some rows.
+
+    ``continued_media_type`` is the type of a response without the header.
+    """
 
     extension: str
     media_type: str
+    continued_media_type: str
     head: Callable[[Dataset], bytes]
     lines: Callable[[Dataset, Sequence[Any], bool], bytes]
 
@@ -75,20 +81,55 @@ def _csv(dataset: Dataset, rows: Sequence[Any], raw: bool) -> bytes:
 
 FORMATS = (
     # RFC 4180, section 3.
-    RowFormat("csv", "text/csv; charset=utf-8; header=present", _csv_head, _csv),
+    RowFormat(
+        "csv",
+        "text/csv; charset=utf-8; header=present",
+        "text/csv; charset=utf-8; header=absent",
+        _csv_head,
+        _csv,
+    ),
     # https://github.com/ndjson/ndjson-spec, section 3.3.
-    RowFormat("ndjson", "application/x-ndjson", lambda _: b"", lambda _, rows, raw: ndjson_lines(rows)),
+    RowFormat(
+        "ndjson",
+        "application/x-ndjson",
+        "application/x-ndjson",
+        lambda _: b"",
+        lambda _, rows, raw: ndjson_lines(rows),
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The rows that a request asks for. ``identity`` is equal for all requests for the same file."""
+
+    stream: RowStream
+    raw: bool
+    identity: str
+
+    @property
+    def is_continued(self) -> bool:
+        """True if the client has the header and the rows before these."""
+        return self.stream.snapshot is not None
+
+    def snapshot(self, opening: Sequence[Page]) -> SnapshotDigest:
+        """Return the snapshot that the rows come from."""
+        stamp = reduce(Stamp.merged, (page.stamp for page in opening))
+        return self.stream.snapshot or SnapshotDigest.of(stamp, self.identity)
+
+
+@dataclass(frozen=True, slots=True)
 class Exports:
-    """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
+    """The export endpoints of all datasets and formats. With trusted documents only, they are closed.
+
+    ``upstream`` identifies the upstream that ``source`` reads.
+    """
 
     arguments: ExportArguments
     source: PageSource
     sizes: BlockSizes
     limits: Limits
+    upstream: str = ""
     is_closed: bool = False
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
@@ -128,7 +169,8 @@ class ExportView:
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            stream, raw = self._requested_rows(scope)
+            request = self._request(scope)
+            stream = request.stream
             opening = await stream.opening()
         except GatewayError as error:
             _note(scope, error.code, None)
@@ -136,8 +178,8 @@ class ExportView:
             return
         outcome = "disconnected"
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers(stream, opening[0])})
-            async for body in self._bodies(stream, opening, raw):
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
+            async for body in self._bodies(request, opening):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 # Sending waits for slow clients only; let other tasks run beside fast ones.
                 await asyncio.sleep(0)
@@ -149,14 +191,15 @@ class ExportView:
         finally:
             _note(scope, outcome, stream)
 
-    async def _bodies(self, stream: RowStream, opening: list[Page], raw: bool) -> AsyncIterator[bytes]:
-        yield self.row_format.head(self.dataset)
-        async for page in stream.pages(opening):
+    async def _bodies(self, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
+        if not request.is_continued:
+            yield self.row_format.head(self.dataset)
+        async for page in request.stream.pages(opening):
             for rows in _slices(page):
-                yield self.row_format.lines(self.dataset, rows, raw)
+                yield self.row_format.lines(self.dataset, rows, request.raw)
 
-    def _requested_rows(self, scope: Scope) -> tuple[RowStream, bool]:
-        """Return the requested rows, and whether cells are written unchanged. Raises CallerError."""
+    def _request(self, scope: Scope) -> ExportRequest:
+        """Return what is requested. Raises CallerError."""
         if scope["method"] != "GET":
             raise BadRequest("Use GET.", status=405)
         exports = self.exports
@@ -164,51 +207,48 @@ class ExportView:
             raise OperationNotTrusted
         # First, so that only callers with a token can have long arguments read.
         caller = exports.caller(scope)
-        values, raw = self._values(scope)
-        return RowStream(exports.source, exports.arguments.query(self.dataset, values), exports.sizes, caller), raw
+        parameters = read_parameters(scope["query_string"])
+        query = exports.arguments.query(self.dataset, parameters.arguments)
+        parts = [exports.upstream, query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
+        identity = msgspec.json.encode(parts).decode()
+        snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
+        stream = RowStream(
+            exports.source, query, exports.sizes, caller, parameters.offset or 0, snapshot, parameters.incomplete
+        )
+        return ExportRequest(stream, parameters.raw, identity)
 
-    def _values(self, scope: Scope) -> tuple[dict[str, Any], bool]:
-        texts: dict[str, str] = {}
-        for name, text in QueryParams(scope["query_string"]).multi_items():
-            if name not in (*ARGUMENTS, "raw") or name in texts:
-                message = (
-                    f"A parameter is unknown or repeated. Give each of {', '.join(ARGUMENTS)} and raw at most once."
-                )
-                raise BadUserInput(message, argument=name[:100])
-            texts[name] = text
-        raw = texts.pop("raw", "") or "0"
-        if raw not in ("0", "1"):
-            raise BadUserInput(
-                "'raw' is neither 0 nor 1. Give 1 to write cells unchanged, or leave it out.", argument="raw"
-            )
-        return {name: _value(name, text) for name, text in texts.items() if text}, raw == "1"
-
-    def _headers(self, stream: RowStream, first: Page) -> list[tuple[bytes, bytes]]:
-        name = f"{self.dataset.name}.{self.row_format.extension}"
+    def _headers(self, request: ExportRequest, opening: Sequence[Page]) -> list[tuple[bytes, bytes]]:
+        row_format, stream = self.row_format, request.stream
+        media_type = row_format.continued_media_type if request.is_continued else row_format.media_type
         headers = [
-            (b"content-type", self.row_format.media_type.encode()),
-            (b"content-disposition", f'attachment; filename="{name}"'.encode()),
+            (b"content-type", media_type.encode()),
+            (b"content-disposition", f'attachment; filename="{self.dataset.name}.{row_format.extension}"'.encode()),
             (b"cache-control", b"no-store"),
             (b"vary", VARY),
+            (b"x-snapshot", request.snapshot(opening).text.encode()),
         ]
+        total = opening[0].stamp.total_count
+        if total is not None:
+            headers.append((b"x-total-count", b"%d" % total))
+        warnings = sorted({warning.code for page in opening for warning in page.warnings})
+        if warnings:
+            headers.append((b"x-warnings", ", ".join(warnings).encode()))
         if stream.cache_states:
             # Only the blocks loaded before the response begins count.
-            age_seconds = max(0, int(time.time() - first.fetched_at))
+            age_seconds = max(0, int(time.time() - opening[0].fetched_at))
             headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", b"%d" % age_seconds)]
         return headers
 
 
-def _value(name: str, text: str) -> Any:
-    """Convert a parameter to the JSON value of its argument."""
-    if name == "groupBy" and not text.startswith("["):
-        return [part.strip() for part in text.split(",")]
-    if name == "processedDateTime":
-        return text
+def _snapshot(text: str, identity: str) -> SnapshotDigest:
     try:
-        return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        example = '{"serviceCode": {"eq": "o365"}}' if name == "filter" else '["PRODUCT_NAME"]'
-        raise BadUserInput(f"'{name}' is not JSON. Write it like {example}.", argument=name) from None
+        return SnapshotDigest.parse(text, identity)
+    except ValueError:
+        raise BadUserInput(
+            "The 'snapshot' does not belong to this export. Repeat the other parameters unchanged, or start again"
+            " without 'offset' and 'snapshot'.",
+            argument="snapshot",
+        ) from None
 
 
 def _slices(page: Page) -> Iterator[Sequence[Any]]:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
 
 if TYPE_CHECKING:
     from gateway.cli.export.formats import FileFormat
-    from gateway.cli.export.paginator import Post
-    from gateway.cli.export.run import ExportRequest
-    from schema.export.document import ExportDocument
+    from gateway.cli.export.gateway_client import GatewayClient
+    from gateway.cli.export.run import ExportSource
+    from schema.export.document import Column, ExportDocument
 
 FORMATS = ("csv", "ndjson", "parquet")
 
@@ -78,7 +78,11 @@ class ExportOptions:
 @click.option("--token-file", type=click.Path(path_type=Path), help="Read the access token from this file.")
 @click.option("--token-stdin", is_flag=True, help="Read the access token from standard input.")
 @click.option(
-    "--page-rows", type=click.IntRange(1, 100_000), default=PAGE_ROWS, show_default=True, help="Rows per request."
+    "--page-rows",
+    type=click.IntRange(1, 100_000),
+    default=PAGE_ROWS,
+    show_default=True,
+    help="Rows per step; --resume continues after the last step.",
 )
 @click.option("--raw", is_flag=True, help="CSV: do not escape text that begins like a formula.")
 @click.option("--resume", is_flag=True, help="Continue an unfinished export, if there is one.")
@@ -114,42 +118,39 @@ def _export(options: ExportOptions) -> None:
     if (options.resume or options.restart) and (options.output is None or options.resume == options.restart):
         raise click.UsageError("--resume and --restart need --output, and exclude each other.")
     format_name = options.format or _format_name(options.output)
-    document, variables = _operation(options)
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.export.credentials import read_token, token_hint
     from gateway.cli.export.formats import format_of
     from gateway.cli.export.gateway_client import gateway_for
-    from gateway.cli.export.run import ExportRequest
 
-    file_format = format_of(format_name, document.columns, raw=options.raw)
-    written_as = f"{format_name}{' raw' if options.raw else ''}"
-    request = ExportRequest(document, variables, written_as, options.page_rows)
+    source, columns = _source(options, format_name)
+    file_format = format_of(format_name, columns, raw=options.raw)
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
-    _run(options, gateway_for(options.url, options.upstream, token), request, file_format)
+    _run(options, gateway_for(options.url, options.upstream, token), source, file_format)
 
 
 def _run(
     options: ExportOptions,
-    connection: AbstractAsyncContextManager[Post],
-    request: ExportRequest,
+    connection: AbstractAsyncContextManager[GatewayClient],
+    source: ExportSource,
     file_format: FileFormat,
 ) -> None:
     from gateway.cli.export.partial_file import PartialFile
     from gateway.cli.export.run import StandardOutput, run
 
     if options.output is not None:
-        target = PartialFile(options.output, request.digest, resume=options.resume, restart=options.restart)
-        asyncio.run(run(connection, request, file_format, target))
+        target = PartialFile(options.output, source.digest, resume=options.resume, restart=options.restart)
+        asyncio.run(run(connection, source, file_format, target))
     elif file_format.finisher is None:
-        asyncio.run(run(connection, request, file_format, StandardOutput(sys.stdout.buffer)))
+        asyncio.run(run(connection, source, file_format, StandardOutput(sys.stdout.buffer)))
     elif sys.stdout.isatty():
         raise click.UsageError("Parquet is binary and cannot be shown on a terminal. Use --output, or redirect it.")
     else:
         # Parquet can be written only once all rows are known.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "export")
-            asyncio.run(run(connection, request, file_format, PartialFile(path, request.digest)))
+            asyncio.run(run(connection, source, file_format, PartialFile(path, source.digest)))
             with path.open("rb") as file:
                 copyfileobj(file, sys.stdout.buffer)
 
@@ -162,30 +163,56 @@ def _format_name(output: Path | None) -> str:
     return ending
 
 
-def _operation(options: ExportOptions) -> tuple[ExportDocument, Mapping[str, Any]]:
-    """Return the operation and its variables."""
-    from schema.export.document import NotExportable, default_text, export_document
+def _source(options: ExportOptions, format_name: str) -> tuple[ExportSource, Sequence[Column]]:
+    """Return what to export, and its columns."""
+    from gateway.cli.export.run import DatasetExport, QueryExport
+    from schema.build import DATASETS
+    from schema.export.document import dataset_columns
 
-    short = {
-        "filter": None if options.filter is None else _json(options.filter, "--filter"),
-        "groupBy": None if options.group_by is None else [part.strip() for part in options.group_by.split(",")],
+    written_as = f"{format_name}{' raw' if options.raw else ''}"
+    parameters = _parameters(options)
+    if options.query is not None:
+        if parameters:
+            raise click.UsageError(
+                "--query sets its own filter, grouping and date. Remove --filter, --group-by and --processed-date-time."
+            )
+        document = _document(options.query)
+        variables = {} if options.variables is None else _json(options.variables, "--variables")
+        return QueryExport(document, variables, written_as, options.page_rows), document.columns
+    if options.variables is not None:
+        raise click.UsageError("--variables needs --query.")
+    dataset, _ = DATASETS[0]
+    # Parquet is made of the NDJSON lines.
+    path = f"/export/{dataset.name}.{'csv' if format_name == 'csv' else 'ndjson'}"
+    if options.raw:
+        parameters["raw"] = "1"
+    return DatasetExport(path, parameters, written_as, options.page_rows), dataset_columns(dataset)
+
+
+def _parameters(options: ExportOptions) -> dict[str, str]:
+    """Return the parameters of the export endpoint for the options that have one."""
+    if options.filter is not None:
+        _json(options.filter, "--filter")
+    given = {
+        "filter": options.filter,
+        "groupBy": options.group_by,
         "processedDateTime": options.processed_date_time,
     }
-    variables = {name: value for name, value in short.items() if value is not None}
-    if options.query is None and options.variables is not None:
-        raise click.UsageError("--variables needs --query.")
-    if options.query is not None and variables:
-        raise click.UsageError(
-            "--query sets its own filter, grouping and date. Remove --filter, --group-by and --processed-date-time."
-        )
+    for option, text in (("--group-by", options.group_by), ("--processed-date-time", options.processed_date_time)):
+        # The endpoint would take it for absent.
+        if text == "":
+            raise click.UsageError(f"{option} is empty. Give a value, or leave it out.")
+    return {name: text for name, text in given.items() if text is not None}
+
+
+def _document(path: Path) -> ExportDocument:
+    from schema.export.document import NotExportable, export_document
+
     try:
-        if options.query is None:
-            return export_document(default_text()), variables
-        document = export_document(options.query.read_text(encoding="utf-8"))
+        return export_document(path.read_text(encoding="utf-8"))
     except (NotExportable, UnicodeDecodeError) as error:
         reason = error if isinstance(error, NotExportable) else "It is not text in UTF-8."
-        raise click.UsageError(f"{options.query} cannot be exported. {reason}") from None
-    return document, {} if options.variables is None else _json(options.variables, "--variables")
+        raise click.UsageError(f"{path} cannot be exported. {reason}") from None
 
 
 def _json(text: str, option: str) -> Mapping[str, Any]:

@@ -10,14 +10,13 @@ from typing import Any
 import click
 import httpx
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.cli.export.paginator import GatewayResponse, Post
+from gateway.cli.export.embedded_app import StreamingTransport
+from gateway.cli.export.paginator import GatewayResponse
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.observability.logging import configure_logging
 from gateway.page import AccessToken
-from gateway.upstream.embedded import EmbeddedTransport
 
 # Origin of the embedded gateway; no real host name ends like this (RFC 6761).
 EMBEDDED_ORIGIN = "http://gateway.invalid"
@@ -33,7 +32,53 @@ MAX_PAGE_ROWS = 100_000
 CACHE_BYTES = 33_554_432
 
 
-def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> AbstractAsyncContextManager[Post]:
+class GatewayClient:
+    """Sends requests over ``transport``, without an ``httpx.AsyncClient``.
+
+    Each response of that client is part of a reference cycle, so megabytes of pages would wait for the garbage
+    collector. As towards the upstream, there must be no cookies, no redirects and no log of URLs.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> None:
+        self._transport = transport
+        self._origin = origin
+        self._headers = {
+            "Authorization": f"Bearer {token.reveal()}",
+            "Accept-Encoding": "zstd, gzip" if origin != EMBEDDED_ORIGIN else "identity",
+        }
+        self._extensions = {"timeout": httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS).as_dict()}
+
+    async def post(self, body: Mapping[str, Any]) -> GatewayResponse:
+        """Send one GraphQL request. Raises httpx.TransportError."""
+        request = httpx.Request(
+            "POST",
+            f"{self._origin}/graphql",
+            headers={**self._headers, "Accept": "application/json", "Content-Type": "application/json"},
+            content=msgspec.json.encode(body),
+            extensions=self._extensions,
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            return GatewayResponse(response.status_code, await response.aread())
+        finally:
+            await response.aclose()
+
+    @asynccontextmanager
+    async def get(self, path: str, parameters: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """Open the response to a GET request, whose body is read while it arrives. Raises httpx.TransportError."""
+        request = httpx.Request(
+            "GET", f"{self._origin}{path}", params=parameters, headers=self._headers, extensions=self._extensions
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+
+def gateway_for(
+    url: str | None, upstream: str | None, token: AccessToken
+) -> AbstractAsyncContextManager[GatewayClient]:
     """Open the gateway at ``url``, or an embedded one for the configured upstream. Raises click.UsageError."""
     if url is not None:
         if upstream is not None:
@@ -55,7 +100,7 @@ def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> Ab
 
 
 @asynccontextmanager
-async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncIterator[Post]:
+async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncIterator[GatewayClient]:
     """Run a gateway for this export alone. Limits for callers are lifted: the user of this command is the operator."""
     # Imported lazily: other commands need none of it.
     from gateway.composition import build
@@ -69,53 +114,13 @@ async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncItera
         "metrics": False,
     }
     app = build(settings.model_copy(update=changes))
-    async with app.router.lifespan_context(app), EmbeddedTransport(_with_state(app)) as transport:
-        yield _poster(transport, token, EMBEDDED_ORIGIN)
+    async with app.router.lifespan_context(app), StreamingTransport(app) as transport:
+        yield GatewayClient(transport, token, EMBEDDED_ORIGIN)
 
 
 @asynccontextmanager
-async def running_gateway(origin: str, token: AccessToken) -> AsyncIterator[Post]:
+async def running_gateway(origin: str, token: AccessToken) -> AsyncIterator[GatewayClient]:
     """Connect to the gateway at ``origin``. Neither proxy variables nor redirects send the token elsewhere."""
     transport = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(trust_env=False), trust_env=False)
     async with transport:
-        yield _poster(transport, token, origin)
-
-
-def _poster(transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> Post:
-    """Return a function that sends requests over ``transport``, without an ``httpx.AsyncClient``.
-
-    Each response of that client is part of a reference cycle, so megabytes of pages would wait for the garbage
-    collector. As towards the upstream, there must be no cookies, no redirects and no log of URLs.
-    """
-    headers = {
-        "Authorization": f"Bearer {token.reveal()}",
-        "Accept": "application/json",
-        "Accept-Encoding": "zstd, gzip" if origin != EMBEDDED_ORIGIN else "identity",
-        "Content-Type": "application/json",
-    }
-    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS).as_dict()
-
-    async def post(body: Mapping[str, Any]) -> GatewayResponse:
-        request = httpx.Request(
-            "POST",
-            f"{origin}/graphql",
-            headers=headers,
-            content=msgspec.json.encode(body),
-            extensions={"timeout": timeout},
-        )
-        response = await transport.handle_async_request(request)
-        try:
-            return GatewayResponse(response.status_code, await response.aread())
-        finally:
-            await response.aclose()
-
-    return post
-
-
-def _with_state(app: ASGIApp) -> ASGIApp:
-    """Wrap ``app`` so that each request has a state, which a server would provide."""
-
-    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": {}}, receive, send)
-
-    return with_state
+        yield GatewayClient(transport, token, origin)

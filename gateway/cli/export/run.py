@@ -10,22 +10,78 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportIncomplete, ExportStopped
 from gateway.cli.export.formats import FileFormat
-from gateway.cli.export.paginator import Paginator, Post
+from gateway.cli.export.gateway_client import GatewayClient
+from gateway.cli.export.paginator import Paginator
 from gateway.cli.export.partial_file import Finisher, PartialFile, ResumePoint
 from gateway.cli.export.progress import Progress
+from gateway.cli.export.row_reader import RowReader
 
 if TYPE_CHECKING:
     from schema.export.document import ExportDocument
 
 
+class ExportSource(Protocol):
+    """Rows to export from a gateway."""
+
+    @property
+    def digest(self) -> str:
+        """Digest that identifies query and format without revealing them."""
+        ...
+
+    @property
+    def is_filtered(self) -> bool:
+        """True if a filter selects the rows."""
+        ...
+
+    async def write(
+        self,
+        gateway: GatewayClient,
+        file_format: FileFormat,
+        target: PartialFile | StandardOutput,
+        progress: Progress,
+    ) -> None:
+        """Append all rows to ``target``, starting at its resume point. Raises ExportEnded."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class ExportRequest:
+class DatasetExport:
+    """A dataset's rows from the export endpoint: its path and parameters, and the format to write."""
+
+    path: str
+    parameters: Mapping[str, str]
+    format_name: str
+    page_rows: int
+
+    @property
+    def digest(self) -> str:
+        """Digest that identifies path, parameters and format without revealing them."""
+        return _digest([self.path, self.parameters, self.format_name])
+
+    @property
+    def is_filtered(self) -> bool:
+        """True if a filter selects the rows."""
+        return "filter" in self.parameters
+
+    async def write(
+        self,
+        gateway: GatewayClient,
+        file_format: FileFormat,
+        target: PartialFile | StandardOutput,
+        progress: Progress,
+    ) -> None:
+        """Append all rows to ``target``, starting at its resume point. Raises ExportEnded."""
+        await RowReader(gateway.get, self.path, self.parameters, self.page_rows, progress).write(target)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryExport:
     """The operation to export, ``page_rows`` rows per page, and the format to write."""
 
     document: ExportDocument
@@ -36,13 +92,32 @@ class ExportRequest:
     @property
     def digest(self) -> str:
         """Digest that identifies operation, variables and format without revealing them."""
-        parts = [self.document.text, self.variables, self.format_name]
-        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+        return _digest([self.document.text, self.variables, self.format_name])
+
+    @property
+    def is_filtered(self) -> bool:
+        """True if a filter may select the rows."""
+        return "filter" in self.variables
 
     def body(self, cursor: str | None) -> dict[str, Any]:
         """Return the GraphQL request for the page after ``cursor``."""
         paging = {"exportFirst": self.page_rows, "exportAfter": cursor}
         return {"query": self.document.text, "variables": {**self.variables, **paging}}
+
+    async def write(
+        self,
+        gateway: GatewayClient,
+        file_format: FileFormat,
+        target: PartialFile | StandardOutput,
+        progress: Progress,
+    ) -> None:
+        """Append all rows to ``target``, starting at its resume point. Raises ExportEnded."""
+        paginator = Paginator(gateway.post, self.body, self.document.field, progress)
+        await write_pages(paginator, file_format, target, progress)
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
 class StandardOutput:
@@ -66,8 +141,8 @@ class StandardOutput:
 
 
 async def run(
-    connection: AbstractAsyncContextManager[Post],
-    request: ExportRequest,
+    connection: AbstractAsyncContextManager[GatewayClient],
+    source: ExportSource,
     file_format: FileFormat,
     target: PartialFile | StandardOutput,
 ) -> None:
@@ -81,9 +156,8 @@ async def run(
     )
     try:
         with _interruptible():
-            async with connection as post:
-                paginator = Paginator(post, request.body, request.document.field, progress)
-                await write_pages(paginator, file_format, target, progress)
+            async with connection as gateway:
+                await source.write(gateway, file_format, target, progress)
             target.finish(file_format.finisher)
     except ExportEnded as error:
         raise type(error)(error.message + _advice(error, target)) from None
@@ -91,9 +165,10 @@ async def run(
         progress.end(target.resume_point.rows)
         target.close()
     if not target.resume_point.rows:
-        is_filtered = "filter" in request.variables
         sys.stderr.write(
-            "No row matches the filter: a filter compares whole values.\n" if is_filtered else "There are no rows.\n"
+            "No row matches the filter: a filter compares whole values.\n"
+            if source.is_filtered
+            else "There are no rows.\n"
         )
     if target.resume_point.is_incomplete:
         raise ExportIncomplete(

@@ -150,6 +150,7 @@ def test_a_listed_origin_may_read_the_response(friendly: Gateway) -> None:
         "ETag",
         "MS-CorrelationId",
         "X-Gateway-Upstream",
+        "X-Snapshot",
     }
     assert "Access-Control-Allow-Credentials" not in response.headers
     assert "Origin" in response.headers["Vary"]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import SnapshotChanged
-from gateway.page import Caller, Page
+from gateway.page import CacheState, Caller, Page, Stamp
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
+from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import PageQuery
 from tests.gateway.fakes import FakeSource, caller, query
 
@@ -113,3 +114,66 @@ async def test_blocks_of_different_services_and_equal_dates_are_one_snapshot() -
     date = "2026-01-01T00:00:00"
     source = DatedSource([{"crm": date}, {"o365": date}, {"crm": date, "o365": date}])
     assert await numbers(stream_of(source)) == list(range(30))
+
+
+# Continued
+
+
+async def rest(source: FakeSource, start: int, stamp: Stamp) -> list[int]:
+    """The numbers of the rows from ``start`` of a stream that began in the snapshot ``stamp``."""
+    stream = stream_of(source)
+    stream.start, stream.snapshot = start, SnapshotDigest.of(stamp, "export")
+    rows = await numbers(stream)
+    assert stream.rows == len(rows)
+    return rows
+
+
+DATE = "2026-01-01T00:00:00"
+
+
+@pytest.mark.parametrize("start", [0, 1, 9, 10, 11, 19, 20, 39, 40])
+@pytest.mark.parametrize("total", [40, 45])
+@pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
+async def test_a_stream_continues_behind_any_row(start: int, total: int, is_mute: bool) -> None:
+    """Also directly behind the last row, which may be the last of a block."""
+    stamp = Stamp(None if is_mute else total, (("o365", DATE),))
+    assert await rest(Watched(total, is_mute=is_mute), start, stamp) == list(range(start, total))
+
+
+@pytest.mark.parametrize("start", [41, 49, 50, 51, 1_000])
+@pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
+async def test_a_row_beyond_the_end_is_of_another_snapshot(start: int, is_mute: bool) -> None:
+    with pytest.raises(SnapshotChanged):
+        await rest(Watched(40, is_mute=is_mute), start, Stamp(None if is_mute else 40, (("o365", DATE),)))
+
+
+@pytest.mark.parametrize("stamp", [Stamp(41, (("o365", DATE),)), Stamp(40, (("o365", "2026-01-02T00:00:00"),))])
+async def test_a_stream_of_another_snapshot_is_not_continued(stamp: Stamp) -> None:
+    source = FakeSource(lambda: 0.0, 40)
+    with pytest.raises(SnapshotChanged):
+        await rest(source, 10, stamp)
+    assert len(source.calls) == 2
+
+
+async def test_a_block_without_a_known_service_is_compared_by_the_first_block() -> None:
+    first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
+    started = Stamp(None, (("crm", first),))
+    same = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}])
+    assert await rest(same, 15, started) == list(range(15, 30))
+    changed = DatedSource([{"crm": second}, {"o365": second}, {"o365": second}])
+    with pytest.raises(SnapshotChanged):
+        await rest(changed, 15, started)
+
+
+class BehindSource(FakeSource):
+    """A cache whose blocks are older than the upstream's, until it is asked to revalidate."""
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        if query.revalidate:
+            return page
+        return replace(page, cache=CacheState.HIT, stamp=replace(page.stamp, dates=(("o365", "2025-01-01"),)))
+
+
+async def test_a_cache_behind_the_snapshot_is_revalidated() -> None:
+    assert await rest(BehindSource(lambda: 0.0, 15), 5, Stamp(15, (("o365", DATE),))) == list(range(5, 15))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import socket
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,14 @@ def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstrea
         ({"fliter": "{}"}, "fliter"),
         ({"first": "10"}, "first"),
         ({"raw": "yes"}, "raw"),
+        ({"incomplete": "yes"}, "incomplete"),
+        ({"offset": "5"}, "snapshot"),
+        ({"snapshot": "x"}, "offset"),
+        ({"offset": "-1", "snapshot": "x"}, "offset"),
+        ({"offset": "1e3", "snapshot": "x"}, "offset"),
+        ({"offset": "9" * 5_000, "snapshot": "x"}, "offset"),
+        ({"offset": "5", "snapshot": "x"}, "snapshot"),
+        ({"offset": "5", "snapshot": "\u00e4" * 9_000}, "snapshot"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_told_with_400(
@@ -200,6 +209,108 @@ def test_where_only_listed_operations_run_exports_are_closed(start_gateway: Star
 def test_a_page_of_another_site_is_refused(gateway: Gateway) -> None:
     headers = {"Authorization": "Bearer contoso", "Origin": "https://elsewhere.example"}
     assert gateway.client.get(CSV, headers=headers).status_code == 403
+
+
+# Continued
+
+
+@pytest.mark.parametrize("path", [CSV, NDJSON])
+def test_an_export_continues_behind_any_row_to_the_byte(gateway: Gateway, path: str) -> None:
+    whole = fetch(gateway, path, raw="1")
+    snapshot = whole.headers["X-Snapshot"]
+    lines = whole.content.splitlines(keepends=True)[1 if path == CSV else 0 :]
+    assert len(lines) == 12_000
+    for offset in (0, 1, 999, 1_000, 9_999, 10_000, 10_001, 11_999, 12_000):
+        response = fetch(gateway, path, raw="1", offset=str(offset), snapshot=snapshot)
+        assert response.status_code == 200
+        assert response.content == b"".join(lines[offset:])
+        assert response.headers["X-Snapshot"] == snapshot
+        assert ("header=absent" in response.headers["Content-Type"]) == (path == CSV)
+
+
+@pytest.mark.parametrize("offset", ["12001", "20000", "20001", "999999999999999"])
+def test_an_offset_beyond_the_end_is_refused(gateway: Gateway, offset: str) -> None:
+    check_changed(fetch(gateway, offset=offset, snapshot=fetch(gateway).headers["X-Snapshot"]))
+
+
+def check_changed(response: httpx.Response) -> None:
+    """The response refuses to continue another snapshot."""
+    assert response.status_code == 409
+    assert response.json()["errors"][0]["extensions"]["code"] == "SNAPSHOT_CHANGED"
+    assert "X-Snapshot" not in response.headers
+
+
+def test_reprocessed_data_is_not_continued(start_gateway: StartGateway) -> None:
+    """A second gateway, without the first one's cache, reads the data as it is after the processing."""
+    token = "contoso+reprocess-after=2+as=continue"
+    snapshot = fetch(start_gateway(), CSV, token).headers["X-Snapshot"]
+    for offset in ("0", "5000", "12000"):
+        check_changed(fetch(start_gateway(), CSV, token, offset=offset, snapshot=snapshot))
+
+
+def test_a_query_without_rows_is_continued_at_its_start_alone(gateway: Gateway) -> None:
+    for filter_text in ('{"or": []}', '{"channel": {"eq": "none"}}'):
+        snapshot = fetch(gateway, filter=filter_text).headers["X-Snapshot"]
+        assert fetch(gateway, filter=filter_text, offset="0", snapshot=snapshot).content == b""
+        check_changed(fetch(gateway, filter=filter_text, offset="1", snapshot=snapshot))
+
+
+def test_a_snapshot_belongs_to_one_export(gateway: Gateway) -> None:
+    parameters = {"filter": '{"channel": {"ne": "direct"}}', "groupBy": "SERVICE_CODE"}
+    snapshot = fetch(gateway, **parameters).headers["X-Snapshot"]
+    same = {**parameters, "filter": '{"not": {"channel": {"in": ["direct"]}}}', "raw": "0"}
+    assert fetch(gateway, **same, offset="1", snapshot=snapshot).status_code == 200
+    others = [
+        (CSV, {**parameters, "raw": "1"}),
+        (CSV, {**parameters, "groupBy": "CHANNEL"}),
+        (CSV, {"groupBy": "SERVICE_CODE"}),
+        (NDJSON, parameters),
+    ]
+    for path, other in others:
+        response = fetch(gateway, path, **other, offset="1", snapshot=snapshot)
+        [error] = response.json()["errors"]
+        assert response.status_code == 400
+        assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("BAD_USER_INPUT", "snapshot")
+    for damaged in (snapshot[:-1], snapshot[:-4], f"{snapshot}AAAA", snapshot.swapcase(), f" {snapshot}"):
+        assert fetch(gateway, **parameters, offset="1", snapshot=damaged).status_code == 400
+
+
+def test_a_snapshot_belongs_to_one_upstream(start_gateway: StartGateway) -> None:
+    snapshot = fetch(start_gateway()).headers["X-Snapshot"]
+    other = start_gateway(upstream_path_prefix="/v1")
+    assert fetch(other, offset="1", snapshot=snapshot).json()["errors"][0]["extensions"]["argument"] == "snapshot"
+
+
+def test_a_snapshot_holds_digests_alone(gateway: Gateway) -> None:
+    response = fetch(gateway, filter='{"customerName": {"ne": "A-Secret-Name"}}')
+    data = urlsafe_b64decode(response.headers["X-Snapshot"])
+    assert b"Secret" not in data
+    assert (12_000).to_bytes(6, "big") not in data
+    assert len(response.headers["X-Snapshot"]) <= 256
+
+
+def test_missing_rows_are_reported_by_a_header_if_the_client_accepts_them(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    response = fetch(gateway, CSV, "contoso+total=high+as=incomplete", incomplete="1")
+    assert response.text.count("\r\n") == 12_001
+    assert response.headers["X-Warnings"] == "UPSTREAM_INCOMPLETE"
+    assert int(response.headers["X-Total-Count"]) > 12_000
+    complete = fetch(gateway, CSV, "contoso", incomplete="1")
+    assert "X-Warnings" not in complete.headers
+    assert complete.headers["X-Total-Count"] == "12000"
+
+
+def test_missing_rows_found_later_break_the_connection_until_it_is_continued(start_gateway: StartGateway) -> None:
+    gateway, token = start_gateway(), "fabrikam+rows=35000+total=high+as=incomplete-later"
+    headers = {"Authorization": f"Bearer {token}"}
+    with gateway.client.stream("GET", NDJSON, params={"incomplete": "1"}, headers=headers) as response:
+        assert "X-Warnings" not in response.headers
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in response.iter_raw():
+                pass
+    rest = fetch(gateway, NDJSON, token, incomplete="1", offset="30000", snapshot=response.headers["X-Snapshot"])
+    assert rest.headers["X-Warnings"] == "UPSTREAM_INCOMPLETE"
+    assert rest.content.count(b"\n") == 5_000
 
 
 # While it streams

@@ -282,23 +282,23 @@ def test_ctrl_c_leaves_a_partial_file_and_says_how_to_continue(
 ) -> None:
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path), "--page-rows", "1000")
-    running = export(*arguments, token=f"contoso+latency=1+as=ctrl-c-{number}")
+    running = export(*arguments, token=f"fabrikam+rows=60000+latency=1+as=ctrl-c-{number}")
     wait_for_rows(running, path, 1_000)
     running.process.send_signal(number)
     code, _, err = running.ended()
     assert code == 4
     assert re.fullmatch(r"Error: Interrupted\. [\d,]+ rows are kept\. Use --resume to continue\.\n", err)
-    code, _, err = exported(*arguments, token="contoso")
+    code, _, err = exported(*arguments, token="fabrikam+rows=60000")
     assert code == 2
     assert "Continue it with --resume, or discard it with --restart." in err
-    assert exported(*arguments, "--resume", token="contoso")[0] == 0
-    assert path.read_bytes().count(b"\r\n") == 12_001
+    assert exported(*arguments, "--resume", token="fabrikam+rows=60000")[0] == 0
+    assert path.read_bytes().count(b"\r\n") == 60_001
 
 
 def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path), "--page-rows", "1000")
-    running = export(*arguments, token="contoso+latency=1+as=other-operation")
+    running = export(*arguments, token="fabrikam+rows=60000+latency=1+as=other-operation")
     wait_for_rows(running, path, 1_000)
     code, _, err = exported(*arguments, "--restart")
     assert code == 2
@@ -312,27 +312,27 @@ def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, ex
 
 
 def test_reprocessed_data_ends_the_export_with_advice_to_restart(upstream: Upstream, tmp_path: Path) -> None:
-    """The second block has another processed date than the cursor of the first."""
+    """The third block has another processed date than those before it."""
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path))
-    code, _, err = exported(*arguments, token="contoso+reprocess-after=1+as=reprocessed")
+    code, _, err = exported(*arguments, token="fabrikam+rows=35000+reprocess-after=2+as=reprocessed")
     assert code == 5
     assert "SNAPSHOT_CHANGED" in err
-    assert "10,000 rows are kept. Use --restart to start again." in err
-    code, _, err = exported(*arguments, "--resume", token="contoso+reprocess-after=1+as=reprocessed")
+    assert "20,000 rows are kept. Use --restart to start again." in err
+    code, _, err = exported(*arguments, "--resume", token="fabrikam+rows=35000+reprocess-after=2+as=reprocessed")
     assert code == 5
-    assert exported(*arguments, "--restart", token="contoso+reprocess-after=1+as=reprocessed")[0] == 0
+    assert exported(*arguments, "--restart", token="fabrikam+rows=35000+reprocess-after=2+as=reprocessed")[0] == 0
     assert len({row["processedDateTime"] for row in rows_in(path)}) == 1
 
 
 def test_after_a_token_expires_a_new_one_resumes_the_export(upstream: Upstream, tmp_path: Path) -> None:
     path = tmp_path / "rows.ndjson"
     arguments = ("--upstream", upstream.url, "-o", str(path))
-    code, _, err = exported(*arguments, token="contoso+status-from=401:10000+as=expires")
+    code, _, err = exported(*arguments, token="fabrikam+rows=35000+status-from=401:20000+as=expires")
     assert code == 3
-    assert "10,000 rows are kept. Use --resume to continue." in err
-    assert exported(*arguments, "--resume", token="contoso+as=renewed")[0] == 0
-    assert [row["productId"] for row in rows_in(path)] == [row["productId"] for row in rows_of("contoso")]
+    assert "20,000 rows are kept. Use --resume to continue." in err
+    assert exported(*arguments, "--resume", token="fabrikam+rows=35000+as=renewed")[0] == 0
+    assert [row["productId"] for row in rows_in(path)] == [row["productId"] for row in rows_of("fabrikam")[:35_000]]
 
 
 def test_throttling_is_waited_out_with_a_message(upstream: Upstream) -> None:
@@ -400,7 +400,7 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
     path = tmp_path / "rows.csv"
     running = export(
         "--upstream", upstream.url, "-o", str(path), "--page-rows", "1000",
-        "--filter", '{"customerName": {"ne": "A-Secret-Name"}}', token="contoso+latency=1+as=secret-label",
+        "--filter", '{"customerName": {"ne": "A-Secret-Name"}}', token="fabrikam+rows=60000+latency=1+as=secret-label",
     )  # fmt: skip
     wait_for_rows(running, path, 1_000)
     kill(running.process)
@@ -416,6 +416,8 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
     [
         (("--filter", "{"), "--filter is not a JSON object"),
         (("--variables", "{}"), "--variables needs --query"),
+        (("--group-by", ""), "--group-by is empty"),
+        (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "Unknown file format. Use --format"),
         (("--resume",), "need --output"),
         (("--output", "x.csv", "--resume", "--restart"), "exclude each other"),

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
-from gateway.cli.export.paginator import MAX_THROTTLED, RETRY_SECONDS, GatewayResponse, Paginator
+from gateway.cli.export.paginator import GatewayResponse, Paginator
+from gateway.cli.export.retries import MAX_THROTTLED, RETRY_SECONDS
 
 
 def page(**members: Any) -> dict[str, Any]:

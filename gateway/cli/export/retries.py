@@ -1,0 +1,79 @@
+"""Errors of a gateway: temporary ones are waited out, the others end the export."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
+
+# Pauses before each retry of one step (our choice: half a minute in total; the gateway itself retries, too).
+RETRY_SECONDS = (1, 2, 4, 8, 16)
+
+# Maximum waits of one step for throttling, each as long as the upstream asks (our choice).
+MAX_THROTTLED = 20
+
+# Temporary errors, errors that need a new token, and errors that need a new export.
+TEMPORARY_CODES = frozenset({"UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE", "DEADLINE_EXCEEDED", "SERVICE_UNAVAILABLE"})
+TOKEN_CODES = frozenset({"UNAUTHENTICATED", "FORBIDDEN"})
+SNAPSHOT_CODES = frozenset({"SNAPSHOT_CHANGED", "INVALID_CURSOR"})
+
+
+class ErrorPayload(msgspec.Struct):
+    """One error of a gateway's response."""
+
+    message: str
+    extensions: dict[str, Any] = {}
+
+
+UNREACHABLE = ErrorPayload("The gateway cannot be reached.", {"code": "UPSTREAM_UNAVAILABLE"})
+BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_UNAVAILABLE"})
+
+
+class ProgressListener(Protocol):
+    """Receives waits and warnings during an export."""
+
+    async def wait(self, reason: str, seconds: float) -> None:
+        """Wait ``seconds``, showing the reason."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a message permanently."""
+        ...
+
+
+class Retries:
+    """The retries of one step of an export."""
+
+    def __init__(self, listener: ProgressListener) -> None:
+        self._listener = listener
+        self._pauses = iter(RETRY_SECONDS)
+        self._throttled = 0
+
+    async def wait(self, error: ErrorPayload) -> None:
+        """Wait until the step can be tried again. Raises ExportEnded if it cannot."""
+        code = error.extensions.get("code")
+        if code == "RATE_LIMITED" and self._throttled < MAX_THROTTLED:
+            self._throttled += 1
+            await self._listener.wait("The upstream throttles this token", _retry_after_seconds(error))
+            return
+        pause = next(self._pauses, None) if code in TEMPORARY_CODES else None
+        if pause is None:
+            raise _export_ended(error)
+        await self._listener.wait(error.message, pause)
+
+
+def _retry_after_seconds(error: ErrorPayload) -> float:
+    seconds = error.extensions.get("retryAfterSeconds")
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 1.0
+
+
+def _export_ended(error: ErrorPayload) -> ExportEnded:
+    code = error.extensions.get("code")
+    message = f"{error.message} ({code}, correlation id {error.extensions.get('correlationId', 'unknown')})"
+    if code in TOKEN_CODES:
+        return TokenRefused(message)
+    if code in SNAPSHOT_CODES or error.extensions.get("argument") == "snapshot":
+        return DataChanged(message)
+    return ExportStopped(message) if code in TEMPORARY_CODES or code == "RATE_LIMITED" else ExportFailed(message)

@@ -1,0 +1,78 @@
+"""Opaque text that identifies one snapshot of one export, so that the export can be continued later.
+
+It holds digests alone: of the export, of the upstream's total, and of each service with its processed date. Like a
+cursor it grants no access, and therefore is not signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.page import Stamp
+
+# Three bytes, so that base64 needs no padding.
+_VERSION = b"\0\0\1"
+
+# Keeps the text small: of more services, only the first ones are compared, as in a cursor.
+MAX_SERVICES = 12
+
+_DIGEST_BYTES = 6
+_MAX_CHARACTERS = 256
+_NO_TOTAL = bytes(_DIGEST_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDigest:
+    """Digests of a Stamp, keyed with ``export``, the text that identifies an export without its range of rows."""
+
+    export: str = field(repr=False)
+    total: bytes
+    dates: Mapping[bytes, bytes]
+
+    @classmethod
+    def of(cls, stamp: Stamp, export: str) -> SnapshotDigest:
+        """Return the digests of ``stamp``."""
+        dates = sorted((_digest(export, service), _digest(export, service, when)) for service, when in stamp.dates)
+        total = _NO_TOTAL if stamp.total_count is None else _digest(export, str(stamp.total_count))
+        return cls(export, total, dict(dates[:MAX_SERVICES]))
+
+    @classmethod
+    def parse(cls, text: str, export: str) -> SnapshotDigest:
+        """Return what ``text`` identifies. Raises ValueError unless it was issued for the same ``export``."""
+        if len(text) > _MAX_CHARACTERS:
+            raise ValueError
+        data = urlsafe_b64decode(text.encode("ascii"))
+        starts = range(len(_VERSION), len(data), _DIGEST_BYTES)
+        digests = [data[start : start + _DIGEST_BYTES] for start in starts]
+        # The first digest is the checksum.
+        snapshot = cls(export, b"".join(digests[1:2]), dict(zip(digests[2::2], digests[3::2], strict=False)))
+        if snapshot.text != text:
+            raise ValueError
+        return snapshot
+
+    @property
+    def text(self) -> str:
+        """The opaque text."""
+        content = self.total + b"".join(service + when for service, when in self.dates.items())
+        checksum = _digest(self.export, content.hex())
+        return urlsafe_b64encode(_VERSION + checksum + content).decode()
+
+    def conflicts(self, stamp: Stamp) -> bool:
+        """Return True if the rows of ``stamp`` cannot come from this snapshot."""
+        other = SnapshotDigest.of(stamp, self.export)
+        if _NO_TOTAL not in (self.total, other.total) and self.total != other.total:
+            return True
+        return any(self.dates.get(service, when) != when for service, when in other.dates.items())
+
+    def can_compare(self, stamp: Stamp) -> bool:
+        """Return True if ``stamp`` has a service of this snapshot, or this snapshot has none."""
+        return not self.dates or any(_digest(self.export, service) in self.dates for service, _ in stamp.dates)
+
+
+def _digest(export: str, *parts: str) -> bytes:
+    key = hashlib.blake2b(export.encode("utf-8", "surrogatepass")).digest()
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES, key=key).digest()

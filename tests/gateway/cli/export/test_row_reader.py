@@ -1,0 +1,190 @@
+"""Rows of the export endpoint: cut into complete rows, and continued where a response broke."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from gateway.cli.export.embedded_app import StreamingTransport
+from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped
+from gateway.cli.export.partial_file import ResumePoint
+from gateway.cli.export.retries import RETRY_SECONDS
+from gateway.cli.export.row_reader import RowReader, RowSplitter
+
+ROWS = [["a", "b"], ['1 "x"', "line\r\nline"], ["2", "\r\n"], ["3", '"'], ["4", ""]]
+
+
+def csv_file() -> bytes:
+    """A header and four rows, some with line ends and quotes in their cells."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(ROWS)
+    return text.getvalue().encode()
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 7, 1_000])
+@pytest.mark.parametrize("step_rows", [1, 2, 3, 100])
+def test_steps_hold_complete_rows(piece_bytes: int, step_rows: int) -> None:
+    data = csv_file()
+    splitter = RowSplitter(step_rows, is_csv=True, has_header=True)
+    steps = [
+        step for start in range(0, len(data), piece_bytes) for step in splitter.steps(data[start : start + piece_bytes])
+    ]
+    steps.append(splitter.rest())
+    assert b"".join(step for step, _ in steps) == data
+    assert [rows for _, rows in steps[:-1]] == [step_rows] * (4 // step_rows)
+    assert sum(rows for _, rows in steps) == 4
+    for step, rows in steps[1:]:
+        assert len(list(csv.reader(io.StringIO(step.decode(), newline="")))) == rows
+
+
+def test_a_header_alone_has_no_rows() -> None:
+    splitter = RowSplitter(10, is_csv=True, has_header=True)
+    assert list(splitter.steps(b"a,b\r\n")) == []
+    assert splitter.rest() == (b"a,b\r\n", 0)
+
+
+class FakeTarget:
+    """Collects what is written."""
+
+    def __init__(self) -> None:
+        self.resume_point = ResumePoint("")
+        self.data = b""
+
+    def append(self, data: bytes, **progress: Any) -> None:
+        self.data += data
+        self.resume_point = self.resume_point.after(len(data), **progress)
+
+
+class ScriptedEndpoint:
+    """Responds with one step of a script after the other, and records requests, waits and notes."""
+
+    def __init__(self, *steps: httpx.Response | Exception | list[bytes]) -> None:
+        self.steps = list(steps)
+        self.requests: list[dict[str, str]] = []
+        self.waits: list[float] = []
+        self.reasons: list[str] = []
+        self.notes: list[str] = []
+        self.target = FakeTarget()
+        self.headers = {"X-Snapshot": "s1", "X-Total-Count": "4"}
+
+    @asynccontextmanager
+    async def get(self, path: str, parameters: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        assert path == "/export/rows.csv"
+        self.requests.append(dict(parameters))
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        yield step if isinstance(step, httpx.Response) else httpx.Response(200, headers=self.headers, stream=Body(step))
+
+    async def wait(self, reason: str, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.reasons.append(reason)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def show(self, rows: int, total: int | None) -> None:
+        assert total == 4
+
+    async def write(self) -> FakeTarget:
+        """Run the reader to its end."""
+        await RowReader(self.get, "/export/rows.csv", {"groupBy": "A"}, 2, self).write(self.target)
+        return self.target
+
+
+class Body(httpx.AsyncByteStream):
+    """A body in pieces, which breaks at an empty piece."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            if not piece:
+                raise httpx.RemoteProtocolError("broken")
+            yield piece
+
+
+def error(code: str, **facts: Any) -> httpx.Response:
+    """A response that is an error."""
+    body = {"errors": [{"message": "Refused.", "extensions": {"code": code, **facts}}]}
+    return httpx.Response(400, content=msgspec.json.encode(body))
+
+
+async def test_a_broken_response_is_continued_behind_its_last_complete_row() -> None:
+    endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n2,", b""], httpx.ConnectError("no"), [b"2,x\r\n3,x\r\n4,x\r\n"])
+    target = await endpoint.write()
+    assert target.data == b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n4,x\r\n"
+    assert (target.resume_point.rows, target.resume_point.is_complete) == (4, True)
+    assert endpoint.requests == [
+        {"groupBy": "A", "incomplete": "1"},
+        *[{"groupBy": "A", "incomplete": "1", "offset": "1", "snapshot": "s1"}] * 2,
+    ]
+    assert endpoint.waits == [1, 2]
+    assert endpoint.reasons == ["The gateway broke the response off.", "The gateway cannot be reached."]
+
+
+async def test_a_response_that_never_gets_further_stops_the_export() -> None:
+    endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n", b""], [b""])
+    with pytest.raises(ExportStopped):
+        await endpoint.write()
+    assert endpoint.waits == [*RETRY_SECONDS]
+    assert endpoint.target.resume_point.rows == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (error("SNAPSHOT_CHANGED"), DataChanged),
+        (error("BAD_USER_INPUT", argument="snapshot"), DataChanged),
+        (error("BAD_USER_INPUT", argument="groupBy"), ExportFailed),
+        (httpx.Response(200, content=b"hello"), ExportFailed),
+        (httpx.Response(404, content=b"{}"), ExportFailed),
+        (httpx.Response(502, content=b"<html>"), ExportFailed),
+    ],
+)
+async def test_other_responses_end_the_export(response: httpx.Response, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        await ScriptedEndpoint(response).write()
+
+
+async def test_missing_rows_are_noted_and_remembered() -> None:
+    endpoint = ScriptedEndpoint([b"a,b\r\n"])
+    endpoint.headers["X-Warnings"] = "STALE_DATA, UPSTREAM_INCOMPLETE"
+    target = await endpoint.write()
+    assert target.resume_point.is_incomplete
+    assert endpoint.notes == ["The gateway warns: STALE_DATA.", "The gateway warns: UPSTREAM_INCOMPLETE."]
+
+
+# The embedded gateway
+
+
+async def test_an_embedded_response_is_read_while_it_is_written() -> None:
+    sent = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-path", scope["raw_path"])]})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": b"row\n", "more_body": True})
+            sent += 1
+        raise ValueError("the application fails")
+
+    transport = StreamingTransport(app)
+    response = await transport.handle_async_request(httpx.Request("GET", "http://gateway.invalid/export?a=b"))
+    assert (response.status_code, response.headers["x-path"]) == (200, "/export")
+    body = response.aiter_raw()
+    assert await anext(body) == b"row\n"
+    assert sent < 4
+    with pytest.raises(httpx.RemoteProtocolError):
+        async for _ in body:
+            pass
+    assert sent == 100
+    await response.aclose()
