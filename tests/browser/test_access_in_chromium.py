@@ -43,7 +43,7 @@ def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
 
 @pytest.mark.timeout(300)  # Whichever test comes first waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
+def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
     """Before an answer, in each view of one, with an error, with several lists, and on a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
@@ -68,7 +68,7 @@ def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, s
         assert faults(graphiql, axe) == []
 
 
-def test_the_audit_would_find_a_fault(graphiql: GraphiqlPage, axe: str) -> None:
+def test_the_accessibility_audit_finds_a_planted_violation(graphiql: GraphiqlPage, axe: str) -> None:
     """In the panel as in the bar."""
     graphiql.page.evaluate("() => { document.querySelector('.results-views button').textContent = '' }")
     graphiql.page.evaluate("() => { document.querySelector('.bar p').style.color = '#ccc' }")
@@ -93,7 +93,7 @@ def is_outlined(element: Locator) -> bool:
     return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))
 
 
-def test_the_keyboard_goes_all_the_way_and_back(graphiql: GraphiqlPage) -> None:
+def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: GraphiqlPage) -> None:
     """From the tokens through every editor into the rows, in the order in which they stand; nowhere is it caught."""
     graphiql.answer_with(connection(product("a", 1, 1)))
     graphiql.run()
@@ -114,7 +114,7 @@ def test_the_keyboard_goes_all_the_way_and_back(graphiql: GraphiqlPage) -> None:
     assert [name for name in back if name in order] == order[-2::-1]
 
 
-def test_tab_takes_a_suggestion_where_one_is_offered(graphiql: GraphiqlPage) -> None:
+def test_tab_accepts_a_suggestion_if_there_is_one(graphiql: GraphiqlPage) -> None:
     graphiql.type_query("")
     graphiql.page.keyboard.type("{ licenseD")
     expect(graphiql.page.locator(".CodeMirror-hint").first).to_be_visible()
@@ -123,14 +123,14 @@ def test_tab_takes_a_suggestion_where_one_is_offered(graphiql: GraphiqlPage) -> 
     assert graphiql.focused() == "Query"
 
 
-def test_editors_are_told_by_their_names(graphiql: GraphiqlPage) -> None:
+def test_editors_have_accessible_names(graphiql: GraphiqlPage) -> None:
     for name in ("Query", "Variables", "Answer"):
         expect(graphiql.page.get_by_role("textbox", name=name, exact=True)).to_have_count(1)
     graphiql.page.get_by_role("button", name="Headers", exact=True).click()
     expect(graphiql.page.get_by_role("textbox", name="Headers", exact=True)).to_have_count(1)
 
 
-def test_the_chart_says_in_words_what_it_draws(graphiql: GraphiqlPage) -> None:
+def test_the_chart_has_a_text_alternative(graphiql: GraphiqlPage) -> None:
     """A list under the names of its measures; the drawing itself is passed over."""
     graphiql.answer_with(connection(product("a", 4, 3), product("b", 2, 0)))
     graphiql.run()
@@ -141,7 +141,7 @@ def test_the_chart_says_in_words_what_it_draws(graphiql: GraphiqlPage) -> None:
     expect(chart.get_by_role("img")).to_have_count(0)
 
 
-def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> None:
+def test_nothing_is_cut_off_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
     """Not in the bar, not over the answer, not in a dialog. What the docs cover, the keyboard passes over."""
     with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
         page = graphiql.page
@@ -162,7 +162,7 @@ def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> No
         assert graphiql.complaints == []
 
 
-def test_on_a_phone_the_query_of_an_example_is_in_view(chromium: Chromium, tmp_path: Path) -> None:
+def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
     """Before there is an answer, under a comment that is short; what is asked for first can be read."""
     with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
         graphiql.open()

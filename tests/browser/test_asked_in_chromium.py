@@ -20,7 +20,7 @@ def mark(graphiql: GraphiqlPage) -> Locator:
 
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
-def test_another_token_marks_the_answer_of_the_former(graphiql: GraphiqlPage, view: str) -> None:
+def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view: str) -> None:
     """At once, in every view; the former token, or a run, takes the mark off again."""
     graphiql.run()
     graphiql.show(view)
@@ -38,7 +38,7 @@ def test_another_token_marks_the_answer_of_the_former(graphiql: GraphiqlPage, vi
     expect(shown).to_have_css("filter", "none")
 
 
-def test_each_tab_knows_whose_its_answer_is(graphiql: GraphiqlPage) -> None:
+def test_each_tab_shows_which_token_its_response_belongs_to(graphiql: GraphiqlPage) -> None:
     """The file is of what is shown."""
     graphiql.run()
     graphiql.open_example(4, "JumpToPage")

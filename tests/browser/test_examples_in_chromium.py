@@ -26,7 +26,7 @@ def connection_of(answer: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_paging_goes_on_where_the_cursor_says(graphiql: GraphiqlPage) -> None:
+def test_paging_continues_at_the_cursor(graphiql: GraphiqlPage) -> None:
     """As the comment tells: the cursor of one page into the variables of the next."""
     graphiql.open_example(1, "NextPage")
     first = connection_of(graphiql.run())
@@ -42,7 +42,7 @@ def customers_of(*products: str) -> set[str]:
     return {str(row["customerName"]) for row in rows_of("contoso") if row["productName"] in products}
 
 
-def test_the_filter_is_for_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
+def test_the_filter_example_lists_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
     """All of them; what the comment offers in place of eq, works in its place."""
     graphiql.open_example(2, "FilterByProduct")
     found = connection_of(graphiql.run())["nodes"]
@@ -57,7 +57,7 @@ def test_the_filter_is_for_the_customers_of_one_product(graphiql: GraphiqlPage) 
     expect(results(graphiql).get_by_text(f"{len(several)} rows")).to_be_visible()
 
 
-def test_a_filter_that_nothing_fits_is_told_why(graphiql: GraphiqlPage) -> None:
+def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -> None:
     """And where to look the names of products up, as long as the first tab does list them."""
     graphiql.open_example(2, "FilterByProduct")
     graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
@@ -71,7 +71,7 @@ def test_a_filter_that_nothing_fits_is_told_why(graphiql: GraphiqlPage) -> None:
     expect(told).to_have_text(f"{start}.")
 
 
-def test_groups_are_all_customers(graphiql: GraphiqlPage) -> None:
+def test_the_group_example_covers_all_customers(graphiql: GraphiqlPage) -> None:
     graphiql.open_example(3, "GroupByCustomer")
     found = connection_of(graphiql.run())
     ids = {row["customerTenantId"] for row in rows_of("contoso")}

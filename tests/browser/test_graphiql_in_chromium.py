@@ -25,7 +25,7 @@ def sold(answer: dict[str, Any]) -> int:
     return sum(node["licensesSold"] for node in answer["data"]["licenseDeployments"]["nodes"])
 
 
-def test_the_first_query_tells_what_was_sold_and_deployed(graphiql: GraphiqlPage) -> None:
+def test_the_first_query_shows_sold_and_deployed_licenses(graphiql: GraphiqlPage) -> None:
     """A newcomer opens the page, presses the button, and sees every product with its licenses."""
     assert "query SoldAndDeployed" in graphiql.query()
     assert json.loads(graphiql.headers()) == {"Authorization": "Bearer contoso"}
@@ -112,7 +112,7 @@ def stored(graphiql: GraphiqlPage) -> str:
     return str(in_page) + json.dumps(graphiql.page.context.storage_state(indexed_db=True))
 
 
-def test_choice_of_theme_is_all_that_is_kept(graphiql: GraphiqlPage) -> None:
+def test_only_the_theme_is_stored(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.page.get_by_role("button", name="Open settings dialog").click()
     graphiql.page.get_by_role("button", name="Dark", exact=True).click()
@@ -124,7 +124,7 @@ def test_choice_of_theme_is_all_that_is_kept(graphiql: GraphiqlPage) -> None:
     assert not origin.get("indexedDB")
 
 
-def test_lost_connection_is_told_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
+def test_a_lost_connection_is_shown_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
     with chromium.graphiql(tmp_path / "profile") as graphiql:
         graphiql.open()
         graphiql.page.route("**/graphql", lambda route: route.abort())
@@ -132,7 +132,7 @@ def test_lost_connection_is_told_in_the_result_pane(chromium: Chromium, tmp_path
         expect(graphiql.page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
 
 
-def test_page_works_under_a_path_of_a_proxy(chromium: Chromium, tmp_path: Path) -> None:
+def test_the_page_works_under_a_proxys_path(chromium: Chromium, tmp_path: Path) -> None:
     """A proxy that puts /tools/licenses in front and strips it again needs no setting."""
 
     def strip(route: Route) -> None:
@@ -154,7 +154,9 @@ def test_page_works_under_a_path_of_a_proxy(chromium: Chromium, tmp_path: Path) 
         ("phone", {"viewport": {"width": 390, "height": 844}}),
     ],
 )
-def test_page_follows_the_screen(chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+def test_the_layout_follows_the_screen_width(
+    chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
     """In the system's dark theme, and at phone width, everything stays in view and works."""
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
@@ -170,7 +172,7 @@ def shown_token(graphiql: GraphiqlPage) -> Any:
     return json.loads(graphiql.headers())["Authorization"]
 
 
-def test_a_token_typed_and_sent_is_that_of_every_tab(graphiql: GraphiqlPage) -> None:
+def test_a_token_that_was_sent_applies_to_every_tab(graphiql: GraphiqlPage) -> None:
     """Tabs nobody has touched show it and send it; one with another token keeps its own."""
     tabs = graphiql.page.get_by_role("tab")
     graphiql.type_headers('{"Authorization": "Bearer fabrikam"}')

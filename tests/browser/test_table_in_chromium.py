@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOTHING_ASKED = "Press ▶ (or Ctrl-Enter), and the answer will stand here."
 
 
-def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
+def test_the_rows_of_a_response_are_shown_in_a_table(graphiql: GraphiqlPage) -> None:
     """With the names of the fields over them, numbers to the right, and how many there are besides."""
     graphiql.open_example(4, "JumpToPage")
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
@@ -33,7 +33,7 @@ def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
     expect(graphiql.page.locator(".result-window .CodeMirror").last).to_be_in_viewport(ratio=0.9)
 
 
-def test_a_press_on_a_header_sorts(graphiql: GraphiqlPage) -> None:
+def test_clicking_a_header_sorts(graphiql: GraphiqlPage) -> None:
     """By keyboard as by mouse: numbers from the highest, text from A, back at the next press, then as it came."""
     rows = [product("plan 10", 9, 1), product(None, None, 0), product("Plan 9", 1500, 0), product("edu", 100, 5)]
     graphiql.answer_with(connection(*rows))
@@ -57,7 +57,7 @@ def test_a_press_on_a_header_sorts(graphiql: GraphiqlPage) -> None:
     expect(graphiql.page.get_by_role("img", name="no value")).to_have_count(2)
 
 
-def test_long_answers_show_their_first_thousand_rows_and_save_all(graphiql: GraphiqlPage) -> None:
+def test_long_results_show_a_thousand_rows_and_save_all(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(*(product(f"plan {number}", number, 0) for number in range(1500)), totalCount=9000))
     graphiql.run()
     graphiql.show("Table")
@@ -95,7 +95,7 @@ def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
     assert [row[1] for row in rows] == [SOLD, *(str(node[SOLD]) for node in data["latest"]["nodes"])]
 
 
-def test_only_alike_connections_stand_in_one_table(graphiql: GraphiqlPage) -> None:
+def test_only_connections_with_equal_columns_share_a_table(graphiql: GraphiqlPage) -> None:
     """Not those with other columns, none that is empty, and not the two lists of one connection."""
     alike, other = [product("a", 2, 1)], [{"customerName": "b", SOLD: 1}]
     choice = graphiql.page.get_by_role("combobox", name="Rows of").locator("option")
@@ -114,7 +114,7 @@ def test_only_alike_connections_stand_in_one_table(graphiql: GraphiqlPage) -> No
             expect(graphiql.page.get_by_role("columnheader").first).to_have_text("alias")
 
 
-def test_edges_are_rows_like_nodes(graphiql: GraphiqlPage) -> None:
+def test_edges_are_shown_like_nodes(graphiql: GraphiqlPage) -> None:
     """Under any alias and without their cursors; asked for beside nodes they are a list of their own."""
     edges = [{"cursor": "abc", "n": product("a", 2, 1)}]
     graphiql.answer_with({"data": {"page": {"totalCount": 1, "all": edges, "nodes": [product("b", 1, 1)]}}})
@@ -138,7 +138,7 @@ def test_each_tab_shows_its_own_rows(graphiql: GraphiqlPage) -> None:
 
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
-def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
+def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
     """Nothing asked, waiting, no rows, an error, an error beside rows, and no list at all.
 
     In the one live region that is always there, so that screen readers say it, and errors as alerts.
@@ -176,7 +176,7 @@ def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
     expect(results(graphiql).get_by_text("There are no rows to save.")).to_be_visible()
 
 
-def test_warnings_stand_over_the_rows_that_they_are_about(graphiql: GraphiqlPage) -> None:
+def test_warnings_are_shown_above_their_rows(graphiql: GraphiqlPage) -> None:
     """Or a chart of half the data would look like one of all. The first five problems are shown."""
     warning = {"code": "UPSTREAM_INCOMPLETE", "message": "The upstream ended early.", "path": ["licenseDeployments"]}
     answer = connection(product("a", 1, 1)) | {"extensions": {"warnings": [warning]}}
@@ -199,7 +199,7 @@ def test_warnings_stand_over_the_rows_that_they_are_about(graphiql: GraphiqlPage
         ("phone-dark", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}),
     ],
 )
-def test_table_and_chart_follow_the_screen(
+def test_table_and_chart_follow_the_color_scheme(
     chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
     """In the dark, and at phone width, all of the panel is in view and what is long scrolls inside it."""

@@ -33,7 +33,7 @@ def sent_authorization(graphiql: GraphiqlPage) -> str | None:
     return waiting.value.headers.get("authorization")
 
 
-def test_a_token_in_the_field_is_that_of_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
+def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
     """With or without the word before it; what stands under Headers is in the field, too; an empty one is none."""
     with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TRUSTED = "query Rows { licenseDeployments(first: 1) { totalCount } }"
 
 
-def test_the_page_says_what_runs_and_promises_nothing_else(chromium: Chromium, tmp_path: Path) -> None:
+def test_the_page_documents_only_tested_clients(chromium: Chromium, tmp_path: Path) -> None:
     """No examples, for they would be refused; what is pasted to the letter runs, from a new tab, too."""
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"rows": TRUSTED}), encoding="utf-8")

@@ -110,7 +110,7 @@ def differences(found: list[dict[str, Any]], report: list[dict[str, Any]]) -> li
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_every_row_once_and_in_order_walking_forward_and_walking_backward(
+def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
     project: Path, start_gateway: StartGateway, upstream: Upstream, name: str
 ) -> None:
     """Thirteen pages each way, for which the report is read once; a filter's rows do not mix with them."""
@@ -133,12 +133,12 @@ def test_a_client_gets_every_row_once_and_in_order_walking_forward_and_walking_b
     ]
 
 
-def test_the_linter_finds_the_schema_to_be_relays(project: Path) -> None:
+def test_the_linter_accepts_the_schema_as_relay(project: Path) -> None:
     """Connections, their arguments and PageInfo as the rules of graphql-schema-linter have them, and nothing unused."""
     succeed(project, "graphql-schema-linter", "--rules", LINTED, "schema.graphql")
 
 
-def test_the_linter_would_find_a_connection_that_is_not_relays(project: Path) -> None:
+def test_the_linter_rejects_a_connection_that_is_not_relays(project: Path) -> None:
     schema = (project / "schema.graphql").read_text(encoding="utf-8")
     (project / "other.graphql").write_text(schema.replace("  hasPreviousPage: Boolean!", "  before: Boolean!"))
     done = run(project, "graphql-schema-linter", "--rules", LINTED, "other.graphql")
@@ -164,7 +164,7 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
     assert faults == {"no_text", "no_date", "maybe_null"}, done.stdout
 
 
-def test_the_pins_name_no_place_that_packages_come_from() -> None:
+def test_the_pins_name_no_package_index() -> None:
     """So that whatever registry a machine uses is asked; each package is held by its digest."""
     packages = json.loads((PINS / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert [name for name, package in packages.items() if "resolved" in package] == []

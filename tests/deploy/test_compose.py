@@ -81,14 +81,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             yield host
 
 
-def test_the_file_holds_to_the_compose_specification() -> None:
+def test_the_file_follows_the_compose_specification() -> None:
     """Checked with the JSON schema of the specification itself."""
     command = [str(PROGRAMS / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_its_gateway_answers_from_its_sandbox(host: Host) -> None:
+def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
     """Commands, environment and health checks of both services, as processes, with one question through both."""
     reply = httpx.post(
         f"http://127.0.0.1:{host.ports['8000']}/graphql",
@@ -107,7 +107,7 @@ def test_its_gateway_answers_from_its_sandbox(host: Host) -> None:
     assert "X-Gateway-Upstream" not in reply.headers
 
 
-def test_its_services_write_no_file(host: Host) -> None:
+def test_services_write_no_files(host: Host) -> None:
     """So that a read-only file system does not disturb them."""
     assert list(host.folder.iterdir()) == []
 
@@ -123,7 +123,7 @@ def test_every_service_is_locked_down_and_has_a_health_check(name: str) -> None:
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_what_valkey_is_told_holds_for_redis_too(tmp_path: Path) -> None:
+def test_valkey_has_the_same_settings_as_redis(tmp_path: Path) -> None:
     """A bound on memory with the oldest going first, and nothing on disk; asked of the server itself."""
     program = shutil.which("valkey-server") or shutil.which("redis-server")
     if program is None:
@@ -160,7 +160,7 @@ def test_nothing_can_be_reached_from_other_machines() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_watching_it_is_asked_for() -> None:
+def test_monitoring_needs_its_compose_profile() -> None:
     """`docker compose up` starts what answers questions, and nothing that watches."""
     watching = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
     assert watching == {"prometheus", "grafana"}

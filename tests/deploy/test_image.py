@@ -17,7 +17,7 @@ def copied() -> set[str]:
     return {name for line in lines for name in line.split()}
 
 
-def test_the_build_takes_what_exists_and_docker_is_let_see_exactly_that() -> None:
+def test_the_build_copies_existing_files_and_dockerignore_admits_exactly_those() -> None:
     """.dockerignore shuts out everything else, such as .git and local environments."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert "*" in lines
@@ -25,7 +25,7 @@ def test_the_build_takes_what_exists_and_docker_is_let_see_exactly_that() -> Non
     assert all((ROOT / name).exists() for name in copied())
 
 
-def test_the_build_takes_every_file_that_the_package_is_made_of() -> None:
+def test_the_build_copies_every_file_of_the_package() -> None:
     """The packages, the hook, and the texts that pyproject.toml names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     build = project["tool"]["hatch"]["build"]
@@ -34,14 +34,14 @@ def test_the_build_takes_every_file_that_the_package_is_made_of() -> None:
     assert copied() == wanted | {"requirements.lock"}
 
 
-def test_the_final_image_runs_as_nobody_special_and_has_no_build_tools() -> None:
+def test_the_final_image_runs_unprivileged_without_build_tools() -> None:
     """Nothing is installed in the last stage; a number tells an orchestrator that the user is not root."""
     assert re.search(r"^USER [1-9]\d+:[1-9]\d+$", FINAL, re.MULTILINE)
     assert "\nRUN " not in FINAL
     assert "--without-pip" in TEXT
 
 
-def test_the_image_listens_for_other_containers_on_the_port_it_exposes() -> None:
+def test_the_image_listens_on_all_interfaces_at_its_exposed_port() -> None:
     """The default address, loopback, could not be reached from outside the container."""
     assert "GATEWAY_HOST=0.0.0.0" in FINAL
     assert re.search(r"^EXPOSE 8000$", FINAL, re.MULTILINE)

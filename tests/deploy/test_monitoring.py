@@ -99,7 +99,7 @@ def test_the_page_lists_every_metric_with_its_labels_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_every_alert_is_explained_where_it_says(name: str) -> None:
+def test_every_alert_links_to_its_explanation(name: str) -> None:
     rule = ALERTS[name]
     assert f"\n#### {name}\n" in PAGE
     assert rule["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
@@ -107,7 +107,7 @@ def test_every_alert_is_explained_where_it_says(name: str) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
 
 
-def test_no_alert_is_explained_that_does_not_exist() -> None:
+def test_every_explained_alert_exists() -> None:
     assert set(re.findall(r"^#### (\w+)$", PAGE, re.MULTILINE)) == ALERTS.keys()
 
 
@@ -146,7 +146,7 @@ def test_prometheus_itself_accepts_the_rules_and_they_fire_as_described() -> Non
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_provisioning_finds_what_compose_mounts() -> None:
+def test_provisioning_paths_match_the_compose_mounts() -> None:
     """Paths and addresses in Grafana's files are those of the compose file."""
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     mounts = dict(text.removesuffix(":ro").split(":") for text in services["grafana"]["volumes"])

@@ -22,7 +22,7 @@ RELEASES = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", TEXT, re.MULT
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_every_heading_is_a_release_with_its_date_or_on_top_what_is_to_come() -> None:
+def test_every_heading_is_a_dated_release_except_unreleased_at_the_top() -> None:
     """The newest first."""
     dated = [f"{version} - {day}" for version, day in RELEASES]
     assert HEADINGS in (dated, ["Unreleased", *dated])
@@ -37,7 +37,7 @@ def test_changes_are_sorted_by_their_kind() -> None:
     assert set(found) <= KINDS
 
 
-def test_the_newest_release_is_this_version_or_an_older_one_with_changes_since() -> None:
+def test_the_newest_release_is_this_version_or_has_unreleased_changes_above() -> None:
     """And its schema, with which breaking changes are found, is kept under its version."""
     newest = [version for version, _ in RELEASES[:1]]
     assert HEADINGS[0] == "Unreleased" or newest == [VERSION]

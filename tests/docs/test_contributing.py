@@ -39,7 +39,7 @@ def words(command: str) -> tuple[dict[str, str], str, list[str]]:
     return dict(part.split("=", 1) for part in parts[:split]), parts[split], parts[split + 1 :]
 
 
-def test_the_set_up_is_the_readmes() -> None:
+def test_the_set_up_matches_the_readme() -> None:
     """One command, that of its tests without the tests."""
     [command] = [line for line in LINES if "venv .venv" in line]
     assert f"\n{command} && .venv/bin/pytest\n" in README.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_every_link_leads_somewhere() -> None:
         assert target or part in headings, link
 
 
-def test_every_word_of_the_vocabulary_is_one_of_the_code() -> None:
+def test_every_term_of_the_vocabulary_exists_in_the_code() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in MODULES.values())
     named = {span for span in SPANS if re.fullmatch(r"(?:[A-Z][a-z]+)+", span) and span != STAND_IN}
     assert "PageQuery" in named
@@ -92,7 +92,7 @@ def test_github_can_show_the_form(form: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_is_asked_for_without_a_warning_of_secrets() -> None:
+def test_every_issue_form_warns_about_secrets() -> None:
     """Issues are public."""
     for form in (GITHUB / "ISSUE_TEMPLATE").iterdir():
         text = form.read_text(encoding="utf-8")

@@ -73,7 +73,7 @@ def test_every_generated_table_is_on_one_page() -> None:
     assert sorted(re.findall(r"^<!-- table: (\w+) -->$", ALL, re.MULTILINE)) == sorted(TABLES)
 
 
-def test_no_kind_of_block_goes_unchecked() -> None:
+def test_every_kind_of_block_is_checked() -> None:
     """Shell commands that need an account or a container are the exception."""
     kinds = {kind for kind, note, _ in FENCE.findall(ALL) if "/" not in note}
     assert kinds == {"sh", "text", "console", "graphql", "json"}
@@ -99,7 +99,7 @@ def test_code_is_code_that_the_tests_run() -> None:
     }
 
 
-def test_a_newcomer_sees_both_commands_soon() -> None:
+def test_readme_shows_both_commands_near_the_top() -> None:
     """The one that runs it in the first lines, the one that tests it behind the first answer, both whole."""
     setup = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock"
     run, test = (TEXT.index(f"\n{command}\n") for command in (
@@ -117,7 +117,7 @@ def test_readme_is_short_and_links_every_page() -> None:
     assert linked == {f"docs/{page.name}" for page in PAGES if page != README}
 
 
-def test_a_newcomer_sees_the_first_output_by_line_20() -> None:
+def test_readme_shows_the_first_output_by_line_20() -> None:
     assert TEXT[: TEXT.index('{"data":')].count("\n") < 20
     assert TEXT[: TEXT.index("```text banner")].count("\n") < 15
 
@@ -136,7 +136,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert len(re.findall(pattern, TEXT, re.MULTILINE)) == 1
 
 
-def test_the_picture_is_one_of_a_whole_screen() -> None:
+def test_the_screenshot_shows_a_whole_screen() -> None:
     """PNG, 1280 by 800."""
     picture = (ROOT / ".github" / "screenshot.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
@@ -152,26 +152,26 @@ def test_every_link_leads_to_a_file_and_heading_that_exist(page: Path) -> None:
             assert anchor in anchors(file), f"{target}#{anchor}"
 
 
-def test_the_duration_of_the_tests_is_the_same_everywhere() -> None:
+def test_all_documents_state_the_same_test_duration() -> None:
     """One figure, so that no page contradicts another."""
     contributing = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert "tests take about ten minutes on two cores" in TEXT
     assert "| `.venv/bin/pytest` | everything | about ten minutes on two cores |" in contributing
 
 
-def test_every_command_is_told() -> None:
+def test_every_command_is_documented() -> None:
     written = {name.removeprefix("gateway").strip() or "gateway" for name in names(table("Commands"))}
     assert set(commands.commands) == {name for name in written if not name.startswith("-")} - {"gateway"}
 
 
-def test_every_endpoint_is_told() -> None:
+def test_every_endpoint_is_documented() -> None:
     """Files of the GraphiQL page are its own business."""
     routes = [route for route in build(read_settings({})).routes if isinstance(route, Route)]
     paths = {route.path for route in routes if not route.path.startswith("/graphiql")}
     assert set(names(table("Endpoints"))) == paths
 
 
-def test_every_error_code_is_told_once() -> None:
+def test_every_error_code_is_documented_once() -> None:
     written = names(table("Errors"))
     assert len(written) == len(set(written))
     assert set(written) == codes(errors.GatewayError)

@@ -37,7 +37,7 @@ def test_every_file_and_test_that_is_named_exists(named: str) -> None:
         assert test in found
 
 
-def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
+def test_every_promise_names_a_file_and_a_test() -> None:
     assert len(PROMISES) > 15
     for promise, kept_by, told_by in PROMISES:
         assert promise.strip()
@@ -45,7 +45,7 @@ def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
         assert all("::test_" in name for name in re.findall(r"`([^`]+)`", told_by)), promise
 
 
-def test_security_tells_of_every_way_to_rows() -> None:
+def test_security_covers_every_endpoint_that_returns_rows() -> None:
     """A token opens two: questions, and exports, which hold whole reports."""
     promised = "\n".join(promise for promise, _, _ in PROMISES)
     assert {"cache entries", "`/export/…`"} <= set(re.findall(r"cache entries|`/export/…`", promised))
@@ -56,7 +56,7 @@ def test_every_setting_that_security_names_exists() -> None:
     assert set(re.findall(r"GATEWAY_[A-Z_]+", SECURITY)) <= known
 
 
-def test_the_table_of_limits_has_each_with_its_default_and_its_code() -> None:
+def test_the_table_of_limits_has_every_limit_with_default_and_code() -> None:
     """The measured figures are the last three columns, and no test's business."""
     assert [row[:4] for row in TABLE] == [
         [limit.name, limit.default, f"`{limit.code}`", limit.description] for limit in LIMITS

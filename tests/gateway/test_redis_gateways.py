@@ -75,7 +75,7 @@ def test_cursors_work_when_everything_was_evicted_between_two_pages(
     assert second["nodes"] == one.connection("offset: 3, first: 3", token, "nodes { customerName }")["nodes"]
 
 
-def test_a_walk_through_another_gateway_costs_no_call_for_what_the_first_has_read(
+def test_paginating_through_a_second_gateway_makes_no_call_for_cached_blocks(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
     token = "contoso+as=walk-redis"
@@ -132,7 +132,7 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
         server.client.config_set("requirepass", "")
 
 
-def test_neither_redis_nor_the_log_of_a_real_process_tells_a_secret(server: RedisServer, tmp_path: Path) -> None:
+def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: RedisServer, tmp_path: Path) -> None:
     """At the most talkative level, also when Redis fails."""
     log = tmp_path / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}

@@ -119,7 +119,7 @@ def everything(url: str) -> list[httpx.Response]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_no_log_line_and_no_reply_of_a_real_process_tells_a_secret(
+def test_no_log_line_or_response_of_a_real_process_contains_a_secret(
     upstream: Upstream, tmp_path: Path, log_format: str
 ) -> None:
     log = tmp_path / "log"
@@ -151,7 +151,7 @@ def commands(server: RedisServer, monitor: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_neither_redis_nor_its_wire_nor_workers_tell_a_secret(
+def test_neither_redis_nor_its_connections_nor_workers_reveal_a_secret(
     upstream: Upstream, tmp_path: Path, log_format: str
 ) -> None:
     log = tmp_path / "log"
@@ -195,7 +195,7 @@ def started_by_this_test() -> Iterator[list[str]]:
             continue
 
 
-def test_a_quiet_log_tells_errors_alone(tmp_path: Path) -> None:
+def test_a_quiet_log_shows_only_errors(tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = {"GATEWAY_PORT": "0", "GATEWAY_LOG_FORMAT": "json", "GATEWAY_LOG_LEVEL": "error"}
     with process(log, "-m", "gateway", **settings) as url:
@@ -249,7 +249,7 @@ run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_question(tmp_path: Path, log_format: str) -> None:
+def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_query(tmp_path: Path, log_format: str) -> None:
     log = tmp_path / "log"
     with process(log, "-c", BROKEN, log_format, CANARY) as url:
         headers = {"Authorization": f"Bearer {JWT}"}
@@ -267,7 +267,7 @@ def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_question(tmp_pat
 # Values
 
 
-def test_no_repr_tells_the_token() -> None:
+def test_no_repr_contains_the_token() -> None:
     token = AccessToken(JWT)
     caller = Caller(token, "en-US")
     for value in (token, caller, [caller], {"caller": caller}):
@@ -334,7 +334,7 @@ def ask_with_needle(url: str, token: bytes, body: bytes) -> int:
     return exchange(url, raw_post(body, b"Authorization: Bearer " + token + b"+as=" + NEEDLE())).status
 
 
-def test_the_search_of_memory_finds_what_is_there() -> None:
+def test_the_memory_search_finds_a_live_object() -> None:
     assert holders(NEEDLE) == []
     kept = [
         [NEEDLE()],
@@ -376,7 +376,7 @@ def derived(label: str) -> Callable[[], bytes]:
     return lambda: AccessToken(f"contoso+as={NEEDLE().decode()}").derived(label)
 
 
-def test_with_redis_neither_the_token_nor_what_is_derived_from_it_outlives_the_request(tmp_path: Path) -> None:
+def test_with_redis_neither_the_token_nor_derived_keys_outlive_the_request(tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(redis_server())
         upstream = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
@@ -394,7 +394,7 @@ def test_with_redis_neither_the_token_nor_what_is_derived_from_it_outlives_the_r
             until(partial(nobody_holds, needle))
 
 
-def test_what_is_derived_of_a_token_is_found_as_long_as_the_token_lives() -> None:
+def test_derived_keys_are_found_while_the_token_exists() -> None:
     """So the test above would have found it."""
     token = AccessToken(f"contoso+as={NEEDLE().decode()}")
     token.derived("redis encryption")

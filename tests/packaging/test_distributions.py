@@ -42,25 +42,25 @@ def files_of_checkout() -> set[str]:
     return {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
 
 
-def test_the_sdist_is_the_checkout_and_what_was_fetched(built: Distributions) -> None:
+def test_the_sdist_is_the_checkout_with_the_fetched_files(built: Distributions) -> None:
     """Tests and documents too, so that whoever packages it can check it; nothing that git ignores."""
     assert files_of_sdist(built.sdist) == files_of_checkout() | FETCHED | {"PKG-INFO"}
 
 
-def test_the_wheel_is_both_packages_and_its_metadata(built: Distributions) -> None:
+def test_the_wheel_has_both_packages_and_its_metadata(built: Distributions) -> None:
     """No tests, no caches; every file that the code may want to read."""
     own = {name for name in files_of_checkout() if name.startswith(("gateway/", "schema/"))}
     described = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert files_of_wheel(built.wheel) == own | FETCHED | {f"dist-info/{name}" for name in described}
 
 
-def test_what_is_said_to_be_typed_is_marked_so(built: Distributions) -> None:
+def test_typed_packages_have_a_py_typed_marker(built: Distributions) -> None:
     """Type checkers look into a package only if it has this file."""
     assert "Typing :: Typed" in PROJECT["classifiers"]
     assert {"gateway/py.typed", "schema/py.typed"} <= files_of_wheel(built.wheel)
 
 
-def test_every_licence_travels_with_what_it_is_for(built: Distributions) -> None:
+def test_every_license_is_included_with_its_package(built: Distributions) -> None:
     """Our own in the metadata, those of the fetched files beside them."""
     assert metadata_file(built.wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
     with zipfile.ZipFile(built.wheel) as archive:
@@ -70,9 +70,7 @@ def test_every_licence_travels_with_what_it_is_for(built: Distributions) -> None
             assert re.search(r"\bMIT\b", text), package.name
 
 
-def test_a_wheel_built_from_the_sdist_is_the_same_to_the_byte_and_needs_no_npm(
-    built: Distributions, tmp_path: Path
-) -> None:
+def test_a_wheel_built_from_the_sdist_is_identical_and_needs_no_npm(built: Distributions, tmp_path: Path) -> None:
     """The sdist carries GraphiQL's files, so that distributions can build without a network."""
     assert wheel_from(built.sdist, tmp_path).read_bytes() == built.wheel.read_bytes()
 
@@ -87,7 +85,7 @@ def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) ->
     assert built.wheel.name == f"partner_center_graphql-{PROJECT['version']}-py3-none-any.whl"
 
 
-def test_every_python_that_is_named_is_allowed(built: Distributions) -> None:
+def test_every_listed_python_is_supported(built: Distributions) -> None:
     allowed = SpecifierSet(metadata(built.wheel)["Requires-Python"])
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(metadata(built.wheel).get_all("Classifier", [])))
     assert named
@@ -95,7 +93,7 @@ def test_every_python_that_is_named_is_allowed(built: Distributions) -> None:
     assert "3.10" not in allowed
 
 
-def test_without_extras_nothing_of_the_tests_or_of_an_extra_is_wanted(built: Distributions) -> None:
+def test_without_extras_no_test_or_optional_package_is_required(built: Distributions) -> None:
     wanted = [Requirement(text) for text in metadata(built.wheel).get_all("Requires-Dist", [])]
     bare = {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
     assert len(bare) == len(PROJECT["dependencies"])

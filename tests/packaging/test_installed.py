@@ -51,9 +51,7 @@ def served(installed: Installation) -> Iterator[Running]:
     kill(running.process)
 
 
-def test_nothing_comes_from_the_checkout_and_no_more_than_the_wheel_wants(
-    installed: Installation, built: Distributions
-) -> None:
+def test_only_the_wheel_and_its_requirements_are_installed(installed: Installation, built: Distributions) -> None:
     """The environment has packages and versions of the lock only, and none of the tests'."""
     program = "import gateway, schema; print(gateway.__file__, schema.__file__, sep='\\n')"
     for place in installed.run("python", "-c", program).splitlines():
@@ -68,7 +66,7 @@ def test_nothing_comes_from_the_checkout_and_no_more_than_the_wheel_wants(
     assert "pytest" not in {name for name, _ in here}
 
 
-def test_pip_has_nothing_to_complain_of(installed: Installation) -> None:
+def test_pip_check_reports_no_problems(installed: Installation) -> None:
     """But for what it says of its own configuration here."""
     lines = [line for line in installed.told.splitlines() if re.match("WARNING|DEPRECATION|ERROR", line)]
     assert [line for line in lines if not line.startswith("WARNING: Location ")] == []
@@ -83,7 +81,7 @@ def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
     assert installed.run("python", "-m", "gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
 
 
-def test_it_answers_serves_its_page_and_metrics_and_ends_in_order(served: Running) -> None:
+def test_the_installed_gateway_serves_queries_page_and_metrics_and_shuts_down(served: Running) -> None:
     with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
         query = {"query": "{ licenseDeployments { totalCount nodes { productName } } }"}
         answer = client.post("/graphql", json=query, headers={"Authorization": "Bearer sample"}).json()

@@ -86,7 +86,7 @@ def test_no_change_breaks_clients() -> None:
     )
 
 
-def test_what_breaks_clients_of_the_newest_release_takes_another_version() -> None:
+def test_a_breaking_change_since_the_newest_release_needs_another_version() -> None:
     """Also after schema.graphql was renewed; before the first release nothing has been promised."""
     for file in RELEASED:
         found = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
@@ -106,14 +106,14 @@ def test_what_breaks_clients_of_the_newest_release_takes_another_version() -> No
         ("0.9.0", "0.10.0", True),
     ],
 )
-def test_a_break_is_told_by_the_version(released: str, version: str, told: bool) -> None:
+def test_a_breaking_change_needs_a_new_version(released: str, version: str, told: bool) -> None:
     """By the major one; before 1.0, by the minor one."""
     less = UNDESCRIBED.replace("  licensesSold: Long\n", "")
     assert bool(unannounced(released, UNDESCRIBED, version, less)) is not told
     assert unannounced(released, less, version, UNDESCRIBED) == []
 
 
-def test_whatever_is_deprecated_says_since_when_and_what_to_use() -> None:
+def test_every_deprecation_names_its_version_and_replacement() -> None:
     assert [(name, reason) for name, reason in deprecations(build_schema(sdl())) if not ADVICE.fullmatch(reason)] == []
 
 
@@ -129,7 +129,7 @@ def test_whatever_is_deprecated_says_since_when_and_what_to_use() -> None:
 @pytest.mark.parametrize(
     ("reason", "advises"), [("Since 0.3.0: use `rows`.", True), ("Use `rows`.", False), ("Since 0.3.0: gone.", False)]
 )
-def test_whatever_can_be_deprecated_is_looked_at(line: str, name: str, reason: str, advises: bool) -> None:
+def test_every_deprecatable_element_is_checked(line: str, name: str, reason: str, advises: bool) -> None:
     marked = UNDESCRIBED.replace(f"{line}\n", f'{line} @deprecated(reason: "{reason}")\n')
     assert list(deprecations(build_schema(marked))) == [(name, reason)]
     assert bool(ADVICE.fullmatch(reason)) is advises
@@ -160,14 +160,14 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
         ("  endCursor: String\n", "  endCursor: String\n  rows: Long\n", []),
     ],
 )
-def test_what_breaks_is_named_and_what_only_adds_is_not(old: str, new: str, found: list[str]) -> None:
+def test_breaking_changes_are_named_and_additions_are_not(old: str, new: str, found: list[str]) -> None:
     assert UNDESCRIBED.count(old) == 1
     names = breaks(UNDESCRIBED, UNDESCRIBED.replace(old, new))
     assert len(names) == len(found)
     assert all(name.startswith(start) for name, start in zip(names, found, strict=True)), names
 
 
-def test_enums_stand_in_questions_only() -> None:
+def test_enums_appear_only_in_input_types() -> None:
     """Else a new value would reach clients that do not know it."""
     types = build_schema(sdl()).type_map
     outputs = [kind for name, kind in types.items() if isinstance(kind, GraphQLObjectType) and name[:2] != "__"]

@@ -57,7 +57,7 @@ def asset_paths(page: GraphiQL) -> Iterator[str]:
     return (f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', html(page)))
 
 
-def test_page_is_locked_down(page: GraphiQL) -> None:
+def test_the_page_has_a_strict_content_security_policy(page: GraphiQL) -> None:
     response = page.page_response()
     assert response.status_code == 200
     assert response.headers["content-security-policy"] == (
@@ -76,7 +76,7 @@ def test_page_is_locked_down(page: GraphiQL) -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_page_has_no_inline_script_and_names_no_other_place(page: GraphiQL) -> None:
+def test_the_page_has_no_inline_script_and_no_external_url(page: GraphiQL) -> None:
     """Scripts come from files, and every address is relative, so a proxy's path in front does no harm."""
     text = html(page)
     assert re.findall(r"<script[^>]*>([^<]+)</script>", text) == []
@@ -84,7 +84,7 @@ def test_page_has_no_inline_script_and_names_no_other_place(page: GraphiQL) -> N
     assert all(path.startswith("/graphiql/") and "//" not in path for path in asset_paths(page))
 
 
-async def test_the_page_keeps_its_headers_on_its_way_through_the_application(page: GraphiQL) -> None:
+async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL) -> None:
     """Each of them once, with what other layers add."""
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +98,7 @@ async def test_the_page_keeps_its_headers_on_its_way_through_the_application(pag
         assert found == value or (name == "Vary" and value in found)
 
 
-def test_own_scripts_put_nothing_into_address_cookie_or_storage() -> None:
+def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
     """A token in the address would be in the history, in logs and in what is pasted to others.
 
     ``storage.js`` alone names localStorage: it keeps the theme.
@@ -111,7 +111,7 @@ def test_own_scripts_put_nothing_into_address_cookie_or_storage() -> None:
     assert 'method: "POST"' in scripts["fetcher.js"]
 
 
-def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) -> None:
+def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Path) -> None:
     sandbox, real = html(GraphiQL(sandbox=True, folder=folder)), html(GraphiQL(sandbox=False, folder=folder))
     for token in ("contoso", "fabrikam", "tailspin", "sample"):
         assert f'data-token="{token}"' in sandbox
@@ -121,12 +121,12 @@ def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) 
     assert "Paste an access token" in real
 
 
-def test_where_none_of_them_would_run_the_page_offers_no_examples(folder: Path) -> None:
+def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
     assert "data-trusted" in html(GraphiQL(sandbox=False, trusted_only=True, folder=folder))
     assert "data-trusted" not in html(GraphiQL(sandbox=False, folder=folder))
 
 
-async def test_every_file_the_page_names_is_served_for_good(page: GraphiQL, client: httpx.AsyncClient) -> None:
+async def test_every_file_of_the_page_is_served_as_immutable(page: GraphiQL, client: httpx.AsyncClient) -> None:
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
     for path in asset_paths(page):
         response = await client.get(path)
@@ -187,7 +187,7 @@ def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> No
     assert before.isdisjoint(asset_paths(GraphiQL(sandbox=True, folder=folder)))
 
 
-def test_source_tree_that_was_never_built_says_how_to_build(folder: Path) -> None:
+def test_an_unbuilt_source_tree_shows_how_to_build(folder: Path) -> None:
     shutil.rmtree(folder / "vendor")
     page = GraphiQL(sandbox=True, folder=folder)
     assert page.page_response().status_code == 200

@@ -31,7 +31,7 @@ def make_tarball(path: Path, files: dict[str, bytes], links: dict[str, str] | No
     return "sha512-" + base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
 
 
-def test_named_files_are_taken_and_no_others(tmp_path: Path) -> None:
+def test_only_named_files_are_extracted(tmp_path: Path) -> None:
     tarball = tmp_path / "a.tgz"
     integrity = make_tarball(tarball, {"package/dist/a.js": b"1", "package/evil.js": b"2", "../up.js": b"3"})
     take_files(Package("@scope/a", "1.0.0", integrity, ("dist/a.js",)), tarball, tmp_path / "vendor")
@@ -79,7 +79,9 @@ def install_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_right_folder_is_left_alone(built: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_up_to_date_folder_is_unchanged(
+    built: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second build, and one from an sdist, work without npm."""
     install_npm(tmp_path / "bin", "exit 1", monkeypatch)
     bring_assets(*built)
@@ -87,7 +89,7 @@ def test_right_folder_is_left_alone(built: tuple[Path, Path], tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("change", ["another file", "a changed file", "a missing file", "another list", "no stamp"])
-def test_folder_that_differs_is_made_anew(built: tuple[Path, Path], change: str) -> None:
+def test_a_changed_folder_is_rebuilt(built: tuple[Path, Path], change: str) -> None:
     assets_file, vendor = built
     assert is_current(assets_file, vendor)
     if change == "another file":
@@ -117,7 +119,7 @@ def test_failure_of_npm_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
     assert hatch_build.WITHOUT_GRAPHIQL in message
 
 
-def test_pypi_node_is_asked_for_only_where_npm_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_node_from_pypi_is_requested_only_without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The hook's dynamic build requirement, in a tree that was not built yet."""
     hook = object.__new__(hatch_build.GraphiqlBuildHook)
     monkeypatch.setattr(hatch_build.GraphiqlBuildHook, "root", str(tmp_path))
@@ -129,7 +131,7 @@ def test_pypi_node_is_asked_for_only_where_npm_is_missing(monkeypatch: pytest.Mo
     assert hook.dependencies() == []
 
 
-def test_list_holds_digests_and_no_addresses() -> None:
+def test_the_list_has_digests_and_no_urls() -> None:
     """Where packages come from is npm's configuration, never ours."""
     assert "://" not in ASSETS_FILE.read_text()
     for package in read_packages(ASSETS_FILE):

@@ -34,7 +34,7 @@ def blocks_of(source: FakeSource, budget: Budget | None = None) -> Blocks:
 
 
 @pytest.mark.parametrize("calls_each", [0, 1, 3])
-async def test_a_block_is_charged_with_the_calls_that_it_really_took(calls_each: int) -> None:
+async def test_a_block_costs_the_calls_that_it_made(calls_each: int) -> None:
     budget = Budget(1_000)
     await blocks_of(CountedSource(calls_each), budget).load(0, 30)
     assert budget.spent_calls == 3 * calls_each
@@ -53,7 +53,7 @@ async def test_cached_blocks_leave_the_budget_untouched() -> None:
     assert budget.spent_calls == 0
 
 
-async def test_warning_counts_of_several_blocks_are_added_up_and_the_greatest_age_is_kept() -> None:
+async def test_warning_counts_of_several_blocks_are_added_and_the_greatest_age_is_used() -> None:
     warnings = tuple(
         PageWarning("SOME_CODE", "message", count, age_seconds) for count, age_seconds in ((2, 5), (3, 9), (None, None))
     )
@@ -81,7 +81,7 @@ class DatedSource(FakeSource):
         return replace(page, stamp=Stamp(None, (self._dates[query.skip // 10],)))
 
 
-async def test_a_block_of_an_answer_is_compared_with_all_blocks_before_it() -> None:
+async def test_a_block_of_an_operation_is_compared_with_all_earlier_blocks() -> None:
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
     blocks = blocks_of(DatedSource([("crm", first), ("o365", first), ("crm", second)]))
     await blocks.load(0, 20)

@@ -53,7 +53,7 @@ async def numbers(stream: RowStream) -> list[int]:
 
 @pytest.mark.parametrize("total", [0, 1, 9, 10, 11, 20, 95, 100])
 @pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
-def test_every_row_comes_once_in_its_order(total: int, is_mute: bool) -> None:
+def test_every_row_is_returned_once_in_order(total: int, is_mute: bool) -> None:
     """Also of an upstream that tells neither a total nor whether more follows a full block."""
     source = Watched(total, is_mute=is_mute)
     stream = stream_of(source)
@@ -62,7 +62,7 @@ def test_every_row_comes_once_in_its_order(total: int, is_mute: bool) -> None:
     assert {top for _, _, top in source.calls} == {10}
 
 
-async def test_no_more_than_two_blocks_are_held_while_a_third_is_read() -> None:
+async def test_at_most_two_blocks_are_held_while_a_third_is_read() -> None:
     source = Watched(200)
     stream = stream_of(source)
     opening = await stream.opening()
@@ -72,7 +72,7 @@ async def test_no_more_than_two_blocks_are_held_while_a_third_is_read() -> None:
     assert source.most_held <= 3
 
 
-async def test_a_block_of_another_snapshot_ends_it() -> None:
+async def test_a_block_of_another_snapshot_ends_the_stream() -> None:
     source = FakeSource(lambda: 0.0, 50)
     stream = stream_of(source)
     opening = await stream.opening()
@@ -97,7 +97,7 @@ class DatedSource(FakeSource):
         return replace(page, stamp=replace(page.stamp, dates=dates))
 
 
-async def test_a_block_is_compared_with_all_blocks_before_it() -> None:
+async def test_a_block_is_compared_with_all_earlier_blocks() -> None:
     """The last block alone says nothing of a service that only an earlier one had."""
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
     source = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}, {"crm": second}])

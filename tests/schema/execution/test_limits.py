@@ -121,7 +121,7 @@ class Stopwatch:
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_is_refused_soon_and_in_few_words(gateway: Gateway, name: str) -> None:
+def test_oversized_documents_are_refused_quickly_with_short_errors(gateway: Gateway, name: str) -> None:
     with Stopwatch():
         response = gateway.post(FLOODS[name])
     check_error(response, "QUERY_TOO_COMPLEX")
@@ -129,7 +129,7 @@ def test_a_flood_is_refused_soon_and_in_few_words(gateway: Gateway, name: str) -
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_an_invalid_document_gets_a_short_reply_whatever_its_size(gateway: Gateway, name: str) -> None:
+def test_an_invalid_document_of_any_size_gets_a_short_response(gateway: Gateway, name: str) -> None:
     with Stopwatch():
         response = gateway.post(INVALID[name])
     check_error(response, "GRAPHQL_VALIDATION_FAILED")
@@ -138,7 +138,7 @@ def test_an_invalid_document_gets_a_short_reply_whatever_its_size(gateway: Gatew
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_is_only_long_is_answered(gateway: Gateway, name: str) -> None:
+def test_long_valid_documents_are_answered(gateway: Gateway, name: str) -> None:
     body = {"query": HARMLESS[name], **({"operationName": "Q7"} if "Q7" in HARMLESS[name] else {})}
     with Stopwatch():
         response = gateway.client.post("/graphql", json=body)
@@ -158,7 +158,7 @@ def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) 
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.description)
-def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
+def test_the_most_expensive_allowed_query_is_answered_and_any_beyond_is_refused_briefly(
     gateway: Gateway, limit: Limit
 ) -> None:
     """docs/errors.md lists what the former cost."""
@@ -242,18 +242,18 @@ def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway
     ],
     ids=["halves", "one list said often", "no first", "null"],
 )
-def test_rows_that_are_not_asked_for_twice_count_once(gateway: Gateway, query: str) -> None:
+def test_rows_selected_once_count_once(gateway: Gateway, query: str) -> None:
     assert "errors" not in gateway.ask(query, "contoso+as=rows", n=None)
 
 
-def test_a_number_of_rows_that_is_wrong_is_told_as_such(gateway: Gateway) -> None:
+def test_an_invalid_number_of_rows_is_a_caller_error(gateway: Gateway) -> None:
     found = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
     check_error(found, "QUERY_TOO_COMPLEX")
     found = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
     assert check_error(found, "BAD_USER_INPUT")["argument"] == "first"
 
 
-def test_both_lists_of_one_page_are_shown_however_few_root_fields_are_allowed(start_gateway: StartGateway) -> None:
+def test_both_lists_of_a_page_are_allowed_with_a_single_root_field(start_gateway: StartGateway) -> None:
     found = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
     assert len(found["nodes"]) == len(found["edges"]) == 10_000
 
@@ -282,7 +282,7 @@ def test_a_list_of_a_hundred_values_may_be_used_by_every_root_field(gateway: Gat
     assert "errors" not in found
 
 
-def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspection_is_on(
+def test_similar_names_are_suggested_only_for_short_documents_with_introspection_on(
     gateway: Gateway, start_gateway: StartGateway
 ) -> None:
     """They would tell the schema, one guess after the other."""
@@ -297,7 +297,7 @@ def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspect
     assert "'channel'" not in closed.post(input_only, variables=variables).json()["errors"][0]["message"]
 
 
-def test_of_a_long_document_the_first_error_is_told(gateway: Gateway) -> None:
+def test_only_the_first_error_of_a_long_document_is_reported(gateway: Gateway) -> None:
     """Finding the place of each would read a megabyte again."""
     query = "{ licenseDeployments { nodes { " + many(30, "x#") + " } } }"
     assert len(gateway.post(query).json()["errors"]) == 20
@@ -323,7 +323,7 @@ def test_a_refused_document_is_refused_again(gateway: Gateway) -> None:
     ],
     ids=["nested", "wrong elements", "nulls", "unknown fields"],
 )
-def test_huge_variables_get_a_short_reply(gateway: Gateway, value: dict[str, Any]) -> None:
+def test_huge_variables_get_a_short_response(gateway: Gateway, value: dict[str, Any]) -> None:
     query = "query ($filter: LicenseDeploymentFilter) { licenseDeployments(filter: $filter) { totalCount } }"
     if "not" in value:
         for _ in range(400):
@@ -345,7 +345,7 @@ def test_introspection_passes_whatever_the_limits(start_gateway: StartGateway, l
     assert {kind["name"] for kind in found["data"]["__schema"]["types"]} >= {"LicenseDeployment", "Long", "PageInfo"}
 
 
-def test_introspection_does_not_open_the_door_to_a_longer_question(start_gateway: StartGateway) -> None:
+def test_introspection_does_not_raise_limits_for_other_fields(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_query_tokens=100)
     check_error(gateway.post(f"{INTROSPECTION} query Other {{ __typename }}"), "QUERY_TOO_COMPLEX")
     check_error(gateway.post("{ __schema { queryType { name } } " + many(100, "__typename") + "}"), "QUERY_TOO_COMPLEX")
@@ -358,7 +358,7 @@ def test_introspection_does_not_open_the_door_to_a_longer_question(start_gateway
         '{ __type(name: "Query") { fields { type { ' + "ofType { fields { type { " * 20 + "name" + " } } }" * 21 + " }",
     ],
 )  # fmt: skip
-def test_introspection_that_multiplies_is_refused(gateway: Gateway, query: str) -> None:
+def test_exponential_introspection_is_refused(gateway: Gateway, query: str) -> None:
     with Stopwatch():
         response = gateway.post(query, token=None)
     assert response.json()["errors"][0]["extensions"]["code"] in ("GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COMPLEX")
@@ -374,7 +374,7 @@ def test_introspection_fails_when_it_is_off(start_gateway: StartGateway) -> None
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
-def test_a_text_may_have_exactly_the_greatest_number_of_line_breaks(line_break: str) -> None:
+def test_a_text_may_have_exactly_the_maximum_number_of_line_breaks(line_break: str) -> None:
     """A carriage return ends a line in GraphQL, too; a pair of both is counted twice."""
     most = MAX_LINES // len(line_break)
     check_text(line_break * most)
@@ -382,7 +382,7 @@ def test_a_text_may_have_exactly_the_greatest_number_of_line_breaks(line_break: 
         check_text(line_break * (most + 1))
 
 
-def test_a_document_may_have_exactly_the_greatest_number_of_tokens() -> None:
+def test_a_document_may_have_exactly_the_maximum_number_of_tokens() -> None:
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     document = parse("{ licenseDeployments { totalCount } }")
     check_document(document, limits, limits.max_query_tokens)

@@ -55,7 +55,7 @@ def test_a_plan_answers_only_with_the_rows_of_the_caller(
     assert planned == [False] * 2 + [True] * 6
 
 
-def test_without_a_token_a_known_plan_is_refused_like_any_question(start_gateway: Any, planned: list[bool]) -> None:
+def test_a_known_plan_without_a_token_is_refused(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     gateway.ask(QUERY, "sample+as=plan-no-token", n=1)
     reply = gateway.post(QUERY, None, {"n": 1})
@@ -82,7 +82,7 @@ def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, p
     assert True in planned
 
 
-def test_rows_with_warnings_are_answered_the_ordinary_way(start_gateway: Any, planned: list[bool]) -> None:
+def test_rows_with_warnings_bypass_the_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway, token = start_gateway(), "contoso+rows=5+counts=junk+as=plan-warned"
     replies = [gateway.ask(QUERY, token, n=2) for _ in range(2)]
     assert replies[0]["extensions"] == replies[1]["extensions"]

@@ -41,7 +41,7 @@ def only_the_young_are_collected() -> Iterator[None]:
 
 @pytest.mark.usefixtures("only_the_young_are_collected")
 @pytest.mark.parametrize("text", [GOOD, WRONG, DEEP, BROKEN], ids=["good", "wrong", "refused", "broken"])
-def test_what_is_kept_no_longer_is_gone_at_once(text: str) -> None:
+def test_dropped_documents_are_freed_at_once(text: str) -> None:
     operations = Operations(build_schema(), LIMITS, introspection=True)
     for number in range(3 * PREPARED_DOCUMENTS):
         assert bool(operations.faults_of(text.format(number=number))) is (text is not GOOD)

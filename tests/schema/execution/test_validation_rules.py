@@ -39,18 +39,18 @@ def message(gateway: Gateway, query: str) -> str:
         ),
     ],
 )
-def test_a_field_of_the_level_below_is_told_where_it_belongs(gateway: Gateway, query: str, told: str) -> None:
+def test_the_error_for_a_field_one_level_too_high_shows_its_place(gateway: Gateway, query: str, told: str) -> None:
     assert message(gateway, query) == told
 
 
-def test_other_wrong_fields_are_told_as_before(gateway: Gateway) -> None:
+def test_other_unknown_fields_have_the_standard_error(gateway: Gateway) -> None:
     """Like one that the type has, or like none."""
     assert message(gateway, "{ licenseDeployments { totalCont } }").endswith("Did you mean 'totalCount'?")
     assert message(gateway, "{ licenseDeployments { nodes { totalCount } } }").endswith("'LicenseDeployment'.")
     assert message(gateway, "{ licenseDeployments { nothingLikeIt } }").endswith("'LicenseDeploymentConnection'.")
 
 
-def test_where_the_schema_is_not_told_nothing_is_hinted(gateway: Gateway, start_gateway: StartGateway) -> None:
+def test_with_introspection_off_there_are_no_hints(gateway: Gateway, start_gateway: StartGateway) -> None:
     """Introspection is off; nor is it told of a long document, where comparing takes long."""
     query = "{ licenseDeployments { productName } }"
     bare = "Cannot query field 'productName' on type 'LicenseDeploymentConnection'."

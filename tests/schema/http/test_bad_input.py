@@ -110,7 +110,7 @@ def test_exactly_the_value_reaches_the_upstream(gateway: Gateway, upstream: Upst
 
 
 @pytest.mark.parametrize("value", REFUSED, ids=lambda value: ascii(value)[:20])
-def test_a_value_that_cannot_be_sent_as_it_is_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
+def test_a_value_that_cannot_be_sent_verbatim_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
     token = f"sample+as=value-{next(numbers)}"
     response = gateway.post(FILTERED, token, {"filter": {"customerName": {"eq": value}}})
     assert check_error(response, "BAD_USER_INPUT")["argument"] == "filter"
@@ -119,7 +119,7 @@ def test_a_value_that_cannot_be_sent_as_it_is_is_refused(gateway: Gateway, upstr
 
 @given(value=st.text(max_size=40))
 @relaxed
-def test_any_text_reaches_the_upstream_as_it_is_or_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
+def test_any_text_is_sent_verbatim_or_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
     token = f"sample+as=value-{next(numbers)}"
     body = json.dumps({"query": FILTERED, "variables": {"filter": {"productName": {"eq": value}}}})
     response = post(gateway, body, f"Bearer {token}")
@@ -170,7 +170,7 @@ def ask_raw(gateway: Gateway, *headers: bytes, target: bytes = b"/graphql") -> R
     ],
     ids=lambda headers: repr(headers)[:50],
 )
-def test_a_token_that_is_absent_or_malformed_is_401_and_asks_nobody(
+def test_an_absent_or_malformed_token_is_401_without_an_upstream_call(
     gateway: Gateway, upstream: Upstream, headers: list[bytes]
 ) -> None:
     before = len(upstream.calls)
@@ -238,7 +238,7 @@ def test_any_body_gets_a_coded_error(gateway: Gateway, body: bytes) -> None:
     )
 )
 @relaxed
-def test_any_members_get_a_coded_reply(gateway: Gateway, members: dict[str, Any]) -> None:
+def test_any_members_get_a_coded_response(gateway: Gateway, members: dict[str, Any]) -> None:
     check_harmless(
         gateway.client.post("/graphql", content=json.dumps(members), headers={"Content-Type": "application/json"})
     )
@@ -287,7 +287,7 @@ words = st.sampled_from(
 
 @given(tokens=st.lists(punctuation | words | st.text(max_size=3), max_size=30))
 @relaxed
-def test_any_document_gets_a_coded_reply(gateway: Gateway, tokens: list[str]) -> None:
+def test_any_document_gets_a_coded_response(gateway: Gateway, tokens: list[str]) -> None:
     body = json.dumps({"query": " ".join(["{", *tokens, "}"])})
     check_harmless(post(gateway, body))
 
@@ -339,7 +339,7 @@ likely = {
     | st.dictionaries(st.sampled_from(ARGUMENTS), json_values, max_size=3)
 )
 @settings(relaxed, max_examples=150)
-def test_any_arguments_get_a_coded_reply(gateway: Gateway, variables: dict[str, Any]) -> None:
+def test_any_arguments_get_a_coded_response(gateway: Gateway, variables: dict[str, Any]) -> None:
     body = json.dumps({"query": VARIABLES, "variables": variables})
     response = post(gateway, body, "Bearer sample+as=arguments")
     check_harmless(response)
@@ -357,7 +357,7 @@ header_bytes = st.binary(max_size=60).map(lambda value: value.translate(None, b"
     value=header_bytes,
 )
 @relaxed
-def test_any_header_gets_a_coded_reply(gateway: Gateway, name: bytes, value: bytes) -> None:
+def test_any_header_gets_a_coded_response(gateway: Gateway, name: bytes, value: bytes) -> None:
     body = json.dumps({"query": "{ __typename }"}).encode()
     reply = exchange(gateway.url, raw_post(body, name + b": " + value))
     assert 200 <= reply.status < 500, reply
@@ -369,5 +369,5 @@ def test_any_header_gets_a_coded_reply(gateway: Gateway, name: bytes, value: byt
     query=st.binary(max_size=100), parameters=st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=3)
 )
 @relaxed
-def test_any_url_gets_a_coded_reply(gateway: Gateway, query: bytes, parameters: dict[str, str]) -> None:
+def test_any_url_gets_a_coded_response(gateway: Gateway, query: bytes, parameters: dict[str, str]) -> None:
     check_harmless(gateway.client.get("/graphql", params={**parameters, "query": query.decode("latin-1")}))

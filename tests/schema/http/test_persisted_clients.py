@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PINS = Path(__file__).parent / "persisted-clients"
 
 
-def test_apollo_client_and_urql_send_a_text_once_and_its_hash_from_then_on(start_gateway: StartGateway) -> None:
+def test_apollo_client_and_urql_send_a_text_once_then_only_its_hash(start_gateway: StartGateway) -> None:
     """They learn from the first reply that the text is wanted, whatever the status, and by which method they like."""
     script = shutil.copy(PINS / "persisted.mjs", installed(PINS))
     command = ["node", str(script), f"{start_gateway().url}/graphql", "sample"]
