@@ -1,4 +1,4 @@
-"""An answer as bars, in real Chromium."""
+"""The bar chart of a response, in real Chromium."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_partial_shares_are_not_rounded_to_0_or_100_percent(graphiql: GraphiqlPa
 
 
 def test_a_chart_of_some_rows_says_that_they_are_not_the_largest(graphiql: GraphiqlPage) -> None:
-    """Above its bars; one of all rows has no such note."""
+    """The note is above the bars. A chart of all rows has no note."""
     graphiql.open_example(4, "JumpToPage")
     graphiql.run()
     graphiql.show("Chart")
@@ -42,7 +42,7 @@ def test_a_chart_of_some_rows_says_that_they_are_not_the_largest(graphiql: Graph
 
 
 def test_a_grouped_response_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
-    """One a group, highest first, in the light of the longest; the text beside it says the same."""
+    """One bar per group, highest first, scaled to the longest; the text beside it has the same figures."""
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Chart")
     nodes = sorted(nodes, key=lambda node: -node[SOLD])[:20]
@@ -60,7 +60,7 @@ def test_a_grouped_response_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
 
 
 def test_groups_of_customers_are_labeled_by_name(graphiql: GraphiqlPage) -> None:
-    """Not by their ids; the note says which rows the highest are of."""
+    """Ids are not used as labels; the note says which rows are shown."""
     graphiql.open_example(3, "GroupByCustomer")
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Chart")
@@ -74,7 +74,7 @@ def test_groups_of_customers_are_labeled_by_name(graphiql: GraphiqlPage) -> None
 
 
 def test_the_date_example_shows_two_dates(graphiql: GraphiqlPage) -> None:
-    """Each group's bars one below the other, the groups by their highest; under one scale."""
+    """A group's bars are below one another, groups are sorted by their highest bar, and all share one scale."""
     graphiql.open_example(5, "CompareDates")
     data = graphiql.run()["data"]
     graphiql.show("Chart")
@@ -90,7 +90,7 @@ def test_the_date_example_shows_two_dates(graphiql: GraphiqlPage) -> None:
 
 
 def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
-    """No share of zero, no bar for null or less than nothing, and more deployed than sold has the longer bar."""
+    """Zero sold has no share, null and negative values have no bar, and deployed may have the longer bar."""
     graphiql.answer_with(
         connection(product("over", 10, 20), product("none", 0, 5), product("idle", 0, 0), product(None, -4, None))
     )
@@ -101,7 +101,7 @@ def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
 
 
 def test_a_chart_uses_the_columns_that_differ_between_rows(graphiql: GraphiqlPage) -> None:
-    """Not dates, not what is the same everywhere, and ids only where there are no names."""
+    """Dates and constant columns are not used, and ids only if there are no names."""
     ids = ("965EDA32-DAE4-4550-8201-E2BD73AB4876", "11FA2AC0-079D-D25A-49FE-85B0834C687A")
     rows = [
         {"customerTenantId": id_, "customerName": name, "channel": "direct", "sold": 3, "processedDateTime": date}

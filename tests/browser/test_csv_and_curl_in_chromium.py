@@ -1,4 +1,4 @@
-"""What leaves the page: rows as CSV, and the operation as a curl command, from real Chromium."""
+"""CSV download, and the operation as a curl command, from real Chromium."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_csv_opens_in_spreadsheets_without_running_formulas(graphiql: GraphiqlPage) -> None:
-    """Formulas are text, commas and quotes survive, numbers stay numbers, and Excel sees that it is UTF-8."""
+    """Formulas become text, commas and quotes survive, numbers stay numbers, and Excel detects UTF-8."""
     names = ["=1+1", "+1", "-1", "@A1", "\t=1", 'say "hi", Søn', "two\nlines", "한빛", None, "plain"]
     graphiql.answer_with(connection(*(product(name, -5, None) for name in names)))
     graphiql.run()
@@ -29,7 +29,7 @@ def test_csv_opens_in_spreadsheets_without_running_formulas(graphiql: GraphiqlPa
 
 
 def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiql: GraphiqlPage) -> None:
-    """Run by a shell with TOKEN set, quotes in the query and all; other headers keep their secrets, too."""
+    """A shell runs it with TOKEN set, even with quotes in the query. Values of other headers are left out too."""
     graphiql.open_example(2, "FilterByProduct")
     editor = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
     graphiql.page.evaluate(f"() => {editor}.setValue(`# It's $HOME\n${{{editor}.getValue()}}`)")
@@ -48,7 +48,7 @@ def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiq
 
 
 def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: GraphiqlPage) -> None:
-    """As on a page that came over plain HTTP from another machine; a pane that is not JSON is told."""
+    """As on a page loaded over plain HTTP from another machine. Invalid JSON in a pane shows an error."""
     graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
     assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
     graphiql.type_headers("{")

@@ -46,7 +46,7 @@ def test_every_promise_names_a_file_and_a_test() -> None:
 
 
 def test_security_covers_every_endpoint_that_returns_rows() -> None:
-    """A token opens two: questions, and exports, which hold whole reports."""
+    """There are two: queries, and exports, which contain whole reports."""
     promised = "\n".join(promise for promise, _, _ in PROMISES)
     assert {"cache entries", "`/export/…`"} <= set(re.findall(r"cache entries|`/export/…`", promised))
 
@@ -57,7 +57,7 @@ def test_every_setting_that_security_names_exists() -> None:
 
 
 def test_the_table_of_limits_has_every_limit_with_default_and_code() -> None:
-    """The measured figures are the last three columns, and no test's business."""
+    """The last three columns are measurements, and are not compared."""
     assert [row[:4] for row in TABLE] == [
         [limit.name, limit.default, f"`{limit.code}`", limit.description] for limit in LIMITS
     ]
@@ -67,7 +67,7 @@ def test_the_table_of_limits_has_every_limit_with_default_and_code() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    """Settings by name; what is made of several, or has none, by what it is made of."""
+    """Settings are compared by name, derived limits with the values they are computed from."""
     default = {variable(name): field.default for name, field in Settings.model_fields.items()}
     filters, fields = default["GATEWAY_MAX_FILTER_BYTES"], default["GATEWAY_MAX_QUERY_ROOT_FIELDS"]
     derived = {

@@ -1,4 +1,4 @@
-"""What a reply says to caches, proxies and whoever measures."""
+"""Response headers for caches, proxies and measurements."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_response_varies_by_these_headers(gateway: Gateway, method: str) -> No
     assert sorted(named) == ["Accept", "Accept-Encoding", "Authorization", "Origin", "X-Locale"]
 
 
-# Where the rows came from
+# Origin of the rows
 
 
 def test_x_cache_and_age_are_those_of_the_worst_block(gateway: Gateway) -> None:
@@ -148,7 +148,7 @@ def test_a_stale_response_has_a_warning_and_is_not_cacheable(start_gateway: Star
 
 
 class Shelf:
-    """A PageSource whose pages are as old, as well kept and as warned about as each test says, by processed date."""
+    """A PageSource whose pages have the age, cache state and warnings that a test sets per processed date."""
 
     def __init__(self, pages: dict[str | None, tuple[CacheState, float, tuple[PageWarning, ...]]]) -> None:
         self._pages = pages
@@ -211,7 +211,7 @@ def test_a_warning_alone_prevents_caching() -> None:
     assert "X-Gateway-Upstream" not in response.headers
 
 
-# What every reply tells
+# Headers of every response
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/graphql?query={__typename}", "/healthz", "/nothing", "/metrics"])
@@ -297,7 +297,7 @@ def test_large_responses_are_compressed_as_the_client_accepts(
     query = ROWS.replace("first: 100", f"first: {rows}")
     plain = post(gateway, query, "contoso+as=compressed", {"Accept-Encoding": "identity"})
     assert len(plain.json()["data"]["licenseDeployments"]["nodes"]) == rows
-    # The second is compressed anew or from what the first left behind.
+    # The second may use the stored compression of the first.
     for _ in range(2):
         response = post(gateway, query, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
         assert response.headers.get("Content-Encoding") == wanted
@@ -308,7 +308,7 @@ def test_large_responses_are_compressed_as_the_client_accepts(
 
 
 def test_a_large_reply_that_was_compressed_is_of_its_own_question_and_selection(gateway: Gateway) -> None:
-    """Two tokens, two filters, two aliases, each asked often enough to come from what was compressed before."""
+    """Two tokens, two filters and two aliases, each requested often enough to reuse a compressed response."""
     seen: dict[tuple[str, str, str], bytes] = {}
     for _ in range(3):
         for token in ("contoso+as=kept", "fabrikam+as=kept"):

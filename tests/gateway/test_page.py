@@ -1,4 +1,4 @@
-"""Tokens that keep their secret, budgets, stamps and pages."""
+"""Access tokens, budgets, stamps and pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.gateway.fakes import Row
 
 
 def jwt(claims: Any) -> str:
-    """A token that looks like Entra's, with ``claims`` as its payload."""
+    """Return a token like Entra's with ``claims`` as its payload."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.c2ln"
 

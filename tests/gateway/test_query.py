@@ -1,4 +1,4 @@
-"""Questions as values: one canonical filter, one exact text, and a sandbox that reads what the gateway writes."""
+"""Queries as values: canonical filters, their exact text, and that the sandbox understands the text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FILTERS: st.SearchStrategy[Filter] = st.recursive(
 
 
 def holds(part: Any, row: Row) -> bool:
-    """What a filter of the gateway or of the sandbox says of a row: null equals nothing and differs from everything."""
+    """Evaluate a filter of the gateway or the sandbox for a row; null equals no value and differs from all."""
     if hasattr(part, "value"):
         equal = row[part.field] is not None and row[part.field] == part.value
         return equal is (part.operator == "eq")
@@ -56,7 +56,7 @@ def holds(part: Any, row: Row) -> bool:
 
 
 def values_in(part: Filter) -> list[str]:
-    """Every value that a filter compares with."""
+    """Yield every value that a filter compares with."""
     if isinstance(part, Comparison):
         return [part.value]
     return [value for operand in part.operands for value in values_in(operand)]
@@ -64,14 +64,14 @@ def values_in(part: Filter) -> list[str]:
 
 @st.composite
 def filters_and_rows(draw: st.DrawFn) -> tuple[Filter, list[Row]]:
-    """A filter, and rows whose values are likely to be among those that it compares with."""
+    """Draw a filter, and rows whose values it probably compares with."""
     part = draw(FILTERS)
     cells = st.none() | st.sampled_from([*values_in(part), "other"])
     return part, draw(st.lists(st.fixed_dictionaries(dict.fromkeys(FIELDS, cells)), min_size=1, max_size=8))
 
 
 def shuffled(part: Filter, chance: random.Random) -> Filter:
-    """The same filter, written by another person: other order, duplicates, double negation, needless junctions."""
+    """Draw an equivalent filter with another order, duplicates, double negations and redundant junctions."""
     if isinstance(part, Junction):
         operands = [shuffled(operand, chance) for operand in part.operands]
         operands += [chance.choice(operands)] if operands else []

@@ -1,4 +1,4 @@
-"""Concurrent identical fetches share one call, and nothing else."""
+"""Concurrent identical fetches share one call, and only those."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ async def test_a_call_that_is_cancelled_from_inside_is_a_coded_error(source: Fak
 
 
 async def test_a_caller_canceled_together_with_its_call_stays_canceled(source: FakeSource) -> None:
-    """The gateway's own end is an error for those who wait; a caller that left needs no answer."""
+    """A shutdown is an error for waiting callers, but not for a canceled one."""
     flights = SingleFlight(source)
     source.gate.clear()
     task = asyncio.create_task(flights.fetch(query(), caller()))
@@ -205,7 +205,7 @@ async def test_a_failure_without_waiting_callers_is_not_logged_as_never_retrieve
     call = next(iter(flights._flights.values())).task
     task.cancel()
     await asyncio.wait({task, call})
-    # A task reports its lost exception when it is freed.
+    # A task reports an unretrieved exception when it is freed.
     del task, call
     gc.collect()
     assert reported == []

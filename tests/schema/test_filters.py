@@ -1,4 +1,4 @@
-"""From the filter input to the canonical filter: the whole algebra, and what is refused rather than guessed."""
+"""From the filter input to the canonical filter: all operators, and invalid filters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {"and": "and_", "or": "or_", "not": "not_", "in": "in_", "notIn": "not_i
 
 
 def filter_input(given: dict[str, Any]) -> Any:
-    """The input object of a filter as GraphQL's variables write it."""
+    """Return the input object of a filter as GraphQL variables have it."""
     return LicenseDeploymentFilter(**{NAMES.get(name, name): _operand(name, value) for name, value in given.items()})
 
 
@@ -38,12 +38,12 @@ def _string_filter(value: dict[str, Any]) -> StringFilter:
 
 
 def read(given: dict[str, Any], max_bytes: int = 8_000) -> Filter:
-    """The canonical filter of ``given``."""
+    """Return the canonical filter of ``given``."""
     return to_filter(filter_input(given), max_bytes=max_bytes)
 
 
 def refused(given: dict[str, Any], max_bytes: int = 8_000) -> str:
-    """The message of the BadUserInput that ``given`` must be."""
+    """Return the message of the BadUserInput that ``given`` must raise."""
     with pytest.raises(BadUserInput) as caught:
         read(given, max_bytes)
     assert caught.value.facts == {"argument": "filter"}
@@ -184,7 +184,7 @@ def test_a_single_value_that_is_too_long_does_not_fit() -> None:
 
 
 def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
-    """A filter with ``levels`` objects around the innermost."""
+    """Return a filter with ``levels`` objects around the innermost."""
     found: dict[str, Any] = A
     for _ in range(levels):
         found = {wrapper: found if wrapper == "not" else [found]}
@@ -199,7 +199,7 @@ def test_nesting_of_empty_selections_is_bounded(wrapper: str) -> None:
 
 
 def alternating(levels: int) -> dict[str, Any]:
-    """Each level is an AND and an OR of its own, so that nothing folds."""
+    """AND and OR alternate, so that no level can be merged with the next."""
     found: dict[str, Any] = A
     for level in range(levels):
         found = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, found]}

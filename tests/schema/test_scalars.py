@@ -1,4 +1,4 @@
-"""The two scalars: dates that carry no zone, and 64-bit integers."""
+"""The two scalars: dates without a time zone, and 64-bit integers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = build_schema()._schema.type_map
 
 
 def scalar(name: str) -> GraphQLScalarType:
-    """A scalar of the schema."""
+    """Return a scalar of the schema."""
     found = TYPES[name]
     assert isinstance(found, GraphQLScalarType)
     return found

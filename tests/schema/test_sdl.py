@@ -1,4 +1,4 @@
-"""The schema is the one that clients were promised, and everything in it is described."""
+"""The schema is the published one, and everything in it has a description."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ PRINTED: GraphQLSchema = graphql.build_schema(sdl())
 
 
 def described() -> Iterator[tuple[str, str | None]]:
-    """Everything in the schema that can have a description, by its path."""
+    """Return every element that can have a description, by its path."""
     for name, kind in PRINTED.type_map.items():
         if name.startswith("__") or graphql.is_specified_scalar_type(kind):
             continue
@@ -117,7 +117,7 @@ def _members(kind: Any) -> dict[str, Any]:
 
 
 def structure(schema: GraphQLSchema) -> set[str]:
-    """Each type, field, argument, enum value and input field with its type and default."""
+    """Return each type, field, argument, enum value and input field with its type and default."""
     found = set()
     for name, kind in schema.type_map.items():
         if name.startswith("__") or graphql.is_specified_scalar_type(kind):

@@ -1,4 +1,4 @@
-"""Blocks of one query: the budget they are charged to, and the warnings they add up."""
+"""Blocks of one query: their budget, and the sum of their warnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gateway.fakes import FakeSource, caller, query
 
 
 class CountedSource(FakeSource):
-    """A source whose blocks cost ``calls_each`` upstream calls and carry ``warnings``, one for each block in turn."""
+    """A source whose blocks cost ``calls_each`` upstream calls and have one entry of ``warnings`` each."""
 
     def __init__(self, calls_each: int = 1, warnings: tuple[PageWarning, ...] = ()) -> None:
         super().__init__(lambda: 0.0, 30)
@@ -29,7 +29,7 @@ class CountedSource(FakeSource):
 
 
 def blocks_of(source: FakeSource, budget: Budget | None = None) -> Blocks:
-    """Blocks of ten rows, charged to ``budget``."""
+    """Return blocks of ten rows, charged to ``budget``."""
     return Blocks(source, query(), replace(caller(), budget=budget or Budget(1_000)), BlockSizes(10, 10))
 
 
@@ -70,7 +70,7 @@ async def test_warnings_of_different_codes_stay_apart() -> None:
 
 
 class DatedSource(FakeSource):
-    """A source whose blocks each name one service with its date, in turn."""
+    """A source with one service and its date per block."""
 
     def __init__(self, dates: list[tuple[str, str]]) -> None:
         super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)

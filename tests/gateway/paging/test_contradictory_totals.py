@@ -1,4 +1,4 @@
-"""An upstream whose totals lie: what is told is true all the same, or an error."""
+"""Wrong totals of the upstream give correct results or an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDS = "totalCount pageInfo { hasNextPage hasPreviousPage } nodes { licensesSold
 
 
 def test_the_last_rows_are_never_derived_from_a_low_total(start_gateway: Any) -> None:
-    """Half of 20,000 rows is a whole block, so nothing but the row behind it gives the lie away."""
+    """Half of 20,000 rows is a whole block, so only the row after it shows that the total is wrong."""
     reply = start_gateway().ask(
         f"{{ licenseDeployments(last: 2) {{ {ENDS} }} }}", "fabrikam+rows=20000+total=low+as=lies"
     )
@@ -37,7 +37,7 @@ def test_an_empty_block_is_not_a_next_page(start_gateway: Any) -> None:
 
 @pytest.mark.parametrize("skip", [10, 30])
 async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> None:
-    """Window functions count over the rows of the page, and find none."""
+    """Window functions count only the rows of the page, which is empty."""
 
     class Counting:
         async def fetch(self, asked: Any, who: Any) -> Page:
@@ -55,7 +55,7 @@ async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> Non
 
 
 def test_missing_rows_between_contradictory_blocks_give_a_warning(start_gateway: Any) -> None:
-    """All rows vanish after the first reply; what is empty then, with a TotalCount of 0, tells no other total."""
+    """All rows vanish after the first response. An empty page with a TotalCount of 0 does not change the total."""
     gateway = start_gateway(first_block_rows=10, block_rows=20)
     arguments = "(offset: 15, first: 10)"
     reply = gateway.ask(
@@ -91,7 +91,7 @@ def test_alias_length_is_bounded(gateway: Any) -> None:
 
 
 def test_a_cursor_at_the_first_row_is_compared_with_the_current_snapshot(start_gateway: Any) -> None:
-    """The page is empty in either, so that nothing but the cursor's own row tells them apart."""
+    """The page is empty in both cases, so only the cursor's row distinguishes them."""
     token = "contoso+rows=30+reprocess-after=1+as=lies"
     cursor = start_gateway().connection("first: 2", token, "pageInfo { startCursor }")["pageInfo"]["startCursor"]
     query = f'{{ licenseDeployments(last: 2, before: "{cursor}") {{ nodes {{ channel }} }} }}'

@@ -1,4 +1,4 @@
-"""Cursors: what they say, and that nothing but the very text that was given is accepted."""
+"""Cursors: their content, and that only issued cursors are accepted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.paging.cursor import MAX_SERVICES, Cursor, Snapshot
 ALPHABET = string.ascii_letters + string.digits + "-_"
 QUESTION = hashlib.blake2b(b"question", digest_size=8).digest()
 
-# Rows of a question: GraphQL's Int bounds what ``offset`` can reach.
+# The number of rows of a query: ``offset`` is a GraphQL Int.
 OFFSETS = st.integers(0, 2**31 - 1)
 FINGERPRINTS = st.binary(min_size=8, max_size=8)
 DATES = st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds"))
@@ -34,12 +34,12 @@ PRESENT = Stamp(7, (("o365", "2026-01-01T00:00:00"),))
 
 
 def one(offset: int = 5, stamp: Stamp = PRESENT) -> str:
-    """A cursor of the question."""
+    """Return a cursor of the query."""
     return cursor.encode(QUESTION, stamp, range(offset, offset + 1))[0]
 
 
 def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
-    """``text`` must be InvalidCursor for the question with ``fingerprint``."""
+    """Check that ``text`` raises InvalidCursor for the query with ``fingerprint``."""
     with pytest.raises(InvalidCursor) as caught:
         cursor.decode(text, fingerprint, argument="after")
     assert "'after'" in caught.value.message

@@ -1,4 +1,4 @@
-"""Windows over blocks: which rows a page shows, what it says of its place, and how little is read for it."""
+"""Windows over blocks: a page's rows, its PageInfo, and which blocks are read."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DATE = "2026-01-01T00:00:00"
 
 
 def source(total: int = 250, **changes: Any) -> FakeSource:
-    """Rows numbered from 0."""
+    """Return rows numbered from 0."""
     return FakeSource(Clock(), total, **changes)
 
 
 def cursor_of(offset: int, total: int | None, date: str = DATE) -> str:
-    """The cursor of a row in the snapshot of ``total`` rows."""
+    """Return the cursor of a row in a snapshot of ``total`` rows."""
     return cursor.encode(QUESTION.fingerprint, Stamp(total, (("o365", date),)), range(offset, offset + 1))[0]
 
 
 def arguments(total: int | None = 250, **given: Any) -> PageArguments:
-    """Checked arguments; ``after`` and ``before`` are offsets or cursors."""
+    """Return validated arguments; ``after`` and ``before`` are offsets or cursors."""
     found: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset")) | given
     max_rows = found.pop("max_rows", 1_000)
     for name in ("after", "before"):
@@ -48,12 +48,12 @@ def arguments(total: int | None = 250, **given: Any) -> PageArguments:
 async def read(
     pages: PageSource, given: PageArguments, *, sizes: BlockSizes = SIZES, asking: Caller | None = None
 ) -> ConnectionResult:
-    """The answer to ``given``."""
+    """Return the page for the arguments ``given``."""
     return await read_connection(pages, QUESTION, asking or caller(), given, sizes)
 
 
 async def ask(pages: FakeSource, **given: Any) -> tuple[list[int], bool, bool]:
-    """Row numbers of a page, and whether it says that rows follow and precede it."""
+    """Return the row numbers of a page, its hasNextPage and its hasPreviousPage."""
     connection = (await read(pages, arguments(pages.total, **given))).connection
     info = connection.page_info
     numbers = [row.licenses_sold for row in connection.nodes]
@@ -66,7 +66,7 @@ async def ask(pages: FakeSource, **given: Any) -> tuple[list[int], bool, bool]:
 
 
 def blocks_of(pages: FakeSource) -> list[tuple[int, int]]:
-    """Which rows were asked for, as skip and top, in the order of the calls."""
+    """Return the skip and top of each call, in order."""
     return [(skip, top) for _, skip, top in pages.calls]
 
 
@@ -233,7 +233,7 @@ async def test_the_fewest_blocks_that_hold_the_answer_are_read(
 
 
 class ShutAfterOne(FakeSource):
-    """Answers the first call at once and holds back all others; ``five`` is set when five calls have been made."""
+    """Returns the first page at once and delays all others; ``five`` is set after five calls."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -294,7 +294,7 @@ async def test_a_budget_is_enough_for_exactly_its_number_of_calls() -> None:
 
 @dataclass
 class Silent:
-    """Rows of an upstream that says nothing of their number, but for what ``total`` pretends."""
+    """Rows of an upstream that reports no total except ``total``."""
 
     inner: FakeSource
     total: int | None = None
@@ -370,7 +370,7 @@ async def test_a_cursor_with_another_total_or_date_belongs_to_another_snapshot(
 
 async def test_a_cursor_newer_than_cached_blocks_causes_a_reread() -> None:
     class Kept:
-        """Keeps old rows, and has new ones when they are asked for."""
+        """Returns cached old rows, or new ones for a revalidating query."""
 
         old, new = source(), source(date="2026-02-01T00:00:00")
 
@@ -385,7 +385,7 @@ async def test_a_cursor_newer_than_cached_blocks_causes_a_reread() -> None:
 
 @dataclass
 class Torn:
-    """The data is processed anew before each of the first ``times`` calls but the first."""
+    """The data is reprocessed before each of the first ``times`` calls except the first."""
 
     inner: FakeSource
     times: int
@@ -415,7 +415,7 @@ async def test_blocks_that_conflict_twice_are_finally_reread() -> None:
     asked: list[bool] = []
 
     class Shared:
-        """Its first block is of a call that began before the data was processed anew, unless it is read anew."""
+        """The first block is from before the data was reprocessed, unless it is reread."""
 
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
             asked.append(query.revalidate)

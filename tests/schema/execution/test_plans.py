@@ -1,4 +1,4 @@
-"""When an operation is answered from its plan, and when it must not be."""
+"""Which operations are answered from a stored plan, and which must not be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUERY = "query Q($n: Int) { licenseDeployments(first: $n) { totalCount nodes { l
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each operation with a known plan was answered from it."""
+    """Records for each operation with a known plan whether the plan was used."""
     from schema.execution.plans import Plan
 
     seen: list[bool] = []
@@ -65,7 +65,7 @@ def test_a_known_plan_without_a_token_is_refused(start_gateway: Any, planned: li
 
 
 def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, planned: list[bool]) -> None:
-    """The date in the rendering changes as soon as the refreshed rows do."""
+    """The rendered date changes together with the refreshed rows."""
     gateway, token = start_gateway(cache_fresh_seconds=0.3), "contoso+rows=20+reprocess-after=1+as=plan-renewed"
 
     def date() -> str:

@@ -1,4 +1,4 @@
-"""Large replies are compressed beside the event loop, and kept ones once for as long as their rows are kept."""
+"""Large responses are compressed in a worker thread, and only once while their rows are cached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY = b"0123456789" * (LARGE_BYTES // 5)
 
 
 class Kept:
-    """What is kept with a page; ``is_gone`` once that has left the cache."""
+    """The response stored with a page; ``is_gone`` after the page was evicted."""
 
     def __init__(self, *, is_gone: bool = False) -> None:
         self.values: dict[Hashable, Any] = {}
@@ -47,7 +47,7 @@ async def test_other_requests_run_while_a_large_response_is_compressed() -> None
     while not task.done():
         await asyncio.sleep(0)
         turns += 1
-    # One is what it takes without letting anybody in between.
+    # A compression that blocks the event loop would allow one turn only.
     assert turns > 1
     assert task.result().headers["Content-Encoding"] == "br"
 

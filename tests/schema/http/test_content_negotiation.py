@@ -1,4 +1,4 @@
-"""Which content coding and media type a client gets."""
+"""Negotiation of content coding and media type."""
 
 from __future__ import annotations
 

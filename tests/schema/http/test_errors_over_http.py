@@ -1,4 +1,4 @@
-"""Every error code, provoked from outside: its status, its facts, and nothing that should stay inside."""
+"""Every error code, caused by a request: its status and extensions, without internal details."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_variable_that_does_not_fit_its_type_is_named(
 
 
 def test_a_null_for_an_argument_with_a_default_is_a_caller_error(gateway: Gateway) -> None:
-    """The types allow it, so only execution finds it; a path of graphql-core that has no code of its own."""
+    """The types allow it, so only execution detects it, in a path where graphql-core sets no code."""
     query = 'query ($value: String = "x") { licenseDeployments(filter: {channel: {in: [$value]}}) { totalCount } }'
     found = check_error(gateway.post(query, variables={"value": None}), "BAD_USER_INPUT", path=HERE)
     assert found["argument"] == "filter"
@@ -238,7 +238,7 @@ def test_a_malformed_token_is_refused_without_an_upstream_call(
 
 @pytest.mark.parametrize("authorization", ["Bearer", "bearer"])
 def test_a_token_that_is_empty_is_not_called_malformed(gateway: Gateway, authorization: str) -> None:
-    """As a shell sends it whose variable is not set."""
+    """For example, a shell sends it if its variable is unset."""
     response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.json()["errors"][0]["message"] == (
@@ -261,7 +261,7 @@ def test_an_error_beside_data_leaves_the_status_and_the_data(gateway: Gateway) -
     assert response.json()["data"] == {"__typename": "Query", "licenseDeployments": None}
 
 
-# What the upstream answers
+# Upstream responses
 
 
 def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def test_a_token_unknown_to_the_upstream(gateway: Gateway, upstream: Upstream) -
 
 
 def test_the_error_for_an_unknown_sandbox_token_lists_the_known_ones(start_gateway: StartGateway) -> None:
-    """Not so for one that lacks something else, nor before another upstream, whose tokens nobody knows."""
+    """Other errors do not list tokens, and neither do gateways with another upstream."""
     embedded = start_gateway(upstream_url="sandbox")
     unknown, without_mfa = embedded.post(TOTAL, "contosso"), embedded.post(TOTAL, "contoso+mfa")
     check_error(unknown, "UNAUTHENTICATED", 401, path=HERE)
@@ -363,13 +363,13 @@ def test_an_unreadable_upstream_response(start_gateway: StartGateway, fault: str
     check_error(gateway.post(TOTAL, f"contoso+{fault}+as=error"), "UPSTREAM_BAD_RESPONSE", path=HERE)
 
 
-# The gateway itself
+# The gateway's own errors
 
 
 def both_held(
     start_gateway: StartGateway, upstream: Upstream, tokens: tuple[str, str], **settings: int
 ) -> httpx.Response:
-    """The first operation's reply when a second takes the only place that the first lets go to try once more."""
+    """Return the first operation's response if a second operation takes its permit before its retry."""
     gateway = start_gateway(
         upstream_timeout_seconds=0.6, operation_timeout_seconds=1.0, upstream_max_retries=1, **settings
     )
@@ -381,7 +381,7 @@ def both_held(
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Return once ``holds`` does."""
+    """Wait until ``holds`` returns True."""
     give_up, pause = time.monotonic() + 10, threading.Event()
     while not holds():
         assert time.monotonic() < give_up
@@ -422,7 +422,7 @@ class Forgetful:
 
 
 def application(source: PageSource, **changes: Any) -> Any:
-    """A gateway over ``source``."""
+    """Return a gateway over ``source``."""
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -435,7 +435,7 @@ def application(source: PageSource, **changes: Any) -> Any:
 
 
 def test_a_bug_is_masked_for_the_caller_and_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
-    """Through the standard library's logger, which agents listen to."""
+    """The standard library's logger gets it too, because agents read that."""
     with served(application(Forgetful())) as url:
         response = httpx.post(
             f"{url}/graphql",

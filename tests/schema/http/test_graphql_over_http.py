@@ -1,4 +1,4 @@
-"""GraphQL over HTTP as its specification has it (graphql.github.io/graphql-over-http): media types, methods, bodies."""
+"""Media types, methods and bodies by the GraphQL over HTTP specification (graphql.github.io/graphql-over-http)."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_get_refuses_mutations_before_anything_else(gateway: Gateway, query: str
 
 
 def test_get_and_post_both_refuse_a_query_beside_a_mutation(gateway: Gateway) -> None:
-    """The schema has no mutations, so a document with one is invalid whichever of its operations is asked for."""
+    """The schema has no mutations, so a document with one is invalid for any operationName."""
     query = "mutation M { x } query Q { __typename }"
     response = gateway.client.get("/graphql", params={"query": query, "operationName": "Q"})
     check_error(response, "GRAPHQL_VALIDATION_FAILED", 200)
@@ -321,7 +321,7 @@ def test_an_unknown_operation(gateway: Gateway, operation_name: str) -> None:
     assert len(response.content) < 1_000
 
 
-# The working group's own suite
+# The working group's test suite
 
 
 def test_all_audits_of_the_graphql_over_http_suite_pass(gateway: Gateway) -> None:

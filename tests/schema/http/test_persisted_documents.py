@@ -1,4 +1,4 @@
-"""Persisted operations over HTTP: by hash as Apollo's protocol has it, by id, and trusted ones alone."""
+"""Persisted operations over HTTP: by hash in Apollo's protocol, by id, and trusted documents."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def sha256(text: str) -> str:
 
 
 def unique(name: str) -> str:
-    """A query that no other test sends."""
+    """Return a query that no other test sends."""
     return f"query {name} {{ __typename }}"
 
 
 def apollo(text: str, *, send: bool = False, **changes: Any) -> dict[str, Any]:
-    """What Apollo's clients send: the hash of ``text``, and the text itself when told to."""
+    """Return the body of Apollo's clients: the hash of ``text``, and optionally the text."""
     hashed = {"persistedQuery": {"version": 1, "sha256Hash": sha256(text), **changes}}
     return {"extensions": hashed, **({"query": text} if send else {})}
 
@@ -64,7 +64,7 @@ either_method = pytest.mark.parametrize("send", [post, get])
 
 @either_method
 def test_a_hash_is_unknown_until_the_text_was_sent_with_it(start_gateway: StartGateway, send: Send) -> None:
-    """Apollo Client looks at the code or the message, urql's exchange at the message alone."""
+    """Apollo Client reads the code or the message, urql's exchange only the message."""
     gateway, text = start_gateway(), unique("Walk")
     refused = send(gateway, apollo(text))
     check_error(refused, "PERSISTED_QUERY_NOT_FOUND")
@@ -112,7 +112,7 @@ def test_a_known_hash_with_another_text_changes_nothing(start_gateway: StartGate
 
 
 def test_an_upper_case_hash_is_refused_when_the_text_is_sent(start_gateway: StartGateway) -> None:
-    """Apollo's servers compare to the letter, so that a client which passes here passes there."""
+    """Apollo's servers compare case-sensitively, so clients that work here work there."""
     gateway, text = start_gateway(), unique("Capitals")
     capitals = sha256(text).upper()
     check_error(post(gateway, apollo(text, sha256Hash=capitals)), "PERSISTED_QUERY_NOT_FOUND")
@@ -230,11 +230,11 @@ def test_the_log_and_the_metrics_count_refused_requests(start_gateway: StartGate
     assert 'gateway_operations_total{cache="none",operation="other",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in found
 
 
-# What one process keeps
+# Documents stored by one process
 
 
 class Kept:
-    """The documents of one process, within bounds; texts that begin with # cannot run."""
+    """The bounded documents of one process; texts that begin with # are invalid."""
 
     def __init__(self, **bounds: int) -> None:
         self.checked: list[str] = []
@@ -248,7 +248,7 @@ class Kept:
         return self._documents.text_of(Parameters(text, extensions=apollo(text)["extensions"]))
 
     def has(self, text: str) -> bool:
-        """Ask by the hash alone, which counts as use."""
+        """Send only the hash, which counts as use."""
         try:
             return self._documents.text_of(Parameters(extensions=apollo(text)["extensions"])) == text
         except PersistedQueryNotFound:
@@ -357,7 +357,7 @@ def manifest(folder: Path, content: object) -> str:
 
 @pytest.fixture
 def trusting(start_gateway: StartGateway, tmp_path: Path) -> Gateway:
-    """A gateway that runs two operations only, known by ids as graphql-codegen makes them."""
+    """A gateway with two trusted operations, with ids like graphql-codegen's."""
     content = {hashlib.sha1(text.encode()).hexdigest(): text for text in (TOTAL, PAGE)}
     return start_gateway(trusted_documents=manifest(tmp_path, content))
 
@@ -411,7 +411,7 @@ def test_a_trusted_operation_takes_variables(trusting: Gateway, send: Send) -> N
 def test_anything_else_is_not_trusted(
     trusting: Gateway, send: Send, body: dict[str, Any], accept: str, status: int
 ) -> None:
-    """Nor does asking for it teach the gateway anything."""
+    """Sending its text does not store it either."""
     for _ in range(2):
         response = send(trusting, body, accept=accept)
         check_error(response, "OPERATION_NOT_TRUSTED", status)

@@ -1,4 +1,4 @@
-"""An answer that was asked with another token than the chosen one, in real Chromium."""
+"""A response to another token than the chosen one, in real Chromium."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mark(graphiql: GraphiqlPage) -> Locator:
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
 def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view: str) -> None:
-    """At once, in every view; the former token, or a run, takes the mark off again."""
+    """The mark appears at once in every view. Choosing the earlier token or running the operation removes it."""
     graphiql.run()
     graphiql.show(view)
     expect(mark(graphiql)).to_be_empty()
@@ -39,7 +39,7 @@ def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view
 
 
 def test_each_tab_shows_which_token_its_response_belongs_to(graphiql: GraphiqlPage) -> None:
-    """The file is of what is shown."""
+    """The file contains the rows that are shown."""
     graphiql.run()
     graphiql.open_example(4, "JumpToPage")
     graphiql.page.get_by_role("button", name="sample").click()
