@@ -1,1 +1,1 @@
-"""GraphiQL, served whole by the gateway: the page, its files, and the example operations."""
+"""GraphiQL, served by the gateway: the page, its files, and the example operations."""

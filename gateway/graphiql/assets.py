@@ -1,4 +1,4 @@
-"""The files behind the GraphiQL page, read once and held in memory under the names they are served by."""
+"""The files of the GraphiQL page, read once and held in memory by name."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".svg": "image/svg+xml",
 }
 OTHER_MEDIA_TYPE: Final = "text/plain; charset=utf-8"
-# What is served: our own files, and those that hatch_build.py fetched.
+# The served folders: our own files, and those that hatch_build.py fetched.
 SERVED_FOLDERS: Final = ("static", "vendor")
 EXAMPLES_NAME: Final = "examples.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Files by name, and one digest over all of them, so that a URL with the digest in it never changes its meaning."""
+    """Files by name, and one digest of all files. A URL with the digest always returns the same content."""
 
     files: Mapping[str, bytes]
     digest: str
@@ -31,7 +31,7 @@ class Assets:
 
 
 def load_assets(folder: Path) -> Assets:
-    """Reads every file to serve below ``folder``, and the examples as one JSON file."""
+    """Read every served file below ``folder``, and the examples as one JSON file."""
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for served in SERVED_FOLDERS
@@ -43,12 +43,12 @@ def load_assets(folder: Path) -> Assets:
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
-    # 64 bits are plenty to tell releases apart; nothing relies on it being unguessable.
+    # 64 bits are enough to distinguish releases; the digest need not be unguessable.
     return Assets(files, digest.hexdigest()[:16])
 
 
 def load_examples(folder: Path) -> list[dict[str, str | None]]:
-    """The example operations in the order of their file names, each with its variables as the JSON text to show."""
+    """Return the example operations in file name order, each with its variables as JSON text."""
     examples: list[dict[str, str | None]] = []
     for path in sorted(folder.glob("*.graphql")):
         variables = path.with_suffix(".variables.json")

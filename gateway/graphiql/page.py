@@ -1,7 +1,7 @@
 """The GraphiQL page and its routes.
 
-The page stands at ``GET /graphql`` beside the endpoint, its files under ``/graphiql/``. All its URLs are relative, so a
-proxy may put a path in front. Nothing comes from elsewhere, and the Content-Security-Policy holds the page to that.
+The page is at ``GET /graphql``, and its files are below ``/graphiql/``. All its URLs are relative, so a proxy may add
+a path. All content comes from this origin; the Content-Security-Policy enforces that.
 """
 
 import re
@@ -23,7 +23,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# What a page of text needs of a device: nothing. Copying to the clipboard is not among these.
+# The page needs no device features. Copying to the clipboard is not one of these.
 PERMISSIONS_POLICY: Final = ", ".join(
     f"{feature}=()"
     for feature in (
@@ -39,7 +39,7 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
-    # The page names its files by digest; an old page would name files that a new release no longer has.
+    # The page refers to files by digest; a cached old page would refer to files that a new release no longer has.
     "Cache-Control": "no-cache",
     "Vary": "Accept",
 }
@@ -64,7 +64,7 @@ SANDBOX_NOTE: Final = (
     f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS}</p>\n'
     '  <p class="aside">A reload clears tabs and history.</p>'
 )
-# Not a password field: browsers offer to keep what is in those. Without autocompletion they do not restore it, either.
+# Not a password field, because browsers offer to store passwords. Without autocompletion they do not restore it either.
 ASK_NOTE: Final = (
     '<p class="token"><label for="token">Paste an access token:</label> '
     '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"></p>\n'
@@ -76,7 +76,7 @@ FOLDER: Final = Path(__file__).parent
 class GraphiQL:
     """The page for one gateway.
 
-    ``sandbox`` says whether it names the sandbox's tokens or asks for a real one, ``trusted_only`` whether it offers no
+    With ``sandbox`` it offers the sandbox's tokens, otherwise a field for a real one. With ``trusted_only`` it has no
     examples, because none would run.
     """
 
@@ -94,11 +94,11 @@ class GraphiQL:
 
     @staticmethod
     def is_complete(assets: Assets, page: str) -> bool:
-        """Whether every file that the page names is there; in a source tree that was never built, vendor/ is not."""
+        """Return whether all files of the page exist; an unbuilt source tree has no vendor/."""
         return all(name in assets.files for name in re.findall(r'\$assets/([^"]+)"', page))
 
     def page_response(self) -> Response:
-        """The answer to ``GET /graphql`` for a browser: always 200, if need be with a word on how to build the page."""
+        """Return the page for ``GET /graphql`` of a browser, or a 200 that explains how to build the page."""
         return HTMLResponse(self._html, headers=PAGE_HEADERS)
 
     @property
@@ -106,9 +106,9 @@ class GraphiQL:
         return [Route("/graphiql/{path:path}", self._asset, methods=["GET"], name="graphiql")]
 
     async def _asset(self, request: Request) -> Response:
-        # A name is looked up among those read at the start; no path ever reaches the file system.
+        # Names are looked up among the files read at startup; no path of a request reaches the file system.
         digest, _, name = request.path_params["path"].partition("/")
         content = self._assets.files.get(name) if digest == self._assets.digest else None
         if content is None:
-            raise HTTPException(404)  # the application words all such errors alike
+            raise HTTPException(404)  # the application writes the body of all such errors
         return Response(content, headers=ASSET_HEADERS, media_type=self._assets.media_type(name))

@@ -33,7 +33,7 @@ from playwright.sync_api import (
 HOST = "127.0.0.1"
 # A cold start on a busy two-core machine took under 5 seconds.
 START_TIMEOUT_SECONDS = 60
-# Root may not use Chromium's sandbox; the rest keeps Chromium from calling home, which would be taken for our requests.
+# Root may not use Chromium's sandbox; the other flags stop Chromium's own requests, which would fail the tests.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -48,7 +48,7 @@ SCREENSHOTS = Path(os.environ.get("GRAPHIQL_SCREENSHOTS", Path(__file__).parent 
 
 
 class GraphiqlPage:
-    """GraphiQL in one Chromium tab, with what went wrong in it."""
+    """GraphiQL in one Chromium tab, with the errors that occurred in it."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
@@ -66,19 +66,19 @@ class GraphiqlPage:
             route.abort()
 
     def _listen(self, message: ConsoleMessage) -> None:
-        # Violations of the Content-Security-Policy are errors, too. Warnings are GraphiQL's own, about its dialogs.
+        # Violations of the Content-Security-Policy are errors too. Warnings are GraphiQL's own, about its dialogs.
         if message.type == "error":
             self.complaints.append(message.text)
 
     def open(self) -> None:
-        """Loads the page; returns when the schema is there, too, which GraphiQL fetches after its editors."""
+        """Load the page, and wait for the schema, which GraphiQL fetches after its editors."""
         with self.page.expect_response(lambda response: response.request.method == "POST"):
             self.page.goto(f"{self.url}/graphql")
         expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
         expect(self.page.locator(".graphiql-editor-tool .CodeMirror")).to_have_count(2)
 
     def text(self, pane: str) -> str:
-        """The whole text of a CodeMirror editor, which shows only what is in view."""
+        """Return the whole text of a CodeMirror editor, which renders only visible lines."""
         return str(self.page.locator(f"{pane} .CodeMirror").last.evaluate("element => element.CodeMirror.getValue()"))
 
     def query(self) -> str:
@@ -96,7 +96,7 @@ class GraphiqlPage:
         return self.text(".graphiql-editor-tool")
 
     def focused(self) -> str:
-        """The name of what has the focus, as a screen reader says it, or its text."""
+        """Return the accessible name of the focused element, or its text."""
         name = "element => element.ariaLabel ?? (element.innerText || element.id)"
         return str(self.page.locator(":focus").evaluate(name)) if self.page.locator(":focus").count() else ""
 
@@ -117,7 +117,7 @@ class GraphiqlPage:
         self.page.keyboard.insert_text(text)
 
     def run(self) -> dict[str, Any]:
-        """Presses the button and returns the answer in the result pane."""
+        """Press the button and return the response in the result pane."""
         self.page.get_by_role("button", name=re.compile("^Execute query")).click()
         return self.result()
 
@@ -129,11 +129,11 @@ class GraphiqlPage:
         return answer
 
     def show(self, view: str) -> None:
-        """Shows the answer as JSON, Table or Chart."""
+        """Show the response as JSON, Table or Chart."""
         self.page.get_by_role("button", name=view, exact=True).click()
 
     def answer_with(self, answer: Any) -> None:
-        """Lets every operation from now on be answered with ``answer``."""
+        """Answer every operation from now on with ``answer``."""
         self.page.route("**/graphql", lambda route: route.fulfill(json=answer))
 
     def open_example(self, number: int, name: str) -> None:
@@ -147,18 +147,18 @@ class GraphiqlPage:
 
 
 class Chromium:
-    """Opens GraphiQL in fresh browser profiles."""
+    """Open GraphiQL in fresh browser profiles."""
 
     def __init__(self, kind: BrowserType, executable: str, url: str) -> None:
         self._kind, self._executable, self._url = kind, executable, url
 
     def at(self, url: str) -> Chromium:
-        """The same browser for another gateway."""
+        """Return the same browser for another gateway."""
         return Chromium(self._kind, self._executable, url)
 
     @contextmanager
     def graphiql(self, profile: Path, *, path: str = "", **options: Any) -> Iterator[GraphiqlPage]:
-        """GraphiQL, opened; ``profile`` is the folder where Chromium keeps whatever a page stores."""
+        """Open GraphiQL; Chromium stores data of the page in the folder ``profile``."""
         context: BrowserContext = self._kind.launch_persistent_context(
             profile, executable_path=self._executable, args=CHROMIUM_ARGUMENTS, **options
         )
@@ -185,14 +185,14 @@ def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:
             with urllib.request.urlopen(f"{url}/healthz", timeout=1):
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.05)  # another process: there is no clock to inject
+            time.sleep(0.05)  # another process, so no fake clock is possible
     process.kill()
     pytest.fail(f"the gateway did not start:\n{process.communicate()[0]}")
 
 
 @contextmanager
 def running_gateway(*arguments: str, **settings: str) -> Iterator[str]:
-    """The address of a gateway in a process of its own, with no configuration but ``arguments`` and ``settings``."""
+    """Start a gateway process configured only by ``arguments`` and ``settings``; return its address."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings
     process = subprocess.Popen(
@@ -216,7 +216,7 @@ def gateway_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium(gateway_url: str) -> Iterator[Chromium]:
-    """Headless Chromium from the machine; where it is missing the tests are skipped, but never on a CI machine."""
+    """The machine's headless Chromium; if it is missing, the tests are skipped, except in CI."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         reason = "no Chromium on this machine; install it (Debian: apt install chromium) or set CHROMIUM to its path"
@@ -229,7 +229,7 @@ def chromium(gateway_url: str) -> Iterator[Chromium]:
 
 @pytest.fixture
 def graphiql(chromium: Chromium, tmp_path: Path) -> Iterator[GraphiqlPage]:
-    """GraphiQL, open on the sandbox. Afterwards: nothing asked outside, nothing complained about in the console."""
+    """GraphiQL, open on the sandbox. At the end, check for external requests and console errors."""
     with chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         yield graphiql

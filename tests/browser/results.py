@@ -1,4 +1,4 @@
-"""The panel over the result pane as its user sees it, and answers to show in it."""
+"""The panel over the result pane as its user sees it, and responses to show in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPLOYED: Final = "licensesDeployed"
 
 
 def connection(*nodes: Any, **others: Any) -> dict[str, Any]:
-    """An answer with one connection."""
+    """Return a response with one connection."""
     return {"data": {"licenseDeployments": {"nodes": list(nodes), **others}}}
 
 
@@ -29,7 +29,7 @@ def product(name: str | None, sold: int | None, deployed: int | None) -> dict[st
 
 
 def sold_to(token: str) -> int:
-    """All licenses that the sandbox has for a token."""
+    """Return all licenses that the sandbox has for a token."""
     return sum(int(row[SOLD] or 0) for row in rows_of(token))
 
 
@@ -38,31 +38,31 @@ def results(graphiql: GraphiqlPage) -> Locator:
 
 
 def drawn(graphiql: GraphiqlPage) -> Locator:
-    """The table or chart, which is there a moment after the JSON."""
+    """Wait for the table or chart, which appears shortly after the JSON."""
     room = graphiql.page.get_by_role("region", name=re.compile("^(Table|Chart) of "))
     expect(room).to_be_visible()
     return room
 
 
 def column(graphiql: GraphiqlPage, number: int) -> list[str]:
-    """The texts of one column of the table, from the top."""
+    """Return the texts of one column of the table, from the top."""
     return drawn(graphiql).locator(f"tbody td:nth-child({number})").all_inner_texts()
 
 
 def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
-    """Label and figures of each bar."""
+    """Return the label and figures of each bar."""
     texts = drawn(graphiql).locator(".bars .bar-text").all()
     return [(text.locator("span").first.inner_text(), text.locator(".figures").inner_text()) for text in texts]
 
 
 def widths(graphiql: GraphiqlPage) -> list[float]:
-    """Of all bars, sold and deployed of one group after the other, in percent of the longest."""
+    """Return the widths of all bars in percent of the longest, group by group: sold, deployed."""
     found = drawn(graphiql).locator("rect").evaluate_all("all => all.map(one => one.getBBox().width)")
     return [round(100 * width / (max(found) or 1)) for width in found]
 
 
 def download(graphiql: GraphiqlPage) -> tuple[str, list[list[str]], bytes]:
-    """Presses CSV; the name of the file, its rows with the header, and its bytes."""
+    """Press CSV; return the file's name, its rows with the header, and its bytes."""
     with graphiql.page.expect_download() as waiting:
         graphiql.page.get_by_role("button", name="CSV", exact=True).click()
     content = Path(waiting.value.path()).read_bytes()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
 PHONE: Final = {"width": 390, "height": 844}
-# Faults of GraphiQL's own, by axe's rule: a tab holds its close button, and what scrolls in an editor takes no focus.
+# GraphiQL's own violations, by axe rule: a tab contains its close button, and scrollable editor parts take no focus.
 KNOWN: Final = {"nested-interactive": ".graphiql-tabs", "scrollable-region-focusable": ".CodeMirror"}
 AUDIT: Final = """async known => {
   const { violations } = await axe.run({ elementRef: true });
@@ -29,22 +29,22 @@ AUDIT: Final = """async known => {
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The script of axe-core, which looks for what WCAG 2.2 (A, AA) and good practice forbid."""
+    """Return axe-core's script, which checks WCAG 2.2 (A, AA) and good practice."""
     place = installed(Path(__file__).parent / "axe")
     return (place / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
-    """What axe finds on the page as it stands."""
+    """Return axe's violations on the current page."""
     graphiql.page.evaluate(axe)
     found: list[str] = graphiql.page.evaluate(AUDIT, KNOWN)
     return found
 
 
-@pytest.mark.timeout(300)  # Whichever test comes first waits for npm.
+@pytest.mark.timeout(300)  # The first test to run waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
-    """Before an answer, in each view of one, with an error, with several lists, and on a phone."""
+def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
+    """Before a response, in each view, with an error, with several lists, and on a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
@@ -68,15 +68,15 @@ def test_an_audit_finds_no_fault(chromium: Chromium, tmp_path: Path, axe: str, s
         assert faults(graphiql, axe) == []
 
 
-def test_the_audit_would_find_a_fault(graphiql: GraphiqlPage, axe: str) -> None:
-    """In the panel as in the bar."""
+def test_the_accessibility_audit_finds_a_planted_violation(graphiql: GraphiqlPage, axe: str) -> None:
+    """Checked in the panel and in the bar."""
     graphiql.page.evaluate("() => { document.querySelector('.results-views button').textContent = '' }")
     graphiql.page.evaluate("() => { document.querySelector('.bar p').style.color = '#ccc' }")
     assert {fault.split(":")[0] for fault in faults(graphiql, axe)} == {"button-name", "color-contrast"}
 
 
 def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
-    """The names of what has the focus, one press of ``key`` after the other, up to ``last``."""
+    """Press ``key`` until ``last`` has the focus; return the names of all elements on the way."""
     visited: list[str] = []
     while not visited or visited[-1] != last:
         assert len(visited) < 60, visited
@@ -87,14 +87,14 @@ def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
 
 
 def is_outlined(element: Locator) -> bool:
-    """Whether the focus can be seen, in so far as the control is ours: GraphiQL shows its own in other ways."""
+    """Return whether the focus ring is visible on one of our own controls; GraphiQL's have other styles."""
     if element.evaluate("element => element.closest('.bar, .results') === null"):
         return True
     return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))
 
 
-def test_the_keyboard_goes_all_the_way_and_back(graphiql: GraphiqlPage) -> None:
-    """From the tokens through every editor into the rows, in the order in which they stand; nowhere is it caught."""
+def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: GraphiqlPage) -> None:
+    """From the tokens through every editor to the rows, in page order, without a keyboard trap."""
     graphiql.answer_with(connection(product("a", 1, 1)))
     graphiql.run()
     graphiql.show("Table")
@@ -107,14 +107,14 @@ def test_the_keyboard_goes_all_the_way_and_back(graphiql: GraphiqlPage) -> None:
         "Table of licenseDeployments", "productName", SOLD, DEPLOYED,
     ]  # fmt: skip
     assert [name for name in forward if name in order] == order
-    # The pane's tab and the editor in it; never the JSON, which is hidden.
+    # The pane's tab and its editor, but not the hidden JSON.
     assert forward.count("Variables") == 2
     assert "Answer" not in forward
     back = walk(graphiql, "Shift+Tab", "contoso")
     assert [name for name in back if name in order] == order[-2::-1]
 
 
-def test_tab_takes_a_suggestion_where_one_is_offered(graphiql: GraphiqlPage) -> None:
+def test_tab_accepts_a_suggestion_if_there_is_one(graphiql: GraphiqlPage) -> None:
     graphiql.type_query("")
     graphiql.page.keyboard.type("{ licenseD")
     expect(graphiql.page.locator(".CodeMirror-hint").first).to_be_visible()
@@ -123,15 +123,15 @@ def test_tab_takes_a_suggestion_where_one_is_offered(graphiql: GraphiqlPage) -> 
     assert graphiql.focused() == "Query"
 
 
-def test_editors_are_told_by_their_names(graphiql: GraphiqlPage) -> None:
+def test_editors_have_accessible_names(graphiql: GraphiqlPage) -> None:
     for name in ("Query", "Variables", "Answer"):
         expect(graphiql.page.get_by_role("textbox", name=name, exact=True)).to_have_count(1)
     graphiql.page.get_by_role("button", name="Headers", exact=True).click()
     expect(graphiql.page.get_by_role("textbox", name="Headers", exact=True)).to_have_count(1)
 
 
-def test_the_chart_says_in_words_what_it_draws(graphiql: GraphiqlPage) -> None:
-    """A list under the names of its measures; the drawing itself is passed over."""
+def test_the_chart_has_a_text_alternative(graphiql: GraphiqlPage) -> None:
+    """It is a list labeled with its measures; screen readers skip the drawing."""
     graphiql.answer_with(connection(product("a", 4, 3), product("b", 2, 0)))
     graphiql.run()
     graphiql.show("Chart")
@@ -141,8 +141,8 @@ def test_the_chart_says_in_words_what_it_draws(graphiql: GraphiqlPage) -> None:
     expect(chart.get_by_role("img")).to_have_count(0)
 
 
-def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> None:
-    """Not in the bar, not over the answer, not in a dialog. What the docs cover, the keyboard passes over."""
+def test_nothing_is_cut_off_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
+    """Neither in the bar, over the result nor in a dialog. The keyboard skips elements that the docs cover."""
     with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
         page = graphiql.page
         graphiql.open()
@@ -162,8 +162,8 @@ def test_on_a_phone_nothing_is_cut_off(chromium: Chromium, tmp_path: Path) -> No
         assert graphiql.complaints == []
 
 
-def test_on_a_phone_the_query_of_an_example_is_in_view(chromium: Chromium, tmp_path: Path) -> None:
-    """Before there is an answer, under a comment that is short; what is asked for first can be read."""
+def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
+    """Before the first response, below a short comment, the first fields of the query are readable."""
     with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
         graphiql.open()
         editor = graphiql.page.locator(".graphiql-query-editor .CodeMirror")

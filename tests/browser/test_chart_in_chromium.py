@@ -1,4 +1,4 @@
-"""An answer as bars, in real Chromium."""
+"""The bar chart of a response, in real Chromium."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def percentage(part: int, whole: int) -> str:
     return ">99%" if rounded == 100 and part < whole else f"{rounded}%"
 
 
-def test_what_is_not_all_or_nothing_is_not_rounded_to_it(graphiql: GraphiqlPage) -> None:
+def test_partial_shares_are_not_rounded_to_0_or_100_percent(graphiql: GraphiqlPage) -> None:
     pairs = [(9000, 9000), (8000, 8001), (3187, 3172), (1000, 1), (900, 0)]
     graphiql.answer_with(connection(*(product(f"plan {sold}", sold, deployed) for sold, deployed in pairs)))
     graphiql.run()
@@ -27,7 +27,7 @@ def test_what_is_not_all_or_nothing_is_not_rounded_to_it(graphiql: GraphiqlPage)
 
 
 def test_a_chart_of_some_rows_says_that_they_are_not_the_largest(graphiql: GraphiqlPage) -> None:
-    """Above its bars; one of all rows has no such note."""
+    """The note is above the bars. A chart of all rows has no note."""
     graphiql.open_example(4, "JumpToPage")
     graphiql.run()
     graphiql.show("Chart")
@@ -41,8 +41,8 @@ def test_a_chart_of_some_rows_says_that_they_are_not_the_largest(graphiql: Graph
     expect(note).to_have_count(0)
 
 
-def test_grouped_answer_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
-    """One a group, highest first, in the light of the longest; the text beside it says the same."""
+def test_a_grouped_response_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
+    """One bar per group, highest first, scaled to the longest; the text beside it has the same figures."""
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Chart")
     nodes = sorted(nodes, key=lambda node: -node[SOLD])[:20]
@@ -59,8 +59,8 @@ def test_grouped_answer_is_drawn_as_bars(graphiql: GraphiqlPage) -> None:
     graphiql.screenshot("chart-light")
 
 
-def test_groups_of_customers_are_told_apart_by_their_names(graphiql: GraphiqlPage) -> None:
-    """Not by their ids; the note says which rows the highest are of."""
+def test_groups_of_customers_are_labeled_by_name(graphiql: GraphiqlPage) -> None:
+    """Ids are not used as labels; the note says which rows are shown."""
     graphiql.open_example(3, "GroupByCustomer")
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Chart")
@@ -73,8 +73,8 @@ def test_groups_of_customers_are_told_apart_by_their_names(graphiql: GraphiqlPag
     expect(results(graphiql).get_by_text(note)).to_be_visible()
 
 
-def test_two_dates_stand_side_by_side(graphiql: GraphiqlPage) -> None:
-    """Each group's bars one below the other, the groups by their highest; under one scale."""
+def test_the_date_example_shows_two_dates(graphiql: GraphiqlPage) -> None:
+    """A group's bars are below one another, groups are sorted by their highest bar, and all share one scale."""
     graphiql.open_example(5, "CompareDates")
     data = graphiql.run()["data"]
     graphiql.show("Chart")
@@ -89,8 +89,8 @@ def test_two_dates_stand_side_by_side(graphiql: GraphiqlPage) -> None:
     graphiql.screenshot("compare")
 
 
-def test_bars_of_nothing_sold_and_of_nothing_known(graphiql: GraphiqlPage) -> None:
-    """No share of zero, no bar for null or less than nothing, and more deployed than sold has the longer bar."""
+def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
+    """Zero sold has no share, null and negative values have no bar, and deployed may have the longer bar."""
     graphiql.answer_with(
         connection(product("over", 10, 20), product("none", 0, 5), product("idle", 0, 0), product(None, -4, None))
     )
@@ -100,8 +100,8 @@ def test_bars_of_nothing_sold_and_of_nothing_known(graphiql: GraphiqlPage) -> No
     assert widths(graphiql) == [50, 100, 0, 25, 0, 0, 0, 0]
 
 
-def test_a_chart_takes_the_columns_that_tell_rows_apart(graphiql: GraphiqlPage) -> None:
-    """Not dates, not what is the same everywhere, and ids only where there are no names."""
+def test_a_chart_uses_the_columns_that_differ_between_rows(graphiql: GraphiqlPage) -> None:
+    """Dates and constant columns are not used, and ids only if there are no names."""
     ids = ("965EDA32-DAE4-4550-8201-E2BD73AB4876", "11FA2AC0-079D-D25A-49FE-85B0834C687A")
     rows = [
         {"customerTenantId": id_, "customerName": name, "channel": "direct", "sold": 3, "processedDateTime": date}

@@ -1,4 +1,4 @@
-"""What leaves the page: rows as CSV, and the operation as a curl command, from real Chromium."""
+"""CSV download, and the operation as a curl command, from real Chromium."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
 
 
-def test_csv_is_for_spreadsheets_and_runs_nothing_there(graphiql: GraphiqlPage) -> None:
-    """Formulas are text, commas and quotes survive, numbers stay numbers, and Excel sees that it is UTF-8."""
+def test_csv_opens_in_spreadsheets_without_running_formulas(graphiql: GraphiqlPage) -> None:
+    """Formulas become text, commas and quotes survive, numbers stay numbers, and Excel detects UTF-8."""
     names = ["=1+1", "+1", "-1", "@A1", "\t=1", 'say "hi", Søn', "two\nlines", "한빛", None, "plain"]
     graphiql.answer_with(connection(*(product(name, -5, None) for name in names)))
     graphiql.run()
@@ -28,8 +28,8 @@ def test_csv_is_for_spreadsheets_and_runs_nothing_there(graphiql: GraphiqlPage) 
     expect(results(graphiql).get_by_text("Saved 10 rows.")).to_be_visible()
 
 
-def test_the_copied_command_gets_the_same_answer_and_holds_no_token(graphiql: GraphiqlPage) -> None:
-    """Run by a shell with TOKEN set, quotes in the query and all; other headers keep their secrets, too."""
+def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiql: GraphiqlPage) -> None:
+    """A shell runs it with TOKEN set, even with quotes in the query. Values of other headers are left out too."""
     graphiql.open_example(2, "FilterByProduct")
     editor = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
     graphiql.page.evaluate(f"() => {editor}.setValue(`# It's $HOME\n${{{editor}.getValue()}}`)")
@@ -47,8 +47,8 @@ def test_the_copied_command_gets_the_same_answer_and_holds_no_token(graphiql: Gr
     assert json.loads(done.stdout) == graphiql.run()
 
 
-def test_without_a_clipboard_interface_the_command_is_copied_all_the_same(graphiql: GraphiqlPage) -> None:
-    """As on a page that came over plain HTTP from another machine; a pane that is not JSON is told."""
+def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: GraphiqlPage) -> None:
+    """As on a page loaded over plain HTTP from another machine. Invalid JSON in a pane shows an error."""
     graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
     assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
     graphiql.type_headers("{")
@@ -63,7 +63,7 @@ def test_a_file_of_no_named_operation_has_the_name_of_the_list(graphiql: Graphiq
     assert download(graphiql)[0] == "licenseDeployments.csv"
 
 
-def test_notices_move_nothing(graphiql: GraphiqlPage) -> None:
+def test_notices_cause_no_layout_shift(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Table")
     places = (

@@ -17,7 +17,7 @@ FIELDS = ("customerName", "productName", "licensesSold", "licensesDeployed")
 
 
 def rows(start: int, count: int) -> list[dict[str, Any]]:
-    """Rows of the token contoso, as the examples ask for them."""
+    """Return the rows of the token contoso as the examples select them."""
     return [{field: row[field] for field in FIELDS} for row in rows_of("contoso")[start : start + count]]
 
 
@@ -26,8 +26,8 @@ def connection_of(answer: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_paging_goes_on_where_the_cursor_says(graphiql: GraphiqlPage) -> None:
-    """As the comment tells: the cursor of one page into the variables of the next."""
+def test_paging_continues_at_the_cursor(graphiql: GraphiqlPage) -> None:
+    """As the comment describes, the cursor of one page goes into the variables of the next."""
     graphiql.open_example(1, "NextPage")
     first = connection_of(graphiql.run())
     assert [edge["node"] for edge in first["edges"]] == rows(0, 5)
@@ -42,8 +42,8 @@ def customers_of(*products: str) -> set[str]:
     return {str(row["customerName"]) for row in rows_of("contoso") if row["productName"] in products}
 
 
-def test_the_filter_is_for_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
-    """All of them; what the comment offers in place of eq, works in its place."""
+def test_the_filter_example_lists_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
+    """All customers are listed, and the operators that the comment suggests instead of eq work."""
     graphiql.open_example(2, "FilterByProduct")
     found = connection_of(graphiql.run())["nodes"]
     assert {node["customerName"] for node in found} == customers_of("OFFICE 365 E3")
@@ -57,8 +57,8 @@ def test_the_filter_is_for_the_customers_of_one_product(graphiql: GraphiqlPage) 
     expect(results(graphiql).get_by_text(f"{len(several)} rows")).to_be_visible()
 
 
-def test_a_filter_that_nothing_fits_is_told_why(graphiql: GraphiqlPage) -> None:
-    """And where to look the names of products up, as long as the first tab does list them."""
+def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -> None:
+    """It also says where product names are listed, if the first tab lists them."""
     graphiql.open_example(2, "FilterByProduct")
     graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
     graphiql.run()
@@ -71,7 +71,7 @@ def test_a_filter_that_nothing_fits_is_told_why(graphiql: GraphiqlPage) -> None:
     expect(told).to_have_text(f"{start}.")
 
 
-def test_groups_are_all_customers(graphiql: GraphiqlPage) -> None:
+def test_the_group_example_covers_all_customers(graphiql: GraphiqlPage) -> None:
     graphiql.open_example(3, "GroupByCustomer")
     found = connection_of(graphiql.run())
     ids = {row["customerTenantId"] for row in rows_of("contoso")}
@@ -85,7 +85,7 @@ def test_the_jump_lands_on_the_row(graphiql: GraphiqlPage) -> None:
 
 
 def test_the_dates_are_two(graphiql: GraphiqlPage) -> None:
-    """The latest has what the sandbox has now, the earlier one less."""
+    """The latest date has the sandbox's current totals, the earlier one lower totals."""
     graphiql.open_example(5, "CompareDates")
     totals = {
         alias: sum(node["licensesSold"] for node in found["nodes"]) for alias, found in graphiql.run()["data"].items()

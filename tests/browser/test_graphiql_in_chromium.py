@@ -1,4 +1,4 @@
-"""GraphiQL as people use it: real gateway, real Chromium, every address but the gateway's blocked."""
+"""GraphiQL in real Chromium against a real gateway, with all other addresses blocked."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
 
-# Of the sandbox's token contoso, and what groups of it add up to.
+# The sandbox's rows for the token contoso, and the sums of its groups.
 ROWS, PRODUCTS = 12_000, 176
 
 
 def sold(answer: dict[str, Any]) -> int:
-    """What the groups of an answer add up to, which tells whose they are."""
+    """Return the sums over the groups of a response; they identify the account."""
     return sum(node["licensesSold"] for node in answer["data"]["licenseDeployments"]["nodes"])
 
 
-def test_the_first_query_tells_what_was_sold_and_deployed(graphiql: GraphiqlPage) -> None:
-    """A newcomer opens the page, presses the button, and sees every product with its licenses."""
+def test_the_first_query_shows_sold_and_deployed_licenses(graphiql: GraphiqlPage) -> None:
+    """Running the first example shows every product with its licenses."""
     assert "query SoldAndDeployed" in graphiql.query()
     assert json.loads(graphiql.headers()) == {"Authorization": "Bearer contoso"}
     graphiql.screenshot("first")
@@ -44,7 +44,7 @@ def test_control_enter_runs_the_query(graphiql: GraphiqlPage) -> None:
 
 
 def test_docs_describe_the_schema(graphiql: GraphiqlPage) -> None:
-    """Down to the fields of a row, each with an example of its value."""
+    """The docs show the fields of a row, each with an example value."""
     graphiql.page.get_by_role("button", name="Show Documentation Explorer").click()
     docs = graphiql.page.locator(".graphiql-doc-explorer")
     docs.get_by_text("LicenseDeploymentConnection", exact=True).click()
@@ -69,13 +69,13 @@ def test_query_builder_writes_the_query(graphiql: GraphiqlPage) -> None:
     assert "groupBy: [PRODUCT_NAME]" in graphiql.query()
     assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == PRODUCTS
     graphiql.screenshot("query-builder")
-    # The explorer has no controls for a list; it says so in the console, and leaves the list alone.
+    # The explorer has no controls for a list: it logs a warning and leaves the list unchanged.
     assert {complaint.split(" between")[0] for complaint in graphiql.complaints} <= {"arg mismatch"}
     graphiql.complaints.clear()
 
 
 def test_every_example_runs(graphiql: GraphiqlPage) -> None:
-    """One tab per example, each with an answer that has data and no errors."""
+    """Each example has a tab, and its response has data and no errors."""
     tabs = graphiql.page.get_by_role("tab")
     assert tabs.count() == 6
     for number in range(tabs.count()):
@@ -88,7 +88,7 @@ def test_every_example_runs(graphiql: GraphiqlPage) -> None:
 
 
 def test_token_leaves_no_trace_in_the_browser(chromium: Chromium, tmp_path: Path) -> None:
-    """Typed, sent and reloaded, a token is in no storage, no URL, no history entry and no file of the profile."""
+    """After typing, sending and reloading, neither storage, URLs, history nor the profile's files contain the token."""
     canary = "canary0token0that0must0not0stay"
     profile = tmp_path / "profile"
     with chromium.graphiql(profile) as graphiql:
@@ -107,12 +107,12 @@ def test_token_leaves_no_trace_in_the_browser(chromium: Chromium, tmp_path: Path
 
 
 def stored(graphiql: GraphiqlPage) -> str:
-    """Everything that the page has stored or shown in the address, as text."""
+    """Return everything that the page has stored or put into the address, as text."""
     in_page = graphiql.page.evaluate("() => JSON.stringify([{...sessionStorage}, history.state, location.href])")
     return str(in_page) + json.dumps(graphiql.page.context.storage_state(indexed_db=True))
 
 
-def test_choice_of_theme_is_all_that_is_kept(graphiql: GraphiqlPage) -> None:
+def test_only_the_theme_is_stored(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.page.get_by_role("button", name="Open settings dialog").click()
     graphiql.page.get_by_role("button", name="Dark", exact=True).click()
@@ -124,7 +124,7 @@ def test_choice_of_theme_is_all_that_is_kept(graphiql: GraphiqlPage) -> None:
     assert not origin.get("indexedDB")
 
 
-def test_lost_connection_is_told_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
+def test_a_lost_connection_is_shown_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
     with chromium.graphiql(tmp_path / "profile") as graphiql:
         graphiql.open()
         graphiql.page.route("**/graphql", lambda route: route.abort())
@@ -132,8 +132,8 @@ def test_lost_connection_is_told_in_the_result_pane(chromium: Chromium, tmp_path
         expect(graphiql.page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
 
 
-def test_page_works_under_a_path_of_a_proxy(chromium: Chromium, tmp_path: Path) -> None:
-    """A proxy that puts /tools/licenses in front and strips it again needs no setting."""
+def test_the_page_works_under_a_proxys_path(chromium: Chromium, tmp_path: Path) -> None:
+    """A proxy that adds the prefix /tools/licenses and strips it again needs no setting."""
 
     def strip(route: Route) -> None:
         route.continue_(url=route.request.url.replace("/tools/licenses/", "/"))
@@ -154,8 +154,10 @@ def test_page_works_under_a_path_of_a_proxy(chromium: Chromium, tmp_path: Path) 
         ("phone", {"viewport": {"width": 390, "height": 844}}),
     ],
 )
-def test_page_follows_the_screen(chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]) -> None:
-    """In the system's dark theme, and at phone width, everything stays in view and works."""
+def test_the_layout_follows_the_screen_width(
+    chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    """Everything is visible and works in the system's dark theme and at phone width."""
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
         graphiql.run()
@@ -170,8 +172,8 @@ def shown_token(graphiql: GraphiqlPage) -> Any:
     return json.loads(graphiql.headers())["Authorization"]
 
 
-def test_a_token_typed_and_sent_is_that_of_every_tab(graphiql: GraphiqlPage) -> None:
-    """Tabs nobody has touched show it and send it; one with another token keeps its own."""
+def test_a_token_that_was_sent_applies_to_every_tab(graphiql: GraphiqlPage) -> None:
+    """Unedited tabs show and send the token; a tab with another token keeps its own."""
     tabs = graphiql.page.get_by_role("tab")
     graphiql.type_headers('{"Authorization": "Bearer fabrikam"}')
     assert sold(graphiql.run()) == sold_to("fabrikam")
@@ -190,7 +192,7 @@ def test_a_token_typed_and_sent_is_that_of_every_tab(graphiql: GraphiqlPage) -> 
 
 
 def test_a_button_in_the_bar_chooses_the_token(graphiql: GraphiqlPage) -> None:
-    """By mouse or keyboard, for this tab and the untouched ones, and without losing other headers."""
+    """It works by mouse and keyboard, applies to this tab and unedited ones, and preserves other headers."""
     contoso, fabrikam, sample = (
         graphiql.page.get_by_role("button", name=name, exact=True) for name in ("contoso", "fabrikam", "sample")
     )
@@ -214,7 +216,7 @@ def test_a_button_in_the_bar_chooses_the_token(graphiql: GraphiqlPage) -> None:
 
 
 def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None:
-    """And with the token of the others."""
+    """The new tab has the token of the other tabs."""
     graphiql.page.get_by_role("button", name="fabrikam", exact=True).click()
     graphiql.page.get_by_role("button", name="New tab").click()
     expect(graphiql.page.get_by_role("tab")).to_have_count(7)

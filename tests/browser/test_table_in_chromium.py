@@ -1,4 +1,4 @@
-"""An answer as a table, and what the panel that holds it says, in real Chromium."""
+"""The table view of a response and the panel's messages, in real Chromium."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NOTHING_ASKED = "Press ▶ (or Ctrl-Enter), and the answer will stand here."
 
 
-def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
-    """With the names of the fields over them, numbers to the right, and how many there are besides."""
+def test_the_rows_of_a_response_are_shown_in_a_table(graphiql: GraphiqlPage) -> None:
+    """The headers are field names, numbers are right-aligned, and the number of rows is shown."""
     graphiql.open_example(4, "JumpToPage")
     nodes = graphiql.run()["data"]["licenseDeployments"]["nodes"]
     graphiql.show("Table")
@@ -33,8 +33,8 @@ def test_the_rows_of_an_answer_stand_in_a_table(graphiql: GraphiqlPage) -> None:
     expect(graphiql.page.locator(".result-window .CodeMirror").last).to_be_in_viewport(ratio=0.9)
 
 
-def test_a_press_on_a_header_sorts(graphiql: GraphiqlPage) -> None:
-    """By keyboard as by mouse: numbers from the highest, text from A, back at the next press, then as it came."""
+def test_clicking_a_header_sorts(graphiql: GraphiqlPage) -> None:
+    """By keyboard and mouse. Numbers sort from the highest, text from A; then reversed; then in response order."""
     rows = [product("plan 10", 9, 1), product(None, None, 0), product("Plan 9", 1500, 0), product("edu", 100, 5)]
     graphiql.answer_with(connection(*rows))
     graphiql.run()
@@ -57,7 +57,7 @@ def test_a_press_on_a_header_sorts(graphiql: GraphiqlPage) -> None:
     expect(graphiql.page.get_by_role("img", name="no value")).to_have_count(2)
 
 
-def test_long_answers_show_their_first_thousand_rows_and_save_all(graphiql: GraphiqlPage) -> None:
+def test_long_results_show_a_thousand_rows_and_save_all(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(*(product(f"plan {number}", number, 0) for number in range(1500)), totalCount=9000))
     graphiql.run()
     graphiql.show("Table")
@@ -75,7 +75,7 @@ def test_long_answers_show_their_first_thousand_rows_and_save_all(graphiql: Grap
 
 
 def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
-    """Whatever their aliases, or both in one; the choice stays for the next answer, and for the file."""
+    """Aliases do not matter, and both lists can be joined. The choice applies to later responses and to the file."""
     graphiql.open_example(5, "CompareDates")
     data = graphiql.run()["data"]
     graphiql.show("Table")
@@ -95,8 +95,8 @@ def test_one_of_several_connections_is_chosen(graphiql: GraphiqlPage) -> None:
     assert [row[1] for row in rows] == [SOLD, *(str(node[SOLD]) for node in data["latest"]["nodes"])]
 
 
-def test_only_alike_connections_stand_in_one_table(graphiql: GraphiqlPage) -> None:
-    """Not those with other columns, none that is empty, and not the two lists of one connection."""
+def test_only_connections_with_equal_columns_share_a_table(graphiql: GraphiqlPage) -> None:
+    """Lists with other columns, empty lists, and the two lists of one connection are not joined."""
     alike, other = [product("a", 2, 1)], [{"customerName": "b", SOLD: 1}]
     choice = graphiql.page.get_by_role("combobox", name="Rows of").locator("option")
     graphiql.show("Table")
@@ -114,8 +114,8 @@ def test_only_alike_connections_stand_in_one_table(graphiql: GraphiqlPage) -> No
             expect(graphiql.page.get_by_role("columnheader").first).to_have_text("alias")
 
 
-def test_edges_are_rows_like_nodes(graphiql: GraphiqlPage) -> None:
-    """Under any alias and without their cursors; asked for beside nodes they are a list of their own."""
+def test_edges_are_shown_like_nodes(graphiql: GraphiqlPage) -> None:
+    """Under any alias, without their cursors. If the query selects nodes too, edges are a separate list."""
     edges = [{"cursor": "abc", "n": product("a", 2, 1)}]
     graphiql.answer_with({"data": {"page": {"totalCount": 1, "all": edges, "nodes": [product("b", 1, 1)]}}})
     graphiql.run()
@@ -138,10 +138,10 @@ def test_each_tab_shows_its_own_rows(graphiql: GraphiqlPage) -> None:
 
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
-def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
-    """Nothing asked, waiting, no rows, an error, an error beside rows, and no list at all.
+def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
+    """The states: not run, running, no rows, an error, an error with rows, and no list.
 
-    In the one live region that is always there, so that screen readers say it, and errors as alerts.
+    The permanent live region has the text, so that screen readers announce it. Errors are alerts.
     """
     page = graphiql.page
     graphiql.show(view)
@@ -176,8 +176,8 @@ def test_every_state_says_what_it_is(graphiql: GraphiqlPage, view: str) -> None:
     expect(results(graphiql).get_by_text("There are no rows to save.")).to_be_visible()
 
 
-def test_warnings_stand_over_the_rows_that_they_are_about(graphiql: GraphiqlPage) -> None:
-    """Or a chart of half the data would look like one of all. The first five problems are shown."""
+def test_warnings_are_shown_above_their_rows(graphiql: GraphiqlPage) -> None:
+    """Otherwise a chart of half the data would look complete. The first five problems are shown."""
     warning = {"code": "UPSTREAM_INCOMPLETE", "message": "The upstream ended early.", "path": ["licenseDeployments"]}
     answer = connection(product("a", 1, 1)) | {"extensions": {"warnings": [warning]}}
     graphiql.answer_with(answer)
@@ -199,10 +199,10 @@ def test_warnings_stand_over_the_rows_that_they_are_about(graphiql: GraphiqlPage
         ("phone-dark", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}),
     ],
 )
-def test_table_and_chart_follow_the_screen(
+def test_table_and_chart_follow_the_color_scheme(
     chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
-    """In the dark, and at phone width, all of the panel is in view and what is long scrolls inside it."""
+    """In the dark theme and at phone width, the whole panel is visible and long content scrolls inside it."""
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
         graphiql.run()

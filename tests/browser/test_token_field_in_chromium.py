@@ -1,4 +1,4 @@
-"""The field for an access token that the page of a gateway on a real upstream has, in real Chromium."""
+"""The access token field, which the page has if the upstream is real, in real Chromium."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ CANARY = "canary0token0that0must0not0stay"
 
 @pytest.fixture(scope="module")
 def real_chromium(chromium: Chromium) -> Iterator[Chromium]:
-    """Chromium for a gateway whose upstream is not the sandbox; nobody listens there, and nothing is asked."""
+    """Chromium for a gateway whose upstream is not the sandbox. No server listens there, and no test calls it."""
     with running_gateway("--upstream", "http://127.0.0.1:9") as url:
         yield chromium.at(url)
 
 
 def sent_authorization(graphiql: GraphiqlPage) -> str | None:
-    """Runs the operation in view, answered here; the header that went with it."""
+    """Run the current operation with a response from here; return the header that was sent."""
     graphiql.answer_with({"data": {}})
     with graphiql.page.expect_request("**/graphql") as waiting:
         graphiql.run()
     return waiting.value.headers.get("authorization")
 
 
-def test_a_token_in_the_field_is_that_of_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
-    """With or without the word before it; what stands under Headers is in the field, too; an empty one is none."""
+def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
+    """With or without "Bearer". The field also shows the token of the Headers pane; an empty field sends no token."""
     with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         field = graphiql.page.get_by_label("Paste an access token")
@@ -44,7 +44,7 @@ def test_a_token_in_the_field_is_that_of_every_tab(real_chromium: Chromium, tmp_
         field.fill(f"Bearer {CANARY}")
         expect(field).to_have_value(CANARY)
         assert sent_authorization(graphiql) == f"Bearer {CANARY}"
-        expect(graphiql.page.get_by_text(CANARY)).to_be_hidden()  # in the Headers pane, which is not open
+        expect(graphiql.page.get_by_text(CANARY)).to_be_hidden()  # the Headers pane is closed
         graphiql.screenshot("token")
         graphiql.open_example(2, "FilterByProduct")
         expect(field).to_have_value(CANARY)
@@ -62,7 +62,7 @@ def test_a_token_in_the_field_is_that_of_every_tab(real_chromium: Chromium, tmp_
 
 
 def test_a_token_from_the_field_leaves_no_trace(real_chromium: Chromium, tmp_path: Path) -> None:
-    """Sent and reloaded, it is in no field, no storage and no file of the profile."""
+    """After sending and reloading, neither fields, storage nor the profile's files contain the token."""
     profile = tmp_path / "profile"
     with real_chromium.graphiql(profile) as graphiql:
         graphiql.open()

@@ -1,4 +1,4 @@
-"""GraphiQL where nothing but a manifest's operations runs, in real Chromium."""
+"""GraphiQL with trusted documents only, in real Chromium."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 TRUSTED = "query Rows { licenseDeployments(first: 1) { totalCount } }"
 
 
-def test_the_page_says_what_runs_and_promises_nothing_else(chromium: Chromium, tmp_path: Path) -> None:
-    """No examples, for they would be refused; what is pasted to the letter runs, from a new tab, too."""
+def test_the_page_documents_only_tested_clients(chromium: Chromium, tmp_path: Path) -> None:
+    """There are no examples, because they would be refused. A verbatim trusted document runs, from a new tab too."""
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"rows": TRUSTED}), encoding="utf-8")
     with (

@@ -25,7 +25,7 @@ const newClient = () =>
     }),
   });
 
-/** The rows so far, and what loads more of them; `variables` are those of the first page. */
+/** Returns the rows loaded so far, and functions that load more. `variables` are those of the first page. */
 function useDeployments(variables) {
   const { data, fetchMore } = useQuery(ROWS, { variables });
   const { edges = [], pageInfo } = data?.licenseDeployments ?? {};

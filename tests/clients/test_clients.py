@@ -1,4 +1,4 @@
-"""The libraries that frontends use, run in node against a gateway, with the code that docs/clients.md shows."""
+"""Client libraries, run in Node against a gateway with the code of docs/clients.md."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 PINS = Path(__file__).parent
 SCHEMA = PINS.parents[1] / "schema" / "schema.graphql"
 
-# Whichever test comes first waits for npm.
+# The first test to run waits for npm.
 pytestmark = pytest.mark.timeout(300)
 
-# No divisor of 12,000, so that the last page is a short one, and one less than the smallest block.
+# Not a divisor of 12,000, so that the last page is short, and one less than the smallest block.
 PAGE_ROWS = 999
 
-# What rows.graphql and relay/Deployments.js ask of a row.
+# The fields of a row that rows.graphql and relay/Deployments.js select.
 FIELDS = (
     "customerTenantId",
     "productId",
@@ -42,7 +42,7 @@ FIELDS = (
 COMPILE = ["tsc", "--strict", "--target", "es2022", "--module", "commonjs", "--types", "node"]
 GENERATE = ["graphql-codegen", "--config", "codegen.yml"]
 
-# What is run before the walk, and what walks.
+# The command to run first, and the command that paginates.
 CLIENTS: dict[str, tuple[list[list[str]], str]] = {
     "Apollo Client": ([], "apollo.mjs"),
     "urql": ([], "urql.mjs"),
@@ -59,7 +59,7 @@ LINTED = (
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A frontend's folder: the packages, the committed schema, and these files."""
+    """Make a frontend's folder with the packages, the committed schema, and these files."""
     place = tmp_path / "project"
     shutil.copytree(PINS, place, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     shutil.copy(SCHEMA, place)
@@ -68,7 +68,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command of the project that ends by itself."""
+    """Run a command of the project that ends by itself."""
     path = f"{project / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command, cwd=project, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=100, check=False
@@ -78,14 +78,14 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def succeed(project: Path, *command: str) -> str:
-    """What a command that must succeed prints."""
+    """Return the output of a command that must succeed."""
     done = run(project, *command)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3_000:]}{done.stderr[-3_000:]}"
     return done.stdout
 
 
 def rows_of_the_report(upstream: Upstream) -> list[dict[str, Any]]:
-    """All rows of contoso, in the report's order, asked of the REST service itself."""
+    """Return all rows of contoso in the report's order, read from the REST service."""
     address = f"{upstream.url}/partner/v1/analytics/commercial/deployment/license"
     rows: list[dict[str, Any]] = []
     for skip in (0, 10_000):
@@ -101,7 +101,7 @@ def rows_of_the_report(upstream: Upstream) -> list[dict[str, Any]]:
 
 
 def differences(found: list[dict[str, Any]], report: list[dict[str, Any]]) -> list[Any]:
-    """Where rows that a client shows are not those of the report, in the fields that it asks for."""
+    """Return the differences between a client's rows and the report's, in the selected fields."""
     wanted = [{key: row[key] for key in FIELDS} for row in report]
     shown = [{key: value for key, value in row.items() if key != "__typename"} for row in found]
     return [(len(shown), len(wanted))] * (len(shown) != len(wanted)) + [
@@ -110,10 +110,10 @@ def differences(found: list[dict[str, Any]], report: list[dict[str, Any]]) -> li
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_every_row_once_and_in_order_walking_forward_and_walking_backward(
+def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
     project: Path, start_gateway: StartGateway, upstream: Upstream, name: str
 ) -> None:
-    """Thirteen pages each way, for which the report is read once; a filter's rows do not mix with them."""
+    """Thirteen pages in each direction read the report once; rows of another filter do not mix with them."""
     preparations, script = CLIENTS[name]
     for command in preparations:
         succeed(project, *command)
@@ -133,12 +133,12 @@ def test_a_client_gets_every_row_once_and_in_order_walking_forward_and_walking_b
     ]
 
 
-def test_the_linter_finds_the_schema_to_be_relays(project: Path) -> None:
-    """Connections, their arguments and PageInfo as the rules of graphql-schema-linter have them, and nothing unused."""
+def test_the_linter_accepts_the_schema_as_relay(project: Path) -> None:
+    """Connections, arguments and PageInfo pass graphql-schema-linter's rules, and no type is unused."""
     succeed(project, "graphql-schema-linter", "--rules", LINTED, "schema.graphql")
 
 
-def test_the_linter_would_find_a_connection_that_is_not_relays(project: Path) -> None:
+def test_the_linter_rejects_a_connection_that_is_not_relays(project: Path) -> None:
     schema = (project / "schema.graphql").read_text(encoding="utf-8")
     (project / "other.graphql").write_text(schema.replace("  hasPreviousPage: Boolean!", "  before: Boolean!"))
     done = run(project, "graphql-schema-linter", "--rules", LINTED, "other.graphql")
@@ -147,7 +147,7 @@ def test_the_linter_would_find_a_connection_that_is_not_relays(project: Path) ->
 
 
 def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
-    """By the scalars that codegen.yml maps, strictly: none of them is `any`."""
+    """codegen.yml maps all scalars strictly: no type is `any`."""
     uses = {
         "number": "export const sold: number | null | undefined = row.licensesSold;",
         "date": "export const day: string | undefined = row.processedDateTime?.slice(0, 10);",
@@ -164,8 +164,8 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
     assert faults == {"no_text", "no_date", "maybe_null"}, done.stdout
 
 
-def test_the_pins_name_no_place_that_packages_come_from() -> None:
-    """So that whatever registry a machine uses is asked; each package is held by its digest."""
+def test_the_pins_name_no_package_index() -> None:
+    """So each machine can use its own registry; digests pin the packages."""
     packages = json.loads((PINS / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert [name for name, package in packages.items() if "resolved" in package] == []
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []

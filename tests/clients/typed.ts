@@ -1,5 +1,5 @@
-// What graphql-codegen made of rows.graphql walks the report at the given address; prints the rows of the walk
-// forward, of one by a filter, and of that backward as JSON.
+// Paginates the report at an address with the types that graphql-codegen generates from rows.graphql. Prints as JSON
+// the rows of a forward pagination, of a filtered one, and of a backward one.
 
 const [url = "", token = "", pageRows = "", filter = ""] = process.argv.slice(2);
 const first = Number(pageRows);

@@ -12,7 +12,7 @@ import { cacheExchange } from "@urql/exchange-graphcache";
 import { relayPagination } from "@urql/exchange-graphcache/extras";
 
 function newClient() {
-  const embedded = () => null; // rows have no id: each is kept in its place in the list
+  const embedded = () => null; // rows have no id: they are cached as part of the list
   const cache = cacheExchange({
     keys: {
       LicenseDeployment: embedded,
@@ -29,7 +29,7 @@ function newClient() {
 async function pageOf(client, variables) {
   const { data, error } = await client.query(ROWS, variables).toPromise();
   if (error) throw error;
-  return data.licenseDeployments; // this page, and all that the cache has of the list
+  return data.licenseDeployments; // this page, merged with all cached pages of the list
 }
 
 async function allRows(client, filter) {

@@ -1,4 +1,4 @@
-"""Every metric that the gateway can show, with the labels that its samples have."""
+"""Every metric that the gateway exposes, with its labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
 
 
 def exercised() -> Metrics:
-    """Metrics of a gateway with all its parts, to which everything that is counted has happened once."""
+    """Return the metrics of a complete gateway after each counted event has occurred once."""
     client = UpstreamClient(
         UpstreamConfig(
             base_url="http://upstream.invalid",
@@ -53,13 +53,13 @@ def exercised() -> Metrics:
 
 
 def families(metrics: Metrics) -> list[Metric]:
-    """What Prometheus' own parser reads in the reply; our own names alone, not those about the process."""
+    """Parse the response with Prometheus' own parser; return only the gateway's metrics, not the process's."""
     found = text_string_to_metric_families(bytes(metrics.response().body).decode())
     return [family for family in found if family.name.startswith("gateway_") and not family.name.endswith("_created")]
 
 
 def labels_by_sample() -> dict[str, frozenset[str]]:
-    """The name of each sample, as queries name it, and its labels."""
+    """Return the labels of each sample by its name in queries."""
     return {
         sample.name: frozenset(sample.labels)
         for family in families(exercised())

@@ -1,4 +1,4 @@
-"""Commands run as plain processes, for what containers would run."""
+"""Run the commands of containers as plain processes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-# Where `gateway` and `python` are found first, as in the image: beside the interpreter that runs the tests.
+# First on the PATH, as in the image: the folder of the interpreter that runs the tests.
 PROGRAMS = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
         return port
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What a container would see: a PATH, and ``variables``."""
+    """Return a container's environment: a PATH, and ``variables``."""
     return {"PATH": os.pathsep.join([str(PROGRAMS), os.defpath]), **variables}
 
 
@@ -30,7 +30,7 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 def running(
     command: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path = Path(os.devnull)
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """``command`` in ``folder``, until the end of the block; then SIGTERM, which must end it in order."""
+    """Run ``command`` in ``folder`` during the block, then send SIGTERM, which must end it cleanly."""
     with log.open("wb") as lines:
         process = subprocess.Popen(
             command, cwd=folder, env=clean_environment(variables), stdout=subprocess.DEVNULL, stderr=lines

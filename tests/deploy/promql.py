@@ -1,4 +1,4 @@
-"""What a PromQL expression names, found by its shape: enough for our own, and strict about what it does not know."""
+"""Find the names in a PromQL expression by pattern. Sufficient for our expressions; unknown words are errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Words of the language and its functions that are used here; a new one is added, a slip of a metric's name is not.
+# The words and functions of PromQL used here. Add new ones; a misspelled metric is then still found.
 WORDS = frozenset(
     {"sum", "max", "count", "topk", "rate", "increase", "histogram_quantile", "min_over_time", "absent"}
     | {"by", "or", "unless", "offset"}
@@ -21,7 +21,7 @@ _RANGE = re.compile(r"\[[^\]]*\]|\boffset\s+\w+")
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """``label = value`` of one metric; a regular expression's alternatives are told one by one."""
+    """``label = value`` of one metric; each alternative of a regular expression is a separate matcher."""
 
     metric: str
     label: str
@@ -29,18 +29,18 @@ class Matcher:
 
 
 def matchers(expression: str) -> Iterator[Matcher]:
-    """Every matcher of ``expression``."""
+    """Return every matcher of ``expression``."""
     for metric, inside in _MATCHERS.findall(expression):
         for label, operator, value in _MATCHER.findall(inside):
             yield Matcher(metric, label, tuple(value.split("|")) if "~" in operator else (value,))
 
 
 def grouping_labels(expression: str) -> set[str]:
-    """The labels in ``by (…)``."""
+    """Return the labels in ``by (…)``."""
     return {label.strip() for found in _GROUPS.findall(expression) for label in found.split(",")}
 
 
 def metrics(expression: str) -> set[str]:
-    """The names that stand where a metric's does."""
+    """Return the names in a metric's position."""
     text = _GROUPS.sub("", _RANGE.sub("", re.sub(r"\{[^{}]*\}", "", _STRING.sub('""', expression))))
     return set(re.findall(r"(?<![\w.$])[a-zA-Z_:][\w:]*", text)) - WORDS

@@ -1,4 +1,4 @@
-"""docker-compose.yml says what is true: the schema of the specification holds, and its commands work as processes."""
+"""docker-compose.yml is valid by the specification's schema, and its commands work as processes."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
 OURS = ("gateway", "sandbox")
-# An interpreter of a busy two-core machine takes a second or two to start.
+# On a busy two-core machine, Python takes a second or two to start.
 HEALTHY_WITHIN_SECONDS = 45
 
 
 @dataclass
 class Host:
-    """Stands for the container network: service names become loopback, their ports free ones."""
+    """A substitute for the container network: service names become loopback, and their ports free ports."""
 
     folder: Path
     ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in ("8000", "9000", "6379")})
 
     def here(self, text: str) -> str:
-        """``text`` of the compose file with its defaults filled in, as it must read on this machine."""
+        """Return ``text`` of the compose file with defaults filled in and addresses of this machine."""
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
         text = text.replace("://sandbox:", "://127.0.0.1:").replace("://valkey:", "://127.0.0.1:")
         return re.sub(r"\b(8000|9000|6379)\b", lambda found: self.ports[found[0]], text)
 
     def command(self, service: str) -> list[str]:
-        """The service's command."""
+        """Return the service's command."""
         return [self.here(part) for part in SERVICES[service]["command"]]
 
     def variables(self, service: str) -> dict[str, str]:
-        """The image's environment and the service's; the port that the gateway takes by default is moved."""
+        """Return the environment of image and service, with another default port."""
         image = dict(re.findall(r"(GATEWAY_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
         own = {name: self.here(str(value)) for name, value in SERVICES[service].get("environment", {}).items()}
         return {**image, **own, **({"GATEWAY_PORT": self.ports["8000"]} if service == "gateway" else {})}
 
     def is_healthy(self, service: str) -> bool:
-        """What the service's health check says, run as it is written."""
+        """Run the service's health check verbatim; return its result."""
         kind, *command = SERVICES[service]["healthcheck"]["test"]
         assert kind == "CMD"
         check = [self.here(part) for part in command]
@@ -59,7 +59,7 @@ class Host:
         return done.returncode == 0
 
     def wait_until_healthy(self, service: str) -> None:
-        """As ``depends_on`` with ``service_healthy`` does."""
+        """Wait as ``depends_on`` with ``service_healthy`` does."""
         deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
         while not self.is_healthy(service):
             assert time.monotonic() < deadline, f"{service} is not healthy"
@@ -67,7 +67,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Both of our services, started in the order that ``depends_on`` gives; Valkey is away, which must do no harm."""
+    """Start both of our services in the order of ``depends_on``, without Valkey, which is optional."""
     host = Host(tmp_path_factory.mktemp("containers"))
     assert SERVICES["gateway"]["depends_on"] == {
         "sandbox": {"condition": "service_healthy"},
@@ -81,15 +81,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             yield host
 
 
-def test_the_file_holds_to_the_compose_specification() -> None:
-    """Checked with the JSON schema of the specification itself."""
+def test_the_file_follows_the_compose_specification() -> None:
+    """Checked with the specification's JSON schema."""
     command = [str(PROGRAMS / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_its_gateway_answers_from_its_sandbox(host: Host) -> None:
-    """Commands, environment and health checks of both services, as processes, with one question through both."""
+def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
+    """Run commands, environment and health checks of both services as processes, and one query through both."""
     reply = httpx.post(
         f"http://127.0.0.1:{host.ports['8000']}/graphql",
         json={"query": "{ licenseDeployments { totalCount nodes { customerName licensesSold } } }"},
@@ -103,18 +103,18 @@ def test_its_gateway_answers_from_its_sandbox(host: Host) -> None:
             {"customerName": "TEST COMPANY", "licensesSold": 5},
         ],
     }
-    # The rows came over the network: nothing is embedded here.
+    # The rows came over the network: the sandbox is not embedded here.
     assert "X-Gateway-Upstream" not in reply.headers
 
 
-def test_its_services_write_no_file(host: Host) -> None:
-    """So that a read-only file system does not disturb them."""
+def test_services_write_no_files(host: Host) -> None:
+    """So they work with a read-only file system."""
     assert list(host.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_locked_down_and_has_a_health_check(name: str) -> None:
-    """Read-only, no capabilities, no new privileges."""
+    """Each has a read-only file system, and neither capabilities nor new privileges."""
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -123,8 +123,8 @@ def test_every_service_is_locked_down_and_has_a_health_check(name: str) -> None:
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_what_valkey_is_told_holds_for_redis_too(tmp_path: Path) -> None:
-    """A bound on memory with the oldest going first, and nothing on disk; asked of the server itself."""
+def test_valkey_has_the_same_settings_as_redis(tmp_path: Path) -> None:
+    """The server reports a memory bound with LRU eviction, and no persistence."""
     program = shutil.which("valkey-server") or shutil.which("redis-server")
     if program is None:
         assert not os.environ.get("CI"), "redis-server is not installed"
@@ -154,15 +154,15 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_nothing_can_be_reached_from_other_machines() -> None:
-    """There is no TLS in front, and requests carry tokens."""
+    """Requests carry tokens, and there is no TLS."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_watching_it_is_asked_for() -> None:
-    """`docker compose up` starts what answers questions, and nothing that watches."""
+def test_monitoring_needs_its_compose_profile() -> None:
+    """`docker compose up` starts the services that answer queries, but no monitoring."""
     watching = {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]}
     assert watching == {"prometheus", "grafana"}
-    # A version each, so that what is started tomorrow is what was tried today.
+    # Each image has a version, so that later starts use the tested images.
     assert all(re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"]) for name in watching)

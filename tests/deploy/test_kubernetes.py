@@ -1,4 +1,4 @@
-"""The manifests say what is true of the gateway, and give a pod no more than it needs."""
+"""The manifests match the gateway, and a pod has minimal privileges."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ SELECTED = {"app.kubernetes.io/component": "gateway"}
 
 
 def settings_file() -> dict[str, str]:
-    """The names and values in settings.env."""
+    """Return the names and values in settings.env."""
     lines = (FOLDER / "settings.env").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def test_the_image_is_that_of_this_version() -> None:
-    """A release's manifests start that release."""
+    """The manifests of a release start that release."""
     [image] = DOCUMENTS["kustomization.yaml"]["images"]
     project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert (image["name"], image["newTag"]) == (CONTAINER["image"], project["version"])
 
 
-def test_its_settings_start_a_gateway() -> None:
-    """Read as the gateway reads them, together with what the image and the secret give."""
+def test_the_compose_settings_start_a_gateway() -> None:
+    """They are read as the gateway reads them, together with variables of the image and the secret."""
     image = dict(re.findall(r"(GATEWAY_\w+)=(\S+)", DOCKERFILE))
     own = {entry["name"] for entry in CONTAINER["env"]}
     assert own <= {variable(field) for field in Settings.model_fields}
@@ -54,15 +54,15 @@ def test_its_settings_start_a_gateway() -> None:
     assert settings.port == CONTAINER["ports"][0]["containerPort"]
 
 
-def test_a_pod_has_longer_than_the_gateway_takes_to_end() -> None:
+def test_the_pods_grace_period_exceeds_the_gateways_shutdown_time() -> None:
     settings = read_settings({**settings_file(), "GATEWAY_HOST": "0.0.0.0"})
     pause_seconds = int(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
-    # As Kubernetes counts: the grace period holds for both together.
+    # Kubernetes counts both together toward the grace period.
     assert POD["terminationGracePeriodSeconds"] >= pause_seconds + settings.shutdown_grace_seconds + 5
 
 
-def test_a_pod_has_room_for_the_cache_and_what_a_process_takes_beside_it() -> None:
-    """SECURITY.md and the benchmarks: the bound, and a few hundred megabytes more."""
+def test_a_pods_memory_fits_the_cache_and_the_process() -> None:
+    """By SECURITY.md and the benchmarks: the cache bound plus a few hundred megabytes."""
     settings = read_settings({**settings_file(), "GATEWAY_HOST": "0.0.0.0"})
     bytes_of = {"Mi": 2**20, "Gi": 2**30}
     requested, limit = (
@@ -74,17 +74,17 @@ def test_a_pod_has_room_for_the_cache_and_what_a_process_takes_beside_it() -> No
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "readinessProbe"])
-def test_a_probe_asks_for_a_path_that_exists(probe: str) -> None:
+def test_probes_use_existing_paths(probe: str) -> None:
     paths = {route.path for route in Health().routes}
     found = CONTAINER[probe]["httpGet"]
     assert found["path"] in paths
     assert found["port"] == CONTAINER["ports"][0]["name"]
-    # Readiness alone tells that it is to be left in peace; liveness must not end what is ending by itself.
+    # A stopping gateway fails only readiness: a failed liveness probe would kill it before it finishes.
     assert found["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
 
 
-def test_a_pod_may_do_no_more_than_the_image_says() -> None:
-    """The `restricted` standard of Kubernetes, which its namespace enforces, and a read-only file system."""
+def test_a_pod_has_no_more_privileges_than_the_image() -> None:
+    """It meets Kubernetes' `restricted` standard, which its namespace enforces, and has a read-only file system."""
     namespace = DOCUMENTS["namespace.yaml"]["metadata"]
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert namespace["name"] == DOCUMENTS["kustomization.yaml"]["namespace"]
@@ -98,11 +98,11 @@ def test_a_pod_may_do_no_more_than_the_image_says() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert POD["automountServiceAccountToken"] is False
-    # GATEWAY_PORT=tcp://… would be injected.
+    # Otherwise Kubernetes would inject GATEWAY_PORT=tcp://….
     assert POD["enableServiceLinks"] is False
 
 
-def test_everything_selects_the_same_pods() -> None:
+def test_all_manifests_select_the_same_pods() -> None:
     policy = DOCUMENTS["networkpolicy.yaml"]["spec"]
     assert SELECTED.items() <= DEPLOYMENT["template"]["metadata"]["labels"].items()
     assert DEPLOYMENT["selector"]["matchLabels"] == SELECTED
@@ -116,17 +116,17 @@ def test_everything_selects_the_same_pods() -> None:
     }
 
 
-def test_a_pod_reaches_names_redis_and_the_public_internet_and_nothing_else() -> None:
+def test_a_pod_reaches_only_dns_redis_and_the_public_internet() -> None:
     policy = DOCUMENTS["networkpolicy.yaml"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     ports = [tuple(sorted({str(port["port"]) for port in rule["ports"]})) for rule in policy["egress"]]
     assert ports == [("53",), ("6379",), ("443",)]
-    # Cloud metadata, above all.
+    # Especially cloud metadata.
     assert "169.254.0.0/16" in policy["egress"][2]["to"][0]["ipBlock"]["except"]
     assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == ["http"]
 
 
-def test_every_manifest_but_the_example_is_applied_and_only_the_autoscaler_knows_the_number() -> None:
+def test_all_manifests_but_the_example_are_applied_and_only_the_autoscaler_sets_replicas() -> None:
     applied = DOCUMENTS["kustomization.yaml"]["resources"]
     assert set(applied) == DOCUMENTS.keys() - {"kustomization.yaml", "secret.example.yaml"}
     assert "replicas" not in DEPLOYMENT
@@ -134,7 +134,7 @@ def test_every_manifest_but_the_example_is_applied_and_only_the_autoscaler_knows
     assert DOCUMENTS["hpa.yaml"]["spec"]["minReplicas"] > disruption
 
 
-def test_kustomize_renders_it_and_leaves_the_selectors_of_others_alone() -> None:
+def test_kustomize_renders_the_manifests_without_changing_foreign_selectors() -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not installed")

@@ -1,4 +1,4 @@
-"""requirements.lock: what it pins, and that it fits pyproject.toml."""
+"""The pins of requirements.lock, and that they fit pyproject.toml."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 PINS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
 WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
 
-# Below these, known faults: CVE-2026-47706 and -47707 in strawberry-graphql and CVE-2026-48710 in starlette, by which a
-# request takes a server's time or memory; CVE-2025-43859 in h11, by which one request is smuggled in another.
+# Older versions have vulnerabilities: requests that exhaust time or memory (CVE-2026-47706 and -47707 in
+# strawberry-graphql, CVE-2026-48710 in starlette), and request smuggling (CVE-2025-43859 in h11).
 FLOORS = {"strawberry-graphql": "0.315.7", "starlette": "1.0.1", "h11": "0.16"}
 
 
 def pinned(name: str) -> Version:
-    """The version that the lock gives to ``name``."""
+    """Return the version of ``name`` in the lock."""
     [found] = [pin for pin in PINS if canonicalize_name(pin.name) == canonicalize_name(name)]
     return Version(str(found.specifier).removeprefix("=="))
 
 
 def test_every_line_pins_one_version_and_names_no_index() -> None:
-    """Names, versions and markers only: where packages come from is the user's business."""
+    """The lock has only names, versions and markers: users choose their own index."""
     for pin in PINS:
         assert str(pin.specifier).startswith("=="), pin
         assert pin.url is None, pin
@@ -44,7 +44,7 @@ def test_every_dependency_is_pinned_to_a_version_that_pyproject_allows(wanted: R
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
 def test_versions_with_known_faults_cannot_be_installed(name: str, floor: str) -> None:
-    """Neither by the lock nor by pyproject.toml without it; and these tests do not run with one."""
+    """Neither the lock nor pyproject.toml allows one, and the tests do not run with one."""
     assert Version(version(name)) >= Version(floor)
     assert pinned(name) >= Version(floor)
     [wanted] = [wanted for wanted in WANTED if wanted.name == name]

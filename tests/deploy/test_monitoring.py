@@ -1,4 +1,4 @@
-"""Rules and dashboard ask for what the gateway shows, and for nothing else."""
+"""Rules and dashboard use only metrics that the gateway exposes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EXPRESSIONS = {
     **{f"{panel['title']} {target['refId']}": target["expr"] for panel in PANELS for target in panel["targets"]},
 }
 
-# Prometheus' own, and the process's that the client library shows on Linux.
+# Metrics of Prometheus, and process metrics that the client library exposes on Linux.
 OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"}
-# What Prometheus adds to every series that it reads.
+# Labels that Prometheus adds to every series.
 TARGET_LABELS = {"job", "instance"}
 
 CODES = {
@@ -54,7 +54,7 @@ VALUES = {
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_a_query_names_only_metrics_and_labels_that_exist(expression: str) -> None:
-    """With the values of labels where the gateway gives them, so that no query is silently empty."""
+    """Label values are checked too, so that no query is silently empty."""
     known = labels_by_sample()
     named = metrics(expression)
     assert named
@@ -68,7 +68,7 @@ def test_a_query_names_only_metrics_and_labels_that_exist(expression: str) -> No
 
 
 def test_names_are_found_wherever_they_stand_in_a_query() -> None:
-    """Else the test above would pass whatever is asked."""
+    """Otherwise the test above would pass for any query."""
     expression = 'sum by (le, a) (rate(one{b=~"x|y"}[5m])) / two > 0.5 * three_total offset 15m unless four{c="z"}'
     assert metrics(expression) == {"one", "two", "three_total", "four"}
     assert grouping_labels(expression) == {"le", "a"}
@@ -76,7 +76,7 @@ def test_names_are_found_wherever_they_stand_in_a_query() -> None:
 
 
 def test_every_metric_is_on_the_dashboard_or_in_a_rule() -> None:
-    """What nobody would ever look at need not be counted."""
+    """A metric that is on neither would be useless."""
     used = {name for expression in EXPRESSIONS.values() for name in metrics(expression)}
     unseen = [
         family.name
@@ -99,7 +99,7 @@ def test_the_page_lists_every_metric_with_its_labels_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_every_alert_is_explained_where_it_says(name: str) -> None:
+def test_every_alert_links_to_its_explanation(name: str) -> None:
     rule = ALERTS[name]
     assert f"\n#### {name}\n" in PAGE
     assert rule["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
@@ -107,7 +107,7 @@ def test_every_alert_is_explained_where_it_says(name: str) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
 
 
-def test_no_alert_is_explained_that_does_not_exist() -> None:
+def test_every_explained_alert_exists() -> None:
     assert set(re.findall(r"^#### (\w+)$", PAGE, re.MULTILINE)) == ALERTS.keys()
 
 
@@ -146,7 +146,7 @@ def test_prometheus_itself_accepts_the_rules_and_they_fire_as_described() -> Non
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_provisioning_finds_what_compose_mounts() -> None:
+def test_provisioning_paths_match_the_compose_mounts() -> None:
     """Paths and addresses in Grafana's files are those of the compose file."""
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     mounts = dict(text.removesuffix(":ro").split(":") for text in services["grafana"]["volumes"])

@@ -30,7 +30,7 @@ def test_it_runs_the_script_on_each_push_and_pull_request() -> None:
     assert set(WORKFLOW[True]) == {"push", "pull_request"}
 
 
-def test_its_token_can_only_read_and_it_ends() -> None:
+def test_the_workflow_token_is_read_only_and_jobs_have_a_timeout() -> None:
     [job] = WORKFLOW["jobs"].values()
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert "permissions" not in job

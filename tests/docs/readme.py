@@ -33,26 +33,26 @@ EXCERPT = re.compile(r"README: begin\n(.*?)^[/# ]*README: end$", re.MULTILINE | 
 WRITTEN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What fits on a line of this length is not broken (our choice: GitHub shows about so much without scrolling).
+# JSON that fits on a line of this length is not broken (our choice: GitHub shows about this much without scrolling).
 ANSWER_WIDTH_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A gateway started as the README says: where it is, and what it said at its start."""
+    """A gateway started as the README describes: its URL and its startup message."""
 
     url: str
     banner: str
 
     def ask(self, query: str, token: str, variables: Any) -> Any:
-        """The whole reply to a question."""
+        """Return the whole response to a query."""
         headers = {"Authorization": f"Bearer {token}"}
         body = {"query": query, "variables": variables}
         return httpx.post(f"{self.url}/graphql", json=body, headers=headers, trust_env=False).json()
 
     def curl(self, command: str) -> str:
-        """What a curl command of the README, or one of the gateway's own, prints here."""
-        # The programs of these tests need not be installed where a newcomer has them.
+        """Run a curl or gateway command of the README; return its output."""
+        # The tests' programs may be installed elsewhere than in the README.
         command = command.replace(WRITTEN_URL, self.url).replace(".venv/bin/", "")
         done = subprocess.run(
             ["bash", "-c", command], env=clean_environment({}), capture_output=True, text=True, check=True
@@ -62,7 +62,7 @@ class Newcomer:
 
 @contextmanager
 def newcomer() -> Iterator[Newcomer]:
-    """`gateway` with no configuration but a free port."""
+    """Run `gateway` without configuration on a free port."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
@@ -71,13 +71,13 @@ def newcomer() -> Iterator[Newcomer]:
             deadline = time.monotonic() + 60
             while "Ctrl-C" not in log.read_text(encoding="utf-8"):
                 assert process.poll() is None and time.monotonic() < deadline, "the gateway did not start"  # noqa: PT018
-                time.sleep(0.02)  # another process: there is no clock to inject
+                time.sleep(0.02)  # another process, so no fake clock is possible
             banner = log.read_text(encoding="utf-8").split("Ctrl-C.")[0] + "Ctrl-C."
             yield Newcomer(url, banner.strip("\n").replace(url, WRITTEN_URL) + "\n")
 
 
 def pretty(value: Any, indent: str = "", taken: int = 0) -> str:
-    """JSON with line breaks only where a line would get too long; a row stays on one line."""
+    """Return JSON with line breaks only if a line would be too long; a row stays on one line."""
     line = json.dumps(value, ensure_ascii=False)
     inners = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
     is_row = isinstance(value, dict) and not any(isinstance(inner, dict | list) for inner in inners)
@@ -92,14 +92,14 @@ def pretty(value: Any, indent: str = "", taken: int = 0) -> str:
 
 
 def excerpt(path: Path) -> str:
-    """What README shows of a file."""
+    """Return the part of a file that the README shows."""
     text = path.read_text(encoding="utf-8")
     marked = EXCERPT.search(text)
     return marked[1] if marked else text
 
 
 def _members(value: Any, name: str) -> Iterator[Any]:
-    """All members of that name in a JSON value."""
+    """Yield all members called ``name`` in a JSON value."""
     if isinstance(value, dict):
         yield from (found for key, found in value.items() if key == name)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -107,7 +107,7 @@ def _members(value: Any, name: str) -> Iterator[Any]:
 
 
 class Examples:
-    """Renews one fenced block after the other, in the order of the file."""
+    """Regenerates the fenced blocks, in the order of the file."""
 
     def __init__(self, gateway: Newcomer) -> None:
         self._gateway = gateway
@@ -116,7 +116,7 @@ class Examples:
         self._answer: Any = None
 
     def renew(self, fence: re.Match[str]) -> str:
-        """The block as it must be."""
+        """Return the block with its current content."""
         kind, note, body = fence.groups()
         if "/" in note:
             body = excerpt(README.parent / note)
@@ -142,7 +142,7 @@ class Examples:
 
 
 def settings_table() -> str:
-    """All settings."""
+    """Return the table of all settings."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
@@ -154,7 +154,7 @@ def settings_table() -> str:
 
 
 def accounts_table() -> str:
-    """The tokens of the sandbox."""
+    """Return the table of the sandbox's tokens."""
     lines = ["| token | rows | latest processed date |", "|---|---|---|"]
     lines += [f"| `{one.name}` | {one.row_count:,} | {one.latest:%Y-%m-%d} |" for one in ACCOUNTS.values()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""CHANGELOG.md has the form that people and programs expect, and agrees with the version and with what was released."""
+"""CHANGELOG.md follows Keep a Changelog, and agrees with the version and the releases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 HEADINGS = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
 RELEASES = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", TEXT, re.MULTILINE)
 
-# Of Keep a Changelog 1.1.0.
+# From Keep a Changelog 1.1.0.
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_every_heading_is_a_release_with_its_date_or_on_top_what_is_to_come() -> None:
-    """The newest first."""
+def test_every_heading_is_a_dated_release_except_unreleased_at_the_top() -> None:
+    """Return the releases, newest first."""
     dated = [f"{version} - {day}" for version, day in RELEASES]
     assert HEADINGS in (dated, ["Unreleased", *dated])
     assert sorted(RELEASES, key=lambda release: Version(release[0]), reverse=True) == RELEASES
@@ -37,8 +37,8 @@ def test_changes_are_sorted_by_their_kind() -> None:
     assert set(found) <= KINDS
 
 
-def test_the_newest_release_is_this_version_or_an_older_one_with_changes_since() -> None:
-    """And its schema, with which breaking changes are found, is kept under its version."""
+def test_the_newest_release_is_this_version_or_has_unreleased_changes_above() -> None:
+    """Its schema is stored under its version, to detect breaking changes."""
     newest = [version for version, _ in RELEASES[:1]]
     assert HEADINGS[0] == "Unreleased" or newest == [VERSION]
     assert all(Version(version) <= Version(VERSION) for version in newest)

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names commands, files, words and switches that exist; so does what people fill in for an issue."""
+"""CONTRIBUTING.md and the issue forms name only commands, files, terms and options that exist."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ NAMED = dict.fromkeys(
     span for span in SPANS if re.fullmatch(r"[\w.-]*(?:/[\w.-]+)*/?", span) and re.search("[./]", span)
 )
 
-# Made by what the page says, and in no clone.
+# Created by following the page, and not in a clone.
 MADE = {"gateway/graphiql/vendor/"}
-# What a person puts something in place of.
+# Placeholders that readers replace.
 STAND_IN = "VERSION"
 
 
 def words(command: str) -> tuple[dict[str, str], str, list[str]]:
-    """The variables, the program and the arguments of a command, up to where its output goes."""
+    """Return the variables, the program and the arguments of a command, without redirections."""
     parts = shlex.split(command.partition(" > ")[0])
     split = next(place for place, part in enumerate(parts) if not re.match(r"\w+=", part))
     return dict(part.split("=", 1) for part in parts[:split]), parts[split], parts[split + 1 :]
 
 
-def test_the_set_up_is_the_readmes() -> None:
-    """One command, that of its tests without the tests."""
+def test_the_set_up_matches_the_readme() -> None:
+    """There is one command: the README's test command without the tests."""
     [command] = [line for line in LINES if "venv .venv" in line]
     assert f"\n{command} && .venv/bin/pytest\n" in README.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_can_be_run(command: str) -> None:
-    """Its program is installed, its files and modules exist, its markers are declared, its variables are read."""
+    """Programs are installed, files and modules exist, markers are declared, and variables are read."""
     variables, program, arguments = words(command)
     assert (PROGRAMS / Path(program).name).exists() if program.startswith(".venv/") else (ROOT / program).is_file()
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
@@ -78,7 +78,7 @@ def test_every_link_leads_somewhere() -> None:
         assert target or part in headings, link
 
 
-def test_every_word_of_the_vocabulary_is_one_of_the_code() -> None:
+def test_every_term_of_the_vocabulary_exists_in_the_code() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in MODULES.values())
     named = {span for span in SPANS if re.fullmatch(r"(?:[A-Z][a-z]+)+", span) and span != STAND_IN}
     assert "PageQuery" in named
@@ -92,7 +92,7 @@ def test_github_can_show_the_form(form: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_is_asked_for_without_a_warning_of_secrets() -> None:
+def test_every_issue_form_warns_about_secrets() -> None:
     """Issues are public."""
     for form in (GITHUB / "ISSUE_TEMPLATE").iterdir():
         text = form.read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ def gateway() -> Iterator[Newcomer]:
 
 
 def masked(text: str) -> str:
-    """``text`` without the cursors' characters, which are no promise."""
+    """Return ``text`` without cursors, whose format is not promised."""
     return re.sub(r'("(?:endCursor|startCursor|after|before)": )"[^"]+"', r'\1"…"', text)
 
 
@@ -48,12 +48,12 @@ def table(heading: str) -> list[list[str]]:
 
 
 def names(cells: list[list[str]]) -> list[str]:
-    """What stands in code style in the first column."""
+    """Return the names in code style in the first column."""
     return [name for row in cells for name in re.findall(r"`([^`]+)`", row[0])]
 
 
 def codes(kind: type[errors.GatewayError]) -> set[str]:
-    """The error codes of a class and all below it."""
+    """Return the error codes of a class and of its subclasses."""
     own = {kind.code} if "code" in vars(kind) else set()
     return own.union(*(codes(inner) for inner in kind.__subclasses__()))
 
@@ -73,14 +73,14 @@ def test_every_generated_table_is_on_one_page() -> None:
     assert sorted(re.findall(r"^<!-- table: (\w+) -->$", ALL, re.MULTILINE)) == sorted(TABLES)
 
 
-def test_no_kind_of_block_goes_unchecked() -> None:
-    """Shell commands that need an account or a container are the exception."""
+def test_every_kind_of_block_is_checked() -> None:
+    """Except shell commands that need an account or a container."""
     kinds = {kind for kind, note, _ in FENCE.findall(ALL) if "/" not in note}
     assert kinds == {"sh", "text", "console", "graphql", "json"}
 
 
 def test_code_is_code_that_the_tests_run() -> None:
-    """Files of tests/clients, where each walks all rows of a report, and the script that signs in unattended."""
+    """The code is in tests/clients, whose tests read whole reports, and in the unattended sign-in script."""
     shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {
         "tests/gateway/cli/token/unattended.py",
@@ -99,8 +99,8 @@ def test_code_is_code_that_the_tests_run() -> None:
     }
 
 
-def test_a_newcomer_sees_both_commands_soon() -> None:
-    """The one that runs it in the first lines, the one that tests it behind the first answer, both whole."""
+def test_readme_shows_both_commands_near_the_top() -> None:
+    """The command to run is in the first lines, the test command after the first response; both are complete."""
     setup = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock"
     run, test = (TEXT.index(f"\n{command}\n") for command in (
         f"{setup} . && .venv/bin/gateway", f"{setup} -e '.[test]' && .venv/bin/pytest",
@@ -111,13 +111,13 @@ def test_a_newcomer_sees_both_commands_soon() -> None:
 
 
 def test_readme_is_short_and_links_every_page() -> None:
-    """A newcomer reads 200 lines at most, and finds each page from there."""
+    """The README has at most 200 lines, and links every page."""
     assert len(TEXT.splitlines()) <= 200
     linked = set(re.findall(r"\]\((docs/[^)#]+)", TEXT))
     assert linked == {f"docs/{page.name}" for page in PAGES if page != README}
 
 
-def test_a_newcomer_sees_the_first_output_by_line_20() -> None:
+def test_readme_shows_the_first_output_by_line_20() -> None:
     assert TEXT[: TEXT.index('{"data":')].count("\n") < 20
     assert TEXT[: TEXT.index("```text banner")].count("\n") < 15
 
@@ -130,14 +130,14 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    """It takes it from this file, so that the two cannot differ; the pattern must find it and nothing else."""
+    """.ci/run reads the command from README.md; its pattern must match exactly one line."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     [pattern] = re.findall(r"grep -E '(.+)' README\.md", script)
     assert len(re.findall(pattern, TEXT, re.MULTILINE)) == 1
 
 
-def test_the_picture_is_one_of_a_whole_screen() -> None:
-    """PNG, 1280 by 800."""
+def test_the_screenshot_shows_a_whole_screen() -> None:
+    """A PNG of 1280 by 800 pixels."""
     picture = (ROOT / ".github" / "screenshot.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert struct.unpack(">II", picture[16:24]) == (1280, 800)
@@ -152,33 +152,33 @@ def test_every_link_leads_to_a_file_and_heading_that_exist(page: Path) -> None:
             assert anchor in anchors(file), f"{target}#{anchor}"
 
 
-def test_the_duration_of_the_tests_is_the_same_everywhere() -> None:
-    """One figure, so that no page contradicts another."""
+def test_all_documents_state_the_same_test_duration() -> None:
+    """All pages state the same figure."""
     contributing = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert "tests take about ten minutes on two cores" in TEXT
     assert "| `.venv/bin/pytest` | everything | about ten minutes on two cores |" in contributing
 
 
-def test_every_command_is_told() -> None:
+def test_every_command_is_documented() -> None:
     written = {name.removeprefix("gateway").strip() or "gateway" for name in names(table("Commands"))}
     assert set(commands.commands) == {name for name in written if not name.startswith("-")} - {"gateway"}
 
 
-def test_every_endpoint_is_told() -> None:
-    """Files of the GraphiQL page are its own business."""
+def test_every_endpoint_is_documented() -> None:
+    """Files of the GraphiQL page are not endpoints to document."""
     routes = [route for route in build(read_settings({})).routes if isinstance(route, Route)]
     paths = {route.path for route in routes if not route.path.startswith("/graphiql")}
     assert set(names(table("Endpoints"))) == paths
 
 
-def test_every_error_code_is_told_once() -> None:
+def test_every_error_code_is_documented_once() -> None:
     written = names(table("Errors"))
     assert len(written) == len(set(written))
     assert set(written) == codes(errors.GatewayError)
 
 
 def test_the_layout_shows_every_folder() -> None:
-    """The tree in architecture.md has each folder of both packages, and every module in it exists."""
+    """The tree in architecture.md has every folder of both packages, and every module in it exists."""
     [plan] = [body for kind, note, body in FENCE.findall(ALL) if (kind, note) == ("text", "layout")]
     drawn: set[str] = set()
     package = ""

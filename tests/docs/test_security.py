@@ -37,7 +37,7 @@ def test_every_file_and_test_that_is_named_exists(named: str) -> None:
         assert test in found
 
 
-def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
+def test_every_promise_names_a_file_and_a_test() -> None:
     assert len(PROMISES) > 15
     for promise, kept_by, told_by in PROMISES:
         assert promise.strip()
@@ -45,8 +45,8 @@ def test_every_promise_has_a_file_that_keeps_it_and_a_test_that_tells() -> None:
         assert all("::test_" in name for name in re.findall(r"`([^`]+)`", told_by)), promise
 
 
-def test_security_tells_of_every_way_to_rows() -> None:
-    """A token opens two: questions, and exports, which hold whole reports."""
+def test_security_covers_every_endpoint_that_returns_rows() -> None:
+    """There are two: queries, and exports, which contain whole reports."""
     promised = "\n".join(promise for promise, _, _ in PROMISES)
     assert {"cache entries", "`/export/…`"} <= set(re.findall(r"cache entries|`/export/…`", promised))
 
@@ -56,8 +56,8 @@ def test_every_setting_that_security_names_exists() -> None:
     assert set(re.findall(r"GATEWAY_[A-Z_]+", SECURITY)) <= known
 
 
-def test_the_table_of_limits_has_each_with_its_default_and_its_code() -> None:
-    """The measured figures are the last three columns, and no test's business."""
+def test_the_table_of_limits_has_every_limit_with_default_and_code() -> None:
+    """The last three columns are measurements, and are not compared."""
     assert [row[:4] for row in TABLE] == [
         [limit.name, limit.default, f"`{limit.code}`", limit.description] for limit in LIMITS
     ]
@@ -67,7 +67,7 @@ def test_the_table_of_limits_has_each_with_its_default_and_its_code() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    """Settings by name; what is made of several, or has none, by what it is made of."""
+    """Settings are compared by name, derived limits with the values they are computed from."""
     default = {variable(name): field.default for name, field in Settings.model_fields.items()}
     filters, fields = default["GATEWAY_MAX_FILTER_BYTES"], default["GATEWAY_MAX_QUERY_ROOT_FIELDS"]
     derived = {

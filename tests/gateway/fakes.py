@@ -1,4 +1,4 @@
-"""Stand-ins for the contracts of the gateway: a PageSource that counts, and a clock that is set."""
+"""Fakes of the gateway's contracts: a PageSource that records its calls, and a clock."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ DATASET = Dataset(
 
 
 def query(skip: int = 0, top: int = 10, **changes: object) -> PageQuery:
-    """A question about the fake dataset."""
+    """Return a query for the fake dataset."""
     return PageQuery(DATASET, skip=skip, top=top, **changes)  # type: ignore[arg-type]  # tests name real fields
 
 
 def caller(token: str = "one", locale: str | None = None) -> Caller:
-    """A caller with ``token``."""
+    """Return a caller with ``token``."""
     return Caller(AccessToken(token), locale)
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 1_000_000.0
@@ -54,7 +54,7 @@ class Clock:
 
 @dataclass
 class FakeSource:
-    """Answers with rows numbered from ``skip``; holds each answer back while ``gate`` is closed."""
+    """Returns rows numbered from ``skip``; waits while ``gate`` is closed."""
 
     clock: Callable[[], float]
     total: int = 25

@@ -1,4 +1,4 @@
-"""Commands that serve, each in a process of its own as a person runs it."""
+"""Run the serving commands as separate processes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ADDRESS = re.compile(r"http://\S+:\d+")
 
-# What a loaded machine may take to start Python and import everything.
+# Enough for a loaded machine to start Python and import everything.
 START_SECONDS = 30
-# From the signal to the end when nothing is being answered: uvicorn looks ten times a second, a supervisor twice.
+# Time to stop without requests in progress: uvicorn checks ten times per second, a supervisor twice.
 END_SECONDS = 5
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Nothing but what Python needs, and ``variables``."""
+    """Return only the variables that Python needs, and ``variables``."""
     return {"PATH": os.defpath, "PYTHONPATH": str(ROOT), **variables}
 
 
 class Running:
-    """A command that serves, in a session of its own: of this checkout, or another ``program``."""
+    """A serving command in a new process session: this checkout's gateway, or another ``program``."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Running:
 
     @property
     def url(self) -> str:
-        """The address that the command tells, once it does."""
+        """Wait for the address on standard error, and return it."""
         return self.read_until(ADDRESS.pattern).group().replace("0.0.0.0", "127.0.0.1")
 
     def end(self, number: signal.Signals) -> tuple[int, str, float]:
-        """Send a signal as a terminal or a supervisor does: exit code, all of standard error, seconds it took."""
+        """Send a signal; return exit code, standard error, and the seconds until the end."""
         started_seconds = time.monotonic()
         if number is signal.SIGINT:
             os.killpg(self.process.pid, number)
@@ -82,7 +82,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until ``holds``."""
+    """Wait until ``holds`` returns True."""
     give_up = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < give_up

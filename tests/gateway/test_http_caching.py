@@ -1,4 +1,4 @@
-"""What a reply says to caches, proxies and whoever measures."""
+"""Response headers for caches, proxies and measurements."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def get(gateway: Gateway, query: str, token: str | None, **headers: str) -> http
 # Conditional requests
 
 
-def test_a_good_reply_to_get_may_be_kept_but_is_to_be_asked_about(gateway: Gateway) -> None:
+def test_a_successful_response_to_get_is_cacheable_with_revalidation(gateway: Gateway) -> None:
     response = get(gateway, ROWS, "contoso+as=etag")
     assert response.headers["Cache-Control"] == "private, no-cache"
     assert response.headers["ETag"].startswith('W/"')
 
 
 @pytest.mark.parametrize("known", ["W/{}", '"other", W/{}', "W/{},{}", "*", "{}"])
-def test_what_the_client_has_is_not_sent_again(gateway: Gateway, known: str) -> None:
+def test_a_matching_etag_gives_304(gateway: Gateway, known: str) -> None:
     first = get(gateway, ROWS, "contoso+as=etag")
     tag = first.headers["ETag"].removeprefix("W/")
     second = get(gateway, ROWS, "contoso+as=etag", **{"If-None-Match": known.replace("{}", tag)})
@@ -64,13 +64,13 @@ def test_what_the_client_has_is_not_sent_again(gateway: Gateway, known: str) -> 
     assert second.headers["X-Cache"] == "hit"
 
 
-def test_another_tag_gets_the_whole_reply(gateway: Gateway) -> None:
+def test_another_etag_gets_the_whole_response(gateway: Gateway) -> None:
     response = get(gateway, ROWS, "contoso+as=etag", **{"If-None-Match": 'W/"other", "another"'})
     assert response.status_code == 200
     assert len(response.json()["data"]["licenseDeployments"]["nodes"]) == 100
 
 
-def test_a_tag_opens_nothing_to_another_token(gateway: Gateway) -> None:
+def test_an_etag_gives_no_access_to_another_token(gateway: Gateway) -> None:
     etag = get(gateway, ROWS, "contoso+as=etag").headers["ETag"]
     for token in (None, "stranger"):
         response = get(gateway, ROWS, token, **{"If-None-Match": etag})
@@ -78,7 +78,7 @@ def test_a_tag_opens_nothing_to_another_token(gateway: Gateway) -> None:
         assert "ETag" not in response.headers
 
 
-def test_other_data_has_another_tag(start_gateway: StartGateway) -> None:
+def test_other_data_has_another_etag(start_gateway: StartGateway) -> None:
     gateway, token = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0), "contoso+reprocess-after=1+as=etag"
     first = get(gateway, ROWS, token)
     second = get(gateway, ROWS, token, **{"If-None-Match": first.headers["ETag"]})
@@ -97,7 +97,7 @@ def test_other_data_has_another_tag(start_gateway: StartGateway) -> None:
         ("{ licenseDeployments(first: 5) { nodes { licensesSold } } }", "contoso+counts=junk+as=no-store"),
     ],
 )
-def test_errors_partial_data_and_warnings_are_not_to_be_kept(gateway: Gateway, query: str, token: str | None) -> None:
+def test_errors_partial_data_and_warnings_are_not_cacheable(gateway: Gateway, query: str, token: str | None) -> None:
     response = get(gateway, query, token, **{"If-None-Match": "*"})
     assert response.status_code != 304
     assert {"errors", "extensions"} & set(response.json())
@@ -105,7 +105,7 @@ def test_errors_partial_data_and_warnings_are_not_to_be_kept(gateway: Gateway, q
     assert "ETag" not in response.headers
 
 
-def test_a_reply_to_post_is_not_to_be_kept(gateway: Gateway) -> None:
+def test_a_response_to_post_is_not_cacheable(gateway: Gateway) -> None:
     response = post(gateway, ROWS, "contoso+as=no-store", {"If-None-Match": "*"})
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
@@ -113,14 +113,14 @@ def test_a_reply_to_post_is_not_to_be_kept(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-def test_a_reply_depends_on_these_headers(gateway: Gateway, method: str) -> None:
+def test_a_response_varies_by_these_headers(gateway: Gateway, method: str) -> None:
     params, body = ({"query": TOTAL}, None) if method == "GET" else ({}, {"query": TOTAL})
     response = gateway.client.request(method, "/graphql", params=params, json=body)
     named = [name.strip() for name in response.headers["Vary"].split(",")]
     assert sorted(named) == ["Accept", "Accept-Encoding", "Authorization", "Origin", "X-Locale"]
 
 
-# Where the rows came from
+# Origin of the rows
 
 
 def test_x_cache_and_age_are_those_of_the_worst_block(gateway: Gateway) -> None:
@@ -135,7 +135,7 @@ def test_x_cache_and_age_are_those_of_the_worst_block(gateway: Gateway) -> None:
     assert "X-Cache" not in gateway.post(TOTAL, None).headers
 
 
-def test_a_stale_answer_says_so_and_is_not_to_be_kept(start_gateway: StartGateway) -> None:
+def test_a_stale_response_has_a_warning_and_is_not_cacheable(start_gateway: StartGateway) -> None:
     gateway = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=3_600)
     assert get(gateway, TOTAL, "contoso+as=stale").headers["X-Cache"] == "miss"
     response = get(gateway, TOTAL, "contoso+as=stale")
@@ -148,7 +148,7 @@ def test_a_stale_answer_says_so_and_is_not_to_be_kept(start_gateway: StartGatewa
 
 
 class Shelf:
-    """A PageSource whose pages are as old, as well kept and as warned about as each test says, by processed date."""
+    """A PageSource whose pages have the age, cache state and warnings that a test sets per processed date."""
 
     def __init__(self, pages: dict[str | None, tuple[CacheState, float, tuple[PageWarning, ...]]]) -> None:
         self._pages = pages
@@ -180,7 +180,7 @@ def application(source: Shelf) -> ASGIApp:
         ((CacheState.MISS, 0), (CacheState.HIT, 50), "miss", 50),
     ],
 )
-def test_of_several_blocks_the_worst_state_and_the_greatest_age_are_told(
+def test_a_response_of_several_blocks_shows_the_worst_state_and_the_greatest_age(
     one: tuple[CacheState, float], other: tuple[CacheState, float], state: str, age: int
 ) -> None:
     older = 'licenseDeployments(processedDateTime: "2018-10-14") { totalCount }'
@@ -192,7 +192,7 @@ def test_of_several_blocks_the_worst_state_and_the_greatest_age_are_told(
     assert age <= int(response.headers["Age"]) <= age + 5
 
 
-def test_a_warning_alone_forbids_keeping() -> None:
+def test_a_warning_alone_prevents_caching() -> None:
     warnings = (PageWarning("UPSTREAM_UNREADABLE_VALUES", "Some values are unreadable.", count=3),)
     with served(application(Shelf({None: (CacheState.HIT, 1, warnings)}))) as url:
         headers = {"Authorization": "Bearer contoso"}
@@ -211,11 +211,11 @@ def test_a_warning_alone_forbids_keeping() -> None:
     assert "X-Gateway-Upstream" not in response.headers
 
 
-# What every reply tells
+# Headers of every response
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/graphql?query={__typename}", "/healthz", "/nothing", "/metrics"])
-def test_every_reply_has_an_id_and_a_time(gateway: Gateway, path: str) -> None:
+def test_every_response_has_an_id_and_a_time(gateway: Gateway, path: str) -> None:
     response = gateway.client.get(path)
     assert UUID(response.headers["MS-CorrelationId"])
     name, _, milliseconds = response.headers["Server-Timing"].partition(";dur=")
@@ -226,7 +226,7 @@ def test_every_reply_has_an_id_and_a_time(gateway: Gateway, path: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e", "1F0B3A52-5B3E-4B50-9A0C-2F3A4B5C6D7E"])
-def test_a_guid_of_the_clients_comes_back_and_goes_upstream_to_the_letter(
+def test_a_clients_guid_is_returned_and_sent_upstream_verbatim(
     gateway: Gateway, upstream: Upstream, given: str
 ) -> None:
     token = f"contoso+as=guid-{given}"
@@ -256,12 +256,12 @@ def test_any_other_id_is_replaced(gateway: Gateway, given: str) -> None:
     assert UUID(response.headers["MS-CorrelationId"])
 
 
-def test_each_reply_has_an_id_of_its_own(gateway: Gateway) -> None:
+def test_each_response_has_its_own_id(gateway: Gateway) -> None:
     ids = {gateway.post("{ __typename }", None).headers["MS-CorrelationId"] for _ in range(5)}
     assert len(ids) == 5
 
 
-def test_made_up_data_is_marked(start_gateway: StartGateway, gateway: Gateway) -> None:
+def test_sandbox_data_is_marked_as_invented(start_gateway: StartGateway, gateway: Gateway) -> None:
     embedded = start_gateway(upstream_url="sandbox")
     for path in ("/graphql?query={__typename}", "/healthz", "/nothing"):
         assert embedded.client.get(path).headers["X-Gateway-Upstream"] == "sandbox"
@@ -291,13 +291,13 @@ def test_made_up_data_is_marked(start_gateway: StartGateway, gateway: Gateway) -
     ],
 )
 @pytest.mark.parametrize("rows", [100, 3_000])
-def test_large_replies_are_compressed_as_the_client_can(
+def test_large_responses_are_compressed_as_the_client_accepts(
     gateway: Gateway, accept: str, accept_encoding: str, wanted: str | None, rows: int
 ) -> None:
     query = ROWS.replace("first: 100", f"first: {rows}")
     plain = post(gateway, query, "contoso+as=compressed", {"Accept-Encoding": "identity"})
     assert len(plain.json()["data"]["licenseDeployments"]["nodes"]) == rows
-    # The second is compressed anew or from what the first left behind.
+    # The second may use the stored compression of the first.
     for _ in range(2):
         response = post(gateway, query, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
         assert response.headers.get("Content-Encoding") == wanted
@@ -308,7 +308,7 @@ def test_large_replies_are_compressed_as_the_client_can(
 
 
 def test_a_large_reply_that_was_compressed_is_of_its_own_question_and_selection(gateway: Gateway) -> None:
-    """Two tokens, two filters, two aliases, each asked often enough to come from what was compressed before."""
+    """Two tokens, two filters and two aliases, each requested often enough to reuse a compressed response."""
     seen: dict[tuple[str, str, str], bytes] = {}
     for _ in range(3):
         for token in ("contoso+as=kept", "fabrikam+as=kept"):
@@ -323,12 +323,12 @@ def test_a_large_reply_that_was_compressed_is_of_its_own_question_and_selection(
     assert len(set(seen.values())) == len(seen)
 
 
-def test_a_small_reply_is_not_compressed(gateway: Gateway) -> None:
+def test_a_small_response_is_not_compressed(gateway: Gateway) -> None:
     response = post(gateway, "{ __typename }", None, {"Accept-Encoding": "gzip, br, zstd"})
     assert "Content-Encoding" not in response.headers
 
 
-def test_a_compressed_reply_keeps_its_tag(gateway: Gateway) -> None:
+def test_a_compressed_response_has_the_same_etag(gateway: Gateway) -> None:
     tags = {
         get(gateway, ROWS, "contoso+as=etag", **{"Accept-Encoding": encoding}).headers["ETag"]
         for encoding in ("identity", "gzip", "br", "zstd")

@@ -1,4 +1,4 @@
-"""Tokens that keep their secret, budgets, stamps and pages."""
+"""Access tokens, budgets, stamps and pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.gateway.fakes import Row
 
 
 def jwt(claims: Any) -> str:
-    """A token that looks like Entra's, with ``claims`` as its payload."""
+    """Return a token like Entra's with ``claims`` as its payload."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.c2ln"
 
@@ -62,11 +62,11 @@ def test_the_expiry_of_a_readable_token_is_known(exp: float) -> None:
     "secret",
     ["contoso", "a.b", "a.b.c.d", "a.!.c", jwt({}), jwt({"exp": "soon"}), jwt([1]), jwt(b"\xff"), jwt(b"[" * 9_000)],
 )
-def test_a_token_that_tells_no_expiry_is_good_all_the_same(secret: str) -> None:
+def test_a_token_without_a_readable_expiry_is_accepted(secret: str) -> None:
     assert AccessToken(secret).expires_at is None
 
 
-def test_callers_with_one_token_and_locale_are_one_identity() -> None:
+def test_callers_with_the_same_token_and_locale_are_equal() -> None:
     one = Caller(AccessToken("one"), "de-DE", correlation_id="1", deadline=5.0, budget=Budget(1))
     assert one == Caller(AccessToken("one"), "de-DE", correlation_id="2")
     assert hash(one) == hash(Caller(AccessToken("one"), "de-DE"))
@@ -83,7 +83,7 @@ def test_a_budget_is_spent_when_calls_are_reserved_or_cost_more_than_one() -> No
         budget.reserve()
 
 
-def test_an_answer_from_the_cache_gives_its_call_back() -> None:
+def test_a_cache_hit_returns_its_reserved_call() -> None:
     budget = Budget(1)
     for _ in range(5):
         budget.reserve()
@@ -107,14 +107,14 @@ A, B = (("a", "2026-01-01"),), (("b", "2026-01-02"),)
         (Stamp(1, A), Stamp(2, A), True),
     ],
 )
-def test_stamps_conflict_over_a_total_or_the_date_of_a_service_that_both_know(
+def test_stamps_conflict_if_totals_or_dates_of_a_common_service_differ(
     one: Stamp, other: Stamp, conflict: bool
 ) -> None:
     assert one.conflicts(other) is conflict
     assert other.conflicts(one) is conflict
 
 
-def test_a_merged_stamp_knows_what_both_knew() -> None:
+def test_a_merged_stamp_has_the_dates_of_both() -> None:
     assert Stamp(None, B).merged(Stamp(7, A)) == Stamp(7, A + B)
     assert Stamp(7).merged(Stamp()) == Stamp(7)
 
@@ -125,7 +125,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS)
-def test_the_stamp_of_rows_has_each_service_that_was_seen_with_one_date(rows: list[Row]) -> None:
+def test_a_stamp_has_each_service_with_exactly_one_date(rows: list[Row]) -> None:
     found = stamp_of(rows, service="service_code", date="processed_date_time", total_count=3)
     dates = {
         name: {row.processed_date_time for row in rows if (row.service_code or "") == name and row.processed_date_time}
@@ -134,7 +134,7 @@ def test_the_stamp_of_rows_has_each_service_that_was_seen_with_one_date(rows: li
     assert found == Stamp(3, tuple(sorted((name, seen.pop()) for name, seen in dates.items() if len(seen) == 1)))
 
 
-def test_a_page_knows_its_end_and_makes_changed_copies() -> None:
+def test_a_page_has_an_end_and_can_be_copied_with_changes() -> None:
     page = Page((1, 2, 3), skip=5)
     stale = page.having(cache=CacheState.STALE)
     assert (page.end, stale.end, stale.rows is page.rows) == (8, 8, True)

@@ -1,4 +1,4 @@
-"""Questions as values: one canonical filter, one exact text, and a sandbox that reads what the gateway writes."""
+"""Queries as values: canonical filters, their exact text, and that the sandbox understands the text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FILTERS: st.SearchStrategy[Filter] = st.recursive(
 
 
 def holds(part: Any, row: Row) -> bool:
-    """What a filter of the gateway or of the sandbox says of a row: null equals nothing and differs from everything."""
+    """Evaluate a filter of the gateway or the sandbox for a row; null equals no value and differs from all."""
     if hasattr(part, "value"):
         equal = row[part.field] is not None and row[part.field] == part.value
         return equal is (part.operator == "eq")
@@ -56,7 +56,7 @@ def holds(part: Any, row: Row) -> bool:
 
 
 def values_in(part: Filter) -> list[str]:
-    """Every value that a filter compares with."""
+    """Yield every value that a filter compares with."""
     if isinstance(part, Comparison):
         return [part.value]
     return [value for operand in part.operands for value in values_in(operand)]
@@ -64,14 +64,14 @@ def values_in(part: Filter) -> list[str]:
 
 @st.composite
 def filters_and_rows(draw: st.DrawFn) -> tuple[Filter, list[Row]]:
-    """A filter, and rows whose values are likely to be among those that it compares with."""
+    """Draw a filter, and rows whose values it probably compares with."""
     part = draw(FILTERS)
     cells = st.none() | st.sampled_from([*values_in(part), "other"])
     return part, draw(st.lists(st.fixed_dictionaries(dict.fromkeys(FIELDS, cells)), min_size=1, max_size=8))
 
 
 def shuffled(part: Filter, chance: random.Random) -> Filter:
-    """The same filter, written by another person: other order, duplicates, double negation, needless junctions."""
+    """Draw an equivalent filter with another order, duplicates, double negations and redundant junctions."""
     if isinstance(part, Junction):
         operands = [shuffled(operand, chance) for operand in part.operands]
         operands += [chance.choice(operands)] if operands else []
@@ -97,26 +97,26 @@ def test_the_sandbox_parses_back_every_filter_that_the_gateway_writes(pair: tupl
 
 
 @given(part=FILTERS)
-def test_the_canonical_form_of_a_canonical_form_is_itself(part: Filter) -> None:
+def test_canonicalizing_twice_changes_nothing(part: Filter) -> None:
     assert canonical(canonical(part)) == canonical(part)
 
 
 @given(part=FILTERS, chance=st.randoms(use_true_random=False))
-def test_order_duplicates_and_double_negation_do_not_make_another_question(part: Filter, chance: random.Random) -> None:
+def test_order_duplicates_and_double_negation_give_the_same_query(part: Filter, chance: random.Random) -> None:
     other = shuffled(part, chance)
     assert canonical(other) == canonical(part)
     assert query(filter=canonical(other)).question == query(filter=canonical(part)).question
 
 
 @given(pair=filters_and_rows())
-def test_the_complement_holds_exactly_where_the_filter_does_not(pair: tuple[Filter, list[Row]]) -> None:
+def test_a_negated_filter_matches_exactly_the_other_rows(pair: tuple[Filter, list[Row]]) -> None:
     part, rows = pair
     assert [holds(canonical(negate(part)), row) for row in rows] == [not holds(part, row) for row in rows]
     assert canonical(negate(negate(part))) == canonical(part)
 
 
 @given(part=FILTERS)
-def test_no_canonical_junction_holds_a_constant_or_another_of_its_kind(part: Filter) -> None:
+def test_no_canonical_junction_contains_a_constant_or_its_own_kind(part: Filter) -> None:
     pending = [canonical(part)]
     while pending:
         found = pending.pop()
@@ -129,14 +129,14 @@ def test_no_canonical_junction_holds_a_constant_or_another_of_its_kind(part: Fil
 
 
 @given(text=st.text(st.characters(codec="utf-8")))
-def test_percent_encoding_has_no_plus_sign_and_comes_back(text: str) -> None:
+def test_percent_encoding_has_no_plus_sign_and_round_trips(text: str) -> None:
     written = encoded(text)
     assert written.isascii()
     assert not set(written) & set("+ '&=#?/(),;")
     assert unquote(written) == text
 
 
-def test_the_example_of_the_microsoft_page_is_encoded_to_the_byte() -> None:
+def test_the_example_of_the_microsoft_page_is_encoded_exactly() -> None:
     question = query(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"))
     assert question.query_string.startswith(
         "filter=customerTenantId%20eq%20%270112A436-B14E-4888-967B-CA4BB2CF1234%27&"
@@ -157,7 +157,7 @@ def test_a_filter_is_written_as_odata(part: Filter, text: str) -> None:
     assert canonical(part).text() == text
 
 
-def test_an_or_inside_an_and_stands_in_parentheses_and_so_does_an_and_inside_an_or() -> None:
+def test_nested_junctions_of_different_kinds_have_parentheses() -> None:
     a, b, c = (Comparison("channel", "eq", value) for value in "abc")
     assert (
         Junction("and", (Junction("or", (a, b)), c)).text() == "(channel eq 'a' or channel eq 'b') and channel eq 'c'"
@@ -181,7 +181,7 @@ def test_the_number_of_comparisons_is_counted_at_any_depth() -> None:
     assert comparisons(Junction("and", (a, Junction("or", (a, a)), TRUE))) == 3
 
 
-def test_parameters_stand_in_the_order_of_the_microsoft_page_and_only_when_set() -> None:
+def test_parameters_follow_the_order_of_the_microsoft_page_if_set() -> None:
     whole = query(
         filter=Comparison("channel", "eq", "a b"),
         group_by=("serviceCode", "channel"),
@@ -197,7 +197,7 @@ def test_parameters_stand_in_the_order_of_the_microsoft_page_and_only_when_set()
     assert query().query_string == "top=10&skip=0"
 
 
-def test_the_range_is_no_part_of_the_question_and_all_else_is() -> None:
+def test_a_cursor_depends_on_the_whole_query_except_its_range() -> None:
     one = query(filter=Comparison("channel", "eq", "a"), group_by=("serviceCode", "channel"))
     assert one.rows(70, 7).fingerprint == one.fingerprint
     assert one.rows(70, 7).query_string.endswith("top=7&skip=70")
@@ -211,18 +211,18 @@ def test_the_range_is_no_part_of_the_question_and_all_else_is() -> None:
     assert all(len(other.fingerprint) == 8 for other in others)
 
 
-def test_equal_questions_are_one_key_of_a_table() -> None:
+def test_equal_queries_have_equal_hashes() -> None:
     table: dict[PageQuery, int] = {query(filter=Comparison("channel", "eq", "a")): 1}
     assert table[query(filter=Comparison("channel", "eq", "a"))] == 1
     assert query(filter=Comparison("channel", "eq", "A")) not in table
 
 
-def test_no_value_can_pretend_to_be_another_parameter() -> None:
+def test_no_value_can_inject_another_parameter() -> None:
     found = parse_qs(query(filter=Comparison("channel", "eq", "x'&top=1&filter=#+%26")).query_string)
     assert found == {"filter": ["channel eq 'x''&top=1&filter=#+%26'"], "top": ["10"], "skip": ["0"]}
 
 
-def test_equal_questions_about_two_datasets_have_nothing_in_common() -> None:
+def test_equal_filters_of_two_datasets_give_different_queries() -> None:
     one, other = (PageQuery(replace(DATASET, name=name), top=10) for name in ("one", "other"))
     assert one.query_string == other.query_string
     assert one.question != other.question

@@ -1,4 +1,4 @@
-"""Whole gateways behind one Redis, as their clients see them."""
+"""Several gateways with one Redis, as their clients see them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def ask(gateway: Gateway, query: str, token: str) -> tuple[str, Any]:
-    """How it was found, and the connection."""
+    """Return the cache state and the connection."""
     reply = gateway.post(query, token)
     assert "errors" not in reply.json(), reply.text
     return reply.headers["X-Cache"], reply.json()["data"]["licenseDeployments"]
@@ -75,7 +75,7 @@ def test_cursors_work_when_everything_was_evicted_between_two_pages(
     assert second["nodes"] == one.connection("offset: 3, first: 3", token, "nodes { customerName }")["nodes"]
 
 
-def test_a_walk_through_another_gateway_costs_no_call_for_what_the_first_has_read(
+def test_paginating_through_a_second_gateway_makes_no_call_for_cached_blocks(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
     token = "contoso+as=walk-redis"
@@ -83,7 +83,7 @@ def test_a_walk_through_another_gateway_costs_no_call_for_what_the_first_has_rea
     window = "offset: 9000, first: 3000"
     first = one.connection(window, token, "nodes { customerName licensesSold }")
     calls = len(upstream.calls_of(token))
-    # The second of them may still be on its way to Redis.
+    # The write of the second one may still be in progress.
     until(lambda: metric(one, 'gateway_redis_pages_total{outcome="stored"}') == 2)
     assert two.connection(window, token, "nodes { customerName licensesSold }") == first
     assert len(upstream.calls_of(token)) == calls == 2
@@ -132,8 +132,8 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
         server.client.config_set("requirepass", "")
 
 
-def test_neither_redis_nor_the_log_of_a_real_process_tells_a_secret(server: RedisServer, tmp_path: Path) -> None:
-    """At the most talkative level, also when Redis fails."""
+def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: RedisServer, tmp_path: Path) -> None:
+    """Even at the debug level, and when Redis fails."""
     log = tmp_path / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     environment |= {"GATEWAY_CACHE_URL": server.url, "GATEWAY_LOG_LEVEL": "debug", "GATEWAY_PORT": "0"}

@@ -1,4 +1,4 @@
-"""A token and a customer's name go to the upstream and nowhere else: no log line, reply, metric, repr or memory."""
+"""Tokens and customers' names go only to the upstream, not to logs, responses, metrics, reprs or long-lived memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def segment(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-# As Entra's tokens are built (RFC 7519); nobody checks the signature.
+# The form of Entra's tokens (RFC 7519); no signature is checked.
 JWT = ".".join([segment({"alg": "RS256"}), segment({"exp": 9_999_999_999, "name": CANARY}), CANARY])
 SECRETS = [CANARY, JWT, *JWT.split(".")[1:], CUSTOMER, *CUSTOMER.split(" ")[:1]]
 
@@ -56,7 +56,7 @@ def secrets_in(text: str) -> list[str]:
 
 
 def until(holds: Callable[[], Any]) -> Any:
-    """What ``holds`` gives once it is true."""
+    """Wait until ``holds`` returns a true value, and return it."""
     give_up, pause = time.monotonic() + 20, threading.Event()
     while not (found := holds()):
         assert time.monotonic() < give_up
@@ -66,7 +66,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 @contextmanager
 def process(log: Path, *arguments: str, **environment: str) -> Iterator[str]:
-    """A server in a process of its own that writes its log to ``log``; gives its address."""
+    """Run a server process that logs to ``log``; yield its address."""
     with log.open("wb") as file:
         child = subprocess.Popen(
             [sys.executable, *arguments],
@@ -87,7 +87,7 @@ def process(log: Path, *arguments: str, **environment: str) -> Iterator[str]:
 
 
 def everything(url: str) -> list[httpx.Response]:
-    """Successes, failures and faults, each with a secret in the token and a customer in the question."""
+    """Send requests that succeed, fail or meet faults, each with a secret token and a customer's name."""
     faults = ["status=503", "status=403", "mfa", "throttle=5", "garbage", "truncate", "json=cut", "redirect=302"]
     tokens = [f"contoso+{fault}+as={CANARY}" for fault in (*faults, "error-body=2+status=400")]
     replies: list[httpx.Response] = []
@@ -119,7 +119,7 @@ def everything(url: str) -> list[httpx.Response]:
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_no_log_line_and_no_reply_of_a_real_process_tells_a_secret(
+def test_no_log_line_or_response_of_a_real_process_contains_a_secret(
     upstream: Upstream, tmp_path: Path, log_format: str
 ) -> None:
     log = tmp_path / "log"
@@ -144,14 +144,14 @@ def test_no_log_line_and_no_reply_of_a_real_process_tells_a_secret(
 
 
 def commands(server: RedisServer, monitor: Any) -> Iterator[str]:
-    """What Redis was sent since the monitor began, as Redis itself tells it."""
+    """Yield the commands that Redis reports since the monitor began."""
     server.client.echo("the end")
     while "the end" not in (command := monitor.next_command()["command"]):
         yield command
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_neither_redis_nor_its_wire_nor_workers_tell_a_secret(
+def test_neither_redis_nor_its_connections_nor_workers_reveal_a_secret(
     upstream: Upstream, tmp_path: Path, log_format: str
 ) -> None:
     log = tmp_path / "log"
@@ -183,7 +183,7 @@ def test_neither_redis_nor_its_wire_nor_workers_tell_a_secret(
 
 
 def started_by_this_test() -> Iterator[list[str]]:
-    """Arguments and environment of every process below this one that the system lets us read."""
+    """Yield arguments and environment of every readable descendant process."""
     below = {os.getpid()}
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
         try:
@@ -195,7 +195,7 @@ def started_by_this_test() -> Iterator[list[str]]:
             continue
 
 
-def test_a_quiet_log_tells_errors_alone(tmp_path: Path) -> None:
+def test_a_quiet_log_shows_only_errors(tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = {"GATEWAY_PORT": "0", "GATEWAY_LOG_FORMAT": "json", "GATEWAY_LOG_LEVEL": "error"}
     with process(log, "-m", "gateway", **settings) as url:
@@ -249,7 +249,7 @@ run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_question(tmp_path: Path, log_format: str) -> None:
+def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_query(tmp_path: Path, log_format: str) -> None:
     log = tmp_path / "log"
     with process(log, "-c", BROKEN, log_format, CANARY) as url:
         headers = {"Authorization": f"Bearer {JWT}"}
@@ -267,7 +267,7 @@ def test_the_traceback_of_a_bug_shows_neither_variables_nor_the_question(tmp_pat
 # Values
 
 
-def test_no_repr_tells_the_token() -> None:
+def test_no_repr_contains_the_token() -> None:
     token = AccessToken(JWT)
     caller = Caller(token, "en-US")
     for value in (token, caller, [caller], {"caller": caller}):
@@ -291,15 +291,15 @@ def test_the_error_about_a_malformed_token_does_not_quote_it() -> None:
 
 
 def referents(holder: object) -> list[Any]:
-    """What ``holder`` refers to; the collector passes over the keys of a dict when all of them are text."""
+    """Return the referents of ``holder``; the garbage collector omits the keys of a dict if all are strings."""
     keys = list(dict.keys(holder)) if isinstance(holder, dict) else []
     return [*gc.get_referents(holder), *keys]
 
 
 def holders(needle: Callable[[], bytes]) -> list[str]:
-    """The kinds of objects that refer to text or bytes with ``needle`` in it, found through the garbage collector.
+    """Return the type names of objects that refer to text or bytes containing ``needle``.
 
-    The needle is made anew here, so that looking for it is not what keeps it.
+    The needle is created here, so that the search itself does not keep it in memory.
     """
     gc.collect()
     wanted = needle()
@@ -312,13 +312,13 @@ def holders(needle: Callable[[], bytes]) -> list[str]:
             if (type(value) is str and text in value) or (type(value) in (bytes, bytearray) and wanted in value):
                 found.append(type(holder).__name__)
             elif type(value) in (dict, tuple) and not gc.is_tracked(value):
-                # The collector leaves out what cannot be part of a cycle, such as a dict of texts.
+                # The garbage collector omits objects that cannot be part of a cycle, such as a dict of strings.
                 left += referents(value)
     return found
 
 
 def spell(letters: list[int]) -> Callable[[], bytes]:
-    """Makes a needle from numbers, so that nothing else in this process holds it."""
+    """Return a function that makes a needle from numbers, so that it is nowhere else in memory."""
     return lambda: bytes(number ^ 0x55 for number in letters)
 
 
@@ -326,7 +326,7 @@ def nobody_holds(needle: Callable[[], bytes]) -> bool:
     return not holders(needle)
 
 
-# Written out nowhere, not even here: source text is kept in memory, too.
+# Not written as text, because source code is in memory too.
 NEEDLE = spell([35, 48, 39, 50, 60, 38, 38, 56, 48, 60, 59, 59, 60, 54, 61, 33])
 
 
@@ -334,7 +334,7 @@ def ask_with_needle(url: str, token: bytes, body: bytes) -> int:
     return exchange(url, raw_post(body, b"Authorization: Bearer " + token + b"+as=" + NEEDLE())).status
 
 
-def test_the_search_of_memory_finds_what_is_there() -> None:
+def test_the_memory_search_finds_a_live_object() -> None:
     assert holders(NEEDLE) == []
     kept = [
         [NEEDLE()],
@@ -350,7 +350,7 @@ def test_the_search_of_memory_finds_what_is_there() -> None:
 
 
 def test_after_the_request_nothing_in_the_gateway_holds_the_token(tmp_path: Path) -> None:
-    """The upstream runs in another process, for it remembers what it was asked."""
+    """The upstream runs in another process, because it records its requests."""
     with ExitStack() as stack:
         upstream = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
         app = build(read_settings({}, {"upstream_url": upstream, "upstream_max_retries": 0}))
@@ -372,11 +372,11 @@ def test_after_the_request_nothing_in_the_gateway_holds_the_token(tmp_path: Path
 
 
 def derived(label: str) -> Callable[[], bytes]:
-    """Makes what is derived of the token with the needle."""
+    """Return a function that derives a key of the token with the needle."""
     return lambda: AccessToken(f"contoso+as={NEEDLE().decode()}").derived(label)
 
 
-def test_with_redis_neither_the_token_nor_what_is_derived_from_it_outlives_the_request(tmp_path: Path) -> None:
+def test_with_redis_neither_the_token_nor_derived_keys_outlive_the_request(tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(redis_server())
         upstream = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
@@ -387,15 +387,15 @@ def test_with_redis_neither_the_token_nor_what_is_derived_from_it_outlives_the_r
         assert ask_with_needle(url, b"contoso+throttle=60", body) == 429
         assert ask_with_needle(url, b"contoso+status=401", body) == 401
         assert len(server.contents()) >= 5
-        # Redis goes: a tombstone and pages that cannot be written wait without their token.
+        # Redis stops: pending tombstones and pages do not hold the token.
         server.stop()
         assert ask_with_needle(url, b"contoso+status=403", body) == 200
         for needle in (NEEDLE, derived("redis locator"), derived("redis encryption")):
             until(partial(nobody_holds, needle))
 
 
-def test_what_is_derived_of_a_token_is_found_as_long_as_the_token_lives() -> None:
-    """So the test above would have found it."""
+def test_derived_keys_are_found_while_the_token_exists() -> None:
+    """This shows that the test above would find the keys."""
     token = AccessToken(f"contoso+as={NEEDLE().decode()}")
     token.derived("redis encryption")
     assert holders(derived("redis encryption"))
@@ -404,7 +404,7 @@ def test_what_is_derived_of_a_token_is_found_as_long_as_the_token_lives() -> Non
 
 
 def test_the_token_is_in_memory_only_while_its_request_is_under_way(tmp_path: Path) -> None:
-    """So the test above would have found it. A caller who hangs up leaves nothing behind, either."""
+    """This shows that the test above would find it. A disconnected caller's token is freed too."""
     with ExitStack() as stack:
         elsewhere = stack.enter_context(process(tmp_path / "log", "-m", "gateway", "sandbox", "--port", "0"))
         url = stack.enter_context(served(build(read_settings({}, {"upstream_url": elsewhere}))))

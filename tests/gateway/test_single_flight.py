@@ -1,4 +1,4 @@
-"""Concurrent identical fetches share one call, and nothing else."""
+"""Concurrent identical fetches share one call, and only those."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_tokens_and_locales_never_share_a_call(source: FakeSource) -> None
     assert len(source.calls) == 3
 
 
-async def test_a_caller_that_goes_away_harms_no_other(source: FakeSource) -> None:
+async def test_a_canceled_caller_does_not_affect_others(source: FakeSource) -> None:
     flights = SingleFlight(source)
     source.gate.clear()
     first, second = (asyncio.create_task(flights.fetch(query(), caller())) for _ in range(2))
@@ -61,7 +61,7 @@ async def test_a_caller_that_goes_away_harms_no_other(source: FakeSource) -> Non
     assert source.cancelled == 0
 
 
-async def test_when_the_last_caller_goes_the_call_is_cancelled(source: FakeSource) -> None:
+async def test_the_call_is_canceled_when_its_last_caller_is(source: FakeSource) -> None:
     flights = SingleFlight(source)
     source.gate.clear()
     tasks = [asyncio.create_task(flights.fetch(query(), caller())) for _ in range(2)]
@@ -74,7 +74,7 @@ async def test_when_the_last_caller_goes_the_call_is_cancelled(source: FakeSourc
     assert not flights._flights
 
 
-async def test_who_asks_while_a_call_is_being_cancelled_gets_a_call_of_its_own_once_that_has_ended() -> None:
+async def test_a_caller_that_arrives_during_a_cancelation_gets_its_own_call_afterwards() -> None:
     class SlowToEnd(FakeSource):
         under_way = 0
         ending = asyncio.Event()
@@ -108,7 +108,7 @@ async def test_who_asks_while_a_call_is_being_cancelled_gets_a_call_of_its_own_o
     assert (len(source.calls), source.cancelled) == (2, 1)
 
 
-async def test_who_wants_rows_read_anew_waits_for_a_call_that_began_before_and_makes_the_next(
+async def test_a_caller_that_needs_newer_rows_waits_for_the_earlier_call_then_makes_its_own(
     source: FakeSource,
 ) -> None:
     flights = SingleFlight(source)
@@ -124,7 +124,7 @@ async def test_who_wants_rows_read_anew_waits_for_a_call_that_began_before_and_m
     assert len(source.calls) == 2
 
 
-async def test_what_is_read_anew_is_new_enough_for_everybody(source: FakeSource) -> None:
+async def test_a_reread_page_is_new_enough_for_all_callers(source: FakeSource) -> None:
     flights = SingleFlight(source)
     source.gate.clear()
     tasks = [asyncio.create_task(flights.fetch(query(revalidate=anew), caller())) for anew in (True, False)]
@@ -135,7 +135,7 @@ async def test_what_is_read_anew_is_new_enough_for_everybody(source: FakeSource)
     assert len(source.calls) == 1
 
 
-async def test_a_failure_reaches_everyone_and_is_not_remembered(source: FakeSource) -> None:
+async def test_a_failure_reaches_all_callers_and_is_not_cached(source: FakeSource) -> None:
     flights = SingleFlight(source)
     source.gate.clear()
     source.error = UpstreamUnavailable("down")
@@ -148,7 +148,7 @@ async def test_a_failure_reaches_everyone_and_is_not_remembered(source: FakeSour
     assert len((await flights.fetch(query(), caller())).rows) == 10
 
 
-async def test_a_shared_call_carries_nothing_of_its_first_caller() -> None:
+async def test_a_shared_call_contains_nothing_of_its_first_caller() -> None:
     secret = contextvars.ContextVar("secret", default="nothing")
     seen: list[tuple[str, float, int]] = []
 
@@ -174,8 +174,8 @@ async def test_a_call_that_is_cancelled_from_inside_is_a_coded_error(source: Fak
         await task
 
 
-async def test_a_caller_that_is_cancelled_with_its_call_stays_cancelled(source: FakeSource) -> None:
-    """The gateway's own end is an error for those who wait; a caller that left needs no answer."""
+async def test_a_caller_canceled_together_with_its_call_stays_canceled(source: FakeSource) -> None:
+    """A shutdown is an error for waiting callers, but not for a canceled one."""
     flights = SingleFlight(source)
     source.gate.clear()
     task = asyncio.create_task(flights.fetch(query(), caller()))
@@ -187,7 +187,7 @@ async def test_a_caller_that_is_cancelled_with_its_call_stays_cancelled(source: 
         await task
 
 
-async def test_a_failure_that_nobody_waits_for_is_not_reported_as_lost() -> None:
+async def test_a_failure_without_waiting_callers_is_not_logged_as_never_retrieved() -> None:
     class FailingAtTheEnd(FakeSource):
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
             try:
@@ -205,7 +205,7 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported_as_lost() -> None
     call = next(iter(flights._flights.values())).task
     task.cancel()
     await asyncio.wait({task, call})
-    # A task reports its lost exception when it is freed.
+    # A task reports an unretrieved exception when it is freed.
     del task, call
     gc.collect()
     assert reported == []

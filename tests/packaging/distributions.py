@@ -1,4 +1,4 @@
-"""The files of a release, built from this checkout, and what is in them."""
+"""Build the files of a release from this checkout, and list their contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Distributions:
 
 
 def finish(command: list[str], folder: Path, variables: dict[str, str] | None = None) -> str:
-    """Run a command that must succeed; all that it printed."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -42,14 +42,14 @@ def finish(command: list[str], folder: Path, variables: dict[str, str] | None = 
 
 
 def build(folder: Path) -> Distributions:
-    """Build both into ``folder``, as for a release; hatchling is among the tests' dependencies."""
+    """Build both into ``folder`` as for a release; hatchling is a test dependency."""
     finish([sys.executable, "-m", "hatchling", "build", "-d", str(folder), "-t", "sdist", "-t", "wheel"], ROOT)
     [sdist], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return Distributions(sdist, wheel)
 
 
 def wheel_from(sdist: Path, folder: Path) -> Path:
-    """Build a wheel where there is neither an index of packages nor an npm that could fetch anything."""
+    """Build a wheel without a package index and without npm."""
     programs = folder / "bin"
     programs.mkdir()
     for name in ("npm", "node"):
@@ -63,24 +63,24 @@ def wheel_from(sdist: Path, folder: Path) -> Path:
 
 
 def files_of_sdist(sdist: Path) -> set[str]:
-    """The files of an sdist, by their path in the checkout."""
+    """Return the files of an sdist, by their path in the checkout."""
     with tarfile.open(sdist) as archive:
         return {member.name.partition("/")[2] for member in archive if member.isfile()}
 
 
 def files_of_wheel(wheel: Path) -> set[str]:
-    """The files of a wheel; the folder of its metadata is ``dist-info`` whatever the version."""
+    """Return the files of a wheel; its metadata folder is named ``dist-info`` for any version."""
     with zipfile.ZipFile(wheel) as archive:
         return {"dist-info/" + name.partition("/")[2] if ".dist-info/" in name else name for name in archive.namelist()}
 
 
 def metadata_file(wheel: Path, name: str) -> str:
-    """The text of a file of the wheel's metadata."""
+    """Return the text of a file of the wheel's metadata."""
     with zipfile.ZipFile(wheel) as archive:
         [path] = [path for path in archive.namelist() if path.endswith(f".dist-info/{name}")]
         return archive.read(path).decode()
 
 
 def metadata(wheel: Path) -> Message:
-    """What an index shows of the wheel, and pip goes by."""
+    """Return the metadata that a package index shows and pip uses."""
     return Parser().parsestr(metadata_file(wheel, "METADATA"))

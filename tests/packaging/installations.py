@@ -1,4 +1,4 @@
-"""The wheel in environments of its own, which have nothing of the checkout or of the tests."""
+"""Fresh environments with the wheel, without the checkout or the tests."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tests.packaging.distributions import ROOT, finish
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An environment with the wheel, and a folder to work in that is no checkout."""
+    """An environment with the wheel, and a working folder outside the checkout."""
 
     programs: Path
     folder: Path
     told: str
 
     def run(self, name: str, *arguments: str) -> str:
-        """What a program of this environment prints when it succeeds."""
+        """Run a program of this environment that must succeed; return its output."""
         return finish([str(self.programs / name), *arguments], self.folder, {"PATH": os.defpath})
 
 
 def find_python(version: str) -> str | None:
-    """A Python of this version that starts: this one, one on the PATH, or one of pyenv's."""
+    """Return a Python of this version that starts: this one, one on the PATH, or one of pyenv's."""
     own = [sys.executable] if version == f"{sys.version_info.major}.{sys.version_info.minor}" else []
     for candidate in [*own, *_candidates(f"python{version}", version)]:
-        # A name on the PATH may be a version manager's signpost to nothing.
+        # A name on the PATH may be a version manager's shim without a Python.
         if subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
             return candidate
     return None
@@ -43,7 +43,7 @@ def _candidates(name: str, version: str) -> Iterator[str]:
 
 
 def install(python: str, wheel: Path, folder: Path) -> Installation:
-    """Install the wheel with the versions of the lock, all of them as wheels too: no compiler is wanted anywhere."""
+    """Install the wheel with the versions of the lock, all from wheels, so that no compiler is needed."""
     environment, work = folder / "environment", folder / "work"
     work.mkdir()
     finish([python, "-m", "venv", "--without-pip", str(environment)], work)

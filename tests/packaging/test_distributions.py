@@ -1,4 +1,4 @@
-"""The sdist and the wheel hold what they should and no more, and the wheel tells the truth about itself."""
+"""The sdist and the wheel have exactly the expected files, and the wheel's metadata is correct."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.packaging.distributions import (
 
 PAGE = Path("gateway/graphiql")
 VENDORED = hatch_build.read_packages(ROOT / PAGE / "assets.toml")
-# What the build hook fetched: the files that assets.toml names, and the stamp that tells later builds so.
+# Files fetched by the build hook: those that assets.toml names, and the stamp for later builds.
 FETCHED = {f"{PAGE}/vendor/{package.name}/{file}" for package in VENDORED for file in package.files}
 FETCHED |= {f"{PAGE}/vendor/{hatch_build.STAMP_NAME}"}
 
 
 def files_of_checkout() -> set[str]:
-    """What git keeps, or would keep, of this checkout."""
+    """Return the files of this checkout that git tracks or does not ignore."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
@@ -42,26 +42,26 @@ def files_of_checkout() -> set[str]:
     return {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
 
 
-def test_the_sdist_is_the_checkout_and_what_was_fetched(built: Distributions) -> None:
-    """Tests and documents too, so that whoever packages it can check it; nothing that git ignores."""
+def test_the_sdist_is_the_checkout_with_the_fetched_files(built: Distributions) -> None:
+    """With tests and documents, so that packagers can check it, but without ignored files."""
     assert files_of_sdist(built.sdist) == files_of_checkout() | FETCHED | {"PKG-INFO"}
 
 
-def test_the_wheel_is_both_packages_and_its_metadata(built: Distributions) -> None:
-    """No tests, no caches; every file that the code may want to read."""
+def test_the_wheel_has_both_packages_and_its_metadata(built: Distributions) -> None:
+    """Without tests and caches, and with every file that the code may read."""
     own = {name for name in files_of_checkout() if name.startswith(("gateway/", "schema/"))}
     described = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert files_of_wheel(built.wheel) == own | FETCHED | {f"dist-info/{name}" for name in described}
 
 
-def test_what_is_said_to_be_typed_is_marked_so(built: Distributions) -> None:
+def test_typed_packages_have_a_py_typed_marker(built: Distributions) -> None:
     """Type checkers look into a package only if it has this file."""
     assert "Typing :: Typed" in PROJECT["classifiers"]
     assert {"gateway/py.typed", "schema/py.typed"} <= files_of_wheel(built.wheel)
 
 
-def test_every_licence_travels_with_what_it_is_for(built: Distributions) -> None:
-    """Our own in the metadata, those of the fetched files beside them."""
+def test_every_license_is_included_with_its_package(built: Distributions) -> None:
+    """Our license is in the metadata; licenses of fetched files are beside the files."""
     assert metadata_file(built.wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
     with zipfile.ZipFile(built.wheel) as archive:
         for package in VENDORED:
@@ -70,10 +70,8 @@ def test_every_licence_travels_with_what_it_is_for(built: Distributions) -> None
             assert re.search(r"\bMIT\b", text), package.name
 
 
-def test_a_wheel_built_from_the_sdist_is_the_same_to_the_byte_and_needs_no_npm(
-    built: Distributions, tmp_path: Path
-) -> None:
-    """The sdist carries GraphiQL's files, so that distributions can build without a network."""
+def test_a_wheel_built_from_the_sdist_is_identical_and_needs_no_npm(built: Distributions, tmp_path: Path) -> None:
+    """The sdist contains GraphiQL's files, so that distributions can build without a network."""
     assert wheel_from(built.sdist, tmp_path).read_bytes() == built.wheel.read_bytes()
 
 
@@ -87,7 +85,7 @@ def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) ->
     assert built.wheel.name == f"partner_center_graphql-{PROJECT['version']}-py3-none-any.whl"
 
 
-def test_every_python_that_is_named_is_allowed(built: Distributions) -> None:
+def test_every_listed_python_is_supported(built: Distributions) -> None:
     allowed = SpecifierSet(metadata(built.wheel)["Requires-Python"])
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(metadata(built.wheel).get_all("Classifier", [])))
     assert named
@@ -95,7 +93,7 @@ def test_every_python_that_is_named_is_allowed(built: Distributions) -> None:
     assert "3.10" not in allowed
 
 
-def test_without_extras_nothing_of_the_tests_or_of_an_extra_is_wanted(built: Distributions) -> None:
+def test_without_extras_no_test_or_optional_package_is_required(built: Distributions) -> None:
     wanted = [Requirement(text) for text in metadata(built.wheel).get_all("Requires-Dist", [])]
     bare = {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
     assert len(bare) == len(PROJECT["dependencies"])

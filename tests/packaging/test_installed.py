@@ -1,6 +1,6 @@
-"""The wheel alone, in a bare environment outside of the checkout, does all that the README promises.
+"""The wheel, in a fresh environment outside the checkout, does everything that the README promises.
 
-On each Python that pyproject.toml names, where this machine has it.
+Run on each Python that pyproject.toml lists and this machine has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERSIONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 # RFC 9239 for JavaScript, RFC 2318 for CSS, and the SVG specification.
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
 
-# Fetching some forty packages takes seconds on an ordinary line, minutes on a slow one.
+# Fetching about forty packages takes seconds on an ordinary connection, minutes on a slow one.
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 def installed(
     request: pytest.FixtureRequest, built: Distributions, tmp_path_factory: pytest.TempPathFactory
 ) -> Installation:
-    """The wheel, installed for one Python; outside of CI a machine that reaches no index of packages is excused."""
+    """The wheel, installed for one Python; without a package index the tests are skipped, except in CI."""
     python = find_python(request.param)
     if python is None:
         pytest.skip(f"no Python {request.param} on this machine")
@@ -51,31 +51,29 @@ def served(installed: Installation) -> Iterator[Running]:
     kill(running.process)
 
 
-def test_nothing_comes_from_the_checkout_and_no_more_than_the_wheel_wants(
-    installed: Installation, built: Distributions
-) -> None:
-    """The environment has packages and versions of the lock only, and none of the tests'."""
+def test_only_the_wheel_and_its_requirements_are_installed(installed: Installation, built: Distributions) -> None:
+    """The environment has only packages and versions of the lock, and no test dependencies."""
     program = "import gateway, schema; print(gateway.__file__, schema.__file__, sep='\\n')"
     for place in installed.run("python", "-c", program).splitlines():
         assert Path(place).is_relative_to(installed.programs.parent)
     lock = set(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE))
-    found = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
+    program = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
     here = {(name.lower().replace("_", "-"), version) for name, version in
-            (line.split() for line in installed.run("python", "-c", found).splitlines())}  # fmt: skip
+            (line.split() for line in installed.run("python", "-c", program).splitlines())}  # fmt: skip
     own = ("partner-center-graphql", str(metadata(built.wheel)["Version"]))
     assert own in here
     assert here - {own} <= lock
     assert "pytest" not in {name for name, _ in here}
 
 
-def test_pip_has_nothing_to_complain_of(installed: Installation) -> None:
-    """But for what it says of its own configuration here."""
+def test_pip_check_reports_no_problems(installed: Installation) -> None:
+    """Warnings about paths of this machine are ignored."""
     lines = [line for line in installed.told.splitlines() if re.match("WARNING|DEPRECATION|ERROR", line)]
     assert [line for line in lines if not line.startswith("WARNING: Location ")] == []
 
 
 def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
-    """The schema is compared with the file that clients are given."""
+    """The schema is compared with the published file."""
     assert installed.run("gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
     assert installed.run("gateway", "schema", "--check", str(ROOT / "schema" / "schema.graphql")) == ""
     told = [line.partition("=")[0] for line in installed.run("gateway", "settings").splitlines()]
@@ -83,7 +81,7 @@ def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
     assert installed.run("python", "-m", "gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
 
 
-def test_it_answers_serves_its_page_and_metrics_and_ends_in_order(served: Running) -> None:
+def test_the_installed_gateway_serves_queries_page_and_metrics_and_shuts_down(served: Running) -> None:
     with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
         query = {"query": "{ licenseDeployments { totalCount nodes { productName } } }"}
         answer = client.post("/graphql", json=query, headers={"Authorization": "Bearer sample"}).json()
@@ -97,7 +95,7 @@ def test_it_answers_serves_its_page_and_metrics_and_ends_in_order(served: Runnin
 
 
 def check_page(client: httpx.Client) -> None:
-    """GraphiQL's page, every file that it names, and every module that those import."""
+    """Fetch GraphiQL's page, every file that it names, and every module that those import."""
     page = client.get("/graphql", headers={"Accept": "text/html"})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     wanted = [f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', page.text)]

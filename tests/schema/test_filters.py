@@ -1,4 +1,4 @@
-"""From the filter input to the canonical filter: the whole algebra, and what is refused rather than guessed."""
+"""From the filter input to the canonical filter: all operators, and invalid filters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {"and": "and_", "or": "or_", "not": "not_", "in": "in_", "notIn": "not_i
 
 
 def filter_input(given: dict[str, Any]) -> Any:
-    """The input object of a filter as GraphQL's variables write it."""
+    """Return the input object of a filter as GraphQL variables have it."""
     return LicenseDeploymentFilter(**{NAMES.get(name, name): _operand(name, value) for name, value in given.items()})
 
 
@@ -38,12 +38,12 @@ def _string_filter(value: dict[str, Any]) -> StringFilter:
 
 
 def read(given: dict[str, Any], max_bytes: int = 8_000) -> Filter:
-    """The canonical filter of ``given``."""
+    """Return the canonical filter of ``given``."""
     return to_filter(filter_input(given), max_bytes=max_bytes)
 
 
 def refused(given: dict[str, Any], max_bytes: int = 8_000) -> str:
-    """The message of the BadUserInput that ``given`` must be."""
+    """Return the message of the BadUserInput that ``given`` must raise."""
     with pytest.raises(BadUserInput) as caught:
         read(given, max_bytes)
     assert caught.value.facts == {"argument": "filter"}
@@ -96,7 +96,7 @@ def test_a_filter_becomes_what_the_upstream_understands(given: dict[str, Any], t
         {"or": [{}, A]},
     ],
 )
-def test_what_every_row_passes_is_true(given: dict[str, Any]) -> None:
+def test_a_filter_that_every_row_matches_is_true(given: dict[str, Any]) -> None:
     assert read(given) == TRUE
 
 
@@ -113,11 +113,11 @@ def test_what_every_row_passes_is_true(given: dict[str, Any]) -> None:
         {"or": [{"channel": {"in": []}}, {"not": {}}]},
     ],
 )
-def test_what_no_row_passes_is_false(given: dict[str, Any]) -> None:
+def test_a_filter_that_no_row_matches_is_false(given: dict[str, Any]) -> None:
     assert read(given) == FALSE
 
 
-def test_an_empty_filter_is_recognised_whatever_else_was_left_unset() -> None:
+def test_an_empty_filter_is_recognized_despite_unset_variables() -> None:
     assert to_filter(LicenseDeploymentFilter(channel=UNSET, or_=UNSET), max_bytes=64) == TRUE
 
 
@@ -135,7 +135,7 @@ def test_an_empty_filter_is_recognised_whatever_else_was_left_unset() -> None:
         ({"and": [A, {"not": {"serviceCode": {"ne": None}}}]}, "filter.and[1].not.serviceCode.ne"),
     ],
 )
-def test_a_null_inside_a_filter_is_refused_where_it_stands(given: dict[str, Any], path: str) -> None:
+def test_a_null_inside_a_filter_is_refused_with_its_position(given: dict[str, Any], path: str) -> None:
     assert refused(given).startswith(f"{path} is null.")
 
 
@@ -149,7 +149,7 @@ def test_control_characters_and_halves_of_characters_are_refused(operator: str, 
 
 
 @given(value=st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30))
-def test_any_other_value_is_one_comparison_with_exactly_that_value(value: str) -> None:
+def test_any_other_value_gives_one_comparison_with_that_value(value: str) -> None:
     found = read({"channel": {"eq": value}})
     assert found == Comparison("channel", "eq", value)
     assert odata.parse_filter(found.text(), FIELDS) == odata.Comparison("channel", "eq", value)
@@ -161,7 +161,7 @@ def test_the_bound_counts_encoded_bytes_and_is_inclusive() -> None:
     assert f"{size_bytes} bytes" in refused({"channel": {"eq": "é"}}, size_bytes - 1)
 
 
-def test_a_filter_that_is_too_long_says_how_many_of_its_values_fit() -> None:
+def test_the_error_for_a_long_filter_says_how_many_values_fit() -> None:
     values = [f"00000000-0000-0000-0000-{number:012}" for number in range(400)]
     message = refused({"channel": {"in": values}})
     told = re.search(r"About (\d+) of its 400 values fit", message)
@@ -170,7 +170,7 @@ def test_a_filter_that_is_too_long_says_how_many_of_its_values_fit() -> None:
     assert refused({"channel": {"in": values[: int(told[1]) + 2]}})
 
 
-def test_what_cannot_fit_by_far_is_not_read_to_its_end() -> None:
+def test_far_too_long_documents_are_not_read_to_their_end() -> None:
     message = refused({"channel": {"in": ["the same"] * 1_000_000}})
     told = re.search(
         r"bytes in its first (\d+) values alone, more than 8000\. About (\d+) of its \1 values fit", message
@@ -184,7 +184,7 @@ def test_a_single_value_that_is_too_long_does_not_fit() -> None:
 
 
 def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
-    """A filter with ``levels`` objects around the innermost."""
+    """Return a filter with ``levels`` objects around the innermost."""
     found: dict[str, Any] = A
     for _ in range(levels):
         found = {wrapper: found if wrapper == "not" else [found]}
@@ -192,14 +192,14 @@ def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("wrapper", ["not", "and", "or"])
-def test_nesting_is_bounded_though_it_says_nothing(wrapper: str) -> None:
+def test_nesting_of_empty_selections_is_bounded(wrapper: str) -> None:
     assert read(nested(MAX_DEPTH, wrapper=wrapper)) == Comparison("channel", "eq", "a")
     for levels in (MAX_DEPTH + 1, 200):
         assert refused(nested(levels, wrapper=wrapper)) == "The filter is nested deeper than 50 levels. Flatten it."
 
 
 def alternating(levels: int) -> dict[str, Any]:
-    """Each level is an AND and an OR of its own, so that nothing folds."""
+    """AND and OR alternate, so that no level can be merged with the next."""
     found: dict[str, Any] = A
     for level in range(levels):
         found = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, found]}
@@ -207,7 +207,7 @@ def alternating(levels: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("levels", range(1, MAX_DEPTH + 2))
-def test_a_filter_of_any_depth_is_one_that_the_sandbox_reads_or_refused(levels: int) -> None:
+def test_a_filter_of_any_depth_is_understood_by_the_sandbox_or_refused(levels: int) -> None:
     if levels > MAX_DEPTH // 2:
         assert "nested deeper" in refused(alternating(levels), 100_000)
     else:

@@ -1,4 +1,4 @@
-"""The two scalars: dates that carry no zone, and 64-bit integers."""
+"""The two scalars: dates without a time zone, and 64-bit integers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = build_schema()._schema.type_map
 
 
 def scalar(name: str) -> GraphQLScalarType:
-    """A scalar of the schema."""
+    """Return a scalar of the schema."""
     found = TYPES[name]
     assert isinstance(found, GraphQLScalarType)
     return found
@@ -90,7 +90,7 @@ def test_what_is_asked_for_is_itself_a_date_that_asks_for_the_same(moment: datet
         "1" * 100_000,
     ],
 )
-def test_what_is_no_date_is_the_callers_mistake_by_name(text: str) -> None:
+def test_an_invalid_date_is_a_caller_error_with_its_argument(text: str) -> None:
     with pytest.raises(BadUserInput) as caught:
         upstream_date(text, argument="processedDateTime")
     assert caught.value.facts == {"argument": "processedDateTime"}
@@ -99,7 +99,7 @@ def test_what_is_no_date_is_the_callers_mistake_by_name(text: str) -> None:
 
 
 @given(text=st.text(max_size=30) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{8,16}(Z|[+-][0-9:]{5}))?"))
-def test_no_text_makes_a_date_fail_in_another_way(text: str) -> None:
+def test_any_invalid_date_raises_the_documented_error(text: str) -> None:
     try:
         found = upstream_date(text, argument="processedDateTime")
     except BadUserInput:
@@ -113,24 +113,24 @@ def test_a_date_argument_is_text(value: Any) -> None:
         scalar("DateTime").parse_value(value)
 
 
-def test_a_date_goes_out_as_the_upstream_wrote_it() -> None:
+def test_a_date_is_returned_as_the_upstream_wrote_it() -> None:
     assert scalar("DateTime").serialize("2018-10-14T00:00:00.0000000Z") == "2018-10-14T00:00:00.0000000Z"
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**31, 2**53 + 1, LONG_MIN, LONG_MAX])
-def test_a_long_is_exact_in_all_its_range(value: int) -> None:
+def test_a_long_is_exact_over_its_whole_range(value: int) -> None:
     assert scalar("Long").parse_value(value) == value
     assert scalar("Long").parse_literal(parse_value(str(value))) == value
     assert scalar("Long").serialize(value) == value
 
 
 @pytest.mark.parametrize("value", [LONG_MAX + 1, LONG_MIN - 1, 10**400, 1.0, 1.5, float("nan"), True, "1", None, [1]])
-def test_what_is_no_64_bit_integer_is_no_long(value: Any) -> None:
+def test_a_value_beyond_64_bits_is_not_a_long(value: Any) -> None:
     with pytest.raises(TypeError, match="64-bit integer"):
         scalar("Long").parse_value(value)
 
 
 @pytest.mark.parametrize("literal", [str(2**63), "1.0", '"1"', "true", "null", "[1]"])
-def test_a_literal_that_is_no_64_bit_integer_is_no_long(literal: str) -> None:
+def test_a_literal_beyond_64_bits_is_not_a_long(literal: str) -> None:
     with pytest.raises(TypeError, match="64-bit integer"):
         scalar("Long").parse_literal(parse_value(literal))

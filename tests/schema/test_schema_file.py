@@ -1,6 +1,6 @@
-"""schema/schema.graphql is the schema that clients rely on: a change is seen, and one that breaks them is named.
+"""schema/schema.graphql is the published schema: tests detect changes and name breaking ones.
 
-The schema of the newest release lies in released/, under its version: what breaks since then takes another version.
+The schema of the newest release is in released/, under its version: a breaking change since then needs a new version.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ UNDESCRIBED = re.sub(r'^ *"""(?:.|\n)*?"""\n', "", KEPT, flags=re.MULTILINE)
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.graphql"))
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
-# What tells a client's author what to do: since when, and what instead.
+# A deprecation reason names the version and the replacement.
 ADVICE = re.compile(r"Since \d+\.\d+\.\d+: use `[^`]+`.*\.")
 
-# Dangerous by graphql-core's list, but no client of ours need change for them: enums stand in questions only.
+# "Dangerous" for graphql-core, but harmless for our clients: enums occur only in input types.
 ADDITIONS = {"OPTIONAL_ARG_ADDED", "OPTIONAL_INPUT_FIELD_ADDED", "VALUE_ADDED_TO_ENUM"}
 
 
 def breaks(before: str, after: str) -> list[str]:
-    """What breaks or endangers those who were given the schema ``before`` when it becomes ``after``, by name."""
+    """Return the breaking and dangerous changes from the schema ``before`` to ``after``, by name."""
     old, new = build_schema(before), build_schema(after)
     breaking = [f"{change.type.name}: {change.description}" for change in find_breaking_changes(old, new)]
     dangerous = [change for change in find_dangerous_changes(old, new) if change.type.name not in ADDITIONS]
@@ -52,18 +52,18 @@ def breaks(before: str, after: str) -> list[str]:
 
 
 def promise(version: str) -> tuple[int, ...]:
-    """What of a version stays as long as no client need change: the first number, before 1.0 the first two."""
+    """Return the compatible part of a version: the first number, or before 1.0 the first two."""
     found = Version(version)
     return (found.major,) if found.major else (0, found.minor)
 
 
 def unannounced(released: str, before: str, version: str, after: str) -> list[str]:
-    """What breaks clients of the schema ``before``, and is not told by ``version`` either."""
+    """Return the breaking changes since ``before``, unless ``version`` allows them."""
     return [] if promise(version) > promise(released) else breaks(before, after)
 
 
 def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
-    """What is marked as deprecated, each with its reason."""
+    """Return the deprecated elements, each with its reason."""
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLEnumType):
             members = dict(kind.values)
@@ -86,8 +86,8 @@ def test_no_change_breaks_clients() -> None:
     )
 
 
-def test_what_breaks_clients_of_the_newest_release_takes_another_version() -> None:
-    """Also after schema.graphql was renewed; before the first release nothing has been promised."""
+def test_a_breaking_change_since_the_newest_release_needs_another_version() -> None:
+    """Also after schema.graphql was regenerated; before the first release there is no promise."""
     for file in RELEASED:
         found = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
         assert not found, f"These changes break clients of {file.stem}, which {VERSION} does not tell them:\n  {found}"
@@ -106,14 +106,14 @@ def test_what_breaks_clients_of_the_newest_release_takes_another_version() -> No
         ("0.9.0", "0.10.0", True),
     ],
 )
-def test_a_break_is_told_by_the_version(released: str, version: str, told: bool) -> None:
-    """By the major one; before 1.0, by the minor one."""
+def test_a_breaking_change_needs_a_new_version(released: str, version: str, told: bool) -> None:
+    """A new major version, or before 1.0 a new minor version."""
     less = UNDESCRIBED.replace("  licensesSold: Long\n", "")
     assert bool(unannounced(released, UNDESCRIBED, version, less)) is not told
     assert unannounced(released, less, version, UNDESCRIBED) == []
 
 
-def test_whatever_is_deprecated_says_since_when_and_what_to_use() -> None:
+def test_every_deprecation_names_its_version_and_replacement() -> None:
     assert [(name, reason) for name, reason in deprecations(build_schema(sdl())) if not ADVICE.fullmatch(reason)] == []
 
 
@@ -129,7 +129,7 @@ def test_whatever_is_deprecated_says_since_when_and_what_to_use() -> None:
 @pytest.mark.parametrize(
     ("reason", "advises"), [("Since 0.3.0: use `rows`.", True), ("Use `rows`.", False), ("Since 0.3.0: gone.", False)]
 )
-def test_whatever_can_be_deprecated_is_looked_at(line: str, name: str, reason: str, advises: bool) -> None:
+def test_every_deprecatable_element_is_checked(line: str, name: str, reason: str, advises: bool) -> None:
     marked = UNDESCRIBED.replace(f"{line}\n", f'{line} @deprecated(reason: "{reason}")\n')
     assert list(deprecations(build_schema(marked))) == [(name, reason)]
     assert bool(ADVICE.fullmatch(reason)) is advises
@@ -160,15 +160,15 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
         ("  endCursor: String\n", "  endCursor: String\n  rows: Long\n", []),
     ],
 )
-def test_what_breaks_is_named_and_what_only_adds_is_not(old: str, new: str, found: list[str]) -> None:
+def test_breaking_changes_are_named_and_additions_are_not(old: str, new: str, found: list[str]) -> None:
     assert UNDESCRIBED.count(old) == 1
     names = breaks(UNDESCRIBED, UNDESCRIBED.replace(old, new))
     assert len(names) == len(found)
     assert all(name.startswith(start) for name, start in zip(names, found, strict=True)), names
 
 
-def test_enums_stand_in_questions_only() -> None:
-    """Else a new value would reach clients that do not know it."""
+def test_enums_appear_only_in_input_types() -> None:
+    """Otherwise a new enum value would reach clients that do not know it."""
     types = build_schema(sdl()).type_map
     outputs = [kind for name, kind in types.items() if isinstance(kind, GraphQLObjectType) and name[:2] != "__"]
     assert outputs

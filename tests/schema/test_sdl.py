@@ -1,4 +1,4 @@
-"""The schema is the one that clients were promised, and everything in it is described."""
+"""The schema is the published one, and everything in it has a description."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ PRINTED: GraphQLSchema = graphql.build_schema(sdl())
 
 
 def described() -> Iterator[tuple[str, str | None]]:
-    """Everything in the schema that can have a description, by its path."""
+    """Return every element that can have a description, by its path."""
     for name, kind in PRINTED.type_map.items():
         if name.startswith("__") or graphql.is_specified_scalar_type(kind):
             continue
@@ -117,7 +117,7 @@ def _members(kind: Any) -> dict[str, Any]:
 
 
 def structure(schema: GraphQLSchema) -> set[str]:
-    """Each type, field, argument, enum value and input field with its type and default."""
+    """Return each type, field, argument, enum value and input field with its type and default."""
     found = set()
     for name, kind in schema.type_map.items():
         if name.startswith("__") or graphql.is_specified_scalar_type(kind):
@@ -129,14 +129,14 @@ def structure(schema: GraphQLSchema) -> set[str]:
     return found
 
 
-def test_the_schema_is_the_promised_one() -> None:
+def test_the_schema_is_the_published_one() -> None:
     promised = graphql.build_schema(PROMISED)
     changes = [change for change in graphql.find_schema_changes(promised, PRINTED) if "escription" not in str(change)]
     assert changes == []
     assert structure(PRINTED) == structure(promised)
 
 
-def test_nothing_breaks_or_endangers_who_was_promised_the_schema() -> None:
+def test_no_change_is_breaking_or_dangerous_for_clients_of_the_schema() -> None:
     promised = graphql.build_schema(PROMISED)
     assert graphql.find_breaking_changes(promised, PRINTED) == []
     assert graphql.find_dangerous_changes(promised, PRINTED) == []
@@ -149,14 +149,14 @@ def test_everything_is_described(path: str, description: str | None) -> None:
     assert description.rstrip().endswith((".", "`", "`.")), description
 
 
-def test_what_is_printed_is_what_is_served() -> None:
+def test_the_printed_schema_is_the_served_one() -> None:
     assert structure(graphql.build_schema(graphql.print_schema(build_schema()._schema))) == structure(PRINTED)
     assert graphql.validate_schema(build_schema()._schema) == []
     assert sdl().endswith("}\n")
     assert sdl() == sdl()
 
 
-def test_every_dataset_with_a_file_has_its_field() -> None:
+def test_every_dataset_file_has_a_field() -> None:
     names = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
     modules = [importlib.import_module(f"schema.datasets.{name}") for name in names]
     in_files = {value.name for module in modules for value in vars(module).values() if isinstance(value, Dataset)}
@@ -165,7 +165,7 @@ def test_every_dataset_with_a_file_has_its_field() -> None:
     assert set(PRINTED.query_type.fields) == in_files
 
 
-def test_a_row_a_group_and_a_filter_know_the_same_dimensions() -> None:
+def test_rows_groups_and_filters_have_the_same_dimensions() -> None:
     for dataset, _ in DATASETS:
         (row,) = [kind for name, kind in PRINTED.type_map.items() if f"{name}Row" == dataset.row.__name__]
         assert isinstance(row, GraphQLObjectType)

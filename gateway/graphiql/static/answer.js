@@ -1,14 +1,14 @@
-// Finds what can be looked at in an answer: lists of rows, wherever they stand and whatever their aliases.
+// Finds the lists of rows in a response, at any path and under any alias.
 
 const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
-// The column that tells the lists of one question apart, where they stand in one.
+// The column that distinguishes joined lists of one query.
 export const ALIAS = "alias";
 
 /**
- * Reads the text of the result pane. `isRead` is false where it is no JSON object; `problems` ({code, message,
- * isWarning}) are GraphQL's errors and the gateway's warnings; each of `lists` has a `name` (its path in the answer),
- * `rows` (flat objects), `columns` ({name, isNumber, isDate}) and `totalCount` (null where the answer does not tell).
+ * Parses the text of the result pane. `isRead` is false if it is not a JSON object. `problems` ({code, message,
+ * isWarning}) are GraphQL's errors and the gateway's warnings. Each of `lists` has a `name` (its path in the response),
+ * `rows` (flat objects), `columns` ({name, isNumber, isDate}) and `totalCount` (null if the response has none).
  */
 export function readAnswer(text) {
   let answer;
@@ -28,7 +28,7 @@ function objectsIn(value) {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/** The lists of rows in and below `parent`; a connection asked for both nodes and edges has two. */
+/** Returns the lists of rows in and below `parent`; a connection with both nodes and edges has two. */
 function findLists(parent, path) {
   const entries = Object.entries(parent);
   const own = entries.filter(([, value]) => Array.isArray(value) && value.every(isObject));
@@ -40,7 +40,7 @@ function findLists(parent, path) {
   return [...lists, ...deeper.flatMap(([key, value]) => findLists(value, [...path, key]))];
 }
 
-/** Several connections with the same columns, such as one question at two dates, as one list to compare them in. */
+/** Joins connections with the same columns, such as one query at two dates, into one list for comparison. */
 function joinLists(lists) {
   const namesOf = ({ columns }) => columns.map(({ name }) => name).join();
   const isAlike = (list) => list.isAlone && list.rows.length > 0 && namesOf(list) === namesOf(lists[0]);
@@ -58,7 +58,7 @@ function describeList(name, items, totalCount) {
   return { name, rows, columns, totalCount: typeof totalCount === "number" ? totalCount : null };
 }
 
-/** An edge gives the fields of its node and leaves its cursor out; anything else gives its own. */
+/** Returns the fields of an edge's node without the cursor; for other objects their own fields. */
 function flatten(item) {
   const nested = Object.values(item).filter(isObject);
   return nested.length === 0 ? item : Object.fromEntries(nested.flatMap((node) => Object.entries(flatten(node))));
@@ -74,12 +74,12 @@ function isObject(value) {
   return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
-/** Whether a cell holds anything: null is a dimension that was not grouped by, undefined a field that is not there. */
+/** Returns whether a cell has a value. A dimension outside the grouping is null; a missing field is undefined. */
 export function isPresent(value) {
   return value !== null && value !== undefined;
 }
 
-/** A cell's value as text, numbers as programs read them. */
+/** Returns a cell's value as text, with numbers in machine-readable form. */
 export function plainText(value) {
   if (!isPresent(value)) return "";
   return typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -1,9 +1,9 @@
-// Each GraphiQL tab has headers of its own, but a token given in one of them should not have to be given again in the
-// others. So the last one is remembered, in this object and nowhere else, and shown in tabs whose headers are untouched.
+// Each GraphiQL tab has its own headers, but users should enter a token only once. So the last token is stored, only in
+// this object, and shown in tabs with unedited headers.
 
 const PLACEHOLDER = "Bearer <paste an access token here>";
 
-/** The authorization that all tabs of one page share. */
+/** The authorization shared by all tabs of a page. */
 export class Authorization {
   #last;
   #editor = null;
@@ -14,14 +14,14 @@ export class Authorization {
     this.#last = sandbox ? "Bearer contoso" : PLACEHOLDER;
   }
 
-  /** The text that the Headers pane of a tab starts with. */
+  /** Returns the initial text of a tab's Headers pane. */
   startHeaders() {
     const text = JSON.stringify({ Authorization: this.#last }, null, 2);
     this.#untouched.add(text);
     return text;
   }
 
-  /** Turns a tab's headers into those to send, and remembers the token among them; a placeholder is never sent. */
+  /** Returns the headers to send for a tab, and stores their token; a placeholder is never sent. */
   prepareHeaders = (headers) => {
     const name = authorizationName(headers);
     if (name === undefined) return headers;
@@ -29,38 +29,38 @@ export class Authorization {
     return this.#resolved(headers, name);
   };
 
-  /** Puts `token` into the headers of the tab in view, beside whatever else is there; "" takes it out of them. */
+  /** Sets `token` in the current tab's headers and leaves the others unchanged; "" removes it. */
   choose(token) {
     this.#last = token === "" ? PLACEHOLDER : `Bearer ${token}`;
     if (this.#editor === null) return;
     const { [authorizationName(this.#shown())]: _former, ...others } = this.#shown();
     this.#editor.setValue(JSON.stringify({ Authorization: this.#last, ...others }, null, 2));
-    // Chosen, not typed: such a tab follows the next choice, too.
+    // The token was chosen, not typed, so this tab also follows the next choice.
     if (Object.keys(others).length === 0) this.#untouched.add(this.#editor.getValue());
   }
 
-  /** Follows the editor of the Headers pane, which shows one tab after the other; returns how to stop. */
+  /** Follows the editor of the Headers pane, which all tabs share; returns a function that stops it. */
   attach(editor) {
     const follow = (_, changes) => {
-      // What GraphiQL itself puts there is the text of a tab just opened; what a person types is left alone.
+      // Only GraphiQL sets the whole text, when a tab is opened; typed text is left unchanged.
       const opened = changes.some((change) => change.origin === "setValue");
       if (opened && this.#untouched.has(editor.getValue())) this.#refresh();
-      this.#tell();
+      this.#notify();
     };
     this.#editor = editor;
     editor.on("changes", follow);
-    this.#tell();
+    this.#notify();
     return () => editor.off("changes", follow);
   }
 
-  /** Calls `listener` with the token that the tab in view would send, now and whenever it changes; returns how to stop. */
+  /** Calls `listener` with the current tab's token, now and at each change; returns a function that stops it. */
   watch(listener) {
     this.#listeners.add(listener);
-    this.#tell();
+    this.#notify();
     return () => this.#listeners.delete(listener);
   }
 
-  /** The headers with the placeholder under `name`, if it is there, replaced by what is sent for it. */
+  /** Returns the headers with a placeholder under `name` replaced by the stored token, or removed. */
   #resolved(headers, name) {
     if (headers[name] !== PLACEHOLDER) return headers;
     const { [name]: _placeholder, ...others } = headers;
@@ -81,7 +81,7 @@ export class Authorization {
     }
   }
 
-  #tell() {
+  #notify() {
     if (this.#editor === null) return;
     const shown = this.#shown();
     const headers = this.#resolved(shown, authorizationName(shown));

@@ -1,4 +1,4 @@
-// A list of an answer as bars: what is deployed, inside what was sold. All figures stand there as text, too.
+// A list of a response as bars: deployed licenses inside sold ones. All figures are shown as text too.
 
 import { ALIAS, isPresent } from "./answer.js";
 import { formatNumber } from "./table.js";
@@ -6,13 +6,13 @@ import { formatNumber } from "./table.js";
 const { createElement: h, Fragment } = window.React;
 
 const MAX_BARS = 20;
-// More make labels that nobody reads; the table has them all.
+// More columns would make labels too long; the table has all of them.
 const MAX_LABEL_COLUMNS = 3;
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 /**
- * What the chart of `list` shows: its `measures` (names of columns, sold before deployed), the `labels` (names of
- * columns) and the `bars` ({label, values}), highest first; no measures where the list has neither column.
+ * Returns the chart of `list`: its `measures` (names of columns, sold before deployed), the `labels` (names of
+ * columns) and the `bars` ({label, values}), highest first. There are no measures if the list has neither column.
  */
 export function planChart(list) {
   const measures = [/sold/i, /deployed/i].flatMap((pattern) => {
@@ -27,7 +27,7 @@ export function planChart(list) {
   return { measures, labels, bars };
 }
 
-/** The rows; of joined lists those that differ by nothing but the list stay together. */
+/** Groups the rows: rows of joined lists that differ only in their list form one group. */
 function highestFirst({ rows, isJoined }, labels, measure) {
   const others = labels.filter((name) => name !== ALIAS);
   const keyOf = (row) => (isJoined ? others.map((name) => row[name]).join("\n") : row);
@@ -36,7 +36,7 @@ function highestFirst({ rows, isJoined }, labels, measure) {
   return [...rows].sort((a, b) => highest.get(keyOf(b)) - highest.get(keyOf(a)));
 }
 
-/** The first columns of text that tell rows apart; columns of dates, ids, or one value only where nothing else is. */
+/** Returns the first text columns that distinguish rows; dates, ids and constant columns only if there are no others. */
 function labelColumns({ rows, columns }) {
   const texts = columns.filter(({ name }) => rows.some((row) => typeof row[name] === "string"));
   const varied = texts.filter(({ name, isDate }) => !isDate && new Set(rows.map((row) => row[name])).size > 1);
@@ -68,7 +68,7 @@ export function Chart({ list }) {
   );
 }
 
-/** A chart of a page would pass for a top ten, highest first as its bars are. */
+/** Says if rows are missing: a chart sorted by height would otherwise look like the highest of all rows. */
 function describePart({ rows, totalCount }) {
   const count = `${formatNumber(rows.length)} of ${formatNumber(totalCount)}`;
   return `These are ${count} rows in the report's order, not the largest.`;
@@ -112,7 +112,7 @@ function kind(measure) {
   return /sold/i.test(measure) ? "sold" : "deployed";
 }
 
-/** "875,984 of 1,208,808 · 72%"; no share where nothing was sold. */
+/** Returns, for example, "875,984 of 1,208,808 · 72%"; without the share if nothing was sold. */
 function describe(values) {
   const text = values
     .map((value) => (value === null ? "–" : formatNumber(value)))
@@ -122,7 +122,7 @@ function describe(values) {
   return sold > 0 && isPresent(deployed) ? `${text} · ${percentage(deployed, sold)}` : text;
 }
 
-/** In whole percent, but what is not nothing, or not just all, is never rounded to it. */
+/** Returns a share in whole percent; a partial share is never rounded to 0 or 100. */
 function percentage(part, whole) {
   const rounded = Math.round((100 * part) / whole);
   if (rounded === 0 && part > 0) return "<1%";

@@ -2,12 +2,12 @@
 
 import { plainText } from "./answer.js";
 
-// What spreadsheets take for the start of a formula; tab and carriage return let one follow.
+// Spreadsheets treat these as the start of a formula; a formula may follow a tab or carriage return.
 const FORMULA = /^[=+\-@\t\r]/;
-// Without it Excel reads UTF-8 as something else.
+// A byte order mark: without it, Excel does not detect UTF-8.
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** RFC 4180, all `rows`; text that a spreadsheet would run as a formula gets an apostrophe in front. */
+/** Returns all `rows` as RFC 4180; text that a spreadsheet would run as a formula starts with an apostrophe. */
 export function toCsv(columns, rows) {
   const names = columns.map(({ name }) => name);
   const lines = [names, ...rows.map((row) => names.map((name) => row[name]))];
@@ -20,13 +20,13 @@ function cell(value) {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-/** Hands `text` to the browser as a file to save. */
+/** Saves `text` as a file through the browser. */
 export function saveCsv(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = `${name}.csv`;
   link.click();
-  // The browser takes hold of the file after this turn.
+  // The browser reads the file only after this turn of the event loop.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

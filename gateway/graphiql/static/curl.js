@@ -1,14 +1,14 @@
-// The operation in view as a curl command for a POSIX shell. What is copied gets pasted into chats and tickets, so the
-// token, and whatever else may be secret among the headers, stays behind: the command takes it from shell variables.
+// The current operation as a curl command for a POSIX shell. People paste it into chats and tickets, so the command has
+// neither the token nor other headers that may be secret: it reads them from shell variables.
 
-// These the gateway reads, and they are no secrets.
+// Headers that the gateway reads and that are not secret.
 const PLAIN_HEADERS = new Set(["x-locale", "ms-correlationid"]);
-// Written by the command itself.
+// Headers that the command sets itself.
 const OWN_HEADERS = new Set(["authorization", "content-type"]);
-// Of the names that HTTP allows, those that make a shell variable.
+// Header names that can be shell variables.
 const NAME = /^[a-z][\w-]*$/i;
 
-/** The command; throws a SyntaxError where `variables` or `headers`, both texts, are not JSON. */
+/** Returns the command; throws a SyntaxError if `variables` or `headers` is not JSON text. */
 export function curlCommand({ url, query, variables, operationName, headers }) {
   const body = { query, ...parsed("variables", variables, "Variables"), ...(operationName ? { operationName } : {}) };
   const { headers: others = {} } = parsed("headers", headers, "Headers");
@@ -27,7 +27,7 @@ function headerOption(name, value) {
   return `-H "${name}: $${name.toUpperCase().replaceAll("-", "_")}"`;
 }
 
-/** `{[key]: value}` for a pane that holds something, else `{}`. */
+/** Returns `{[key]: value}` for a pane with content, else `{}`. */
 function parsed(key, text, pane) {
   if (text.trim() === "") return {};
   try {
@@ -41,7 +41,7 @@ function quoted(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Puts `text` on the clipboard and tells whether it is there. */
+/** Copies `text` to the clipboard and returns whether that succeeded. */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -51,7 +51,7 @@ export async function copyText(text) {
   }
 }
 
-/** The older way, for pages that come over plain HTTP from another machine: there is no clipboard API on those. */
+/** The older way, for pages from another machine over plain HTTP, which have no clipboard API. */
 function copyByCommand(text) {
   const { activeElement } = document;
   const area = document.createElement("textarea");

@@ -1,11 +1,11 @@
-// What GraphiQL's editors lack for keyboards, screen readers and small screens.
+// Improves GraphiQL's editors for keyboards, screen readers and small screens.
 
 const NAMES = { queryEditor: "Query", variableEditor: "Variables", headerEditor: "Headers", responseEditor: "Answer" };
 
 const { useEffect, useRef } = window.React;
 const { useEditorContext } = window.GraphiQL.React;
 
-/** Prepares each of GraphiQL's editors as soon as it is there, and returns them all. */
+/** Prepares each of GraphiQL's editors as soon as it exists, and returns all of them. */
 export function useEditors() {
   const editors = useEditorContext({ nonNull: true });
   for (const [key, name] of Object.entries(NAMES)) {
@@ -15,7 +15,7 @@ export function useEditors() {
   return editors;
 }
 
-/** Puts the focus into the query of a tab just opened; GraphiQL leaves it on the plus sign. */
+/** Focuses the query of a newly opened tab; GraphiQL leaves the focus on the plus sign. */
 export function useFocusInNewTab({ queryEditor, tabs }) {
   const count = useRef(tabs.length);
   useEffect(() => {
@@ -27,7 +27,7 @@ export function useFocusInNewTab({ queryEditor, tabs }) {
 function prepare(editor, name) {
   editor.getInputField().setAttribute("aria-label", name);
   editor.setOption("lineWrapping", true);
-  // CodeMirror would indent, and whoever has no mouse would never get out again (WCAG 2.2, 2.1.2).
+  // CodeMirror would indent, which traps keyboard users in the editor (WCAG 2.2, 2.1.2).
   const keys = { Tab: false, "Shift-Tab": false };
   editor.addKeyMap(keys);
   return () => editor.removeKeyMap(keys);

@@ -1,10 +1,10 @@
-// Carries GraphiQL's operations to the gateway. Whatever goes wrong on the way becomes an ordinary GraphQL answer with
-// an error in it, so that the result pane always says what happened.
+// Sends GraphiQL's operations to the gateway. Any failure becomes a GraphQL response with an error, so that the result
+// pane always shows what happened.
 
-/** A GraphiQL fetcher for `url`; `prepareHeaders` has the last word on the headers of the Headers pane. */
+/** Returns a GraphiQL fetcher for `url`; `prepareHeaders` makes the sent headers from those of the Headers pane. */
 export function createFetcher(url, prepareHeaders) {
-  // Answers as an observable, because GraphiQL's stop button acts on those: it cancels the request, and the gateway
-  // its work, where a promise would only be forgotten.
+  // Returns an observable, because GraphiQL's stop button can cancel one, which cancels the request and the gateway's
+  // work. A promise could not be canceled.
   return (operation, { headers = {} } = {}) => ({
     subscribe(observer) {
       const abort = new AbortController();
@@ -39,7 +39,7 @@ async function ask(url, operation, headers, signal) {
     });
     return parse(await response.text(), response);
   } catch {
-    // fetch tells a page no more than this, on purpose.
+    // fetch deliberately reveals no more than this.
     return failure("NETWORK_ERROR", "No answer from the gateway. Is it still running, and the network up?");
   }
 }

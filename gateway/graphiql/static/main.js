@@ -1,5 +1,5 @@
-// Puts GraphiQL together. React, ReactDOM, GraphiQL and its explorer are browser builds that the page loads before this
-// module; they announce themselves as globals.
+// Assembles GraphiQL. The page loads React, ReactDOM, GraphiQL and its explorer before this module; these browser builds
+// define globals.
 
 import { Authorization } from "./authorization.js";
 import { useEditors, useFocusInNewTab } from "./editors.js";
@@ -11,16 +11,16 @@ const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
 const root = document.getElementById("graphiql");
 const h = React.createElement;
 
-// What a tab opened with the plus sign starts with.
+// The initial query of a tab opened with the plus sign.
 const NEW_QUERY = `# Ctrl-Space suggests what may stand here.
 { licenseDeployments(first: 10) { totalCount nodes { customerName productName licensesSold } } }
 `;
-// What every tab starts with where nothing but a manifest's operations runs.
+// The initial query of every tab if only trusted documents run.
 const TRUSTED_QUERY =
   "# Nothing but the operations of its manifest runs on this gateway (GATEWAY_TRUSTED_DOCUMENTS). " +
   "Paste one of them in place of these lines, to the letter, and run it.\n";
 
-/** The example operations, one tab each; a gateway that cannot give them still gets a usable page. */
+/** Returns the example operations, one per tab; if they cannot be loaded, the page still works. */
 async function loadExamples() {
   if (isTrustedOnly) return [{ query: TRUSTED_QUERY, variables: null }];
   try {
@@ -31,7 +31,7 @@ async function loadExamples() {
   }
 }
 
-/** The buttons in the bar that choose one of the sandbox's tokens; elsewhere there are none. */
+/** The buttons in the bar that choose a token of the sandbox; only the sandbox's page has them. */
 function connectTokenButtons(authorization) {
   const buttons = document.querySelectorAll("button[data-token]");
   for (const button of buttons) button.addEventListener("click", () => authorization.choose(button.dataset.token));
@@ -40,7 +40,7 @@ function connectTokenButtons(authorization) {
   });
 }
 
-/** The field in the bar for a real access token; the sandbox has none. */
+/** The field in the bar for a real access token; the sandbox's page does not have it. */
 function connectTokenField(authorization) {
   const field = document.getElementById("token");
   if (field === null) return;
@@ -50,7 +50,7 @@ function connectTokenField(authorization) {
   });
 }
 
-/** Stands where GraphiQL would link to its own site, shows nothing, and takes hold of the editors. */
+/** Replaces GraphiQL's link to its own site with nothing, and gets access to the editors. */
 function Editors({ authorization }) {
   const editors = useEditors();
   const { headerEditor } = editors;
@@ -73,12 +73,12 @@ ReactDOM.createRoot(root).render(
   h(
     GraphiQL,
     {
-      // The page is served where the endpoint is, also behind a proxy that adds a path in front.
+      // Page and endpoint have the same URL, even behind a proxy that adds a path.
       fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders),
       storage: createStorage(),
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
-      // A token is seen by whoever opens the Headers pane. On a phone the query needs the room of both.
+      // Show the Headers pane only on demand, because it contains the token. On a phone the query needs its space too.
       defaultEditorToolsVisibility: isPhone ? false : "variables",
       defaultQuery: isTrustedOnly ? TRUSTED_QUERY : NEW_QUERY,
       defaultHeaders: headers,

@@ -1,23 +1,23 @@
-// The panel over the result pane: the answer as JSON, table or chart, as CSV, and its operation as a curl command.
+// The panel over the result pane: the response as JSON, table, chart or CSV, and its operation as a curl command.
 
 import { readAnswer } from "./answer.js";
-import { tellOtherToken, useTokens } from "./asked.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
 import { formatNumber, MAX_SHOWN_ROWS, sortRows, Table } from "./table.js";
+import { otherTokenNotice, useTokens } from "./tokens.js";
 
 const { createElement: h, useEffect, useMemo, useRef, useState } = window.React;
 const { createPortal } = window.ReactDOM;
 const { useEditorContext, useExecutionContext } = window.GraphiQL.React;
 
 const VIEWS = ["JSON", "Table", "Chart"];
-// What mends an operation is in the first ones; JSON has them all.
+// The first errors are enough to fix an operation; the JSON view has all of them.
 const MAX_SHOWN_PROBLEMS = 5;
 
 /**
- * Stands in GraphiQL's footer and puts the panel above the result pane; `url` is the endpoint's, `tokenHint` says where
- * on this page a token is given, `sandboxTokens` are those that are no secrets.
+ * Sits in GraphiQL's footer and renders the panel above the result pane. `url` is the endpoint, `tokenHint` says where
+ * to enter a token on this page, and `sandboxTokens` are the tokens that are not secret.
  */
 export function Results({ url, tokenHint, authorization, sandboxTokens }) {
   const editors = useEditorContext({ nonNull: true });
@@ -31,14 +31,14 @@ export function Results({ url, tokenHint, authorization, sandboxTokens }) {
   const list = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;
   const tokens = useTokens(authorization, editors.tabs[editors.activeTabIndex].id, isFetching);
-  const outdated = answer.isRead && !isFetching ? tellOtherToken(tokens, sandboxTokens) : "";
+  const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
-  // Hidden, the editor could not measure its lines.
+  // A hidden editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
   useEffect(() => setNotice(""), [text, view, tokens.token]);
 
-  const whereTokenIs = tellWhereTokenIs(tokens.token, sandboxTokens);
+  const whereTokenIs = describeTokenPlace(tokens.token, sandboxTokens);
   const copyCurl = async () => setNotice(await copied(editors, url, whereTokenIs));
   const saveRows = () => {
     if (rows.length === 0) return setNotice("There are no rows to save.");
@@ -49,13 +49,14 @@ export function Results({ url, tokenHint, authorization, sandboxTokens }) {
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
-  const told = tell({ view, text, answer, list, isFetching, hint: list?.rows.length === 0 ? filterHint(editors) : "" });
+  const hint = list?.rows.length === 0 ? filterHint(editors) : "";
+  const status = statusText({ view, text, answer, list, isFetching, hint });
   const isShown = view !== "JSON" && !isFetching && rows.length > 0;
   return h(
     AboveResult,
     { view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
-    h(Summary, { list, lists: answer.lists, setChosenName, told, notice }),
+    h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),
     !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
     isShown &&
@@ -63,7 +64,7 @@ export function Results({ url, tokenHint, authorization, sandboxTokens }) {
   );
 }
 
-/** The text of an editor, followed. */
+/** Returns an editor's text, and updates it. */
 function useText(editor) {
   const [text, setText] = useState("");
   useEffect(() => {
@@ -76,7 +77,7 @@ function useText(editor) {
   return text;
 }
 
-/** Its children, before the result pane in the order of the page, and so of the keyboard: GraphiQL has no place there. */
+/** Renders its children before the result pane, for the right keyboard order; GraphiQL has no slot there. */
 function AboveResult({ view, isEmpty, isOutdated, children }) {
   const here = useRef(null);
   const [panel] = useState(() => document.createElement("section"));
@@ -115,25 +116,25 @@ async function copied({ queryEditor, variableEditor, headerEditor }, url, whereT
   }
 }
 
-function tellWhereTokenIs(token, sandboxTokens) {
+function describeTokenPlace(token, sandboxTokens) {
   if (sandboxTokens.size === 0) return "first set TOKEN, as docs/authentication.md shows";
   return sandboxTokens.has(token) ? `first type TOKEN=${token}` : "first set TOKEN to yours";
 }
 
-/** After the operation; after the list, too, where it is one of several. */
+/** Returns the file name: the operation's, and the list's if there are several. */
 function fileName(operationName, list, lists) {
   if (!operationName) return list.name;
   return lists.length === 1 || list.isJoined ? operationName : `${operationName}-${list.name}`;
 }
 
-/** Scrolls; takes the focus, so that the keyboard can do so, too. */
+/** A scrolling box; it is focusable so that the keyboard can scroll it. */
 function Room({ view, list, children }) {
   const region = { className: "results-scroll", role: "region", "aria-label": `${view} of ${list.name}`, tabIndex: 0 };
   return h("div", { className: "results-room" }, h("div", region, children));
 }
 
-/** One line on the answer, for all to read and for screen readers to say whenever it changes. */
-function tell({ view, text, answer, list, isFetching, hint }) {
+/** One line about the response, which screen readers announce at each change. */
+function statusText({ view, text, answer, list, isFetching, hint }) {
   if (isFetching) return "Waiting for the answer …";
   if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
   if (list) return counted(list, view, hint);
@@ -143,7 +144,7 @@ function tell({ view, text, answer, list, isFetching, hint }) {
     : "This is not a GraphQL answer; JSON shows it.";
 }
 
-/** What may be wrong with the filter of the operation in view, if it has one. */
+/** Returns a hint about the filter of the current operation, if it has one. */
 function filterHint({ queryEditor, variableEditor, tabs, activeTabIndex }) {
   const query = withoutComments(queryEditor.getValue());
   if (!/\bfilter\s*:/.test(query)) return "";
@@ -171,19 +172,19 @@ function Problems({ problems, tokenHint }) {
   return items.length > 0 && h("div", { role: "alert" }, h("ul", { className: "problems" }, items, more));
 }
 
-/** The message without the sentence that tells programs how to send a token. */
+/** Returns the message without its sentence for programs on how to send a token. */
 function forPeople(message) {
   return message.replace(/ Send 'Authorization: Bearer [^']*'\./, "");
 }
 
-function Summary({ list, lists, setChosenName, told, notice }) {
+function Summary({ list, lists, setChosenName, status, notice }) {
   const options = lists.map(({ name }) => h("option", { key: name }, name));
   const choose = (event) => setChosenName(event.target.value);
   const choice = h("select", { "aria-label": "Rows of", value: list?.name, onChange: choose }, options);
   return h(
     "p",
     { className: "summary" },
-    h("span", { className: "about" }, lists.length > 1 ? choice : list?.name, " ", h("span", { role: "status" }, told)),
+    h("span", { className: "about" }, lists.length > 1 ? choice : list?.name, " ", h("span", { role: "status" }, status)),
     h("span", { className: "notice", role: "status" }, notice),
   );
 }

@@ -1,10 +1,10 @@
-// GraphiQL keeps queries, headers and answers in whatever storage it is given. Headers hold access tokens and answers
-// hold customers' names, so all of it lives in this page's memory and is gone with the page. The one thing worth
-// keeping, the choice between light and dark, goes to the browser's own storage.
+// GraphiQL stores queries, headers and responses in its storage. Headers contain access tokens, and responses contain
+// customers' names, so this storage is the page's memory, which ends with the page. Only the choice between light and
+// dark is stored in the browser.
 
 const KEPT_KEYS = new Map([["graphiql:theme", new Set(["light", "dark"])]]);
 
-/** A storage as GraphiQL's `storage` prop wants it: memory for everything but the theme. */
+/** A storage for GraphiQL's `storage` prop: memory for everything but the theme. */
 export function createStorage(durable = browserStorage()) {
   const memory = new Map();
   const isKept = (key) => durable !== null && KEPT_KEYS.has(key);
@@ -28,7 +28,7 @@ export function createStorage(durable = browserStorage()) {
   };
 }
 
-/** localStorage, or null where the browser forbids it (the mere mention throws there). */
+/** Returns localStorage, or null if the browser forbids it (then even reading the property throws). */
 function browserStorage() {
   try {
     return window.localStorage;

@@ -1,21 +1,21 @@
-// A list of an answer as a table whose columns sort.
+// A list of a response as a table with sortable columns.
 
 import { isPresent, plainText } from "./answer.js";
 
 const { createElement: h } = window.React;
 
-// The page is in English, so are its numbers.
+// The page is in English, and so is its number format.
 const NUMBER = new Intl.NumberFormat("en");
 const COLLATOR = new Intl.Collator("en", { numeric: true });
-// More rows make the page slow, and nobody scrolls through them; CSV has them all.
+// More rows make the page slow, and nobody scrolls through them; the CSV file has all of them.
 export const MAX_SHOWN_ROWS = 1000;
 
-/** A number for people: 1,208,808. */
+/** Formats a number for people, e.g. 1,208,808. */
 export function formatNumber(number) {
   return NUMBER.format(number);
 }
 
-/** The rows in the order of `sort` ({column, isDescending}, or null for that of the answer); what is empty comes last. */
+/** Sorts rows by `sort` ({column, isDescending}, or null for the response's order); empty cells come last. */
 export function sortRows(rows, sort) {
   if (sort === null) return rows;
   const direction = sort.isDescending ? -1 : 1;
@@ -25,15 +25,15 @@ export function sortRows(rows, sort) {
   });
 }
 
-/** What a press on a column's header leads to: one direction, the other, then the answer's own order again. */
+/** Returns the sort after a click on a header: one direction, the other, then the response's order. */
 export function nextSort(sort, { name, isNumber }) {
-  // Of numbers, the highest are what people look for.
+  // People usually look for the highest numbers.
   const isFirstDescending = isNumber;
   if (sort?.column !== name) return { column: name, isDescending: isFirstDescending };
   return sort.isDescending === isFirstDescending ? { column: name, isDescending: !isFirstDescending } : null;
 }
 
-/** The table; `onSort` is called with the next sort when a header is pressed. */
+/** The table; clicking a header calls `onSort` with the next sort. */
 export function Table({ list, rows, sort, onSort }) {
   const header = list.columns.map((column) => h(Header, { key: column.name, column, sort, onSort }));
   const body = rows.slice(0, MAX_SHOWN_ROWS).map((row, index) => h(Row, { key: index, row, columns: list.columns }));
@@ -68,7 +68,7 @@ function kind({ isNumber, isDate }) {
   return isDate ? "date" : undefined;
 }
 
-/** A name that may go on in the next line before a capital letter. */
+/** A name that may wrap before a capital letter. */
 function breakable(name) {
   return name
     .split(/(?<=[a-z])(?=[A-Z])/)

@@ -27,7 +27,7 @@ const list = graphql`
   }
 `;
 
-/** The rows so far, and `loadNext(count)`, `hasNext` and the same backward, for a component to show. */
+/** Returns the rows loaded so far, and `loadNext(count)`, `hasNext`, `loadPrevious(count)` and `hasPrevious`. */
 export function useDeployments(query) {
   const { data, ...paging } = usePaginationFragment(list, query);
   return { rows: data.licenseDeployments?.edges.map((edge) => edge.node) ?? [], ...paging };

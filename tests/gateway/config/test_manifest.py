@@ -147,7 +147,7 @@ def test_an_invalid_document_prevents_startup(tmp_path: Path, workers: str) -> N
     assert [line.partition(": document ")[0] for line in lines[1:]] == [NAME.removesuffix(": ")] * 2
 
 
-def test_problems_of_the_file_are_reported_with_those_of_other_settings(tmp_path: Path) -> None:
+def test_problems_of_the_file_and_of_other_settings_are_reported_together(tmp_path: Path) -> None:
     path = written(tmp_path, {"a": 1, "b": ""})
     done = run("serve", GATEWAY_TRUSTED_DOCUMENTS=path, GATEWAY_PORT="eight")
     assert done.returncode == 1

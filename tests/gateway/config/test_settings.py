@@ -151,7 +151,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("field", "bounds"), NUMBERS.items())
-def test_limits_of_numbers_are_inclusive(field: str, bounds: tuple[float, float | None]) -> None:
+def test_numeric_limits_are_inclusive(field: str, bounds: tuple[float, float | None]) -> None:
     name, (low, high) = variable(field), bounds
     assert getattr(read_settings({name: str(low)}), field) == low
     assert faults_of({name: str(low - 1)})[0].startswith(f"{name}: ")

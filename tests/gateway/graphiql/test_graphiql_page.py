@@ -13,7 +13,6 @@ import httpx
 import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.graphiql.assets import load_examples
@@ -27,7 +26,7 @@ INLINE_HANDLER = re.compile(r"\son[a-z]+\s*=", re.IGNORECASE)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The page's folder with stand-ins for the fetched files, so that these tests need no build."""
+    """The page's folder with placeholders for the fetched files, so that these tests need no build."""
     copy = tmp_path / "graphiql"
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
     for name in VENDOR_FILES:
@@ -43,7 +42,7 @@ def page(folder: Path) -> GraphiQL:
 
 @pytest.fixture
 def client(page: GraphiQL) -> httpx.AsyncClient:
-    """The page's routes in the application that serves them; what asks the upstream is left out."""
+    """The page's routes in their application, without the parts that call the upstream."""
     app = create_app(Starlette(), metrics=Metrics(), lifespan=nullcontext, sandbox=True, graphiql_routes=page.routes)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
@@ -57,7 +56,7 @@ def asset_paths(page: GraphiQL) -> Iterator[str]:
     return (f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', html(page)))
 
 
-def test_page_is_locked_down(page: GraphiQL) -> None:
+def test_the_page_has_a_strict_content_security_policy(page: GraphiQL) -> None:
     response = page.page_response()
     assert response.status_code == 200
     assert response.headers["content-security-policy"] == (
@@ -76,21 +75,17 @@ def test_page_is_locked_down(page: GraphiQL) -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_page_has_no_inline_script_and_names_no_other_place(page: GraphiQL) -> None:
-    """Scripts come from files, and every address is relative, so a proxy's path in front does no harm."""
+def test_the_page_has_no_inline_script_and_no_external_url(page: GraphiQL) -> None:
+    """Scripts come from files, and every URL is relative, so a proxy may add a path."""
     text = html(page)
     assert re.findall(r"<script[^>]*>([^<]+)</script>", text) == []
     assert INLINE_HANDLER.search(text) is None
     assert all(path.startswith("/graphiql/") and "//" not in path for path in asset_paths(page))
 
 
-async def test_the_page_keeps_its_headers_on_its_way_through_the_application(page: GraphiQL) -> None:
-    """Each of them once, with what other layers add."""
-
-    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        await page.page_response()(scope, receive, send)
-
-    app = create_app(endpoint, metrics=Metrics(), lifespan=nullcontext, sandbox=True)
+async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL) -> None:
+    """Each header occurs once, beside the headers of other layers."""
+    app = create_app(page.page_response(), metrics=Metrics(), lifespan=nullcontext, sandbox=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
         headers = (await client.get("/graphql")).headers
     for name, value in PAGE_HEADERS.items():
@@ -98,10 +93,10 @@ async def test_the_page_keeps_its_headers_on_its_way_through_the_application(pag
         assert found == value or (name == "Vary" and value in found)
 
 
-def test_own_scripts_put_nothing_into_address_cookie_or_storage() -> None:
-    """A token in the address would be in the history, in logs and in what is pasted to others.
+def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
+    """A token in the URL would get into the history, into logs and into pasted links.
 
-    ``storage.js`` alone names localStorage: it keeps the theme.
+    Only ``storage.js`` uses localStorage: it stores the theme.
     """
     traces = re.compile(r"history\.|location\.(?!pathname)|document\.cookie|sessionStorage|indexedDB|localStorage")
     scripts = {path.name: path.read_text() for path in (FOLDER / "static").glob("*.js")}
@@ -111,7 +106,7 @@ def test_own_scripts_put_nothing_into_address_cookie_or_storage() -> None:
     assert 'method: "POST"' in scripts["fetcher.js"]
 
 
-def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) -> None:
+def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Path) -> None:
     sandbox, real = html(GraphiQL(sandbox=True, folder=folder)), html(GraphiQL(sandbox=False, folder=folder))
     for token in ("contoso", "fabrikam", "tailspin", "sample"):
         assert f'data-token="{token}"' in sandbox
@@ -121,12 +116,12 @@ def test_sandbox_names_its_tokens_and_a_real_gateway_asks_for_one(folder: Path) 
     assert "Paste an access token" in real
 
 
-def test_where_none_of_them_would_run_the_page_offers_no_examples(folder: Path) -> None:
+def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
     assert "data-trusted" in html(GraphiQL(sandbox=False, trusted_only=True, folder=folder))
     assert "data-trusted" not in html(GraphiQL(sandbox=False, folder=folder))
 
 
-async def test_every_file_the_page_names_is_served_for_good(page: GraphiQL, client: httpx.AsyncClient) -> None:
+async def test_every_file_of_the_page_is_served_as_immutable(page: GraphiQL, client: httpx.AsyncClient) -> None:
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
     for path in asset_paths(page):
         response = await client.get(path)
@@ -173,7 +168,7 @@ async def test_head_and_examples_are_answered(page: GraphiQL, client: httpx.Asyn
     ],
 )
 async def test_other_paths_are_not_found_in_json(page: GraphiQL, client: httpx.AsyncClient, path: str) -> None:
-    """No listing, no way up the tree, nothing under another digest."""
+    """Folders are not listed, paths cannot leave the folder, and other digests are not found."""
     digest = next(asset_paths(page)).split("/")[2]
     response = await client.get(path.replace("{digest}", digest))
     assert response.status_code == 404
@@ -187,7 +182,7 @@ def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> No
     assert before.isdisjoint(asset_paths(GraphiQL(sandbox=True, folder=folder)))
 
 
-def test_source_tree_that_was_never_built_says_how_to_build(folder: Path) -> None:
+def test_an_unbuilt_source_tree_shows_how_to_build(folder: Path) -> None:
     shutil.rmtree(folder / "vendor")
     page = GraphiQL(sandbox=True, folder=folder)
     assert page.page_response().status_code == 200
@@ -197,7 +192,7 @@ def test_source_tree_that_was_never_built_says_how_to_build(folder: Path) -> Non
 
 @pytest.mark.parametrize("example", load_examples(FOLDER / "examples"), ids=lambda example: str(example["query"])[2:20])
 def test_examples_fit_the_schema(example: dict[str, str | None]) -> None:
-    """Each is one named operation with a comment on top; its variables are those that it declares."""
+    """Each is one named operation with a comment at the top, and has exactly the declared variables."""
     query = example["query"] or ""
     document = parse(query)
     assert validate(build_schema(sdl()), document) == []

@@ -1,4 +1,4 @@
-"""The build hook: only the promised files get in, and nothing is fetched twice. No test here needs a network."""
+"""The build hook: only listed files are added, and nothing is fetched twice. The tests need no network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASSETS_FILE = Path(hatch_build.__file__).parent / "gateway" / "graphiql" / "asse
 
 
 def make_tarball(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> str:
-    """Writes a tarball as npm packs them; returns its integrity."""
+    """Write a tarball as npm packs them; return its integrity."""
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -31,7 +31,7 @@ def make_tarball(path: Path, files: dict[str, bytes], links: dict[str, str] | No
     return "sha512-" + base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
 
 
-def test_named_files_are_taken_and_no_others(tmp_path: Path) -> None:
+def test_only_named_files_are_extracted(tmp_path: Path) -> None:
     tarball = tmp_path / "a.tgz"
     integrity = make_tarball(tarball, {"package/dist/a.js": b"1", "package/evil.js": b"2", "../up.js": b"3"})
     take_files(Package("@scope/a", "1.0.0", integrity, ("dist/a.js",)), tarball, tmp_path / "vendor")
@@ -40,7 +40,7 @@ def test_named_files_are_taken_and_no_others(tmp_path: Path) -> None:
 
 
 def test_tampered_tarball_is_refused(tmp_path: Path) -> None:
-    """One changed byte is enough, and nothing is written."""
+    """One changed byte is enough; no file is written."""
     tarball = tmp_path / "a.tgz"
     integrity = make_tarball(tarball, {"package/a.js": b"good"})
     make_tarball(tarball, {"package/a.js": b"evil"})
@@ -60,7 +60,7 @@ def test_missing_file_and_link_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A list of one package and the vendor folder made from it by an npm that only copies a prepared tarball."""
+    """A list of one package, and the vendor folder made from it by a fake npm that copies a prepared tarball."""
     tarball = tmp_path / "prepared.tgz"
     integrity = make_tarball(tarball, {"package/a.js": b"1"})
     assets_file, vendor = tmp_path / "assets.toml", tmp_path / "vendor"
@@ -71,7 +71,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 
 def install_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts an npm of our own, and a node for it, first on the PATH."""
+    """Put a fake npm and a fake node first on the PATH."""
     folder.mkdir(exist_ok=True)
     for name in ("npm", "node"):
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -79,15 +79,17 @@ def install_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_right_folder_is_left_alone(built: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second build, and one from an sdist, work without npm."""
+def test_an_up_to_date_folder_is_unchanged(
+    built: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second build and a build from an sdist work without npm."""
     install_npm(tmp_path / "bin", "exit 1", monkeypatch)
     bring_assets(*built)
     assert (built[1] / "a" / "a.js").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("change", ["another file", "a changed file", "a missing file", "another list", "no stamp"])
-def test_folder_that_differs_is_made_anew(built: tuple[Path, Path], change: str) -> None:
+def test_a_changed_folder_is_rebuilt(built: tuple[Path, Path], change: str) -> None:
     assets_file, vendor = built
     assert is_current(assets_file, vendor)
     if change == "another file":
@@ -117,8 +119,8 @@ def test_failure_of_npm_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
     assert hatch_build.WITHOUT_GRAPHIQL in message
 
 
-def test_pypi_node_is_asked_for_only_where_npm_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The hook's dynamic build requirement, in a tree that was not built yet."""
+def test_node_from_pypi_is_requested_only_without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Return the hook's dynamic build requirements in an unbuilt tree."""
     hook = object.__new__(hatch_build.GraphiqlBuildHook)
     monkeypatch.setattr(hatch_build.GraphiqlBuildHook, "root", str(tmp_path))
     install_npm(tmp_path / "bin", "exit 0", monkeypatch)
@@ -129,8 +131,8 @@ def test_pypi_node_is_asked_for_only_where_npm_is_missing(monkeypatch: pytest.Mo
     assert hook.dependencies() == []
 
 
-def test_list_holds_digests_and_no_addresses() -> None:
-    """Where packages come from is npm's configuration, never ours."""
+def test_the_list_has_digests_and_no_urls() -> None:
+    """npm's own configuration chooses the registry."""
     assert "://" not in ASSETS_FILE.read_text()
     for package in read_packages(ASSETS_FILE):
         assert package.integrity.startswith("sha512-")

@@ -65,11 +65,11 @@ def test_a_request_from_another_site_is_refused(gateway: Gateway, method: str, h
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/schema.graphql", "/nothing"])
-def test_no_path_serves_another_site(gateway: Gateway, path: str) -> None:
+def test_no_path_accepts_requests_from_another_site(gateway: Gateway, path: str) -> None:
     check_refused(gateway.client.get(path, headers={"Origin": ELSEWHERE}))
 
 
-def test_health_serves_any_site(gateway: Gateway) -> None:
+def test_health_accepts_requests_from_any_site(gateway: Gateway) -> None:
     assert gateway.client.get("/healthz", headers={"Origin": ELSEWHERE}).status_code == 200
 
 
@@ -103,7 +103,7 @@ def test_the_same_origin_is_served_behind_a_proxy_that_ends_tls(gateway: Gateway
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_requests_marked_cross_site_are_refused_whatever_their_origin(gateway: Gateway) -> None:
+def test_cross_site_requests_are_refused_for_any_origin(gateway: Gateway) -> None:
     """For example, a page of the same host without TLS."""
     headers = {"Origin": own_origin(gateway), "Sec-Fetch-Site": "cross-site"}
     check_refused(gateway.client.post("/graphql", json=QUERY, headers=headers))
@@ -118,15 +118,13 @@ def test_a_link_on_another_site_opens_the_page(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
 )
-def test_a_form_that_needs_no_preflight_is_refused_even_without_a_browsers_headers(
-    gateway: Gateway, content_type: str
-) -> None:
+def test_a_form_without_preflight_is_refused_even_without_browser_headers(gateway: Gateway, content_type: str) -> None:
     body = b'{"query": "{ __typename }"}'
     response = gateway.client.post("/graphql", content=body, headers={"Content-Type": content_type})
     check_error(response, "BAD_REQUEST", 415)
 
 
-def test_no_credential_comes_along_by_itself(gateway: Gateway) -> None:
+def test_no_credential_is_sent_automatically(gateway: Gateway) -> None:
     response = gateway.client.post(
         "/graphql",
         json={"query": "{ licenseDeployments { totalCount } }"},

@@ -69,7 +69,7 @@ def test_metrics_are_text_for_prometheus_and_can_be_switched_off(start_gateway: 
     assert start_gateway(metrics=False).client.get("/metrics").status_code == 404
 
 
-def test_invented_paths_and_names_make_no_new_metric(start_gateway: StartGateway) -> None:
+def test_unknown_paths_and_names_create_no_new_metric(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     for i in range(20):
         gateway.client.get(f"/invented-{i}")

@@ -1,4 +1,4 @@
-"""Blocks of one query: the budget they are charged to, and the warnings they add up."""
+"""Blocks of one query: their budget, and the sum of their warnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gateway.fakes import FakeSource, caller, query
 
 
 class CountedSource(FakeSource):
-    """A source whose blocks cost ``calls_each`` upstream calls and carry ``warnings``, one for each block in turn."""
+    """A source whose blocks cost ``calls_each`` upstream calls and have one entry of ``warnings`` each."""
 
     def __init__(self, calls_each: int = 1, warnings: tuple[PageWarning, ...] = ()) -> None:
         super().__init__(lambda: 0.0, 30)
@@ -29,12 +29,12 @@ class CountedSource(FakeSource):
 
 
 def blocks_of(source: FakeSource, budget: Budget | None = None) -> Blocks:
-    """Blocks of ten rows, charged to ``budget``."""
+    """Return blocks of ten rows, charged to ``budget``."""
     return Blocks(source, query(), replace(caller(), budget=budget or Budget(1_000)), BlockSizes(10, 10))
 
 
 @pytest.mark.parametrize("calls_each", [0, 1, 3])
-async def test_a_block_is_charged_with_the_calls_that_it_really_took(calls_each: int) -> None:
+async def test_a_block_costs_the_calls_that_it_made(calls_each: int) -> None:
     budget = Budget(1_000)
     await blocks_of(CountedSource(calls_each), budget).load(0, 30)
     assert budget.spent_calls == 3 * calls_each
@@ -53,7 +53,7 @@ async def test_cached_blocks_leave_the_budget_untouched() -> None:
     assert budget.spent_calls == 0
 
 
-async def test_warning_counts_of_several_blocks_are_added_up_and_the_greatest_age_is_kept() -> None:
+async def test_warning_counts_of_several_blocks_are_added_and_the_greatest_age_is_used() -> None:
     warnings = tuple(
         PageWarning("SOME_CODE", "message", count, age_seconds) for count, age_seconds in ((2, 5), (3, 9), (None, None))
     )
@@ -70,7 +70,7 @@ async def test_warnings_of_different_codes_stay_apart() -> None:
 
 
 class DatedSource(FakeSource):
-    """A source whose blocks each name one service with its date, in turn."""
+    """A source with one service and its date per block."""
 
     def __init__(self, dates: list[tuple[str, str]]) -> None:
         super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)
@@ -81,7 +81,7 @@ class DatedSource(FakeSource):
         return replace(page, stamp=Stamp(None, (self._dates[query.skip // 10],)))
 
 
-async def test_a_block_of_an_answer_is_compared_with_all_blocks_before_it() -> None:
+async def test_a_block_of_an_operation_is_compared_with_all_earlier_blocks() -> None:
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
     blocks = blocks_of(DatedSource([("crm", first), ("o365", first), ("crm", second)]))
     await blocks.load(0, 20)

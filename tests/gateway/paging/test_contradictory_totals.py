@@ -1,4 +1,4 @@
-"""An upstream whose totals lie: what is told is true all the same, or an error."""
+"""Wrong totals of the upstream give correct results or an error."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.gateway.fakes import Row, caller, query
 ENDS = "totalCount pageInfo { hasNextPage hasPreviousPage } nodes { licensesSold customerTenantId }"
 
 
-def test_the_last_rows_are_never_taken_from_a_total_that_is_too_low(start_gateway: Any) -> None:
-    """Half of 20,000 rows is a whole block, so nothing but the row behind it gives the lie away."""
+def test_the_last_rows_are_never_derived_from_a_low_total(start_gateway: Any) -> None:
+    """Half of 20,000 rows is a whole block, so only the row after it shows that the total is wrong."""
     reply = start_gateway().ask(
         f"{{ licenseDeployments(last: 2) {{ {ENDS} }} }}", "fabrikam+rows=20000+total=low+as=lies"
     )
@@ -23,12 +23,12 @@ def test_the_last_rows_are_never_taken_from_a_total_that_is_too_low(start_gatewa
     assert reply["errors"][0]["extensions"]["argument"] == "last"
 
 
-def test_a_total_that_is_too_high_is_not_told_once_the_end_was_seen(start_gateway: Any) -> None:
+def test_a_high_total_is_not_returned_once_the_end_was_seen(start_gateway: Any) -> None:
     found = start_gateway().connection("last: 2", "fabrikam+total=high+as=lies", "totalCount pageInfo { hasNextPage }")
     assert found == {"totalCount": None, "pageInfo": {"hasNextPage": False}}
 
 
-def test_a_block_that_was_read_and_is_empty_is_no_next_page(start_gateway: Any) -> None:
+def test_an_empty_block_is_not_a_next_page(start_gateway: Any) -> None:
     token = "contoso+empty-page=10000+as=lies"
     found = start_gateway().connection("offset: 9000, first: 3000", token, "nodes { channel } pageInfo { hasNextPage }")
     assert len(found["nodes"]) == 1_000
@@ -36,8 +36,8 @@ def test_a_block_that_was_read_and_is_empty_is_no_next_page(start_gateway: Any) 
 
 
 @pytest.mark.parametrize("skip", [10, 30])
-async def test_a_total_of_no_rows_beyond_the_end_contradicts_nothing(skip: int) -> None:
-    """Window functions count over the rows of the page, and find none."""
+async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> None:
+    """Window functions count only the rows of the page, which is empty."""
 
     class Counting:
         async def fetch(self, asked: Any, who: Any) -> Page:
@@ -54,8 +54,8 @@ async def test_a_total_of_no_rows_beyond_the_end_contradicts_nothing(skip: int) 
     assert blocks.known_end == 10
 
 
-def test_rows_that_one_block_promises_and_another_has_not_are_told_to_be_missing(start_gateway: Any) -> None:
-    """All rows vanish after the first reply; what is empty then, with a TotalCount of 0, tells no other total."""
+def test_missing_rows_between_contradictory_blocks_give_a_warning(start_gateway: Any) -> None:
+    """All rows vanish after the first response. An empty page with a TotalCount of 0 does not change the total."""
     gateway = start_gateway(first_block_rows=10, block_rows=20)
     arguments = "(offset: 15, first: 10)"
     reply = gateway.ask(
@@ -75,14 +75,14 @@ def test_rows_that_one_block_promises_and_another_has_not_are_told_to_be_missing
         "edges { cursor @skip(if: true) }",
     ],
 )
-def test_a_selection_that_directives_leave_empty_gives_empty_objects(start_gateway: Any, inside: str) -> None:
+def test_a_selection_emptied_by_directives_gives_empty_objects(start_gateway: Any, inside: str) -> None:
     found = [
         start_gateway(fast_path=switch).connection("first: 2", "sample+as=lies", inside) for switch in ("on", "off")
     ]
     assert found[0] == found[1]
 
 
-def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -> None:
+def test_alias_length_is_bounded(gateway: Any) -> None:
     longest = "a" * MAX_ALIAS_CHARACTERS
     reply = gateway.ask(f"{{ licenseDeployments {{ nodes {{ {longest}a: channel }} }} }}", "sample")
     assert reply["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
@@ -90,8 +90,8 @@ def test_an_alias_of_any_length_would_be_repeated_with_every_row(gateway: Any) -
     assert "errors" not in good
 
 
-def test_a_cursor_before_which_there_is_no_row_is_compared_with_the_present_snapshot_too(start_gateway: Any) -> None:
-    """The page is empty in either, so that nothing but the cursor's own row tells them apart."""
+def test_a_cursor_at_the_first_row_is_compared_with_the_current_snapshot(start_gateway: Any) -> None:
+    """The page is empty in both cases, so only the cursor's row distinguishes them."""
     token = "contoso+rows=30+reprocess-after=1+as=lies"
     cursor = start_gateway().connection("first: 2", token, "pageInfo { startCursor }")["pageInfo"]["startCursor"]
     query = f'{{ licenseDeployments(last: 2, before: "{cursor}") {{ nodes {{ channel }} }} }}'

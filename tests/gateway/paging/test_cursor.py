@@ -1,4 +1,4 @@
-"""Cursors: what they say, and that nothing but the very text that was given is accepted."""
+"""Cursors: their content, and that only issued cursors are accepted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.paging.cursor import MAX_SERVICES, Cursor, Snapshot
 ALPHABET = string.ascii_letters + string.digits + "-_"
 QUESTION = hashlib.blake2b(b"question", digest_size=8).digest()
 
-# Rows of a question: GraphQL's Int bounds what ``offset`` can reach.
+# The number of rows of a query: ``offset`` is a GraphQL Int.
 OFFSETS = st.integers(0, 2**31 - 1)
 FINGERPRINTS = st.binary(min_size=8, max_size=8)
 DATES = st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds"))
@@ -34,12 +34,12 @@ PRESENT = Stamp(7, (("o365", "2026-01-01T00:00:00"),))
 
 
 def one(offset: int = 5, stamp: Stamp = PRESENT) -> str:
-    """A cursor of the question."""
+    """Return a cursor of the query."""
     return cursor.encode(QUESTION, stamp, range(offset, offset + 1))[0]
 
 
 def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
-    """``text`` must be InvalidCursor for the question with ``fingerprint``."""
+    """Check that ``text`` raises InvalidCursor for the query with ``fingerprint``."""
     with pytest.raises(InvalidCursor) as caught:
         cursor.decode(text, fingerprint, argument="after")
     assert "'after'" in caught.value.message
@@ -52,7 +52,7 @@ def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
     start=OFFSETS | st.integers(1, 5).map(lambda runs: runs * 4_096 - 3),
     rows=st.integers(0, 30),
 )
-def test_a_cursor_says_what_was_put_into_it(fingerprint: bytes, stamp: Stamp, start: int, rows: int) -> None:
+def test_a_cursor_round_trips(fingerprint: bytes, stamp: Stamp, start: int, rows: int) -> None:
     offsets = range(start, start + rows)
     texts = cursor.encode(fingerprint, stamp, offsets)
     expected = [Cursor(offset, Snapshot.of(stamp)) for offset in offsets]
@@ -61,13 +61,13 @@ def test_a_cursor_says_what_was_put_into_it(fingerprint: bytes, stamp: Stamp, st
 
 
 @given(stamp=STAMPS, offset=OFFSETS)
-def test_a_cursor_can_stand_in_a_url_as_it_is(stamp: Stamp, offset: int) -> None:
+def test_a_cursor_is_url_safe(stamp: Stamp, offset: int) -> None:
     assert set(one(offset, stamp)) <= set(ALPHABET)
 
 
 @settings(max_examples=20, deadline=None)
 @given(stamp=STAMPS, block=st.integers(0, 20))
-def test_the_cursors_of_a_block_are_short_differ_and_mostly_begin_alike(stamp: Stamp, block: int) -> None:
+def test_cursors_of_a_block_are_short_and_distinct_with_a_common_prefix(stamp: Stamp, block: int) -> None:
     texts = cursor.encode(QUESTION, stamp, range(10_000 * block, 10_000 * (block + 1)))
     assert len(set(texts)) == 10_000
     assert len({text[:-4] for text in texts}) <= 4, "neighbours share the part that is dear to make"
@@ -90,7 +90,7 @@ def test_a_change_of_any_character_in_any_cursor_is_refused(text: str, data: st.
 
 
 @given(text=st.builds(one, OFFSETS, STAMPS), data=st.data())
-def test_a_part_of_a_cursor_is_refused(text: str, data: st.DataObject) -> None:
+def test_a_truncated_cursor_is_refused(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     stop = data.draw(st.integers(start, len(text)))
     if (start, stop) != (0, len(text)):
@@ -98,18 +98,18 @@ def test_a_part_of_a_cursor_is_refused(text: str, data: st.DataObject) -> None:
 
 
 @given(text=st.builds(one, OFFSETS, STAMPS), more=st.text(ALPHABET + "=\n ", min_size=1, max_size=12))
-def test_a_cursor_with_anything_before_or_behind_it_is_refused(text: str, more: str) -> None:
+def test_a_cursor_with_extra_text_around_it_is_refused(text: str, more: str) -> None:
     refuse(text + more)
     refuse(more + text)
 
 
 @given(other=FINGERPRINTS.filter(lambda found: found != QUESTION))
-def test_a_cursor_of_another_question_is_refused(other: bytes) -> None:
+def test_a_cursor_of_another_query_is_refused(other: bytes) -> None:
     refuse(one(), other)
 
 
 @pytest.mark.parametrize("version", [0, cursor.VERSION + 1, 255])
-def test_a_cursor_of_another_version_is_refused_however_well_made(version: int) -> None:
+def test_a_valid_cursor_of_another_version_is_refused(version: int) -> None:
     def made(version: int) -> str:
         said = bytes([version]) + urlsafe_b64decode(one()[:-4])[1:-4]
         head = said + hashlib.blake2b(said, digest_size=4).digest()
@@ -121,12 +121,12 @@ def test_a_cursor_of_another_version_is_refused_however_well_made(version: int) 
 
 @settings(max_examples=300)
 @given(text=st.text(max_size=80) | st.text(ALPHABET + "=", max_size=80) | st.binary(max_size=90).map(str))
-def test_what_nobody_gave_is_refused(text: str) -> None:
+def test_unknown_fields_are_refused(text: str) -> None:
     refuse(text)
 
 
 @pytest.mark.parametrize("text", ["", "=", "====", "\ud800" * 4, "\0" * 4, "AAAA" * 10, "٣" * 8])
-def test_odd_texts_are_refused(text: str) -> None:
+def test_malformed_texts_are_refused(text: str) -> None:
     refuse(text)
 
 
@@ -152,7 +152,7 @@ FEW = st.builds(
 
 
 @given(stamp=FEW, other=FEW)
-def test_snapshots_conflict_exactly_where_their_stamps_do(stamp: Stamp, other: Stamp) -> None:
+def test_snapshots_conflict_exactly_if_their_stamps_do(stamp: Stamp, other: Stamp) -> None:
     assert Snapshot.of(stamp).conflicts(Snapshot.of(other)) is stamp.conflicts(other)
 
 
@@ -178,7 +178,7 @@ def test_a_snapshot_of_very_many_services_stays_small() -> None:
         ("0001-01-01T00:00:00", "9999-12-31T23:59:59.9999999"),
     ],
 )
-def test_dates_in_the_upstreams_own_writing_are_told_apart_and_ordered(earlier: str, later: str) -> None:
+def test_dates_in_the_upstreams_format_are_distinguished_and_ordered(earlier: str, later: str) -> None:
     old, new = (Snapshot.of(Stamp(None, (("o365", when),))) for when in (earlier, later))
     assert old.conflicts(new)
     assert new.is_newer(old)

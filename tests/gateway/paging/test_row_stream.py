@@ -1,4 +1,4 @@
-"""All rows of a question, block after block: what is held, and where it ends."""
+"""All rows of a query, block by block: how many blocks are held, and where the stream ends."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.gateway.fakes import FakeSource, caller, query
 
 
 class Rows(list[Any]):
-    """Rows that can be watched."""
+    """Rows that support weak references."""
 
 
 class Watched(FakeSource):
-    """Keeps count of the blocks that somebody still holds; of each it tells no more than its rows if ``is_mute``."""
+    """Counts the blocks still referenced; its pages have neither total nor `more` if ``is_mute``."""
 
     def __init__(self, total: int, *, is_mute: bool = False) -> None:
         super().__init__(lambda: 0.0, total)
@@ -42,20 +42,20 @@ class Watched(FakeSource):
 
 
 def stream_of(source: FakeSource, block_rows: int = 10) -> RowStream:
-    """All rows of ``source`` in blocks of ``block_rows``."""
+    """Return all rows of ``source`` in blocks of ``block_rows``."""
     return RowStream(source, query(), BlockSizes(4, block_rows), caller)
 
 
 async def numbers(stream: RowStream) -> list[int]:
-    """The numbers of all rows."""
+    """Return the numbers of all rows."""
     opening = await stream.opening()
     return [row.licenses_sold for page in [page async for page in stream.pages(opening)] for row in page.rows]
 
 
 @pytest.mark.parametrize("total", [0, 1, 9, 10, 11, 20, 95, 100])
 @pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
-def test_every_row_comes_once_in_its_order(total: int, is_mute: bool) -> None:
-    """Also of an upstream that tells neither a total nor whether more follows a full block."""
+def test_every_row_is_returned_once_in_order(total: int, is_mute: bool) -> None:
+    """Also if the upstream reports neither a total nor whether rows follow a full block."""
     source = Watched(total, is_mute=is_mute)
     stream = stream_of(source)
     assert asyncio.run(numbers(stream)) == list(range(total))
@@ -63,7 +63,7 @@ def test_every_row_comes_once_in_its_order(total: int, is_mute: bool) -> None:
     assert {top for _, _, top in source.calls} == {10}
 
 
-async def test_no_more_than_two_blocks_are_held_while_a_third_is_read() -> None:
+async def test_at_most_two_blocks_are_held_while_a_third_is_read() -> None:
     source = Watched(200)
     stream = stream_of(source)
     opening = await stream.opening()
@@ -73,7 +73,7 @@ async def test_no_more_than_two_blocks_are_held_while_a_third_is_read() -> None:
     assert source.most_held <= 3
 
 
-async def test_a_block_of_another_snapshot_ends_it() -> None:
+async def test_a_block_of_another_snapshot_ends_the_stream() -> None:
     source = FakeSource(lambda: 0.0, 50)
     stream = stream_of(source)
     opening = await stream.opening()
@@ -86,7 +86,7 @@ async def test_a_block_of_another_snapshot_ends_it() -> None:
 
 
 class DatedSource(FakeSource):
-    """A source whose blocks each name services with their dates: one dictionary for each block in turn."""
+    """A source with one dictionary of services and dates per block."""
 
     def __init__(self, dates: list[dict[str, str]]) -> None:
         super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)
@@ -98,8 +98,8 @@ class DatedSource(FakeSource):
         return replace(page, stamp=replace(page.stamp, dates=dates))
 
 
-async def test_a_block_is_compared_with_all_blocks_before_it() -> None:
-    """The last block alone says nothing of a service that only an earlier one had."""
+async def test_a_block_is_compared_with_all_earlier_blocks() -> None:
+    """The last block alone lacks services that only earlier blocks have."""
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
     source = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}, {"crm": second}])
     stream = stream_of(source)

@@ -1,4 +1,4 @@
-"""Windows over blocks: which rows a page shows, what it says of its place, and how little is read for it."""
+"""Windows over blocks: a page's rows, its PageInfo, and which blocks are read."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DATE = "2026-01-01T00:00:00"
 
 
 def source(total: int = 250, **changes: Any) -> FakeSource:
-    """Rows numbered from 0."""
+    """Return rows numbered from 0."""
     return FakeSource(Clock(), total, **changes)
 
 
 def cursor_of(offset: int, total: int | None, date: str = DATE) -> str:
-    """The cursor of a row in the snapshot of ``total`` rows."""
+    """Return the cursor of a row in a snapshot of ``total`` rows."""
     return cursor.encode(QUESTION.fingerprint, Stamp(total, (("o365", date),)), range(offset, offset + 1))[0]
 
 
 def arguments(total: int | None = 250, **given: Any) -> PageArguments:
-    """Checked arguments; ``after`` and ``before`` are offsets or cursors."""
+    """Return validated arguments; ``after`` and ``before`` are offsets or cursors."""
     found: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset")) | given
     max_rows = found.pop("max_rows", 1_000)
     for name in ("after", "before"):
@@ -48,12 +48,12 @@ def arguments(total: int | None = 250, **given: Any) -> PageArguments:
 async def read(
     pages: PageSource, given: PageArguments, *, sizes: BlockSizes = SIZES, asking: Caller | None = None
 ) -> ConnectionResult:
-    """The answer to ``given``."""
+    """Return the page for the arguments ``given``."""
     return await read_connection(pages, QUESTION, asking or caller(), given, sizes)
 
 
 async def ask(pages: FakeSource, **given: Any) -> tuple[list[int], bool, bool]:
-    """Row numbers of a page, and whether it says that rows follow and precede it."""
+    """Return the row numbers of a page, its hasNextPage and its hasPreviousPage."""
     connection = (await read(pages, arguments(pages.total, **given))).connection
     info = connection.page_info
     numbers = [row.licenses_sold for row in connection.nodes]
@@ -66,7 +66,7 @@ async def ask(pages: FakeSource, **given: Any) -> tuple[list[int], bool, bool]:
 
 
 def blocks_of(pages: FakeSource) -> list[tuple[int, int]]:
-    """Which rows were asked for, as skip and top, in the order of the calls."""
+    """Return the skip and top of each call, in order."""
     return [(skip, top) for _, skip, top in pages.calls]
 
 
@@ -83,7 +83,7 @@ COUNTS = st.integers(0, 45)
     before=st.none() | COUNTS,
     offset=st.none() | COUNTS,
 )
-async def test_every_page_is_the_relay_algorithms_and_exact_in_both_directions(
+async def test_every_page_follows_the_relay_algorithm_and_is_exact_in_both_directions(
     total: int,
     first_block: int,
     more: int,
@@ -147,14 +147,14 @@ async def test_every_page_is_the_relay_algorithms_and_exact_in_both_directions(
     ],
     ids=str,
 )
-async def test_a_page_knows_exactly_whether_rows_follow_and_precede_it(
+async def test_a_page_reports_exactly_whether_rows_follow_and_precede_it(
     given: dict[str, int], rows: range, has_next: bool, has_previous: bool
 ) -> None:
     assert await ask(source(), **given) == (list(rows), has_next, has_previous)
 
 
 @pytest.mark.parametrize("given", [{}, {"last": 5}, {"first": 0}, {"offset": 0}, {"offset": 7}])
-async def test_a_question_without_rows_has_an_empty_page_with_nothing_around_it(given: dict[str, int]) -> None:
+async def test_a_query_without_rows_has_an_empty_page_and_no_neighbors(given: dict[str, int]) -> None:
     assert await ask(source(0), **given) == ([], False, False)
 
 
@@ -186,7 +186,7 @@ def test_the_largest_page_and_any_offset_are_allowed() -> None:
     assert arguments(offset=2**31 - 1, first=1).offset == 2**31 - 1
 
 
-def test_without_a_number_of_rows_a_page_has_a_hundred_or_the_largest_allowed() -> None:
+def test_the_default_page_has_a_hundred_rows_or_the_largest_allowed() -> None:
     assert (arguments().first, arguments().last) == (DEFAULT_PAGE_ROWS, None)
     assert (arguments(before=9).first, arguments(before=9).last) == (None, DEFAULT_PAGE_ROWS)
     assert (arguments(before=9, after=1).first, arguments(before=9, after=1).last) == (DEFAULT_PAGE_ROWS, None)
@@ -195,7 +195,7 @@ def test_without_a_number_of_rows_a_page_has_a_hundred_or_the_largest_allowed() 
 
 
 @pytest.mark.parametrize("argument", ["after", "before"])
-def test_a_cursor_that_is_none_is_refused_by_name(argument: str) -> None:
+def test_a_malformed_cursor_is_refused_with_its_argument(argument: str) -> None:
     given: dict[str, Any] = {argument: "nonsense"}
     with pytest.raises(InvalidCursor, match=f"'{argument}'"):
         arguments(**given)
@@ -233,7 +233,7 @@ async def test_the_fewest_blocks_that_hold_the_answer_are_read(
 
 
 class ShutAfterOne(FakeSource):
-    """Answers the first call at once and holds back all others; ``five`` is set when five calls have been made."""
+    """Returns the first page at once and delays all others; ``five`` is set after five calls."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -247,7 +247,7 @@ class ShutAfterOne(FakeSource):
         return await super().fetch(query, caller)
 
 
-async def test_blocks_that_the_total_promises_are_read_side_by_side() -> None:
+async def test_blocks_within_the_total_are_read_concurrently() -> None:
     pages = ShutAfterOne(Clock(), 450)
     task = asyncio.create_task(read(pages, arguments(450, first=420)))
     await asyncio.wait_for(pages.five.wait(), 5)
@@ -256,7 +256,7 @@ async def test_blocks_that_the_total_promises_are_read_side_by_side() -> None:
     assert len((await task).connection.nodes) == 420
 
 
-async def test_who_goes_away_leaves_no_block_behind_that_is_still_read() -> None:
+async def test_a_canceled_caller_cancels_its_block_reads() -> None:
     pages = ShutAfterOne(Clock(), 450)
     task = asyncio.create_task(read(pages, arguments(450, first=420)))
     await asyncio.wait_for(pages.five.wait(), 5)
@@ -266,7 +266,7 @@ async def test_who_goes_away_leaves_no_block_behind_that_is_still_read() -> None
     assert pages.cancelled == 4
 
 
-async def test_one_block_that_fails_is_the_answer_and_ends_the_others() -> None:
+async def test_a_failed_block_fails_the_operation_and_cancels_the_others() -> None:
     class Failing(ShutAfterOne):
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
             if query.skip == 200:
@@ -294,7 +294,7 @@ async def test_a_budget_is_enough_for_exactly_its_number_of_calls() -> None:
 
 @dataclass
 class Silent:
-    """Rows of an upstream that says nothing of their number, but for what ``total`` pretends."""
+    """Rows of an upstream that reports no total except ``total``."""
 
     inner: FakeSource
     total: int | None = None
@@ -320,7 +320,7 @@ async def test_last_works_without_a_total_where_the_end_was_seen() -> None:
 
 
 @pytest.mark.parametrize(("first", "has_next"), [(100, True), (200, True), (250, False), (251, False)])
-async def test_a_next_page_is_exact_without_a_total_at_the_edge_of_a_block(first: int, has_next: bool) -> None:
+async def test_has_next_page_is_exact_at_a_block_boundary_without_a_total(first: int, has_next: bool) -> None:
     connection = (await read(Silent(source()), arguments(None, first=first))).connection
     assert connection.page_info.has_next_page is has_next
 
@@ -340,19 +340,19 @@ async def test_a_wrong_total_neither_hides_rows_nor_is_repeated(total: int) -> N
 
 
 @pytest.mark.parametrize("total", [251, 260, 320, 500, 10**9])
-async def test_the_last_rows_are_the_last_ones_though_the_total_is_too_high(total: int) -> None:
+async def test_the_last_rows_are_right_despite_a_high_total(total: int) -> None:
     connection = (await read(Silent(source(), total), arguments(None, last=20))).connection
     assert [row.licenses_sold for row in connection.nodes] == list(range(230, 250))
     assert (connection.page_info.has_next_page, connection.total_count) == (False, None)
 
 
-async def test_the_end_is_found_where_it_is_also_that_of_a_block() -> None:
+async def test_the_end_is_found_at_a_block_boundary() -> None:
     connection = (await read(Silent(source(300), 777), arguments(None, last=120))).connection
     assert [row.licenses_sold for row in connection.nodes] == list(range(180, 300))
 
 
 @pytest.mark.parametrize("given", [{"after": 250}, {"before": 251}, {"after": 5_000}, {"after": 3, "before": 400}])
-async def test_a_cursor_past_the_present_end_is_of_another_snapshot(given: dict[str, int]) -> None:
+async def test_a_cursor_past_the_current_end_belongs_to_another_snapshot(given: dict[str, int]) -> None:
     with pytest.raises(SnapshotChanged) as caught:
         await ask(source(), **given)
     assert caught.value.facts in ({}, {"processedDateTime": DATE}), "the new date, where it was seen"
@@ -360,15 +360,17 @@ async def test_a_cursor_past_the_present_end_is_of_another_snapshot(given: dict[
 
 @pytest.mark.parametrize(("total", "date"), [(251, DATE), (250, "2025-12-31T00:00:00")])
 @pytest.mark.parametrize("name", ["after", "before"])
-async def test_a_cursor_of_another_total_or_date_is_of_another_snapshot(name: str, total: int, date: str) -> None:
+async def test_a_cursor_with_another_total_or_date_belongs_to_another_snapshot(
+    name: str, total: int, date: str
+) -> None:
     with pytest.raises(SnapshotChanged) as caught:
         await ask(source(), **{name: cursor_of(5, total, date)})
     assert caught.value.facts == {"processedDateTime": DATE}
 
 
-async def test_a_cursor_that_is_newer_than_kept_blocks_has_them_read_anew() -> None:
+async def test_a_cursor_newer_than_cached_blocks_causes_a_reread() -> None:
     class Kept:
-        """Keeps old rows, and has new ones when they are asked for."""
+        """Returns cached old rows, or new ones for a revalidating query."""
 
         old, new = source(), source(date="2026-02-01T00:00:00")
 
@@ -383,7 +385,7 @@ async def test_a_cursor_that_is_newer_than_kept_blocks_has_them_read_anew() -> N
 
 @dataclass
 class Torn:
-    """The data is processed anew before each of the first ``times`` calls but the first."""
+    """The data is reprocessed before each of the first ``times`` calls except the first."""
 
     inner: FakeSource
     times: int
@@ -394,26 +396,26 @@ class Torn:
         return await self.inner.fetch(query, caller)
 
 
-async def test_blocks_of_two_processings_are_read_once_more_in_silence() -> None:
+async def test_blocks_of_two_snapshots_are_reread_without_a_warning() -> None:
     pages = source(150)
     connection = (await read(Torn(pages, 1), arguments(150, first=150))).connection
     assert {row.processed_date_time for row in connection.nodes} == {"2026-01-02T00:00:00"}
     assert len(pages.calls) == 4
 
 
-async def test_data_that_never_rests_is_told_so_and_read_only_thrice() -> None:
+async def test_constantly_changing_data_is_an_error_after_three_reads() -> None:
     pages = source(150)
     with pytest.raises(SnapshotChanged, match="at this moment"):
         await read(Torn(pages, 99), arguments(150, first=150))
     assert len(pages.calls) == 6
 
 
-async def test_blocks_that_contradict_one_another_twice_are_read_anew_in_the_end() -> None:
+async def test_blocks_that_conflict_twice_are_finally_reread() -> None:
     pages = source(150)
     asked: list[bool] = []
 
     class Shared:
-        """Its first block is of a call that began before the data was processed anew, unless it is read anew."""
+        """The first block is from before the data was reprocessed, unless it is reread."""
 
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
             asked.append(query.revalidate)

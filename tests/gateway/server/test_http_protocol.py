@@ -84,7 +84,7 @@ def test_the_size_limit_covers_all_headers_together(address: tuple[str, int]) ->
     assert refused(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *[b"X-Many: y\r\n" * 1_000] * 100) == 431
 
 
-def test_a_large_body_does_not_count_as_head(address: tuple[str, int]) -> None:
+def test_a_large_body_does_not_count_toward_the_head_limit(address: tuple[str, int]) -> None:
     body = b'{"query": "{ __typename }", "extensions": {"pad": "%s"}}' % (b"x" * 500_000)
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
     status, _, answer = exchange(address, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
@@ -147,7 +147,7 @@ def test_endless_trailers_are_refused(address: tuple[str, int], piece: bytes) ->
     assert refused(address, start + b"1\r\n{\r\n0\r\nX: ", *[piece] * 1_000) == 431
 
 
-def test_an_earlier_large_body_does_not_count_as_head(address: tuple[str, int]) -> None:
+def test_an_earlier_large_body_does_not_count_toward_the_head_limit(address: tuple[str, int]) -> None:
     first = post("{ __typename }" + " " * 100_000)
     last = post("{ __typename }", "Connection: close")
     status, _, rest = exchange(address, first + last[:20], last[20:])

@@ -145,7 +145,9 @@ async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
 
 
 @pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
-async def test_a_promise_broken_twice_ends_the_data_with_a_warning(total: int | None, link: str | None) -> None:
+async def test_two_empty_responses_despite_a_link_end_the_data_with_a_warning(
+    total: int | None, link: str | None
+) -> None:
     page, asked = await read(reply(envelope(rows(0, 1), total, link)), reply(envelope([], total, link)))
     assert asked == [(0, 10), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)

@@ -66,7 +66,7 @@ async def test_a_small_body_is_decoded_at_once() -> None:
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n  ", " : ")])
 @pytest.mark.parametrize("trick", TRICKS)
-async def test_text_that_looks_like_a_row_boundary_moves_no_row(trick: str, separators: tuple[str, str]) -> None:
+async def test_text_like_a_row_boundary_does_not_split_a_row(trick: str, separators: tuple[str, str]) -> None:
     rows = [{**row, "customerName": f"{row['customerName']}{trick}", "extra": [{"a": trick}, {}]} for row in ROWS[:9]]
     await same_as_whole(json.dumps(envelope(rows, 9, trick or None), separators=separators).encode())
 

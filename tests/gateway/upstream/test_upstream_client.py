@@ -55,7 +55,7 @@ FAR = float("inf")
 GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-async def test_the_microsoft_example_is_reproduced_to_the_byte() -> None:
+async def test_the_microsoft_example_is_reproduced_exactly() -> None:
     """Path, filter encoding and headers match the page; top, skip, new ids and two transport headers are added."""
     async with upstream(GOOD) as up, client(up.url) as it:
         query = question(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"), top=10000)
@@ -388,7 +388,7 @@ async def test_a_query_too_long_for_a_url_fails_without_a_call() -> None:
         assert not up.asked
 
 
-def test_a_scripted_upstream_is_what_these_tests_ask() -> None:
+def test_the_tests_use_a_scripted_upstream() -> None:
     """The helpers speak HTTP."""
     assert http(200, {"A": "b"}, b"xy") == b"HTTP/1.1 200 Whatever\r\nA: b\r\nContent-Length: 2\r\n\r\nxy"
     assert Scripted(GOOD).asked == []

@@ -192,7 +192,7 @@ def test_every_datetime_that_python_writes_is_a_date(moment: Any, zone: str) -> 
         ({"DataFreshnessTimestamp": "2022-07-29T08:42:00", "links": {}}, None, False),
     ],
 )
-def test_the_envelopes_spellings_are_understood(others: dict[str, Any], total: int | None, link: bool) -> None:
+def test_all_spellings_of_the_envelope_are_accepted(others: dict[str, Any], total: int | None, link: bool) -> None:
     for spelling in ("Value", "value"):
         found = decode(json.dumps({spelling: [{"licensesSold": 1}], **others}).encode(), DATASET)
         assert (found.rows, found.total_count, found.has_link) == ((Row(licenses_sold=1),), total, link)

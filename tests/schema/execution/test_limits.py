@@ -1,4 +1,4 @@
-"""Documents that are meant to cost much: each is refused by its code, soon, and in few words."""
+"""Expensive documents are refused quickly, with a code and a short message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Gateway, StartGateway
 
-# A sanity bound: what is meant to be quick takes milliseconds, what it guards against minutes.
+# A sanity bound: the checks take milliseconds, and the attacks would take minutes.
 MAX_CPU_SECONDS = 2.0
 
 CONNECTION = "LicenseDeploymentConnection"
@@ -37,23 +37,23 @@ INTROSPECTION = get_introspection_query(
 
 
 def many(count: int, *texts: str) -> str:
-    """Each text ``count`` times, with its number in place of #."""
+    """Repeat each text ``count`` times, with its number in place of #."""
     return " ".join(text.replace("#", str(number)) for number in range(count) for text in texts)
 
 
 def chain(levels: int, kind: str, spreads: int, end: str) -> str:
-    """Fragments F0 … of type ``kind``, each of which spreads the next one ``spreads`` times."""
+    """Return fragments F0 … of type ``kind``, each of which spreads the next one ``spreads`` times."""
     links = (f"fragment F{i} on {kind} {{ {f'...F{i + 1} ' * spreads}}}" for i in range(levels))
     return " ".join([*links, f"fragment F{levels} on {kind} {{ {end} }}"])
 
 
 def everywhere(count: int) -> Iterable[str]:
-    """Fragments that each spread all later ones."""
+    """Return fragments that each spread all later ones."""
     for i in range(count):
         yield f"fragment F{i} on Query {{ __typename {' '.join(f'...F{j}' for j in range(i + 1, count))} }}"
 
 
-# Root fields that each cost a question.
+# Root fields that each need a query.
 QUESTIONS = "a#: licenseDeployments(first: #) { totalCount }"
 
 FLOODS = {
@@ -111,7 +111,7 @@ HARMLESS = {
 
 
 class Stopwatch:
-    """The CPU time of this process, where the gateway runs, too."""
+    """Return the CPU time of this process, which also runs the gateway."""
 
     def __enter__(self) -> None:
         self.started = time.process_time()
@@ -121,7 +121,7 @@ class Stopwatch:
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_is_refused_soon_and_in_few_words(gateway: Gateway, name: str) -> None:
+def test_oversized_documents_are_refused_quickly_with_short_errors(gateway: Gateway, name: str) -> None:
     with Stopwatch():
         response = gateway.post(FLOODS[name])
     check_error(response, "QUERY_TOO_COMPLEX")
@@ -129,7 +129,7 @@ def test_a_flood_is_refused_soon_and_in_few_words(gateway: Gateway, name: str) -
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_an_invalid_document_gets_a_short_reply_whatever_its_size(gateway: Gateway, name: str) -> None:
+def test_an_invalid_document_of_any_size_gets_a_short_response(gateway: Gateway, name: str) -> None:
     with Stopwatch():
         response = gateway.post(INVALID[name])
     check_error(response, "GRAPHQL_VALIDATION_FAILED")
@@ -138,7 +138,7 @@ def test_an_invalid_document_gets_a_short_reply_whatever_its_size(gateway: Gatew
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_is_only_long_is_answered(gateway: Gateway, name: str) -> None:
+def test_long_valid_documents_are_answered(gateway: Gateway, name: str) -> None:
     body = {"query": HARMLESS[name], **({"operationName": "Q7"} if "Q7" in HARMLESS[name] else {})}
     with Stopwatch():
         response = gateway.client.post("/graphql", json=body)
@@ -158,10 +158,10 @@ def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) 
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.description)
-def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_few_words(
+def test_the_most_expensive_allowed_query_is_answered_and_any_beyond_is_refused_briefly(
     gateway: Gateway, limit: Limit
 ) -> None:
-    """docs/errors.md lists what the former cost."""
+    """docs/errors.md lists the cost of the most expensive allowed queries."""
     query, variables = limit.allowed
     passed = gateway.post(query, "contoso+as=worst", variables).json()
     assert "errors" not in passed
@@ -182,14 +182,14 @@ def test_the_worst_that_passes_is_answered_and_what_is_beyond_it_is_refused_in_f
     ids=["doubling", "all others", "tripling"],
 )
 def test_measuring_visits_each_selection_once(query: str) -> None:
-    """Whatever expands fragments would visit them billions of times."""
+    """Code that expands fragments would visit them billions of times."""
     document = parse(query)
     selections: Counter[int] = Counter()
 
     class Meter(_Meter):
         def selection_set(self, node: SelectionSetNode | None, level: int = 0) -> Measure:
             selections[id(node)] += node is not None
-            # Here, and not behind it: what expands fragments would not come to an end.
+            # The limit, not a later step, must refuse it: expanding the fragments would never end.
             assert node is None or selections[id(node)] == 1
             return super().selection_set(node, level)
 
@@ -200,7 +200,7 @@ def test_measuring_visits_each_selection_once(query: str) -> None:
 
 
 def test_ten_dates_at_their_largest_page_are_answered(gateway: Gateway) -> None:
-    """The largest use that the defaults are meant for: all fields of 10,000 rows, ten times."""
+    """The largest intended use of the defaults: all fields of 10,000 rows, ten times."""
     fields = "nodes { customerTenantId customerName productId productName licensesDeployed licensesSold }"
     dates = many(10, f'a#: licenseDeployments(first: 10000, processedDateTime: "2026-11-1#") {{ {fields} }}')
     assert "errors" not in gateway.ask(f"{{ {dates} }}", "contoso+as=dates")
@@ -226,7 +226,7 @@ LISTS = "edges { cursor } nodes { channel }"
 )  # fmt: skip
 @pytest.mark.parametrize("fast_path", [True, False])
 def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway, query: str, fast_path: bool) -> None:
-    """Before anything is asked of the upstream, and before a token is wanted."""
+    """It is refused before any upstream call and before the token is checked."""
     response = start_gateway(fast_path=fast_path).post(query, None, {"n": 10_000})
     check_error(response, "QUERY_TOO_COMPLEX")
     assert "'nodes', 'edges'" in response.json()["errors"][0]["message"]
@@ -242,18 +242,18 @@ def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway
     ],
     ids=["halves", "one list said often", "no first", "null"],
 )
-def test_rows_that_are_not_asked_for_twice_count_once(gateway: Gateway, query: str) -> None:
+def test_rows_selected_once_count_once(gateway: Gateway, query: str) -> None:
     assert "errors" not in gateway.ask(query, "contoso+as=rows", n=None)
 
 
-def test_a_number_of_rows_that_is_wrong_is_told_as_such(gateway: Gateway) -> None:
+def test_an_invalid_number_of_rows_is_a_caller_error(gateway: Gateway) -> None:
     found = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
     check_error(found, "QUERY_TOO_COMPLEX")
     found = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
     assert check_error(found, "BAD_USER_INPUT")["argument"] == "first"
 
 
-def test_both_lists_of_one_page_are_shown_however_few_root_fields_are_allowed(start_gateway: StartGateway) -> None:
+def test_both_lists_of_a_page_are_allowed_with_a_single_root_field(start_gateway: StartGateway) -> None:
     found = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
     assert len(found["nodes"]) == len(found["edges"]) == 10_000
 
@@ -267,7 +267,7 @@ def test_both_lists_of_one_page_are_shown_however_few_root_fields_are_allowed(st
     ids=["given", "by default"],
 )
 def test_a_variable_counts_at_each_use(gateway: Gateway, query: str, value: object) -> None:
-    """Ten fields of 18 uses each had 8 kB cost five seconds."""
+    """Before, ten fields that each used 8 kB 18 times took five seconds."""
     field = "licenseDeployments(filter: {and: [" + "{and: $v} " * 9 + "]}) { totalCount }"
     text = query.replace("#", " ".join(f"a{i}: {field}" for i in range(10)))
     response = gateway.post(text, variables=None if value is None else {"v": value})
@@ -282,10 +282,10 @@ def test_a_list_of_a_hundred_values_may_be_used_by_every_root_field(gateway: Gat
     assert "errors" not in found
 
 
-def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspection_is_on(
+def test_similar_names_are_suggested_only_for_short_documents_with_introspection_on(
     gateway: Gateway, start_gateway: StartGateway
 ) -> None:
-    """They would tell the schema, one guess after the other."""
+    """Suggestions would reveal the schema, guess by guess."""
     wrong = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { nodes { chanel } } }"
     input_only = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { totalCount } }"
     closed = start_gateway(introspection=False)
@@ -297,8 +297,8 @@ def test_names_like_a_wrong_one_are_told_in_short_documents_and_where_introspect
     assert "'channel'" not in closed.post(input_only, variables=variables).json()["errors"][0]["message"]
 
 
-def test_of_a_long_document_the_first_error_is_told(gateway: Gateway) -> None:
-    """Finding the place of each would read a megabyte again."""
+def test_only_the_first_error_of_a_long_document_is_reported(gateway: Gateway) -> None:
+    """Finding the position of each error would read a megabyte again."""
     query = "{ licenseDeployments { nodes { " + many(30, "x#") + " } } }"
     assert len(gateway.post(query).json()["errors"]) == 20
     [error] = gateway.post("," * 900_000 + query).json()["errors"]
@@ -306,7 +306,7 @@ def test_of_a_long_document_the_first_error_is_told(gateway: Gateway) -> None:
 
 
 def test_a_refused_document_is_refused_again(gateway: Gateway) -> None:
-    """What is kept of a document must not let it through the second time."""
+    """A cached document must be refused again."""
     for _ in range(2):
         check_error(gateway.post("{ licenseDeployments " + "{ nodes " * 30 + "}" * 31), "QUERY_TOO_COMPLEX")
         check_error(gateway.post("{ nothing }"), "GRAPHQL_VALIDATION_FAILED")
@@ -323,7 +323,7 @@ def test_a_refused_document_is_refused_again(gateway: Gateway) -> None:
     ],
     ids=["nested", "wrong elements", "nulls", "unknown fields"],
 )
-def test_huge_variables_get_a_short_reply(gateway: Gateway, value: dict[str, Any]) -> None:
+def test_huge_variables_get_a_short_response(gateway: Gateway, value: dict[str, Any]) -> None:
     query = "query ($filter: LicenseDeploymentFilter) { licenseDeployments(filter: $filter) { totalCount } }"
     if "not" in value:
         for _ in range(400):
@@ -339,13 +339,13 @@ def test_huge_variables_get_a_short_reply(gateway: Gateway, value: dict[str, Any
     [{}, {"max_query_tokens": 10}, {"max_query_depth": 1}, {"max_query_aliases": 0, "max_query_root_fields": 1}],
 )
 def test_introspection_passes_whatever_the_limits(start_gateway: StartGateway, limits: dict[str, int]) -> None:
-    """As graphql-js and its tools write it, with all options."""
+    """The query of graphql-js and its tools, with all options."""
     found = start_gateway(**limits).ask(INTROSPECTION, token=None)
     assert "errors" not in found
     assert {kind["name"] for kind in found["data"]["__schema"]["types"]} >= {"LicenseDeployment", "Long", "PageInfo"}
 
 
-def test_introspection_does_not_open_the_door_to_a_longer_question(start_gateway: StartGateway) -> None:
+def test_introspection_does_not_raise_limits_for_other_fields(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_query_tokens=100)
     check_error(gateway.post(f"{INTROSPECTION} query Other {{ __typename }}"), "QUERY_TOO_COMPLEX")
     check_error(gateway.post("{ __schema { queryType { name } } " + many(100, "__typename") + "}"), "QUERY_TOO_COMPLEX")
@@ -358,7 +358,7 @@ def test_introspection_does_not_open_the_door_to_a_longer_question(start_gateway
         '{ __type(name: "Query") { fields { type { ' + "ofType { fields { type { " * 20 + "name" + " } } }" * 21 + " }",
     ],
 )  # fmt: skip
-def test_introspection_that_multiplies_is_refused(gateway: Gateway, query: str) -> None:
+def test_exponential_introspection_is_refused(gateway: Gateway, query: str) -> None:
     with Stopwatch():
         response = gateway.post(query, token=None)
     assert response.json()["errors"][0]["extensions"]["code"] in ("GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COMPLEX")
@@ -374,15 +374,15 @@ def test_introspection_fails_when_it_is_off(start_gateway: StartGateway) -> None
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
-def test_a_text_may_have_exactly_the_greatest_number_of_line_breaks(line_break: str) -> None:
-    """A carriage return ends a line in GraphQL, too; a pair of both is counted twice."""
+def test_a_text_may_have_exactly_the_maximum_number_of_line_breaks(line_break: str) -> None:
+    """A carriage return ends a line in GraphQL too; CR LF counts twice."""
     most = MAX_LINES // len(line_break)
     check_text(line_break * most)
     with pytest.raises(QueryTooComplex):
         check_text(line_break * (most + 1))
 
 
-def test_a_document_may_have_exactly_the_greatest_number_of_tokens() -> None:
+def test_a_document_may_have_exactly_the_maximum_number_of_tokens() -> None:
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     document = parse("{ licenseDeployments { totalCount } }")
     check_document(document, limits, limits.max_query_tokens)
@@ -396,7 +396,7 @@ def test_each_fragment_of_a_chain_counts_as_a_level_of_nesting() -> None:
         [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         return _Meter(document, max_levels=10).selection_set(operation.selection_set)
 
-    # F0 to F8, and the selections around and below them.
+    # F0 to F8, and the selections around and inside them.
     assert measured(8).fields == 1
     with pytest.raises(QueryTooComplex):
         measured(9)

@@ -1,4 +1,4 @@
-"""When an operation is answered from its plan, and when it must not be."""
+"""Which operations are answered from a stored plan, and which must not be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUERY = "query Q($n: Int) { licenseDeployments(first: $n) { totalCount nodes { l
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each operation with a known plan was answered from it."""
+    """Records for each operation with a known plan whether the plan was used."""
     from schema.execution.plans import Plan
 
     seen: list[bool] = []
@@ -55,7 +55,7 @@ def test_a_plan_answers_only_with_the_rows_of_the_caller(
     assert planned == [False] * 2 + [True] * 6
 
 
-def test_without_a_token_a_known_plan_is_refused_like_any_question(start_gateway: Any, planned: list[bool]) -> None:
+def test_a_known_plan_without_a_token_is_refused(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     gateway.ask(QUERY, "sample+as=plan-no-token", n=1)
     reply = gateway.post(QUERY, None, {"n": 1})
@@ -65,7 +65,7 @@ def test_without_a_token_a_known_plan_is_refused_like_any_question(start_gateway
 
 
 def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, planned: list[bool]) -> None:
-    """The date in the rendering changes as soon as the refreshed rows do."""
+    """The rendered date changes together with the refreshed rows."""
     gateway, token = start_gateway(cache_fresh_seconds=0.3), "contoso+rows=20+reprocess-after=1+as=plan-renewed"
 
     def date() -> str:
@@ -82,7 +82,7 @@ def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, p
     assert True in planned
 
 
-def test_rows_with_warnings_are_answered_the_ordinary_way(start_gateway: Any, planned: list[bool]) -> None:
+def test_rows_with_warnings_bypass_the_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway, token = start_gateway(), "contoso+rows=5+counts=junk+as=plan-warned"
     replies = [gateway.ask(QUERY, token, n=2) for _ in range(2)]
     assert replies[0]["extensions"] == replies[1]["extensions"]

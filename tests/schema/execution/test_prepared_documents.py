@@ -1,6 +1,6 @@
-"""Documents are kept parsed and validated for a while, and then gone without a look of the collector at old objects.
+"""Parsed and validated documents are cached, and evicted ones are freed without a full garbage collection.
 
-It is rare: until then, one caller with ever new documents could fill gigabytes.
+Full collections are rare: until the next one, a caller with ever new documents could fill gigabytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BROKEN = "{{ a{number}: licenseDeployments {{ nodes"
 @pytest.fixture
 def only_the_young_are_collected() -> Iterator[None]:
     gc.collect()
-    # What other tests have left is not looked at.
+    # Exclude objects of other tests.
     gc.freeze()
     gc.disable()
     try:
@@ -41,15 +41,15 @@ def only_the_young_are_collected() -> Iterator[None]:
 
 @pytest.mark.usefixtures("only_the_young_are_collected")
 @pytest.mark.parametrize("text", [GOOD, WRONG, DEEP, BROKEN], ids=["good", "wrong", "refused", "broken"])
-def test_what_is_kept_no_longer_is_gone_at_once(text: str) -> None:
+def test_dropped_documents_are_freed_at_once(text: str) -> None:
     operations = Operations(build_schema(), LIMITS, introspection=True)
     for number in range(3 * PREPARED_DOCUMENTS):
         assert bool(operations.faults_of(text.format(number=number))) is (text is not GOOD)
-        # What validation leaves behind is young.
+        # Validation leaves only young objects.
         gc.collect(0)
-    # Of one that is refused nothing is kept but the error.
+    # A refused document leaves only its error.
     assert alive(DocumentNode) <= (PREPARED_DOCUMENTS if text in (GOOD, WRONG) else 0)
-    # The longer of those has 24.
+    # The longer of them has 24.
     assert alive(Token) <= 25 * PREPARED_DOCUMENTS
 
 

@@ -1,4 +1,4 @@
-"""Fields that were asked for a level too high are told where they belong."""
+"""Errors for fields that were selected one level too high."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.conftest import Gateway, StartGateway
 
 
 def message(gateway: Gateway, query: str) -> str:
-    """What is wrong with ``query``, which has one fault."""
+    """Return the message of the single error of ``query``."""
     [error] = gateway.post(query).json()["errors"]
     assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     return str(error["message"])
@@ -39,19 +39,19 @@ def message(gateway: Gateway, query: str) -> str:
         ),
     ],
 )
-def test_a_field_of_the_level_below_is_told_where_it_belongs(gateway: Gateway, query: str, told: str) -> None:
+def test_the_error_for_a_field_one_level_too_high_shows_its_place(gateway: Gateway, query: str, told: str) -> None:
     assert message(gateway, query) == told
 
 
-def test_other_wrong_fields_are_told_as_before(gateway: Gateway) -> None:
-    """Like one that the type has, or like none."""
+def test_other_unknown_fields_have_the_standard_error(gateway: Gateway) -> None:
+    """Names similar to a field of the type, and names unlike any."""
     assert message(gateway, "{ licenseDeployments { totalCont } }").endswith("Did you mean 'totalCount'?")
     assert message(gateway, "{ licenseDeployments { nodes { totalCount } } }").endswith("'LicenseDeployment'.")
     assert message(gateway, "{ licenseDeployments { nothingLikeIt } }").endswith("'LicenseDeploymentConnection'.")
 
 
-def test_where_the_schema_is_not_told_nothing_is_hinted(gateway: Gateway, start_gateway: StartGateway) -> None:
-    """Introspection is off; nor is it told of a long document, where comparing takes long."""
+def test_with_introspection_off_there_are_no_hints(gateway: Gateway, start_gateway: StartGateway) -> None:
+    """Long documents have no hints either, because comparing names takes long."""
     query = "{ licenseDeployments { productName } }"
     bare = "Cannot query field 'productName' on type 'LicenseDeploymentConnection'."
     assert message(start_gateway(introspection=False), query) == bare

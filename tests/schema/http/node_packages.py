@@ -1,4 +1,4 @@
-"""npm packages that tests run, by the exact versions in a folder of pins; kept between runs, outside the repository."""
+"""Pinned npm packages for tests, cached outside the repository between runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 
 def installed(pins: Path) -> Path:
-    """The folder that has the packages of ``pins`` in its ``node_modules``; without node and npm the test skips."""
+    """Return a folder with the packages of ``pins`` in ``node_modules``; skip the test without node and npm."""
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         _unavailable("node and npm are not installed")

@@ -1,4 +1,4 @@
-"""What every reply with an error must look like, and bytes on a bare socket."""
+"""Checks of every error response, and requests over a bare socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-# What no message may tell: addresses, code, and whose code it is.
+# No message may contain addresses, code, or names of libraries.
 _FORBIDDEN = re.compile(
     r"https?://|127\.0\.0\.1|localhost|Traceback|File \"|\.py\b|line \d+, in |Bearer [^<'a ]|"
     r"(?i:httpx|httpcore|graphql-core|strawberry|starlette|msgspec|uvicorn|aiocache|python|sys\.)"
@@ -20,7 +20,7 @@ _FORBIDDEN = re.compile(
 def check_error(
     response: httpx.Response, code: str, status: int = 200, *, path: list[str | int] | None = None
 ) -> dict[str, Any]:
-    """The extensions of the first error of ``response``, once all that every error promises has been checked."""
+    """Check an error response; return the extensions of its first error."""
     assert response.status_code == status, response.text
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Type"].partition(";")[0] in (
@@ -40,7 +40,7 @@ def check_error(
 
 @dataclass(frozen=True)
 class RawReply:
-    """A reply read off a bare socket."""
+    """A response read from a bare socket."""
 
     status: int
     head: str
@@ -48,7 +48,7 @@ class RawReply:
 
 
 def exchange(url: str, request: bytes) -> RawReply:
-    """Send ``request`` as it is to the server at ``url``, and read until the server closes."""
+    """Send ``request`` verbatim to the server at ``url``, and read until the server closes."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
         connection.sendall(request)
@@ -60,7 +60,7 @@ def exchange(url: str, request: bytes) -> RawReply:
 
 
 def raw_post(body: bytes, *headers: bytes) -> bytes:
-    """The bytes of a POST to ``/graphql`` that asks the server to close afterwards."""
+    """Return the bytes of a POST to ``/graphql`` with ``Connection: close``."""
     lines = [
         b"POST /graphql HTTP/1.1",
         b"Host: gateway",

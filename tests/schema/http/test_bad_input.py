@@ -1,4 +1,4 @@
-"""Whatever a caller sends: a coded error or exactly what was meant, and never a 500."""
+"""Any input gives an error with a code or the exact result, but never a 500."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOTAL = "{ licenseDeployments { totalCount } }"
 FILTERED = "query ($filter: LicenseDeploymentFilter) { licenseDeployments(filter: $filter) { totalCount } }"
 
-# What nobody but the gateway can mend; no input may lead here.
+# Errors that only the gateway's maintainers can fix; no input may cause them.
 FAULTS = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "DEADLINE_EXCEEDED", "UPSTREAM_BAD_RESPONSE"}
 
 numbers = itertools.count()
@@ -33,13 +33,13 @@ relaxed = settings(
 
 
 def post(gateway: Gateway, body: str | bytes, authorization: str = "") -> httpx.Response:
-    """POST ``body`` as JSON, whatever it is."""
+    """POST ``body`` with the content type of JSON."""
     headers = {"Content-Type": "application/json", "Authorization": authorization}
     return gateway.client.post("/graphql", content=body, headers=headers)
 
 
 def codes(response: httpx.Response) -> list[str]:
-    """The codes of the errors of a reply in GraphQL form."""
+    """Return the error codes of a GraphQL response."""
     assert response.headers["Content-Type"].endswith("json; charset=utf-8")
     document = response.json()
     assert "data" in document or document["errors"]
@@ -47,7 +47,7 @@ def codes(response: httpx.Response) -> list[str]:
 
 
 def check_harmless(response: httpx.Response) -> None:
-    """What is true of every reply to anything."""
+    """Check the properties of every response."""
     assert response.status_code < 500, response.text
     assert not FAULTS & set(codes(response)), response.text
     assert len(response.content) < 100_000
@@ -89,7 +89,7 @@ REFUSED = ["a\nb", "a\rb", "a\tb", "a\0b", "\x1b[2J", "\x7f", "\x85", "x" * 20_0
 
 
 def sent_filter(upstream: Upstream, token: str) -> str | None:
-    """The filter that the upstream was asked, decoded; None when it was not asked at all."""
+    """Return the decoded filter that the upstream received; None without an upstream call."""
     calls = upstream.calls_of(token)
     if not calls:
         return None
@@ -110,7 +110,7 @@ def test_exactly_the_value_reaches_the_upstream(gateway: Gateway, upstream: Upst
 
 
 @pytest.mark.parametrize("value", REFUSED, ids=lambda value: ascii(value)[:20])
-def test_a_value_that_cannot_be_sent_as_it_is_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
+def test_a_value_that_cannot_be_sent_verbatim_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
     token = f"sample+as=value-{next(numbers)}"
     response = gateway.post(FILTERED, token, {"filter": {"customerName": {"eq": value}}})
     assert check_error(response, "BAD_USER_INPUT")["argument"] == "filter"
@@ -119,7 +119,7 @@ def test_a_value_that_cannot_be_sent_as_it_is_is_refused(gateway: Gateway, upstr
 
 @given(value=st.text(max_size=40))
 @relaxed
-def test_any_text_reaches_the_upstream_as_it_is_or_is_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
+def test_any_text_is_sent_verbatim_or_refused(gateway: Gateway, upstream: Upstream, value: str) -> None:
     token = f"sample+as=value-{next(numbers)}"
     body = json.dumps({"query": FILTERED, "variables": {"filter": {"productName": {"eq": value}}}})
     response = post(gateway, body, f"Bearer {token}")
@@ -139,7 +139,7 @@ def test_a_value_in_the_document_means_the_same_as_in_a_variable(gateway: Gatewa
     assert sent_filter(upstream, token) == f"customerName eq '{value.replace(chr(39), chr(39) * 2)}'"
 
 
-# Tokens, to the byte
+# Tokens, byte by byte
 
 
 def ask_raw(gateway: Gateway, *headers: bytes, target: bytes = b"/graphql") -> RawReply:
@@ -170,7 +170,7 @@ def ask_raw(gateway: Gateway, *headers: bytes, target: bytes = b"/graphql") -> R
     ],
     ids=lambda headers: repr(headers)[:50],
 )
-def test_a_token_that_is_absent_or_malformed_is_401_and_asks_nobody(
+def test_an_absent_or_malformed_token_is_401_without_an_upstream_call(
     gateway: Gateway, upstream: Upstream, headers: list[bytes]
 ) -> None:
     before = len(upstream.calls)
@@ -209,7 +209,7 @@ def test_a_token_in_the_body_does_not_count(gateway: Gateway) -> None:
     assert gateway.client.post("/graphql", json=body).status_code == 401
 
 
-# Anything at all
+# Arbitrary input
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -238,7 +238,7 @@ def test_any_body_gets_a_coded_error(gateway: Gateway, body: bytes) -> None:
     )
 )
 @relaxed
-def test_any_members_get_a_coded_reply(gateway: Gateway, members: dict[str, Any]) -> None:
+def test_any_members_get_a_coded_response(gateway: Gateway, members: dict[str, Any]) -> None:
     check_harmless(
         gateway.client.post("/graphql", content=json.dumps(members), headers={"Content-Type": "application/json"})
     )
@@ -287,7 +287,7 @@ words = st.sampled_from(
 
 @given(tokens=st.lists(punctuation | words | st.text(max_size=3), max_size=30))
 @relaxed
-def test_any_document_gets_a_coded_reply(gateway: Gateway, tokens: list[str]) -> None:
+def test_any_document_gets_a_coded_response(gateway: Gateway, tokens: list[str]) -> None:
     body = json.dumps({"query": " ".join(["{", *tokens, "}"])})
     check_harmless(post(gateway, body))
 
@@ -339,7 +339,7 @@ likely = {
     | st.dictionaries(st.sampled_from(ARGUMENTS), json_values, max_size=3)
 )
 @settings(relaxed, max_examples=150)
-def test_any_arguments_get_a_coded_reply(gateway: Gateway, variables: dict[str, Any]) -> None:
+def test_any_arguments_get_a_coded_response(gateway: Gateway, variables: dict[str, Any]) -> None:
     body = json.dumps({"query": VARIABLES, "variables": variables})
     response = post(gateway, body, "Bearer sample+as=arguments")
     check_harmless(response)
@@ -357,11 +357,11 @@ header_bytes = st.binary(max_size=60).map(lambda value: value.translate(None, b"
     value=header_bytes,
 )
 @relaxed
-def test_any_header_gets_a_coded_reply(gateway: Gateway, name: bytes, value: bytes) -> None:
+def test_any_header_gets_a_coded_response(gateway: Gateway, name: bytes, value: bytes) -> None:
     body = json.dumps({"query": "{ __typename }"}).encode()
     reply = exchange(gateway.url, raw_post(body, name + b": " + value))
     assert 200 <= reply.status < 500, reply
-    # Bytes that are no HTTP at all are answered by the server before the gateway sees them.
+    # The server itself answers bytes that are not HTTP; the gateway does not see them.
     assert reply.body.startswith((b"{", b"Invalid HTTP")) or b"Content-Encoding" in reply.head.encode("latin-1")
 
 
@@ -369,5 +369,5 @@ def test_any_header_gets_a_coded_reply(gateway: Gateway, name: bytes, value: byt
     query=st.binary(max_size=100), parameters=st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=3)
 )
 @relaxed
-def test_any_url_gets_a_coded_reply(gateway: Gateway, query: bytes, parameters: dict[str, str]) -> None:
+def test_any_url_gets_a_coded_response(gateway: Gateway, query: bytes, parameters: dict[str, str]) -> None:
     check_harmless(gateway.client.get("/graphql", params={**parameters, "query": query.decode("latin-1")}))

@@ -1,4 +1,4 @@
-"""Large replies are compressed beside the event loop, and kept ones once for as long as their rows are kept."""
+"""Large responses are compressed in a worker thread, and only once while their rows are cached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY = b"0123456789" * (LARGE_BYTES // 5)
 
 
 class Kept:
-    """What is kept with a page; ``is_gone`` once that has left the cache."""
+    """The response stored with a page; ``is_gone`` after the page was evicted."""
 
     def __init__(self, *, is_gone: bool = False) -> None:
         self.values: dict[Hashable, Any] = {}
@@ -41,13 +41,13 @@ async def compressed(accept_encoding: str, kept: Kept | None = None, name: str =
     return reply
 
 
-async def test_others_have_their_turn_while_a_large_reply_is_compressed() -> None:
+async def test_other_requests_run_while_a_large_response_is_compressed() -> None:
     task = asyncio.create_task(compressed("br", body=random.Random(1).randbytes(2_000_000)))
     turns = 0
     while not task.done():
         await asyncio.sleep(0)
         turns += 1
-    # One is what it takes without letting anybody in between.
+    # A compression that blocks the event loop would allow one turn only.
     assert turns > 1
     assert task.result().headers["Content-Encoding"] == "br"
 
@@ -60,7 +60,7 @@ async def test_the_headers_are_those_of_the_compressed_body() -> None:
     assert reply.headers["X-Cache"] == "hit"
 
 
-async def test_what_was_compressed_before_is_not_compressed_again() -> None:
+async def test_a_compressed_response_is_reused() -> None:
     kept = Kept()
     first = await compressed("zstd", kept)
     assert kept.values == {("zstd", "all"): first.body}
@@ -78,13 +78,13 @@ async def test_another_coding_or_body_is_another_value() -> None:
     assert bodies[0] != bodies[2]
 
 
-async def test_a_page_that_has_left_the_cache_keeps_nothing() -> None:
+async def test_an_evicted_pages_rendering_is_freed() -> None:
     kept = Kept(is_gone=True)
     assert (await compressed("zstd", kept)).headers["Content-Encoding"] == "zstd"
     assert kept.values == {}
 
 
-async def test_a_small_reply_is_compressed_where_it_can_be_kept() -> None:
+async def test_a_small_response_is_compressed_if_cacheable() -> None:
     kept = Kept()
     for _ in range(2):
         reply = await compressed("gzip", kept, body=b"x" * COMPRESS_FROM_BYTES)
@@ -94,9 +94,7 @@ async def test_a_small_reply_is_compressed_where_it_can_be_kept() -> None:
 
 
 @pytest.mark.parametrize(("accept_encoding", "size_bytes"), [("zstd", LARGE_BYTES - 1), ("identity", LARGE_BYTES)])
-async def test_a_small_reply_and_one_that_may_not_be_compressed_stay_as_they_are(
-    accept_encoding: str, size_bytes: int
-) -> None:
+async def test_small_and_uncompressible_responses_are_sent_unchanged(accept_encoding: str, size_bytes: int) -> None:
     reply = await compressed(accept_encoding, body=b"x" * size_bytes)
     assert reply.body == b"x" * size_bytes
     assert "Content-Encoding" not in reply.headers

@@ -1,4 +1,4 @@
-"""Which content coding and media type a client gets."""
+"""Negotiation of content coding and media type."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from schema.http.content_negotiation import JSON, coding_for, response_type
         ("", None),
     ],
 )
-def test_a_coding_is_chosen_only_among_those_that_the_client_takes(accept_encoding: str, coding: str | None) -> None:
+def test_only_codings_that_the_client_accepts_are_chosen(accept_encoding: str, coding: str | None) -> None:
     assert coding_for(accept_encoding) == coding
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json;q=0", "*/*;q=0", "text/csv", "", None])
-def test_a_preference_that_cannot_be_met_gives_plain_json(accept: str | None) -> None:
+def test_an_unsupported_accept_header_gives_plain_json(accept: str | None) -> None:
     assert response_type(accept) == JSON

@@ -1,4 +1,4 @@
-"""Every error code, provoked from outside: its status, its facts, and nothing that should stay inside."""
+"""Every error code, caused by a request: its status and extensions, without internal details."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def field(arguments: str) -> str:
         ("POST", "/graphql", {"Content-Type": "text/plain"}, b"{}", 415),
     ],
 )
-def test_a_bad_request_is_told_in_graphql_form(
+def test_a_bad_request_has_a_graphql_error(
     gateway: Gateway, method: str, path: str, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     response = gateway.client.request(method, path, headers=headers, content=body)
@@ -118,12 +118,12 @@ def test_a_document_that_does_not_fit_the_schema(gateway: Gateway, query: str) -
         (f'filter: {{channel: {{eq: "{"x" * 8_001}"}}}}', "filter"),
     ],
 )
-def test_an_argument_that_cannot_be_used_is_named(gateway: Gateway, arguments: str, argument: str) -> None:
+def test_an_unusable_argument_is_named(gateway: Gateway, arguments: str, argument: str) -> None:
     found = check_error(gateway.post(field(arguments)), "BAD_USER_INPUT", path=HERE)
     assert found["argument"] == argument
 
 
-def test_last_without_a_total_is_refused_by_name(gateway: Gateway) -> None:
+def test_last_without_a_total_is_refused(gateway: Gateway) -> None:
     found = check_error(
         gateway.post(field("last: 2"), "contoso+rows=2000+total=missing+as=error-last"), "BAD_USER_INPUT", path=HERE
     )
@@ -152,8 +152,8 @@ def test_a_variable_that_does_not_fit_its_type_is_named(
     assert check_error(gateway.post(query, variables={"value": value}), "BAD_USER_INPUT")["argument"] == "value"
 
 
-def test_a_null_where_a_default_hid_it_is_the_callers_mistake(gateway: Gateway) -> None:
-    """The types allow it, so only execution finds it; a path of graphql-core that has no code of its own."""
+def test_a_null_for_an_argument_with_a_default_is_a_caller_error(gateway: Gateway) -> None:
+    """The types allow it, so only execution detects it, in a path where graphql-core sets no code."""
     query = 'query ($value: String = "x") { licenseDeployments(filter: {channel: {in: [$value]}}) { totalCount } }'
     found = check_error(gateway.post(query, variables={"value": None}), "BAD_USER_INPUT", path=HERE)
     assert found["argument"] == "filter"
@@ -162,7 +162,7 @@ def test_a_null_where_a_default_hid_it_is_the_callers_mistake(gateway: Gateway) 
 @pytest.mark.parametrize(
     "where", ["{ licenseDeployments @skip(if: $if) { totalCount } }", TOTAL[:-4] + "@skip(if: $if) } }"]
 )
-def test_a_null_for_a_directive_is_the_callers_mistake(gateway: Gateway, where: str) -> None:
+def test_a_null_for_a_directive_is_a_caller_error(gateway: Gateway, where: str) -> None:
     check_error(gateway.post(f"query ($if: Boolean = true) {where}", variables={"if": None}), "BAD_USER_INPUT")
 
 
@@ -171,17 +171,17 @@ def test_a_null_for_a_directive_is_the_callers_mistake(gateway: Gateway, where: 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "A" * 400, "💥" * 4])
 @pytest.mark.parametrize("argument", ["after", "before"])
-def test_a_cursor_that_nobody_gave(gateway: Gateway, argument: str, cursor: str) -> None:
+def test_an_unknown_cursor(gateway: Gateway, argument: str, cursor: str) -> None:
     query = f"query ($cursor: String) {field(f'{argument}: $cursor')}"
     check_error(gateway.post(query, variables={"cursor": cursor}), "INVALID_CURSOR", path=HERE)
 
 
-def test_a_cursor_of_another_question(gateway: Gateway) -> None:
+def test_a_cursor_of_another_query(gateway: Gateway) -> None:
     cursor = gateway.connection("first: 1", fields="pageInfo { endCursor }")["pageInfo"]["endCursor"]
     check_error(gateway.post(field(f'after: "{cursor}", groupBy: [CHANNEL]')), "INVALID_CURSOR", path=HERE)
 
 
-def test_data_processed_anew_under_a_cursor(start_gateway: StartGateway) -> None:
+def test_data_reprocessed_after_a_cursor_was_issued(start_gateway: StartGateway) -> None:
     gateway, token = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0), "contoso+reprocess-after=1+as=error"
     page = gateway.connection("first: 1", token, "pageInfo { endCursor } nodes { processedDateTime }")
     response = gateway.post(field(f'first: 1, after: "{page["pageInfo"]["endCursor"]}"'), token)
@@ -207,7 +207,7 @@ def test_a_body_over_the_limit(start_gateway: StartGateway) -> None:
     check_error(gateway.post("#" * 1_024), "PAYLOAD_TOO_LARGE", 413)
 
 
-def test_a_body_over_the_limit_that_announces_no_length(start_gateway: StartGateway) -> None:
+def test_a_body_over_the_limit_without_a_declared_length(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_request_bytes=1_024)
     response = gateway.client.post("/graphql", content=iter([b"#" * 600] * 2), headers=JSON)
     check_error(response, "PAYLOAD_TOO_LARGE", 413)
@@ -238,7 +238,7 @@ def test_a_malformed_token_is_refused_without_an_upstream_call(
 
 @pytest.mark.parametrize("authorization", ["Bearer", "bearer"])
 def test_a_token_that_is_empty_is_not_called_malformed(gateway: Gateway, authorization: str) -> None:
-    """As a shell sends it whose variable is not set."""
+    """For example, a shell sends it if its variable is unset."""
     response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.json()["errors"][0]["message"] == (
@@ -246,11 +246,11 @@ def test_a_token_that_is_empty_is_not_called_malformed(gateway: Gateway, authori
     )
 
 
-def test_only_fields_that_ask_the_upstream_need_a_token(gateway: Gateway) -> None:
+def test_only_fields_that_call_the_upstream_need_a_token(gateway: Gateway) -> None:
     assert gateway.ask("{ __typename __schema { queryType { name } } }", token=None)["data"]["__typename"] == "Query"
 
 
-def test_a_filter_that_nothing_passes_needs_a_token_all_the_same(gateway: Gateway) -> None:
+def test_a_filter_that_matches_no_row_still_needs_a_token(gateway: Gateway) -> None:
     check_error(gateway.post(field("filter: {channel: {in: []}}"), token=None), "UNAUTHENTICATED", 401)
     assert gateway.connection("filter: {channel: {in: []}}") == {"totalCount": 0}
 
@@ -261,7 +261,7 @@ def test_an_error_beside_data_leaves_the_status_and_the_data(gateway: Gateway) -
     assert response.json()["data"] == {"__typename": "Query", "licenseDeployments": None}
 
 
-# What the upstream answers
+# Upstream responses
 
 
 def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) 
     return told
 
 
-def test_a_token_that_the_upstream_does_not_know(gateway: Gateway, upstream: Upstream) -> None:
+def test_a_token_unknown_to_the_upstream(gateway: Gateway, upstream: Upstream) -> None:
     for _ in range(2):
         response = gateway.post(TOTAL, "somebody-unknown")
         assert upstream_facts(response, "UNAUTHENTICATED", 401)["status"] == 401
@@ -280,8 +280,8 @@ def test_a_token_that_the_upstream_does_not_know(gateway: Gateway, upstream: Ups
     assert len(upstream.calls_of("somebody-unknown")) == 2, "one attempt each, and no memory of it"
 
 
-def test_a_token_that_the_embedded_sandbox_does_not_know_is_told_which_there_are(start_gateway: StartGateway) -> None:
-    """Not so for one that lacks something else, nor before another upstream, whose tokens nobody knows."""
+def test_the_error_for_an_unknown_sandbox_token_lists_the_known_ones(start_gateway: StartGateway) -> None:
+    """Other errors do not list tokens, and neither do gateways with another upstream."""
     embedded = start_gateway(upstream_url="sandbox")
     unknown, without_mfa = embedded.post(TOTAL, "contosso"), embedded.post(TOTAL, "contoso+mfa")
     check_error(unknown, "UNAUTHENTICATED", 401, path=HERE)
@@ -301,7 +301,7 @@ def test_a_token_without_the_role(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("form", ["seconds", "date", "absent", "junk", "negative", "huge"])
-def test_a_throttled_token_is_told_when_to_return_and_asks_no_more_until_then(
+def test_a_throttled_token_gets_the_time_to_wait_and_makes_no_calls_until_then(
     gateway: Gateway, upstream: Upstream, form: str
 ) -> None:
     token = f"contoso+throttle=20+throttle-form={form}+as=error"
@@ -319,7 +319,7 @@ def test_an_upstream_that_does_not_answer(start_gateway: StartGateway) -> None:
     check_error(gateway.post(TOTAL, "contoso+hang+as=error"), "UPSTREAM_TIMEOUT", path=HERE)
 
 
-def test_an_operation_that_takes_all_its_time(start_gateway: StartGateway) -> None:
+def test_an_operation_that_exceeds_its_time(start_gateway: StartGateway) -> None:
     gateway = start_gateway(operation_timeout_seconds=0.3)
     check_error(gateway.post(TOTAL, "contoso+hang+as=error-all"), "UPSTREAM_TIMEOUT", path=HERE)
 
@@ -345,31 +345,31 @@ def test_no_error_body_of_the_upstream_is_passed_on(gateway: Gateway, body: str)
 
 
 @pytest.mark.parametrize("fault", ["status=400", "status=404", "redirect=302", "prefix=v1"])
-def test_an_upstream_that_refuses_the_question(gateway: Gateway, upstream: Upstream, fault: str) -> None:
+def test_an_upstream_that_rejects_the_query(gateway: Gateway, upstream: Upstream, fault: str) -> None:
     token = f"contoso+{fault}+as=error"
     upstream_facts(gateway.post(TOTAL, token), "UPSTREAM_REJECTED")
     assert len(upstream.calls_of(token)) == 1
 
 
-def test_a_wrong_path_names_the_settings_that_make_it(gateway: Gateway) -> None:
+def test_the_error_for_a_wrong_path_names_its_settings(gateway: Gateway) -> None:
     message = gateway.post(TOTAL, "contoso+prefix=v1+as=error-names").json()["errors"][0]["message"]
     assert "GATEWAY_UPSTREAM_PATH_PREFIX" in message
     assert "GATEWAY_UPSTREAM_TRAILING_SLASH" in message
 
 
 @pytest.mark.parametrize("fault", ["garbage", "json=cut", "json=scalar", "json=deep", "value=object", "rows-junk=all"])
-def test_a_reply_that_cannot_be_read(start_gateway: StartGateway, fault: str) -> None:
+def test_an_unreadable_upstream_response(start_gateway: StartGateway, fault: str) -> None:
     gateway = start_gateway(upstream_max_retries=0)
     check_error(gateway.post(TOTAL, f"contoso+{fault}+as=error"), "UPSTREAM_BAD_RESPONSE", path=HERE)
 
 
-# The gateway itself
+# The gateway's own errors
 
 
 def both_held(
     start_gateway: StartGateway, upstream: Upstream, tokens: tuple[str, str], **settings: int
 ) -> httpx.Response:
-    """The first operation's reply when a second takes the only place that the first lets go to try once more."""
+    """Return the first operation's response if a second operation takes its permit before its retry."""
     gateway = start_gateway(
         upstream_timeout_seconds=0.6, operation_timeout_seconds=1.0, upstream_max_retries=1, **settings
     )
@@ -381,20 +381,22 @@ def both_held(
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Return once ``holds`` does."""
+    """Wait until ``holds`` returns True."""
     give_up, pause = time.monotonic() + 10, threading.Event()
     while not holds():
         assert time.monotonic() < give_up
         pause.wait(0.005)
 
 
-def test_connections_that_stay_taken_are_503(start_gateway: StartGateway, upstream: Upstream) -> None:
+def test_a_full_connection_pool_is_503(start_gateway: StartGateway, upstream: Upstream) -> None:
     tokens = ("contoso+hang+as=taken-1", "contoso+hang+as=taken-2")
     response = both_held(start_gateway, upstream, tokens, upstream_max_connections=1)
     check_error(response, "SERVICE_UNAVAILABLE", 503, path=HERE)
 
 
-def test_a_token_that_waits_for_itself_runs_out_of_time(start_gateway: StartGateway, upstream: Upstream) -> None:
+def test_waiting_for_the_tokens_own_calls_counts_toward_the_deadline(
+    start_gateway: StartGateway, upstream: Upstream
+) -> None:
     token = "contoso+hang+as=busy"
     response = both_held(start_gateway, upstream, (token, token), upstream_max_concurrency=1)
     check_error(response, "DEADLINE_EXCEEDED", path=HERE)
@@ -420,7 +422,7 @@ class Forgetful:
 
 
 def application(source: PageSource, **changes: Any) -> Any:
-    """A gateway over ``source``."""
+    """Return a gateway over ``source``."""
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -433,7 +435,7 @@ def application(source: PageSource, **changes: Any) -> Any:
 
 
 def test_a_bug_is_masked_for_the_caller_and_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
-    """Through the standard library's logger, which agents listen to."""
+    """The standard library's logger gets it too, because agents read that."""
     with served(application(Forgetful())) as url:
         response = httpx.post(
             f"{url}/graphql",

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP as its specification has it (graphql.github.io/graphql-over-http): media types, methods, bodies."""
+"""Media types, methods and bodies by the GraphQL over HTTP specification (graphql.github.io/graphql-over-http)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def post(gateway: Gateway, body: bytes, content_type: str = JSON, **headers: str
         (",;,=;q=", JSON),
     ],
 )
-def test_the_reply_has_the_media_type_that_the_client_likes_best(
+def test_the_response_has_the_media_type_that_the_client_prefers(
     gateway: Gateway, accept: str | None, wanted: str
 ) -> None:
     request = gateway.client.build_request("POST", "/graphql", json={"query": "{ __typename }"})
@@ -83,7 +83,7 @@ def test_the_reply_has_the_media_type_that_the_client_likes_best(
         ("{ __typename licenseDeployments(first: -1) { totalCount } }", None, 200, 200),
     ],
 )
-def test_only_the_newer_media_type_tells_a_failed_request_by_its_status(
+def test_only_the_newer_media_type_has_an_error_status_for_a_failed_request(
     gateway: Gateway, query: str, variables: dict[str, Any] | None, strict_status: int, status: int
 ) -> None:
     strict = gateway.post(query, variables=variables, Accept=GRAPHQL_JSON)
@@ -101,7 +101,7 @@ def test_a_body_that_cannot_be_read_is_400_in_either_media_type(gateway: Gateway
 
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
 @pytest.mark.parametrize(("token", "status"), [(None, 401), ("stranger", 401), ("contoso+throttle=9+as=http", 429)])
-def test_a_missing_token_and_throttling_show_in_the_status_of_either_media_type(
+def test_a_missing_token_and_throttling_set_the_status_in_both_media_types(
     gateway: Gateway, accept: str, token: str | None, status: int
 ) -> None:
     response = gateway.post("{ licenseDeployments { totalCount } }", token, Accept=accept)
@@ -125,7 +125,7 @@ def test_a_query_may_come_by_get(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("parameter", ["variables", "extensions"])
 @pytest.mark.parametrize("text", ["1", "[]", "nonsense", '"x"', "{", "[" * 10_000])
-def test_a_parameter_that_is_no_object(gateway: Gateway, parameter: str, text: str) -> None:
+def test_a_parameter_that_is_not_an_object(gateway: Gateway, parameter: str, text: str) -> None:
     response = gateway.client.get("/graphql", params={"query": "{ __typename }", parameter: text})
     check_error(response, "BAD_REQUEST", 400)
     assert f"'{parameter}'" in response.json()["errors"][0]["message"]
@@ -138,8 +138,8 @@ def test_get_refuses_mutations_before_anything_else(gateway: Gateway, query: str
     assert response.headers["Allow"] == "POST"
 
 
-def test_get_runs_a_query_that_stands_beside_a_mutation_no_more_than_post_does(gateway: Gateway) -> None:
-    """The schema has no mutations, so a document with one is invalid whichever of its operations is asked for."""
+def test_get_and_post_both_refuse_a_query_beside_a_mutation(gateway: Gateway) -> None:
+    """The schema has no mutations, so a document with one is invalid for any operationName."""
     query = "mutation M { x } query Q { __typename }"
     response = gateway.client.get("/graphql", params={"query": query, "operationName": "Q"})
     check_error(response, "GRAPHQL_VALIDATION_FAILED", 200)
@@ -189,7 +189,7 @@ def test_a_browser_without_the_page_gets_json(start_gateway: StartGateway) -> No
     assert gateway.client.get("/").status_code == 200
 
 
-def test_the_root_leads_a_browser_to_the_page(gateway: Gateway) -> None:
+def test_the_root_redirects_a_browser_to_the_page(gateway: Gateway) -> None:
     response = gateway.client.get("/", headers={"Accept": BROWSER}, follow_redirects=True)
     assert response.url.path == "/graphql"
     assert response.headers["Content-Type"].startswith("text/html")
@@ -238,7 +238,7 @@ def test_a_websocket_is_refused(gateway: Gateway) -> None:
     ],
     ids=lambda body: body[:30].decode("latin-1"),
 )
-def test_a_body_that_is_no_json_object_with_a_query(gateway: Gateway, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_with_a_query(gateway: Gateway, body: bytes) -> None:
     check_error(post(gateway, body), "BAD_REQUEST", 400)
 
 
@@ -263,12 +263,12 @@ def test_a_member_of_the_wrong_type_is_named(gateway: Gateway, member: str, valu
     assert f"'{member}'" in response.json()["errors"][0]["message"]
 
 
-def test_null_members_are_absent_and_unknown_ones_do_not_matter(gateway: Gateway) -> None:
+def test_null_members_count_as_absent_and_unknown_ones_are_ignored(gateway: Gateway) -> None:
     body = {"query": "{ __typename }", "operationName": None, "variables": None, "extensions": None, "id": [1]}
     assert post(gateway, json.dumps(body).encode()).json() == TYPENAME
 
 
-def test_of_a_member_that_comes_twice_the_last_counts(gateway: Gateway) -> None:
+def test_the_last_of_two_equal_members_counts(gateway: Gateway) -> None:
     assert post(gateway, b'{"query": "{ nothing }", "query": "{ __typename }"}').json() == TYPENAME
 
 
@@ -276,7 +276,7 @@ def test_a_byte_order_mark_does_no_harm(gateway: Gateway) -> None:
     assert post(gateway, b'\xef\xbb\xbf{"query": "{ __typename }"}').json() == TYPENAME
 
 
-def test_a_batch_is_refused_in_words(gateway: Gateway) -> None:
+def test_a_batch_is_refused_with_a_message(gateway: Gateway) -> None:
     response = post(gateway, b'[{"query": "{ __typename }"}, {"query": "{ __typename }"}]')
     check_error(response, "BAD_REQUEST", 400)
     assert "Batches" in response.json()["errors"][0]["message"]
@@ -321,10 +321,10 @@ def test_an_unknown_operation(gateway: Gateway, operation_name: str) -> None:
     assert len(response.content) < 1_000
 
 
-# The working group's own suite
+# The working group's test suite
 
 
-def test_the_audit_suite_of_the_working_group_passes_whole(gateway: Gateway) -> None:
+def test_all_audits_of_the_graphql_over_http_suite_pass(gateway: Gateway) -> None:
     pins = Path(__file__).parent / "graphql-http"
     library = installed(pins) / "node_modules" / "graphql-http" / "lib" / "index.mjs"
     command = ["node", str(pins / "audit.mjs"), str(library), f"{gateway.url}/graphql"]

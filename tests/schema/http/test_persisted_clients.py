@@ -1,4 +1,4 @@
-"""What clients do by themselves: the persisted queries of Apollo Client and urql, run in node against a gateway."""
+"""Persisted queries of Apollo Client and urql, run in Node against a gateway."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PINS = Path(__file__).parent / "persisted-clients"
 
 
-def test_apollo_client_and_urql_send_a_text_once_and_its_hash_from_then_on(start_gateway: StartGateway) -> None:
-    """They learn from the first reply that the text is wanted, whatever the status, and by which method they like."""
+def test_apollo_client_and_urql_send_a_text_once_then_only_its_hash(start_gateway: StartGateway) -> None:
+    """The first response makes them send the text, with any status and any method."""
     script = shutil.copy(PINS / "persisted.mjs", installed(PINS))
     command = ["node", str(script), f"{start_gateway().url}/graphql", "sample"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -30,6 +30,6 @@ def test_apollo_client_and_urql_send_a_text_once_and_its_hash_from_then_on(start
         first, second, *others = walk["requests"]
         method = name.rpartition(" ")[2]
         assert first == [method, "hash", 400], name
-        # Apollo sends texts by POST in any case, for they may be long.
+        # Apollo always sends texts by POST, because they may be long.
         assert second == ["POST" if name.startswith("Apollo") else method, "text", 200], name
         assert others == [[method, "hash", 200]] * 2, name

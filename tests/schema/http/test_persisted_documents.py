@@ -1,4 +1,4 @@
-"""Persisted operations over HTTP: by hash as Apollo's protocol has it, by id, and trusted ones alone."""
+"""Persisted operations over HTTP: by hash in Apollo's protocol, by id, and trusted documents."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def sha256(text: str) -> str:
 
 
 def unique(name: str) -> str:
-    """A query that no other test sends."""
+    """Return a query that no other test sends."""
     return f"query {name} {{ __typename }}"
 
 
 def apollo(text: str, *, send: bool = False, **changes: Any) -> dict[str, Any]:
-    """What Apollo's clients send: the hash of ``text``, and the text itself when told to."""
+    """Return the body of Apollo's clients: the hash of ``text``, and optionally the text."""
     hashed = {"persistedQuery": {"version": 1, "sha256Hash": sha256(text), **changes}}
     return {"extensions": hashed, **({"query": text} if send else {})}
 
@@ -64,7 +64,7 @@ either_method = pytest.mark.parametrize("send", [post, get])
 
 @either_method
 def test_a_hash_is_unknown_until_the_text_was_sent_with_it(start_gateway: StartGateway, send: Send) -> None:
-    """Apollo Client looks at the code or the message, urql's exchange at the message alone."""
+    """Apollo Client reads the code or the message, urql's exchange only the message."""
     gateway, text = start_gateway(), unique("Walk")
     refused = send(gateway, apollo(text))
     check_error(refused, "PERSISTED_QUERY_NOT_FOUND")
@@ -78,7 +78,7 @@ def test_a_hash_is_unknown_until_the_text_was_sent_with_it(start_gateway: StartG
 
 @either_method
 @pytest.mark.parametrize(("accept", "status"), [(JSON, 200), (GRAPHQL_JSON, 400)])
-def test_only_the_newer_media_type_tells_an_unknown_hash_by_its_status(
+def test_only_the_newer_media_type_has_an_error_status_for_an_unknown_hash(
     gateway: Gateway, send: Send, accept: str, status: int
 ) -> None:
     check_error(send(gateway, apollo("never sent"), accept=accept), "PERSISTED_QUERY_NOT_FOUND", status)
@@ -95,7 +95,7 @@ def test_variables_and_operation_name_go_with_a_hash(start_gateway: StartGateway
 
 @either_method
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
-def test_a_text_that_does_not_have_the_hash_is_neither_run_nor_kept(gateway: Gateway, send: Send, accept: str) -> None:
+def test_a_text_with_another_hash_is_neither_run_nor_stored(gateway: Gateway, send: Send, accept: str) -> None:
     text, other = unique("Mine"), unique("Other")
     response = send(gateway, {**apollo(text), "query": other}, accept=accept)
     check_error(response, "BAD_REQUEST", 400)
@@ -111,8 +111,8 @@ def test_a_known_hash_with_another_text_changes_nothing(start_gateway: StartGate
     assert post(gateway, apollo(text)).json() == TYPENAME
 
 
-def test_a_hash_in_capitals_is_told_once_the_text_comes_along(start_gateway: StartGateway) -> None:
-    """Apollo's servers compare to the letter, so that a client which passes here passes there."""
+def test_an_upper_case_hash_is_refused_when_the_text_is_sent(start_gateway: StartGateway) -> None:
+    """Apollo's servers compare case-sensitively, so clients that work here work there."""
     gateway, text = start_gateway(), unique("Capitals")
     capitals = sha256(text).upper()
     check_error(post(gateway, apollo(text, sha256Hash=capitals)), "PERSISTED_QUERY_NOT_FOUND")
@@ -140,7 +140,7 @@ def test_a_hash_in_capitals_is_told_once_the_text_comes_along(start_gateway: Sta
         {"version": 1, "sha256Hash": 5},
     ],
 )
-def test_an_extension_of_another_version_or_shape_is_refused_in_words(
+def test_an_extension_of_another_version_or_shape_is_refused_with_a_message(
     gateway: Gateway, send: Send, persisted: object, with_text: bool
 ) -> None:
     body = {"extensions": {"persistedQuery": persisted}, **({"query": "{ __typename }"} if with_text else {})}
@@ -150,7 +150,7 @@ def test_an_extension_of_another_version_or_shape_is_refused_in_words(
 
 
 @either_method
-def test_other_extensions_do_not_matter(gateway: Gateway, send: Send) -> None:
+def test_other_extensions_are_ignored(gateway: Gateway, send: Send) -> None:
     for extensions in ({}, {"persistedQuery": None}, {"clientLibrary": {"name": "@apollo/client"}}):
         assert send(gateway, {"query": "{ __typename }", "extensions": extensions}).json() == TYPENAME
         check_error(send(gateway, {"extensions": extensions}), "BAD_REQUEST", 400)
@@ -165,13 +165,13 @@ def test_other_extensions_do_not_matter(gateway: Gateway, send: Send) -> None:
         ("{" + "a: __typename " * 40 + "}", "QUERY_TOO_COMPLEX"),
     ],
 )
-def test_a_text_that_cannot_run_is_told_why_and_not_kept(gateway: Gateway, text: str, code: str) -> None:
+def test_an_invalid_text_gets_its_errors_and_is_not_stored(gateway: Gateway, text: str, code: str) -> None:
     for _ in range(2):
         check_error(post(gateway, apollo(text, send=True)), code)
         check_error(post(gateway, apollo(text)), "PERSISTED_QUERY_NOT_FOUND")
 
 
-def test_a_text_is_kept_whatever_its_first_variables_and_token_were(start_gateway: StartGateway) -> None:
+def test_a_text_is_stored_whatever_its_first_variables_and_token_were(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     text = "query Kept($n: Int!) { licenseDeployments(first: $n) { totalCount } }"
     check_error(post(gateway, apollo(text, send=True)), "BAD_USER_INPUT")
@@ -222,7 +222,7 @@ def test_an_operation_by_hash_is_answered_from_the_plan_of_its_text(
     assert len(upstream.calls_of(token)) == 1
 
 
-def test_the_log_and_the_metrics_count_what_was_refused(start_gateway: StartGateway) -> None:
+def test_the_log_and_the_metrics_count_refused_requests(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     for _ in range(2):
         post(gateway, apollo("never sent"))
@@ -230,11 +230,11 @@ def test_the_log_and_the_metrics_count_what_was_refused(start_gateway: StartGate
     assert 'gateway_operations_total{cache="none",operation="other",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in found
 
 
-# What one process keeps
+# Documents stored by one process
 
 
 class Kept:
-    """The documents of one process, within bounds; texts that begin with # cannot run."""
+    """The bounded documents of one process; texts that begin with # are invalid."""
 
     def __init__(self, **bounds: int) -> None:
         self.checked: list[str] = []
@@ -248,7 +248,7 @@ class Kept:
         return self._documents.text_of(Parameters(text, extensions=apollo(text)["extensions"]))
 
     def has(self, text: str) -> bool:
-        """Ask by the hash alone, which counts as use."""
+        """Send only the hash, which counts as use."""
         try:
             return self._documents.text_of(Parameters(extensions=apollo(text)["extensions"])) == text
         except PersistedQueryNotFound:
@@ -267,7 +267,7 @@ def test_the_least_recently_used_text_goes_first() -> None:
     assert [text for text in "abcde" if kept.has(text)] == ["b", "d", "e"]
 
 
-def test_texts_are_bounded_in_bytes_and_room_that_was_freed_is_used_again() -> None:
+def test_stored_texts_are_bounded_in_bytes_and_freed_space_is_reused() -> None:
     kept = Kept(max_bytes=10_000)
     texts = [f"{number:04}" + "é" * 896 for number in range(100)]
     for text in texts:
@@ -278,7 +278,7 @@ def test_texts_are_bounded_in_bytes_and_room_that_was_freed_is_used_again() -> N
     assert 8 <= len(held) <= 11
 
 
-def test_a_long_text_is_run_but_pushes_out_no_others() -> None:
+def test_a_long_text_is_run_but_evicts_no_others() -> None:
     kept = Kept()
     kept.send("short")
     long = "x" * MAX_DOCUMENT_BYTES
@@ -288,7 +288,7 @@ def test_a_long_text_is_run_but_pushes_out_no_others() -> None:
     assert kept.has("short")
 
 
-def test_texts_that_cannot_run_push_out_no_others() -> None:
+def test_invalid_texts_evict_no_others() -> None:
     kept = Kept()
     kept.send("good")
     for number in range(2 * MAX_CACHED_DOCUMENTS):
@@ -296,14 +296,14 @@ def test_texts_that_cannot_run_push_out_no_others() -> None:
     assert kept.has("good")
 
 
-def test_texts_that_are_known_are_not_checked_again() -> None:
+def test_known_texts_are_not_validated_again() -> None:
     kept = Kept()
     for _ in range(3):
         kept.send("a")
     assert kept.checked == ["a"]
 
 
-def test_half_a_character_can_be_hashed_and_harms_nothing() -> None:
+def test_a_lone_surrogate_can_be_hashed_and_causes_no_error() -> None:
     with pytest.raises(BadRequest):
         AutomaticDocuments(lambda _: []).text_of(Parameters("\ud800", documentId="sha256:0"))
 
@@ -324,7 +324,7 @@ def test_a_document_id_is_a_hash_that_says_so(start_gateway: StartGateway, send:
 
 @either_method
 @pytest.mark.parametrize("name", ["documentId", "doc_id", "id"])
-def test_without_a_manifest_other_ids_are_unknown_and_beside_a_text_they_do_not_matter(
+def test_without_a_manifest_other_ids_are_unknown_and_ignored_beside_a_text(
     gateway: Gateway, send: Send, name: str
 ) -> None:
     response = send(gateway, {name: "1f2e"})
@@ -357,7 +357,7 @@ def manifest(folder: Path, content: object) -> str:
 
 @pytest.fixture
 def trusting(start_gateway: StartGateway, tmp_path: Path) -> Gateway:
-    """A gateway that runs two operations only, known by ids as graphql-codegen makes them."""
+    """A gateway with two trusted operations, with ids like graphql-codegen's."""
     content = {hashlib.sha1(text.encode()).hexdigest(): text for text in (TOTAL, PAGE)}
     return start_gateway(trusted_documents=manifest(tmp_path, content))
 
@@ -367,7 +367,7 @@ def sha1(text: str) -> str:
 
 
 @either_method
-def test_a_trusted_operation_runs_by_its_id_its_hash_or_to_the_letter(trusting: Gateway, send: Send) -> None:
+def test_a_trusted_operation_runs_by_id_by_hash_or_verbatim(trusting: Gateway, send: Send) -> None:
     bodies: list[dict[str, Any]] = [
         *({name: sha1(TOTAL)} for name in ("documentId", "doc_id", "id")),
         apollo(TOTAL, sha256Hash=sha1(TOTAL)),
@@ -411,14 +411,14 @@ def test_a_trusted_operation_takes_variables(trusting: Gateway, send: Send) -> N
 def test_anything_else_is_not_trusted(
     trusting: Gateway, send: Send, body: dict[str, Any], accept: str, status: int
 ) -> None:
-    """Nor does asking for it teach the gateway anything."""
+    """Sending its text does not store it either."""
     for _ in range(2):
         response = send(trusting, body, accept=accept)
         check_error(response, "OPERATION_NOT_TRUSTED", status)
         assert "GATEWAY_TRUSTED_DOCUMENTS" in response.json()["errors"][0]["message"]
 
 
-def test_a_trusted_text_with_the_id_of_another_is_a_mistake(trusting: Gateway) -> None:
+def test_a_trusted_text_with_another_id_is_refused(trusting: Gateway) -> None:
     check_error(post(trusting, {"query": TOTAL, "documentId": sha1(PAGE)}), "BAD_REQUEST", 400)
 
 
@@ -427,7 +427,7 @@ def test_a_trusted_operation_still_needs_a_token(trusting: Gateway) -> None:
     assert reply.status_code == 401
 
 
-def test_a_trusted_operation_asks_the_upstream_once(trusting: Gateway, upstream: Upstream) -> None:
+def test_a_trusted_operation_makes_one_upstream_call(trusting: Gateway, upstream: Upstream) -> None:
     token = "contoso+as=documents-trusted"
     first, *others = (post(trusting, {"documentId": sha1(PAGE)}, token).json() for _ in range(3))
     assert others == [first] * 2
@@ -449,7 +449,7 @@ def test_a_trusted_operation_asks_the_upstream_once(trusting: Gateway, upstream:
     ],
     ids=["relay-compiler", "relay-compiler SHA256", "graphql-codegen sha256", "own names", "apollo"],
 )
-def test_the_manifests_of_the_usual_tools_are_understood(
+def test_manifests_of_the_usual_tools_are_accepted(
     start_gateway: StartGateway, tmp_path: Path, content: dict[str, Any]
 ) -> None:
     gateway = start_gateway(trusted_documents=manifest(tmp_path, content))
@@ -459,7 +459,7 @@ def test_the_manifests_of_the_usual_tools_are_understood(
     check_error(post(gateway, {"query": PAGE}), "OPERATION_NOT_TRUSTED")
 
 
-def test_introspection_is_an_operation_like_any_other(start_gateway: StartGateway, tmp_path: Path) -> None:
+def test_introspection_is_refused_unless_listed(start_gateway: StartGateway, tmp_path: Path) -> None:
     text = "query Schema { __schema { queryType { name } } }"
     gateway = start_gateway(trusted_documents=manifest(tmp_path, {"schema": text}))
     assert post(gateway, {"query": text}).json() == {"data": {"__schema": {"queryType": {"name": "Query"}}}}

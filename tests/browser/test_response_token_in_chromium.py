@@ -1,4 +1,4 @@
-"""An answer that was asked with another token than the chosen one, in real Chromium."""
+"""A response to another token than the chosen one, in real Chromium."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def mark(graphiql: GraphiqlPage) -> Locator:
 
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
-def test_another_token_marks_the_answer_of_the_former(graphiql: GraphiqlPage, view: str) -> None:
-    """At once, in every view; the former token, or a run, takes the mark off again."""
+def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view: str) -> None:
+    """The mark appears at once in every view. Choosing the earlier token or running the operation removes it."""
     graphiql.run()
     graphiql.show(view)
     expect(mark(graphiql)).to_be_empty()
@@ -38,8 +38,8 @@ def test_another_token_marks_the_answer_of_the_former(graphiql: GraphiqlPage, vi
     expect(shown).to_have_css("filter", "none")
 
 
-def test_each_tab_knows_whose_its_answer_is(graphiql: GraphiqlPage) -> None:
-    """The file is of what is shown."""
+def test_each_tab_shows_which_token_its_response_belongs_to(graphiql: GraphiqlPage) -> None:
+    """The file contains the rows that are shown."""
     graphiql.run()
     graphiql.open_example(4, "JumpToPage")
     graphiql.page.get_by_role("button", name="sample").click()
