@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.observability",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
     ("gateway.page", "gateway.http"),
+    ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
 )
 

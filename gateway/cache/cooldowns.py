@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import entry
-from gateway.page import AccessToken
 
 # CONTRACT 6: the longest cool-down. It also limits the effect of another process's wrong clock.
 MAX_COOLDOWN_SECONDS = 600.0

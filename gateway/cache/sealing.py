@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.page import AccessToken
+from gateway.access_token import AccessToken
 
 # The format of sealed values. Values of other versions, from other releases of the gateway, cannot be opened.
 VERSION = b"\x01"

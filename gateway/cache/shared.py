@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from gateway.access_token import AccessToken
 from gateway.cache import generations
 from gateway.cache.freshness import Freshness
 from gateway.cache.generations import QueryGeneration, SealedPage
@@ -17,7 +18,7 @@ from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.token_generations import TokenGenerations
-from gateway.page import AccessToken, CacheState, Caller, Page
+from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 
 # Measured: this many rows, or packed bytes, take half a millisecond. More are processed in a worker thread.

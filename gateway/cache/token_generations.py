@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
+from gateway.access_token import AccessToken
 from gateway.cache import generations
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
-from gateway.page import AccessToken
 
 # The extra lifetime of a generation beyond its blocks (our choice): clock differences must not revive old blocks.
 EXTRA_SECONDS = 60.0

@@ -10,7 +10,7 @@ import msgspec
 from gateway.sandbox.dialect import DATE_KEY
 from gateway.sandbox.faults import ByteFaults, EnvelopeFaults, Faults, ValueFaults
 from gateway.sandbox.links import link_entry
-from gateway.sandbox.page import Page
+from gateway.sandbox.page import SandboxPage
 
 _Row = dict[str, object]
 
@@ -48,7 +48,7 @@ _TOTAL_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
 _VALUE_FORMS: Final[Mapping[str, object]] = {"null": None, "object": {"rows": []}, "text": "rows"}
 
 
-def encode_page(page: Page, measures: Sequence[str], faults: Faults) -> bytes:
+def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> bytes:
     """Return the body of a page, corrupted as the faults specify. May change the page's rows in place."""
     rows = _corrupt_rows(page.rows, measures, faults.values)
     envelope = {

@@ -12,7 +12,7 @@ from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.dialect import STANDARD, Dialect
 from gateway.sandbox.links import NextLink
 from gateway.sandbox.odata import FilterError
-from gateway.sandbox.page import Page
+from gateway.sandbox.page import SandboxPage
 from gateway.sandbox.query import ParameterError, RequestParameters, parse_parameters
 from gateway.sandbox.store import Store
 from gateway.sandbox.tokens import authenticate
@@ -28,7 +28,7 @@ class DatasetEndpoint:
     store: Store
     compare: Compare
 
-    async def __call__(self, request: Request) -> Page:
+    async def __call__(self, request: Request) -> SandboxPage:
         """Return the page that a request asks for. Raises Refusal."""
         if request.method != "GET":
             raise responses.method_not_allowed()
@@ -41,15 +41,15 @@ class DatasetEndpoint:
         except (ParameterError, FilterError) as error:
             raise responses.bad_parameter(str(error)) from None
 
-    def _page(self, account: str, parameters: RequestParameters, dialect: Dialect, link: NextLink) -> Page:
+    def _page(self, account: str, parameters: RequestParameters, dialect: Dialect, link: NextLink) -> SandboxPage:
         engine = self.store.engine(account)
         view = dialect.view(engine.account, parameters.processed, exact=self.compare == "exact")
         if view is None:
-            return Page([], 0, link)
+            return SandboxPage([], 0, link)
         query = parameters.query
         result = engine.execute(replace(query, top=dialect.row_limit(query.top)), view)
         processed = engine.account.processed_at(view.weeks_back)
-        return Page(dialect.dated(result.rows, processed, grouped=bool(query.group_by)), result.total, link)
+        return SandboxPage(dialect.dated(result.rows, processed, grouped=bool(query.group_by)), result.total, link)
 
     def _link(self, request: Request, parameters: RequestParameters, dialect: Dialect) -> NextLink:
         query = parameters.query

@@ -20,7 +20,7 @@ from gateway.sandbox.dialect import STANDARD, Dialect
 from gateway.sandbox.fault_values import FaultError
 from gateway.sandbox.faults import Faults, SandboxToken, TimeFaults, UnknownAccountError, parse_token
 from gateway.sandbox.injected_refusals import check_prefix, check_refusals
-from gateway.sandbox.page import Page
+from gateway.sandbox.page import SandboxPage
 from gateway.sandbox.query import ParameterError, SandboxQuery, lenient_skip, parse_parameters
 from gateway.sandbox.response_headers import with_headers
 from gateway.sandbox.responses import Refusal, SandboxResponse
@@ -33,7 +33,7 @@ class FaultInjector:
     """The ASGI application behind all paths of a dataset."""
 
     dataset: SandboxDataset
-    endpoint: Callable[[Request], Awaitable[Page]]
+    endpoint: Callable[[Request], Awaitable[SandboxPage]]
     tokens: Tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +60,7 @@ class FaultInjector:
 
     async def _page(
         self, request: Request, token: SandboxToken, history: History, connection: ClientConnection
-    ) -> Page:
+    ) -> SandboxPage:
         faults = token.faults
         skip = lenient_skip(request.scope["query_string"])
         history.requests += 1

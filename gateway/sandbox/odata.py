@@ -23,7 +23,7 @@ class FilterError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ParsedComparison:
     """``field eq 'value'`` or ``field ne 'value'``; the value is unescaped."""
 
     field: str
@@ -32,14 +32,14 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Junction:
+class ParsedJunction:
     """At least two conditions joined by one operator. A term is never a junction with the same operator."""
 
     operator: Literal["and", "or"]
     terms: tuple[Condition, ...]
 
 
-Condition = Comparison | Junction
+Condition = ParsedComparison | ParsedJunction
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class _Level:
 
 def parse_filter(text: str, fields: Sequence[str]) -> Condition:
     """Parse a filter on ``fields``. Raises FilterError for a syntax error or an exceeded limit."""
-    tokens = _Tokens(text)
+    tokens = _FilterTokens(text)
     levels = [_Level()]
     comparisons = 0
     while True:
@@ -76,7 +76,7 @@ def parse_filter(text: str, fields: Sequence[str]) -> Condition:
     return levels[0].condition()
 
 
-def _close(tokens: _Tokens, levels: list[_Level]) -> None:
+def _close(tokens: _FilterTokens, levels: list[_Level]) -> None:
     while tokens.take(")"):
         if len(levels) == 1:
             raise FilterError(f"unexpected ')' before {tokens.place}")
@@ -84,7 +84,7 @@ def _close(tokens: _Tokens, levels: list[_Level]) -> None:
         levels[-1].alternatives[-1].append(closed)
 
 
-def _comparison(tokens: _Tokens, fields: Sequence[str]) -> Comparison:
+def _comparison(tokens: _FilterTokens, fields: Sequence[str]) -> ParsedComparison:
     place = tokens.place
     name = tokens.next()
     if name not in fields:
@@ -97,17 +97,17 @@ def _comparison(tokens: _Tokens, fields: Sequence[str]) -> Comparison:
     value = tokens.next()
     if not value.startswith("'"):
         raise FilterError(f"expected a value in single quotes {place}")
-    return Comparison(name, "eq" if operator == "eq" else "ne", value[1:-1].replace("''", "'"))
+    return ParsedComparison(name, "eq" if operator == "eq" else "ne", value[1:-1].replace("''", "'"))
 
 
 def _join(operator: Literal["and", "or"], terms: list[Condition]) -> Condition:
     flat: list[Condition] = []
     for term in terms:
-        flat.extend(term.terms if isinstance(term, Junction) and term.operator == operator else (term,))
-    return flat[0] if len(flat) == 1 else Junction(operator, tuple(flat))
+        flat.extend(term.terms if isinstance(term, ParsedJunction) and term.operator == operator else (term,))
+    return flat[0] if len(flat) == 1 else ParsedJunction(operator, tuple(flat))
 
 
-class _Tokens:
+class _FilterTokens:
     """The words, values and parentheses of a filter, with one token of lookahead."""
 
     def __init__(self, text: str) -> None:

@@ -8,7 +8,7 @@ from gateway.sandbox.links import NextLink
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SandboxPage:
     """The rows or groups of one response, the number of all rows or groups, and the link to the next page."""
 
     rows: list[dict[str, object]]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.sandbox.odata import Comparison, Condition
+from gateway.sandbox.odata import Condition, ParsedComparison
 
 Codes = Callable[[str, str], frozenset[int]]
 """Maps a field and a value to the codes of the texts equal to the value."""
@@ -40,17 +40,17 @@ MATCH_ALL: Final = SqlCondition("1")
 
 def sql_condition(condition: Condition, codes: Codes) -> SqlCondition:
     """Compile a filter. The recursion is bounded by the depth that the parser accepts."""
-    if isinstance(condition, Comparison):
+    if isinstance(condition, ParsedComparison):
         condition_terms: tuple[Condition, ...] = (condition,)
         conjunction = True
     else:
         condition_terms = condition.terms
         conjunction = condition.operator == "and"
-    columns: dict[str, _Column] = {}
+    columns: dict[str, _SqlColumn] = {}
     parts: list[SqlCondition] = []
     for term in condition_terms:
-        if isinstance(term, Comparison):
-            columns.setdefault(term.field, _Column(conjunction)).add(term.operator, codes(term.field, term.value))
+        if isinstance(term, ParsedComparison):
+            columns.setdefault(term.field, _SqlColumn(conjunction)).add(term.operator, codes(term.field, term.value))
         else:
             part = sql_condition(term, codes)
             # AND binds tighter, so only an OR inside an AND needs parentheses.
@@ -60,7 +60,7 @@ def sql_condition(condition: Condition, codes: Codes) -> SqlCondition:
 
 
 @dataclass(slots=True)
-class _Column:
+class _SqlColumn:
     """All comparisons of one column in one junction, merged.
 
     A conjunction intersects the ``eq`` lists and unites the ``ne`` lists; a disjunction does the reverse.

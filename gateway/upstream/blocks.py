@@ -17,7 +17,7 @@ from gateway.query import Dataset, PageQuery
 from gateway.upstream.client import UpstreamResponse
 
 
-class _SnapshotConflict(Exception):
+class _MixedSnapshots(Exception):
     """Two upstream responses of one block come from different snapshots of the data."""
 
 
@@ -57,10 +57,10 @@ class BlockReader:
         deadline = asyncio.get_running_loop().time() + self._operation_timeout_seconds
         calls = 0
         for _ in range(2):
-            block = _Block(query, calls)
+            block = _BlockBuilder(query, calls)
             try:
                 await self._fill(block, caller, deadline)
-            except _SnapshotConflict:
+            except _MixedSnapshots:
                 calls = block.calls
             else:
                 return block.page(self._clock())
@@ -68,7 +68,7 @@ class BlockReader:
             "The upstream is processing its data again at this moment. Start again from the first page."
         )
 
-    async def _fill(self, block: _Block, caller: Caller, deadline: float) -> None:
+    async def _fill(self, block: _BlockBuilder, caller: Caller, deadline: float) -> None:
         while not block.is_done:
             if block.calls >= self._max_calls:
                 raise UpstreamBadResponse(
@@ -77,7 +77,7 @@ class BlockReader:
             block.take(await self._client.call(block.next_query, caller, deadline=deadline))
 
 
-class _Block:
+class _BlockBuilder:
     """A block while its rows arrive."""
 
     def __init__(self, query: PageQuery, calls: int) -> None:
@@ -105,7 +105,7 @@ class _Block:
         return self._query.rows(self._end, self._query.top - len(self._rows))
 
     def take(self, response: UpstreamResponse) -> None:
-        """Add the rows of a response, and decide whether the block is complete. Raises _SnapshotConflict."""
+        """Add the rows of a response, and decide whether the block is complete. Raises _MixedSnapshots."""
         missing = self._query.top - len(self._rows)
         rows = response.rows[:missing]
         self.calls += response.attempts
@@ -125,7 +125,7 @@ class _Block:
     def _note_total(self, response: UpstreamResponse, rows: int) -> None:
         """Discard a total smaller than the number of rows seen. A block beyond the end of the data shows no rows.
 
-        Raises _SnapshotConflict if the total differs from the previous one and both agreed with the rows seen so far.
+        Raises _MixedSnapshots if the total differs from the previous one and both agreed with the rows seen so far.
         """
         total = response.total_count
         end = self._end + rows
@@ -134,7 +134,7 @@ class _Block:
             total = None
         is_usable = total is not None and (total >= end or not rows)
         if is_usable and self._total is not None and total != self._total:
-            raise _SnapshotConflict
+            raise _MixedSnapshots
         seen = end if rows or self._rows else 0
         if (total is not None and total < seen) or (self._total is not None and self._total < seen):
             self._is_total_contradicted = True
@@ -147,7 +147,7 @@ class _Block:
             return
         known = Stamp(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
         if known.conflicts(stamp):
-            raise _SnapshotConflict
+            raise _MixedSnapshots
         self._stamp = known.merged(stamp)
         self._is_stamp_merged = True
 

@@ -13,9 +13,10 @@ from typing import Any, Self
 import httpx
 import structlog
 
+from gateway.access_token import AccessToken
 from gateway.config.upstream import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
-from gateway.page import AccessToken, Caller
+from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestBuilder, RequestIds
 from gateway.upstream.concurrency import ConcurrencyLimiter

@@ -79,7 +79,7 @@ def total_of(values: Iterable[Any]) -> int | None:
     return next((count for count in counts if count is not None and count >= 0), None)
 
 
-class RowReader:
+class RowDecoder:
     """Reads rows field by field. ``fields`` maps each upstream name to an attribute name and a kind."""
 
     def __init__(self, fields: Mapping[str, tuple[str, str]]) -> None:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.access_token import AccessToken
 from gateway.errors import RateLimited, UpstreamReply
-from gateway.page import AccessToken
 
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
 MAX_COOLDOWNS = 10_000

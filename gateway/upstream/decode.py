@@ -19,7 +19,7 @@ import msgspec
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
 from gateway.upstream.chunks import split_rows
-from gateway.upstream.coercion import RowReader, exact, is_date, total_of
+from gateway.upstream.coercion import RowDecoder, exact, is_date, total_of
 
 # Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData use the other names.
 ROWS_NAMES = ("Value", "value")
@@ -118,7 +118,7 @@ class Codec:
         self._date = attrgetter(names[dataset.date])
         self._service = names[dataset.service]
         kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
-        self._reader = RowReader({name: (names[name], kinds.get(name, "text")) for name in names})
+        self._reader = RowDecoder({name: (names[name], kinds.get(name, "text")) for name in names})
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
         self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
         # Decimals keep digits that a float would round.

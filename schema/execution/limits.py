@@ -45,7 +45,7 @@ class Measure:
         return Measure(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
 
 
-class _Meter:
+class _DocumentMeter:
     """Measures selections of one document. A fragment that spreads itself counts as empty: validation rejects it."""
 
     def __init__(self, document: DocumentNode, max_levels: int) -> None:
@@ -95,7 +95,7 @@ def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
     if tokens > limits.max_query_tokens and not all(map(_is_introspection, operations)):
         raise _too_complex("tokens", tokens, limits.max_query_tokens)
     # Inline fragments and spreads nest without adding levels of fields; allow some, far below Python's recursion limit.
-    meter = _Meter(document, max_levels=4 * limits.max_query_depth + 40)
+    meter = _DocumentMeter(document, max_levels=4 * limits.max_query_depth + 40)
     for operation in operations:
         measure = meter.selection_set(operation.selection_set)
         for what, value, bound in (

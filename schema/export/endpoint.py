@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -30,7 +29,7 @@ from gateway.query import Dataset
 from schema.execution.context import Limits
 from schema.export.arguments import ExportArguments
 from schema.export.parameters import read_parameters
-from schema.export.row_formats import csv_lines, ndjson_lines
+from schema.export.row_formats import FORMATS, RowFormat
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
 from schema.http.response import VARY
@@ -55,48 +54,6 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.UpstreamTimeout: 504,
     errors.DeadlineExceeded: 504,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RowFormat:
-    """A file format: filename extension, media types, and functions that write the header and some rows.
-
-    ``continued_media_type`` is the type of a response without the header.
-    """
-
-    extension: str
-    media_type: str
-    continued_media_type: str
-    head: Callable[[Dataset], bytes]
-    lines: Callable[[Dataset, Sequence[Any], bool], bytes]
-
-
-def _csv_head(dataset: Dataset) -> bytes:
-    return csv_lines([list(dataset.attributes)])
-
-
-def _csv(dataset: Dataset, rows: Sequence[Any], raw: bool) -> bytes:
-    return csv_lines(map(attrgetter(*dataset.attributes.values()), rows), raw=raw)
-
-
-FORMATS = (
-    # RFC 4180, section 3.
-    RowFormat(
-        "csv",
-        "text/csv; charset=utf-8; header=present",
-        "text/csv; charset=utf-8; header=absent",
-        _csv_head,
-        _csv,
-    ),
-    # https://github.com/ndjson/ndjson-spec, section 3.3.
-    RowFormat(
-        "ndjson",
-        "application/x-ndjson",
-        "application/x-ndjson",
-        lambda _: b"",
-        lambda _, rows, raw: ndjson_lines(rows),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _MAX_OFFSET_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class ExportParameters:
     """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
 
     ``offset`` is the number of rows that the client has of ``snapshot``; both are None for an export from the start.
@@ -32,7 +32,7 @@ class Parameters:
     snapshot: str | None
 
 
-def read_parameters(query_string: bytes) -> Parameters:
+def read_parameters(query_string: bytes) -> ExportParameters:
     """Return the parameters of a request. An empty one counts as absent. Raises BadUserInput naming the parameter."""
     texts: dict[str, str] = {}
     for name, text in QueryParams(query_string).multi_items():
@@ -52,7 +52,7 @@ def read_parameters(query_string: bytes) -> Parameters:
             " that they come from.",
             argument="offset" if offset is None else "snapshot",
         )
-    return Parameters(
+    return ExportParameters(
         arguments={name: _value(name, text) for name, text in given.items()},
         raw=raw,
         incomplete=incomplete,

@@ -12,9 +12,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
+from gateway.access_token import AccessToken
 from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
 from gateway.http.headers import named_headers
-from gateway.page import AccessToken
 from schema.http.content_negotiation import JSON
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".

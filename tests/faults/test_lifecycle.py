@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.access_token import AccessToken
 from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
 from gateway.config.upstream import UpstreamConfig
 from gateway.errors import GatewayError
-from gateway.page import AccessToken, Caller
+from gateway.page import Caller
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
 from gateway.upstream.cooldown import Cooldowns

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.access_token import AccessToken
 from gateway.errors import GatewayError
-from gateway.page import AccessToken, Caller, Page, Stamp
+from gateway.page import Caller, Page, Stamp
 from gateway.query import Dataset, PageQuery
 
 

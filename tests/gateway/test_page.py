@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.access_token import MAX_TOKEN_BYTES, AccessToken
 from gateway.errors import QueryTooComplex, Unauthenticated
-from gateway.page import MAX_TOKEN_BYTES, AccessToken, Budget, CacheState, Caller, Page, Stamp, stamp_of
+from gateway.page import Budget, CacheState, Caller, Page, Stamp, stamp_of
 from tests.gateway.fakes import Row
 
 

@@ -51,7 +51,7 @@ def holds(part: Any, row: Row) -> bool:
     if hasattr(part, "value"):
         equal = row[part.field] is not None and row[part.field] == part.value
         return equal is (part.operator == "eq")
-    operands = part.terms if isinstance(part, odata.Junction) else part.operands
+    operands = part.terms if isinstance(part, odata.ParsedJunction) else part.operands
     return (all if part.operator == "and" else any)(holds(operand, row) for operand in operands)
 
 

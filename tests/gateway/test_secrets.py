@@ -25,9 +25,10 @@ import httpx
 import pytest
 
 from gateway.__main__ import build
+from gateway.access_token import AccessToken
 from gateway.config.settings import read_settings
 from gateway.errors import Unauthenticated
-from gateway.page import AccessToken, Caller
+from gateway.page import Caller
 from tests.conftest import served
 from tests.redis_server import RedisServer, redis_server
 from tests.schema.http.responses import exchange, raw_post

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gateway.access_token import AccessToken
 from gateway.errors import GatewayError
-from gateway.page import AccessToken
 from schema.connection import ConnectionResult
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.cache.troubled_redis import TroubledRedis

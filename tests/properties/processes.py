@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.access_token import AccessToken
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.freshness import Freshness
 from gateway.cache.index import query_key
@@ -14,7 +15,7 @@ from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
 from gateway.config.redis_url import RedisAddress
 from gateway.config.upstream import UpstreamConfig
-from gateway.page import AccessToken, CacheState, Caller
+from gateway.page import CacheState, Caller
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.page import AccessToken
+from gateway.access_token import AccessToken
 from gateway.query import Comparison, PageQuery
 from tests.gateway.upstream.scripted import DATASET
 

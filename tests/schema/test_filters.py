@@ -152,7 +152,7 @@ def test_control_characters_and_halves_of_characters_are_refused(operator: str, 
 def test_any_other_value_gives_one_comparison_with_that_value(value: str) -> None:
     found = read({"channel": {"eq": value}})
     assert found == Comparison("channel", "eq", value)
-    assert odata.parse_filter(found.text(), FIELDS) == odata.Comparison("channel", "eq", value)
+    assert odata.parse_filter(found.text(), FIELDS) == odata.ParsedComparison("channel", "eq", value)
 
 
 def test_the_bound_counts_encoded_bytes_and_is_inclusive() -> None:

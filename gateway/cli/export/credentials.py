@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from gateway.access_token import AccessToken
 from gateway.cli.export.exit_codes import TokenRefused
 from gateway.config.settings import SANDBOX, variable
 from gateway.errors import Unauthenticated
-from gateway.page import AccessToken
 
 # The environment variable of the token. Not GATEWAY_…, because a gateway has no such setting.
 TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token

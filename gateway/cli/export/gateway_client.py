@@ -11,12 +11,12 @@ import click
 import httpx
 import msgspec
 
+from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.paginator import GatewayResponse
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.observability.logging import configure_logging
-from gateway.page import AccessToken
 
 # Origin of the embedded gateway; no real host name ends like this (RFC 6761).
 EMBEDDED_ORIGIN = "http://gateway.invalid"

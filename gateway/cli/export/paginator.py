@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from gateway.cli.export.exit_codes import ExportFailed
-from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, ProgressListener, Retries
+from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, ExportRetries, ProgressListener
 
 
 class ExportPageInfo(msgspec.Struct, rename="camel"):
@@ -68,7 +68,7 @@ class Paginator:
 
     async def after(self, cursor: str | None) -> ExportPage:
         """Return the page after ``cursor``, or the first page if it is None. Raises ExportEnded."""
-        retries = Retries(self.listener)
+        retries = ExportRetries(self.listener)
         while True:
             payload = await self._request(cursor)
             error = payload if isinstance(payload, ErrorPayload) else payload.errors[0] if payload.errors else None

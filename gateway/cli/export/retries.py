@@ -43,7 +43,7 @@ class ProgressListener(Protocol):
         ...
 
 
-class Retries:
+class ExportRetries:
     """The retries of one step of an export."""
 
     def __init__(self, listener: ProgressListener) -> None:

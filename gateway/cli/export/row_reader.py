@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.cli.export.exit_codes import ExportFailed
 from gateway.cli.export.partial_file import ResumePoint
-from gateway.cli.export.retries import BROKEN, UNREACHABLE, ErrorPayload, ProgressListener, Retries
+from gateway.cli.export.retries import BROKEN, UNREACHABLE, ErrorPayload, ExportRetries, ProgressListener
 from gateway.page import INCOMPLETE
 
 
@@ -58,12 +58,12 @@ class RowReader:
 
     async def write(self, target: Target) -> None:
         """Write all rows behind the target's resume point. Raises ExportEnded."""
-        retries = Retries(self.progress)
+        retries = ExportRetries(self.progress)
         while not target.resume_point.is_complete:
             rows = target.resume_point.rows
             error = await self._attempt(target)
             if target.resume_point.rows > rows:
-                retries = Retries(self.progress)
+                retries = ExportRetries(self.progress)
             if error is not None:
                 await retries.wait(error)
 

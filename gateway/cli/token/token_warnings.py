@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.page import AccessToken, read_claims
+from gateway.access_token import AccessToken, read_claims
 
 # Partner Center docs, secure application model: the API's address, its app id, and its address in 21Vianet.
 AUDIENCES = frozenset(

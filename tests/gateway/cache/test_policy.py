@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.access_token import AccessToken
 from gateway.cache.freshness import Freshness
 from gateway.cache.policy import Decision, decide, expiry, stale_warning
-from gateway.page import AccessToken, Caller, Page
+from gateway.page import Caller, Page
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.fakes import caller, query
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from gateway.access_token import AccessToken
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import entry
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import RateLimited
-from gateway.page import AccessToken
 from gateway.upstream import UpstreamClient
 from tests.gateway.upstream.scripted import GOOD, Clock, caller, client, question, reply, upstream
 from tests.redis_server import RedisServer, free_port

@@ -11,9 +11,10 @@ import zstandard
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.access_token import HKDF_SALT, AccessToken
 from gateway.cache.packing import MAX_PLAIN_BYTES, pack, unpack
 from gateway.cache.sealing import entry
-from gateway.page import HKDF_SALT, AccessToken, Page, PageWarning, Stamp
+from gateway.page import Page, PageWarning, Stamp
 from tests.gateway.fakes import Row
 
 TOKEN = AccessToken("canary-token")

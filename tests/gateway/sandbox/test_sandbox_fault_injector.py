@@ -13,7 +13,7 @@ from gateway.sandbox.dialect import STANDARD, Dialect
 from gateway.sandbox.endpoint import DatasetEndpoint
 from gateway.sandbox.fault_injector import FaultInjector
 from gateway.sandbox.links import NextLink
-from gateway.sandbox.page import Page
+from gateway.sandbox.page import SandboxPage
 from gateway.sandbox.responses import Refusal
 from gateway.sandbox.rows import rows_of
 from gateway.sandbox.store import Store
@@ -29,9 +29,9 @@ class RecordingEndpoint:
     def __init__(self) -> None:
         self.requests: list[Request] = []
 
-    async def __call__(self, request: Request) -> Page:
+    async def __call__(self, request: Request) -> SandboxPage:
         self.requests.append(request)
-        return Page([], 0, NextLink("http://sandbox", PATH, "license", (), top=10, skip=0, next_skip=10))
+        return SandboxPage([], 0, NextLink("http://sandbox", PATH, "license", (), top=10, skip=0, next_skip=10))
 
 
 def _request(token: str, query: str = "", **state: Any) -> Request:

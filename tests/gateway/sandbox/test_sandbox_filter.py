@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.datasets.license_deployment import FIELDS, LICENSE_DEPLOYMENT
 from gateway.sandbox.engine import Engine, View
-from gateway.sandbox.odata import MAX_COMPARISONS, MAX_DEPTH, Comparison, Condition, FilterError, Junction, parse_filter
+from gateway.sandbox.odata import (
+    MAX_COMPARISONS,
+    MAX_DEPTH,
+    Condition,
+    FilterError,
+    ParsedComparison,
+    ParsedJunction,
+    parse_filter,
+)
 from gateway.sandbox.query import SandboxQuery
 from gateway.sandbox.rows import rows_of
 
@@ -146,13 +154,13 @@ def test_undocumented_syntax_raises_filter_error(text: str) -> None:
 
 
 def test_a_doubled_quote_stands_for_one_quote() -> None:
-    assert _parse("customerName eq 'O''''Brien ''s'") == Comparison("customerName", "eq", "O''Brien 's")
+    assert _parse("customerName eq 'O''''Brien ''s'") == ParsedComparison("customerName", "eq", "O''Brien 's")
 
 
 def test_nested_junctions_with_one_operator_are_merged() -> None:
     parsed = _parse("channel eq 'a' or (channel eq 'b' or (channel eq 'c'))")
-    assert isinstance(parsed, Junction)
-    assert [term.value for term in parsed.terms if isinstance(term, Comparison)] == ["a", "b", "c"]
+    assert isinstance(parsed, ParsedJunction)
+    assert [term.value for term in parsed.terms if isinstance(term, ParsedComparison)] == ["a", "b", "c"]
 
 
 def test_null_equals_nothing_and_differs_from_everything() -> None:

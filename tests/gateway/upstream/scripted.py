@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from gateway.access_token import AccessToken
 from gateway.config.upstream import UpstreamConfig
-from gateway.page import AccessToken, Caller
+from gateway.page import Caller
 from gateway.query import Dataset, Measure, PageQuery
 from gateway.upstream import UpstreamCall, UpstreamClient
 

@@ -11,7 +11,7 @@ from graphql import OperationDefinitionNode, SelectionSetNode, get_introspection
 
 from gateway.errors import QueryTooComplex
 from schema.execution.context import Limits
-from schema.execution.limits import MAX_LINES, Measure, _Meter, check_document, check_text
+from schema.execution.limits import MAX_LINES, Measure, _DocumentMeter, check_document, check_text
 from tests.benchmarks.worst import LIMITS, Limit
 from tests.schema.http.responses import check_error
 
@@ -186,14 +186,14 @@ def test_measuring_visits_each_selection_once(query: str) -> None:
     document = parse(query)
     selections: Counter[int] = Counter()
 
-    class Meter(_Meter):
+    class DocumentMeter(_DocumentMeter):
         def selection_set(self, node: SelectionSetNode | None, level: int = 0) -> Measure:
             selections[id(node)] += node is not None
             # The limit, not a later step, must refuse it: expanding the fragments would never end.
             assert node is None or selections[id(node)] == 1
             return super().selection_set(node, level)
 
-    meter = Meter(document, max_levels=200)
+    meter = DocumentMeter(document, max_levels=200)
     [operation] = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
     meter.selection_set(operation.selection_set)
     assert len(selections) > 10
@@ -394,7 +394,7 @@ def test_each_fragment_of_a_chain_counts_as_a_level_of_nesting() -> None:
     def measured(levels: int) -> Measure:
         document = parse("{ ...F0 } " + chain(levels, "Query", 1, "__typename"))
         [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        return _Meter(document, max_levels=10).selection_set(operation.selection_set)
+        return _DocumentMeter(document, max_levels=10).selection_set(operation.selection_set)
 
     # F0 to F8, and the selections around and inside them.
     assert measured(8).fields == 1

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.access_token import AccessToken
 from gateway.cli.token.token_warnings import token_warnings
-from gateway.page import AccessToken
 from tests.gateway.cli.token.identity import access_token, part
 
 
