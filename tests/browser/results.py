@@ -57,8 +57,8 @@ def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
 
 def widths(graphiql: GraphiqlPage) -> list[float]:
     """Return the widths of all bars in percent of the longest, group by group: sold, deployed."""
-    found = drawn(graphiql).locator("rect").evaluate_all("all => all.map(one => one.getBBox().width)")
-    return [round(100 * width / (max(found) or 1)) for width in found]
+    widths = drawn(graphiql).locator("rect").evaluate_all("all => all.map(one => one.getBBox().width)")
+    return [round(100 * width / (max(widths) or 1)) for width in widths]
 
 
 def download(graphiql: GraphiqlPage) -> tuple[str, list[list[str]], bytes]:

@@ -37,8 +37,8 @@ def axe() -> str:
 def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
     """Return axe's violations on the current page."""
     graphiql.page.evaluate(axe)
-    found: list[str] = graphiql.page.evaluate(AUDIT, KNOWN)
-    return found
+    violations: list[str] = graphiql.page.evaluate(AUDIT, KNOWN)
+    return violations
 
 
 @pytest.mark.timeout(300)  # The first test to run waits for npm.

@@ -22,8 +22,8 @@ def rows(start: int, count: int) -> list[dict[str, Any]]:
 
 
 def connection_of(answer: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = answer["data"]["licenseDeployments"]
-    return found
+    connection: dict[str, Any] = answer["data"]["licenseDeployments"]
+    return connection
 
 
 def test_paging_continues_at_the_cursor(graphiql: GraphiqlPage) -> None:
@@ -45,9 +45,9 @@ def customers_of(*products: str) -> set[str]:
 def test_the_filter_example_lists_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
     """All customers are listed, and the operators that the comment suggests instead of eq work."""
     graphiql.open_example(2, "FilterByProduct")
-    found = connection_of(graphiql.run())["nodes"]
-    assert {node["customerName"] for node in found} == customers_of("OFFICE 365 E3")
-    assert len(found) == len(customers_of("OFFICE 365 E3"))
+    connection = connection_of(graphiql.run())["nodes"]
+    assert {node["customerName"] for node in connection} == customers_of("OFFICE 365 E3")
+    assert len(connection) == len(customers_of("OFFICE 365 E3"))
     assert 'in: ["A", "B"]' in graphiql.query()
     graphiql.type_query(graphiql.query().replace('eq: "OFFICE 365 E3"', 'in: ["POWER BI PRO", "VISIO PLAN 2"]'))
     with graphiql.page.expect_response("**/graphql"):
@@ -62,21 +62,21 @@ def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -
     graphiql.open_example(2, "FilterByProduct")
     graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
     graphiql.run()
-    told = results(graphiql).locator(".about").get_by_role("status")
+    status = results(graphiql).locator(".about").get_by_role("status")
     start = "No row fits. The filter compares whole values"
-    expect(told).to_have_text(f"{start}; the first tab lists the products' names.")
+    expect(status).to_have_text(f"{start}; the first tab lists the products' names.")
     graphiql.type_query(graphiql.query().replace("productName: { eq", "customerName: { eq"))
     with graphiql.page.expect_response("**/graphql"):
         graphiql.run()
-    expect(told).to_have_text(f"{start}.")
+    expect(status).to_have_text(f"{start}.")
 
 
 def test_the_group_example_covers_all_customers(graphiql: GraphiqlPage) -> None:
     graphiql.open_example(3, "GroupByCustomer")
-    found = connection_of(graphiql.run())
+    connection = connection_of(graphiql.run())
     ids = {row["customerTenantId"] for row in rows_of("contoso")}
-    assert {node["customerTenantId"] for node in found["nodes"]} == ids
-    assert found["totalCount"] == len(found["nodes"])
+    assert {node["customerTenantId"] for node in connection["nodes"]} == ids
+    assert connection["totalCount"] == len(connection["nodes"])
 
 
 def test_the_jump_lands_on_the_row(graphiql: GraphiqlPage) -> None:
@@ -88,7 +88,8 @@ def test_the_dates_are_two(graphiql: GraphiqlPage) -> None:
     """The latest date has the sandbox's current totals, the earlier one lower totals."""
     graphiql.open_example(5, "CompareDates")
     totals = {
-        alias: sum(node["licensesSold"] for node in found["nodes"]) for alias, found in graphiql.run()["data"].items()
+        alias: sum(node["licensesSold"] for node in connection["nodes"])
+        for alias, connection in graphiql.run()["data"].items()
     }
     assert totals["latest"] == sold_to("contoso")
     assert 0 < totals["earlier"] < totals["latest"]

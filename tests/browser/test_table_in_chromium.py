@@ -145,15 +145,15 @@ def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
     """
     page = graphiql.page
     graphiql.show(view)
-    told = results(graphiql).locator(".about").get_by_role("status")
-    expect(told).to_have_text(NOTHING_ASKED)
-    told.evaluate("element => { element.dataset.same = 'yes' }")
+    status = results(graphiql).locator(".about").get_by_role("status")
+    expect(status).to_have_text(NOTHING_ASKED)
+    status.evaluate("element => { element.dataset.same = 'yes' }")
     waiting: list[Any] = []
     page.route("**/graphql", lambda route: waiting.append(route))
     page.get_by_role("button", name=re.compile("^Execute query")).click()
-    expect(told).to_have_text("Waiting for the answer …")
+    expect(status).to_have_text("Waiting for the answer …")
     waiting.pop().fulfill(json=connection(totalCount=0))
-    expect(told).to_have_text("No row fits.")
+    expect(status).to_have_text("No row fits.")
     error = {
         "message": "The token is not known. Send 'Authorization: Bearer <access token>'.",
         "extensions": {"code": "UNAUTHENTICATED"},
@@ -166,12 +166,12 @@ def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
         graphiql.run()
         shown = "UNAUTHENTICATED The token is not known. Choose a token at the top of this page."
         expect(page.get_by_role("alert")).to_have_text(shown)
-        expect(told).to_have_text(rows)
+        expect(status).to_have_text(rows)
     graphiql.answer_with({"data": {"__typename": "Query"}})
     graphiql.run()
-    expect(told).to_have_text("There is no list of rows in this answer: select nodes or edges.")
+    expect(status).to_have_text("There is no list of rows in this answer: select nodes or edges.")
     expect(page.get_by_role("alert")).to_have_count(0)
-    expect(told).to_have_attribute("data-same", "yes")
+    expect(status).to_have_attribute("data-same", "yes")
     page.get_by_role("button", name="CSV", exact=True).click()
     expect(results(graphiql).get_by_text("There are no rows to save.")).to_be_visible()
 

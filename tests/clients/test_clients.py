@@ -100,10 +100,10 @@ def rows_of_the_report(upstream: Upstream) -> list[dict[str, Any]]:
     return rows
 
 
-def differences(found: list[dict[str, Any]], report: list[dict[str, Any]]) -> list[Any]:
+def differences(rows: list[dict[str, Any]], report: list[dict[str, Any]]) -> list[Any]:
     """Return the differences between a client's rows and the report's, in the selected fields."""
     wanted = [{key: row[key] for key in FIELDS} for row in report]
-    shown = [{key: value for key, value in row.items() if key != "__typename"} for row in found]
+    shown = [{key: value for key, value in row.items() if key != "__typename"} for row in rows]
     return [(len(shown), len(wanted))] * (len(shown) != len(wanted)) + [
         pair for pair in zip(shown, wanted, strict=False) if pair[0] != pair[1]
     ]

@@ -54,8 +54,10 @@ def exercised() -> Metrics:
 
 def families(metrics: Metrics) -> list[Metric]:
     """Parse the response with Prometheus' own parser; return only the gateway's metrics, not the process's."""
-    found = text_string_to_metric_families(bytes(metrics.response().body).decode())
-    return [family for family in found if family.name.startswith("gateway_") and not family.name.endswith("_created")]
+    families = text_string_to_metric_families(bytes(metrics.response().body).decode())
+    return [
+        family for family in families if family.name.startswith("gateway_") and not family.name.endswith("_created")
+    ]
 
 
 def labels_by_sample() -> dict[str, frozenset[str]]:

@@ -37,7 +37,7 @@ def matchers(expression: str) -> Iterator[Matcher]:
 
 def grouping_labels(expression: str) -> set[str]:
     """Return the labels in ``by (…)``."""
-    return {label.strip() for found in _GROUPS.findall(expression) for label in found.split(",")}
+    return {label.strip() for group in _GROUPS.findall(expression) for label in group.split(",")}
 
 
 def metrics(expression: str) -> set[str]:

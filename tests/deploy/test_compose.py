@@ -38,7 +38,7 @@ class Host:
         """Return ``text`` of the compose file with defaults filled in and addresses of this machine."""
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
         text = text.replace("://sandbox:", "://127.0.0.1:").replace("://valkey:", "://127.0.0.1:")
-        return re.sub(r"\b(8000|9000|6379)\b", lambda found: self.ports[found[0]], text)
+        return re.sub(r"\b(8000|9000|6379)\b", lambda match: self.ports[match[0]], text)
 
     def command(self, service: str) -> list[str]:
         """Return the service's command."""
@@ -136,8 +136,8 @@ def test_valkey_has_the_same_settings_as_redis(tmp_path: Path) -> None:
         while not _answers(client):
             assert time.monotonic() < limit
             time.sleep(0.02)
-        found = client.config_get("maxmemory", "maxmemory-policy", "save", "appendonly")
-    assert found == {
+        match = client.config_get("maxmemory", "maxmemory-policy", "save", "appendonly")
+    assert match == {
         "maxmemory": str(256 * 2**20),
         "maxmemory-policy": "allkeys-lru",
         "save": "",

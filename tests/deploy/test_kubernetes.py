@@ -76,11 +76,11 @@ def test_a_pods_memory_fits_the_cache_and_the_process() -> None:
 @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "readinessProbe"])
 def test_probes_use_existing_paths(probe: str) -> None:
     paths = {route.path for route in Health().routes}
-    found = CONTAINER[probe]["httpGet"]
-    assert found["path"] in paths
-    assert found["port"] == CONTAINER["ports"][0]["name"]
+    request = CONTAINER[probe]["httpGet"]
+    assert request["path"] in paths
+    assert request["port"] == CONTAINER["ports"][0]["name"]
     # A stopping gateway fails only readiness: a failed liveness probe would kill it before it finishes.
-    assert found["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
+    assert request["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
 
 
 def test_a_pod_has_no_more_privileges_than_the_image() -> None:

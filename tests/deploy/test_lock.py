@@ -24,8 +24,8 @@ FLOORS = {"strawberry-graphql": "0.315.7", "starlette": "1.0.1", "h11": "0.16"}
 
 def pinned(name: str) -> Version:
     """Return the version of ``name`` in the lock."""
-    [found] = [pin for pin in PINS if canonicalize_name(pin.name) == canonicalize_name(name)]
-    return Version(str(found.specifier).removeprefix("=="))
+    [match] = [pin for pin in PINS if canonicalize_name(pin.name) == canonicalize_name(name)]
+    return Version(str(match.specifier).removeprefix("=="))
 
 
 def test_every_line_pins_one_version_and_names_no_index() -> None:

@@ -60,10 +60,10 @@ def test_a_query_names_only_metrics_and_labels_that_exist(expression: str) -> No
     assert named
     assert named <= known.keys() | OTHERS
     labels = {name: known.get(name, frozenset()) | TARGET_LABELS for name in named}
-    for found in matchers(expression):
-        assert found.label in labels[found.metric], found
-        if found.label not in TARGET_LABELS:
-            assert set(found.values) <= VALUES[found.metric, found.label], found
+    for matcher in matchers(expression):
+        assert matcher.label in labels[matcher.metric], matcher
+        if matcher.label not in TARGET_LABELS:
+            assert set(matcher.values) <= VALUES[matcher.metric, matcher.label], matcher
     assert grouping_labels(expression) <= set().union(*labels.values())
 
 

@@ -101,7 +101,7 @@ def excerpt(path: Path) -> str:
 def _members(value: Any, name: str) -> Iterator[Any]:
     """Yield all members called ``name`` in a JSON value."""
     if isinstance(value, dict):
-        yield from (found for key, found in value.items() if key == name)
+        yield from (member for key, member in value.items() if key == name)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _members(inner, name)
 

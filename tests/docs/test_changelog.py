@@ -32,9 +32,9 @@ def test_every_heading_is_a_dated_release_except_unreleased_at_the_top() -> None
 
 
 def test_changes_are_sorted_by_their_kind() -> None:
-    found = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
-    assert found
-    assert set(found) <= KINDS
+    kinds = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
+    assert kinds
+    assert set(kinds) <= KINDS
 
 
 def test_the_newest_release_is_this_version_or_has_unreleased_changes_above() -> None:
@@ -42,8 +42,8 @@ def test_the_newest_release_is_this_version_or_has_unreleased_changes_above() ->
     newest = [version for version, _ in RELEASES[:1]]
     assert HEADINGS[0] == "Unreleased" or newest == [VERSION]
     assert all(Version(version) <= Version(VERSION) for version in newest)
-    kept = (ROOT / "tests" / "schema" / "released").glob("*.graphql")
-    assert [file.stem for file in kept] == newest, (
+    schemas = (ROOT / "tests" / "schema" / "released").glob("*.graphql")
+    assert [file.stem for file in schemas] == newest, (
         "at a release: gateway schema > tests/schema/released/VERSION.graphql"
     )
 

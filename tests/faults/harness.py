@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from gateway.server.graceful_shutdown import Server
 from gateway.server.listener import Listener, url_of
-from tests.gateway.upstream.scripted import GOOD, Asked, Scripted, Step
+from tests.gateway.upstream.scripted import GOOD, Scripted, Step, UpstreamRequest
 from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
@@ -45,19 +45,19 @@ class TokenUpstream(Scripted):
         """Set the steps that answer ``token`` from now on."""
         self._scripts[token] = list(steps)
 
-    def step_for(self, asked: Asked) -> Step:
+    def step_for(self, request: UpstreamRequest) -> Step:
         """Return the next step of the request's token."""
-        steps = self._scripts.get(token_of(asked), [GOOD])
+        steps = self._scripts.get(token_of(request), [GOOD])
         return steps.pop(0) if len(steps) > 1 else steps[0]
 
-    def requests_of(self, token: str) -> list[Asked]:
+    def requests_of(self, token: str) -> list[UpstreamRequest]:
         """Return all requests so far with ``token``."""
-        return [asked for asked in self.asked if token_of(asked) == token]
+        return [request for request in self.requests if token_of(request) == token]
 
 
-def token_of(asked: Asked) -> str:
+def token_of(request: UpstreamRequest) -> str:
     """Return the token of a request."""
-    return asked.header("Authorization").removeprefix("Bearer ")
+    return request.header("Authorization").removeprefix("Bearer ")
 
 
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -205,8 +205,8 @@ def paged_rows(count: int, *, cap: int | None = None, link: Any = "more", total:
     "absent" for none. Each page has ``extra`` rows beyond the requested ones.
     """
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        skip, top = asked.number("skip"), asked.number("top")
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        skip, top = request.number("skip"), request.number("top")
         end = min(count, skip + min(top, cap or top) + extra)
         page = [
             {"serviceCode": "crm", "licensesSold": number, "processedDateTime": "2018-10-14T00:00:00"}
@@ -215,7 +215,7 @@ def paged_rows(count: int, *, cap: int | None = None, link: Any = "more", total:
         body: dict[str, Any] = {"Value": page, "@nextLink": link if end < count else None}
         if total != "absent":
             body["TotalCount"] = count if total == "true" else total
-        ids = "".join(f"{name}: {asked.header(name)}\r\n" for name in ("MS-RequestId", "MS-CorrelationId"))
+        ids = "".join(f"{name}: {request.header(name)}\r\n" for name in ("MS-RequestId", "MS-CorrelationId"))
         data = json.dumps(body).encode()
         writer.write(f"HTTP/1.1 200 OK\r\n{ids}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         return True

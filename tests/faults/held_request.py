@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.gateway.upstream.scripted import GOOD, Asked
+from tests.gateway.upstream.scripted import GOOD, UpstreamRequest
 
 
 class HeldRequest:
@@ -17,7 +17,7 @@ class HeldRequest:
         self.started, self.disconnected = threading.Event(), threading.Event()
         self._released: Callable[[], Any] = lambda: None
 
-    async def step(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(self, request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         """Hold the request until it is released."""
         loop, released = asyncio.get_running_loop(), asyncio.Event()
         self._released = lambda: loop.call_soon_threadsafe(released.set)
@@ -27,7 +27,7 @@ class HeldRequest:
         except asyncio.CancelledError:
             self.disconnected.set()
             raise
-        return await GOOD(asked, writer)
+        return await GOOD(request, writer)
 
     def release(self) -> None:
         """Let the held request be answered."""

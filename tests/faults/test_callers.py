@@ -19,7 +19,7 @@ from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.server.listener import KEEP_ALIVE_SECONDS, Listener
 from tests.faults.harness import QUERY, Harness, address_of, production_server
 from tests.faults.held_request import HeldRequest
-from tests.gateway.upstream.scripted import GOOD, Asked, Step
+from tests.gateway.upstream.scripted import GOOD, Step, UpstreamRequest
 
 Address = tuple[str, int]
 
@@ -208,9 +208,9 @@ def test_concurrent_requests_make_one_upstream_call_per_token(patient_harness: H
 def slowly(seconds: float) -> Step:
     """Return a step that sends a good response after a delay."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(seconds)
-        return await GOOD(asked, writer)
+        return await GOOD(request, writer)
 
     return step
 

@@ -27,7 +27,7 @@ from gateway.upstream.cooldown import Cooldowns
 from tests.faults.harness import QUERY, token_upstream
 from tests.faults.held_request import HeldRequest
 from tests.gateway.running import END_SECONDS, Running, eventually, kill
-from tests.gateway.upstream.scripted import envelope, question, rows
+from tests.gateway.upstream.scripted import envelope, page_query, rows
 from tests.schema.http.responses import check_error
 
 GRACE_SECONDS = 8
@@ -190,7 +190,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
     outcomes: dict[str, int] = {}
     for number in range(TOKENS):
         try:
-            await flights.fetch(question(), Caller(AccessToken(f"token-{number}")))
+            await flights.fetch(page_query(), Caller(AccessToken(f"token-{number}")))
             outcome = "ok"
         except GatewayError as error:
             outcome = error.code

@@ -14,16 +14,16 @@ import pytest
 from tests.faults.harness import ATTEMPT_SECONDS, HERE, LEAK, Harness, check_fault
 from tests.gateway.upstream.scripted import (
     GOOD,
-    Asked,
     Step,
+    UpstreamRequest,
     drip,
     echo,
     envelope,
     hang,
     http,
     raw,
-    reply,
     reset,
+    respond,
     rows,
 )
 from tests.schema.http.responses import check_error
@@ -40,9 +40,9 @@ STALE = envelope(rows(666), 1)
 def after_head(then: Callable[[bytes], Step], rest: bytes) -> Step:
     """Send a head with the request's ids, so that the response is accepted, and continue with ``then``."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        ids = "".join(f"{name}: {value}\r\n" for name, value in echo(asked).items())
-        return await then(OK + ids.encode() + rest)(asked, writer)
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        ids = "".join(f"{name}: {value}\r\n" for name, value in echo(request).items())
+        return await then(OK + ids.encode() + rest)(request, writer)
 
     return step
 
@@ -130,8 +130,8 @@ def test_an_upstream_that_does_not_listen_is_unavailable(start_gateway: StartGat
 def with_extra_response(status: int, ids: dict[str, str]) -> Step:
     """Send a good response with another one directly after it."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        good = http(200, echo(asked), json.dumps(envelope(rows(1, 2), 2)).encode())
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        good = http(200, echo(request), json.dumps(envelope(rows(1, 2), 2)).encode())
         writer.write(good + http(status, ids, json.dumps(STALE).encode()))
         return True
 
@@ -153,11 +153,11 @@ def test_an_extra_response_on_a_connection_never_reaches_the_next_caller(
 def test_a_foreign_response_is_refused_and_its_connection_closed(harness: Harness) -> None:
     for _ in range(2):
         harness.sold(harness.token(GOOD))
-    token = harness.token(reply(STALE, ids=OTHERS), GOOD)
+    token = harness.token(respond(STALE, ids=OTHERS), GOOD)
     assert harness.sold(token) == [1, 2]
     first, second = harness.upstream.requests_of(token)
     assert first.connection != second.connection
 
 
 def test_a_response_without_ids_is_accepted(harness: Harness) -> None:
-    assert harness.sold(harness.token(reply(envelope(rows(5), 1), ids={}))) == [5]
+    assert harness.sold(harness.token(respond(envelope(rows(5), 1), ids={}))) == [5]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.harness import LEAK, PATH, QUERY, Harness, check_fault, check_no_leak, paged_rows
-from tests.gateway.upstream.scripted import GOOD, envelope, reply, rows
+from tests.gateway.upstream.scripted import GOOD, envelope, respond, rows
 from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_without_a_next_link_the_total_shows_that_rows_follow(harness: Harness) 
 @pytest.mark.parametrize("total", [12, "absent"])
 def test_a_next_link_on_the_last_page_adds_a_warning(harness: Harness, total: Any) -> None:
     """Twelve rows, and a next link on every page."""
-    token = harness.token(paged_rows(10**6, cap=12, total=total), *[reply(envelope([], link="more"))] * 9)
+    token = harness.token(paged_rows(10**6, cap=12, total=total), *[respond(envelope([], link="more"))] * 9)
     connection = harness.connection(token)
     assert [row["licensesSold"] for row in connection["nodes"]] == list(range(12))
     assert [warning["code"] for warning in connection["warnings"]] == ["UPSTREAM_INCOMPLETE"]
@@ -97,7 +97,7 @@ def test_rows_beyond_the_requested_number_are_dropped(harness: Harness, first: i
 
 
 def test_an_empty_page_with_a_next_link_is_requested_again(harness: Harness) -> None:
-    token = harness.token(reply(envelope([], link="more")), paged_rows(12))
+    token = harness.token(respond(envelope([], link="more")), paged_rows(12))
     assert harness.sold(token) == list(range(12))
 
 
@@ -127,7 +127,7 @@ def test_a_total_alone_never_decides_where_the_data_ends(harness: Harness, total
     ids=["missing", "null", "object", "text", "number", "unknown spelling", "null row", "42", "list row", "text row"],
 )
 def test_a_page_without_a_list_of_rows_is_an_error(harness: Harness, body: Any) -> None:
-    check_fault(harness, reply(body), "UPSTREAM_BAD_RESPONSE", calls=2)
+    check_fault(harness, respond(body), "UPSTREAM_BAD_RESPONSE", calls=2)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_page_without_a_list_of_rows_is_an_error(harness: Harness, body: Any) 
     ],
 )
 def test_known_spellings_of_the_envelope_are_accepted(harness: Harness, body: Any) -> None:
-    connection = harness.connection(harness.token(reply(body)))
+    connection = harness.connection(harness.token(respond(body)))
     assert ([row["licensesSold"] for row in connection["nodes"]], connection["totalCount"]) == ([1, 2], 2)
 
 
@@ -151,7 +151,7 @@ def one_row(**fields: str) -> bytes:
 
 def test_null_missing_and_unreadable_fields_leave_the_rest_of_the_page_intact(harness: Harness) -> None:
     """Unreadable fields are counted in one warning; null and missing fields cause none."""
-    token = harness.token(reply(one_row(serviceCode="[1]", licensesSold='"junk"', processedDateTime='"soon"')))
+    token = harness.token(respond(one_row(serviceCode="[1]", licensesSold='"junk"', processedDateTime='"soon"')))
     response = harness.post(token)
     result = response.json()
     assert result["data"]["licenseDeployments"]["nodes"] == [
@@ -161,7 +161,7 @@ def test_null_missing_and_unreadable_fields_leave_the_rest_of_the_page_intact(ha
     [warning] = result["extensions"]["warnings"]
     assert (warning["code"], warning["count"]) == ("UPSTREAM_UNREADABLE_VALUES", 3)
     check_no_leak(harness, response, token)
-    quiet = harness.connection(harness.token(reply(one_row(serviceCode="null", licensesSold="null"))))
+    quiet = harness.connection(harness.token(respond(one_row(serviceCode="null", licensesSold="null"))))
     assert quiet["nodes"][0] == {"serviceCode": None, "licensesSold": None, "processedDateTime": None}
     assert quiet["warnings"] == []
 
@@ -185,7 +185,7 @@ LONGS = {
 
 def test_a_long_is_exact_or_null(harness: Harness) -> None:
     page = ",".join(f'{{"licensesSold": {text}}}' for text in LONGS)
-    token = harness.token(reply(f'{{"Value": [{page}], "TotalCount": {len(LONGS)}}}'.encode()))
+    token = harness.token(respond(f'{{"Value": [{page}], "TotalCount": {len(LONGS)}}}'.encode()))
     assert harness.sold(token) == list(LONGS.values())
 
 
@@ -208,13 +208,13 @@ DATES = {
 
 def test_a_date_is_valid_or_null(harness: Harness) -> None:
     page = [{"processedDateTime": date} for date in DATES]
-    token = harness.token(reply({"Value": page, "TotalCount": len(page)}))
+    token = harness.token(respond({"Value": page, "TotalCount": len(page)}))
     nodes = harness.connection(token)["nodes"]
     assert [node["processedDateTime"] for node in nodes] == [date if good else None for date, good in DATES.items()]
 
 
 def test_duplicate_rows_are_kept_and_their_cursors_differ(harness: Harness) -> None:
-    token = harness.token(reply(envelope(rows(1, 1, 1), 3)))
+    token = harness.token(respond(envelope(rows(1, 1, 1), 3)))
     edges = harness.connection(token, "{ licenseDeployments { edges { cursor node { licensesSold } } } }")["edges"]
     assert [edge["node"]["licensesSold"] for edge in edges] == [1, 1, 1]
     assert len({edge["cursor"] for edge in edges}) == 3
@@ -222,11 +222,11 @@ def test_duplicate_rows_are_kept_and_their_cursors_differ(harness: Harness) -> N
 
 def test_reprocessing_between_pages_is_a_snapshot_conflict(harness: Harness) -> None:
     old, new = "2018-10-14T00:00:00", "2018-10-15T00:00:00"
-    token = harness.token(reply(envelope(rows(1, 2, 3, date=old), 3)))
+    token = harness.token(respond(envelope(rows(1, 2, 3, date=old), 3)))
     page = "pageInfo { endCursor } nodes { processedDateTime }"
     cursor = harness.connection(token, f"{{ licenseDeployments(first: 1) {{ {page} }} }}")["pageInfo"]["endCursor"]
     # A refusal drops the cached pages, as their expiry would.
-    harness.upstream.script(token, reply(status=403), reply(envelope(rows(4, 5, 6, date=new), 3)))
+    harness.upstream.script(token, respond(status=403), respond(envelope(rows(4, 5, 6, date=new), 3)))
     harness.post(token, "{ licenseDeployments(groupBy: [CHANNEL]) { totalCount } }")
     extensions = check_error(
         harness.post(token, f'{{ licenseDeployments(first: 1, after: "{cursor}") {{ {page} }} }}'), "SNAPSHOT_CHANGED"
@@ -237,7 +237,7 @@ def test_reprocessing_between_pages_is_a_snapshot_conflict(harness: Harness) -> 
 
 def test_an_empty_page_is_not_an_error(harness: Harness) -> None:
     """The tests of the cache show for how long a sudden empty page is cached."""
-    token = harness.token(reply(envelope([], 0)), GOOD)
+    token = harness.token(respond(envelope([], 0)), GOOD)
     assert harness.connection(token)["totalCount"] == 0
     assert harness.post(token, QUERY.replace("50", "5")).json()["data"]["licenseDeployments"]["nodes"] == []
     assert harness.calls(token) == 1

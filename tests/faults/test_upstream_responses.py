@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from tests.faults.harness import LEAK, PATH, Harness, check_fault, check_no_leak
-from tests.gateway.upstream.scripted import GOOD, Step, envelope, reply, rows
+from tests.gateway.upstream.scripted import GOOD, Step, envelope, respond, rows
 from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_each_status_has_its_error_code_and_number_of_attempts(
     harness: Harness, status: int, code: str, http_status: int, calls: int
 ) -> None:
     def check(body: Any) -> None:
-        step = reply(body, status, {"Server": LEAK, "X-Why": LEAK})
+        step = respond(body, status, {"Server": LEAK, "X-Why": LEAK})
         assert check_fault(harness, step, code, http_status, calls)["upstream"]["status"] == status
 
     with ThreadPoolExecutor(len(BODIES)) as pool:
@@ -67,7 +67,7 @@ def test_a_refusal_drops_the_cached_pages_of_its_token_only(harness: Harness, st
     for caller in (token, other, token, other):
         assert harness.sold(caller) == [1, 2]
     assert (harness.calls(token), harness.calls(other)) == (1, 1)
-    harness.upstream.script(token, reply(status=status), GOOD)
+    harness.upstream.script(token, respond(status=status), GOOD)
     response = harness.post(token, "{ licenseDeployments(groupBy: [CHANNEL]) { totalCount } }")
     assert response.json()["data"] == {"licenseDeployments": None}
     assert (harness.sold(token), harness.sold(other)) == ([1, 2], [1, 2])
@@ -94,13 +94,13 @@ def test_a_cool_down_applies_to_the_throttled_token_only(
     moved_seconds = {"in 100 seconds": 100, "100 seconds ago": -100}.get(retry_after or "")
     if moved_seconds is not None:
         retry_after = formatdate(time.time() + moved_seconds, usegmt=True)
-    step = reply(BODIES["json"], 429, {} if retry_after is None else {"Retry-After": retry_after})
+    step = respond(BODIES["json"], 429, {} if retry_after is None else {"Retry-After": retry_after})
     wait = check_fault(harness, step, "RATE_LIMITED", 429)["retryAfterSeconds"]
     assert seconds[0] <= wait <= seconds[1]
 
 
 def test_upstream_calls_resume_only_after_the_cool_down(harness: Harness) -> None:
-    token = harness.token(reply(status=429, headers={"Retry-After": "1"}), GOOD)
+    token = harness.token(respond(status=429, headers={"Retry-After": "1"}), GOOD)
     calls, tries = [], 0
     while True:
         before = harness.calls(token)
@@ -118,13 +118,13 @@ def test_upstream_calls_resume_only_after_the_cool_down(harness: Harness) -> Non
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 def test_a_redirect_is_not_followed(harness: Harness, bystander: tuple[str, Any], status: int) -> None:
     url, server = bystander
-    check_fault(harness, reply(b"", status, {"Location": f"{url}/{LEAK}"}), "UPSTREAM_REJECTED")
+    check_fault(harness, respond(b"", status, {"Location": f"{url}/{LEAK}"}), "UPSTREAM_REJECTED")
     assert server.connections == 0
 
 
 def test_a_cookie_is_neither_sent_back_nor_passed_on(harness: Harness) -> None:
     good = envelope(rows(1, 2), 2)
-    token = harness.token(reply(good, headers={"Set-Cookie": f"session={LEAK}; Path=/", "X-Anything": LEAK}))
+    token = harness.token(respond(good, headers={"Set-Cookie": f"session={LEAK}; Path=/", "X-Anything": LEAK}))
     check_no_leak(harness, harness.post(token), token)
     others = [token, harness.token(GOOD), harness.token(GOOD)]
     for other in others:
@@ -163,7 +163,7 @@ UNREADABLE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_unreadable_body_is_retried_once_and_then_an_error(harness: Harness, name: str) -> None:
-    check_fault(harness, reply(UNREADABLE[name]), "UPSTREAM_BAD_RESPONSE", calls=2)
+    check_fault(harness, respond(UNREADABLE[name]), "UPSTREAM_BAD_RESPONSE", calls=2)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_an_unreadable_body_is_retried_once_and_then_an_error(harness: Harness, 
 def test_an_unusual_but_harmless_body_is_read(
     harness: Harness, body: bytes, headers: dict[str, str], sold: int
 ) -> None:
-    token = harness.token(reply(body, headers=headers))
+    token = harness.token(respond(body, headers=headers))
     response = harness.post(token)
     assert "errors" not in response.json(), response.text
     assert response.json()["data"]["licenseDeployments"]["nodes"][0]["licensesSold"] == sold
@@ -194,14 +194,14 @@ def test_an_unusual_but_harmless_body_is_read(
 @pytest.mark.parametrize("encoding", COMPRESSORS)
 def test_a_compressed_body_is_read(harness: Harness, encoding: str) -> None:
     body = json.dumps(envelope(rows(1, 2), 2)).encode()
-    token = harness.token(reply(COMPRESSORS[encoding](body), headers={"Content-Encoding": encoding}))
+    token = harness.token(respond(COMPRESSORS[encoding](body), headers={"Content-Encoding": encoding}))
     assert harness.sold(token) == [1, 2]
     assert encoding in harness.upstream.requests_of(token)[0].header("Accept-Encoding")
 
 
 def compressed(encoding: str, body: bytes) -> Step:
     """Return a step that sends ``body`` unchanged with a Content-Encoding."""
-    return reply(body, headers={"Content-Encoding": encoding})
+    return respond(body, headers={"Content-Encoding": encoding})
 
 
 BOMB = b" " * 5_000_000
@@ -226,10 +226,10 @@ def test_a_truncated_compressed_body_is_retried_once(harness: Harness, encoding:
 @pytest.mark.parametrize(
     ("step", "calls"),
     [
-        (reply(b" " * 1_000_000), 1),
+        (respond(b" " * 1_000_000), 1),
         (compressed("sdch", page()), 1),
-        (reply(page(), headers={f"X-{number}": "y" for number in range(20_000)}), 2),
-        (reply(page(), headers={"X-Long": "y" * 300_000}), 2),
+        (respond(page(), headers={f"X-{number}": "y" for number in range(20_000)}), 2),
+        (respond(page(), headers={"X-Long": "y" * 300_000}), 2),
     ],
     ids=["a huge body", "unknown encoding", "thousands of headers", "a long header"],
 )
@@ -238,7 +238,7 @@ def test_an_oversized_response_is_cut_off(harness: Harness, step: Step, calls: i
 
 
 def test_every_request_goes_to_the_one_path_with_the_token_in_one_header(harness: Harness) -> None:
-    token = harness.token(reply(status=500), GOOD)
+    token = harness.token(respond(status=500), GOOD)
     harness.sold(token)
     for request in harness.upstream.requests_of(token):
         assert request.raw.startswith(b"GET " + PATH + b"?")
@@ -246,5 +246,5 @@ def test_every_request_goes_to_the_one_path_with_the_token_in_one_header(harness
 
 
 def test_a_failure_is_never_an_empty_success(harness: Harness) -> None:
-    response = harness.post(harness.token(reply(b"{}")))
+    response = harness.post(harness.token(respond(b"{}")))
     check_error(response, "UPSTREAM_BAD_RESPONSE")

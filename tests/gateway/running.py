@@ -51,12 +51,12 @@ class Running:
         """Wait for ``wanted`` on standard error."""
         assert self.process.stderr is not None
         give_up = time.monotonic() + START_SECONDS
-        while not (found := re.search(wanted, self.said.decode())):
+        while not (match := re.search(wanted, self.said.decode())):
             ready, _, _ = select.select([self.process.stderr], [], [], give_up - time.monotonic())
             more = os.read(self.process.stderr.fileno(), 65_536) if ready else b""
             assert more, f"no {wanted!r} in {self.said.decode()!r}"
             self.said += more
-        return found
+        return match
 
     @property
     def url(self) -> str:

@@ -225,19 +225,21 @@ def test_every_response_has_an_id_and_a_time(gateway: Gateway, path: str) -> Non
     assert "Server" not in response.headers or "uvicorn" in response.headers["Server"]
 
 
-@pytest.mark.parametrize("given", ["1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e", "1F0B3A52-5B3E-4B50-9A0C-2F3A4B5C6D7E"])
+@pytest.mark.parametrize(
+    "correlation_id", ["1f0b3a52-5b3e-4b50-9a0c-2f3a4b5c6d7e", "1F0B3A52-5B3E-4B50-9A0C-2F3A4B5C6D7E"]
+)
 def test_a_clients_guid_is_returned_and_sent_upstream_verbatim(
-    gateway: Gateway, upstream: Upstream, given: str
+    gateway: Gateway, upstream: Upstream, correlation_id: str
 ) -> None:
-    token = f"contoso+as=guid-{given}"
-    response = post(gateway, TOTAL, token, {"MS-CorrelationId": given})
-    assert response.headers["MS-CorrelationId"] == given
+    token = f"contoso+as=guid-{correlation_id}"
+    response = post(gateway, TOTAL, token, {"MS-CorrelationId": correlation_id})
+    assert response.headers["MS-CorrelationId"] == correlation_id
     (call,) = upstream.calls_of(token)
-    assert call.headers["ms-correlationid"] == given
+    assert call.headers["ms-correlationid"] == correlation_id
 
 
 @pytest.mark.parametrize(
-    "given",
+    "correlation_id",
     [
         "",
         "x",
@@ -250,9 +252,9 @@ def test_a_clients_guid_is_returned_and_sent_upstream_verbatim(
         "<script>alert(1)</script>-----------",
     ],
 )
-def test_any_other_id_is_replaced(gateway: Gateway, given: str) -> None:
-    response = post(gateway, "{ __typename }", None, {"MS-CorrelationId": given})
-    assert response.headers["MS-CorrelationId"] != given
+def test_any_other_id_is_replaced(gateway: Gateway, correlation_id: str) -> None:
+    response = post(gateway, "{ __typename }", None, {"MS-CorrelationId": correlation_id})
+    assert response.headers["MS-CorrelationId"] != correlation_id
     assert UUID(response.headers["MS-CorrelationId"])
 
 
@@ -316,10 +318,10 @@ def test_a_large_reply_that_was_compressed_is_of_its_own_question_and_selection(
                 for alias in ("", "found: "):
                     ask = f"{{ {alias}licenseDeployments(first: 3000) {{ {field} {{ customerName productName }} }} }}"
                     query = ask if "edges" not in field else ask + " }"
-                    found = post(gateway, query, token, {"Accept-Encoding": "zstd"})
-                    assert found.headers["Content-Encoding"] == "zstd"
-                    assert seen.setdefault((token, field, alias), found.content) == found.content
-                    assert list(found.json()["data"]) == [alias.strip(": ") or "licenseDeployments"]
+                    response = post(gateway, query, token, {"Accept-Encoding": "zstd"})
+                    assert response.headers["Content-Encoding"] == "zstd"
+                    assert seen.setdefault((token, field, alias), response.content) == response.content
+                    assert list(response.json()["data"]) == [alias.strip(": ") or "licenseDeployments"]
     assert len(set(seen.values())) == len(seen)
 
 

@@ -127,12 +127,12 @@ ROWS = st.lists(
 
 @given(rows=ROWS)
 def test_a_stamp_has_each_service_with_exactly_one_date(rows: list[Row]) -> None:
-    found = stamp_of(rows, service="service_code", date="processed_date_time", total_count=3)
+    stamp = stamp_of(rows, service="service_code", date="processed_date_time", total_count=3)
     dates = {
         name: {row.processed_date_time for row in rows if (row.service_code or "") == name and row.processed_date_time}
         for name in ("", "a", "b")
     }
-    assert found == Stamp(3, tuple(sorted((name, seen.pop()) for name, seen in dates.items() if len(seen) == 1)))
+    assert stamp == Stamp(3, tuple(sorted((name, seen.pop()) for name, seen in dates.items() if len(seen) == 1)))
 
 
 def test_a_page_has_an_end_and_can_be_copied_with_changes() -> None:

@@ -119,13 +119,15 @@ def test_a_negated_filter_matches_exactly_the_other_rows(pair: tuple[Filter, lis
 def test_no_canonical_junction_contains_a_constant_or_its_own_kind(part: Filter) -> None:
     pending = [canonical(part)]
     while pending:
-        found = pending.pop()
-        if isinstance(found, Junction) and found not in (TRUE, FALSE):
-            assert len(found.operands) >= 2
-            assert not any(isinstance(inner, Junction) and inner.operator == found.operator for inner in found.operands)
-            assert TRUE not in found.operands
-            assert FALSE not in found.operands
-            pending += found.operands
+        operand = pending.pop()
+        if isinstance(operand, Junction) and operand not in (TRUE, FALSE):
+            assert len(operand.operands) >= 2
+            assert not any(
+                isinstance(inner, Junction) and inner.operator == operand.operator for inner in operand.operands
+            )
+            assert TRUE not in operand.operands
+            assert FALSE not in operand.operands
+            pending += operand.operands
 
 
 @given(text=st.text(st.characters(codec="utf-8")))
@@ -218,8 +220,8 @@ def test_equal_queries_have_equal_hashes() -> None:
 
 
 def test_no_value_can_inject_another_parameter() -> None:
-    found = parse_qs(query(filter=Comparison("channel", "eq", "x'&top=1&filter=#+%26")).query_string)
-    assert found == {"filter": ["channel eq 'x''&top=1&filter=#+%26'"], "top": ["10"], "skip": ["0"]}
+    parameters = parse_qs(query(filter=Comparison("channel", "eq", "x'&top=1&filter=#+%26")).query_string)
+    assert parameters == {"filter": ["channel eq 'x''&top=1&filter=#+%26'"], "top": ["10"], "skip": ["0"]}
 
 
 def test_equal_filters_of_two_datasets_give_different_queries() -> None:

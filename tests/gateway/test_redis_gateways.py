@@ -23,8 +23,8 @@ PAGE = "{ licenseDeployments(first: 3) { totalCount nodes { customerName } pageI
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with redis_server() as found:
-        yield found
+    with redis_server() as redis:
+        yield redis
 
 
 def ask(gateway: Gateway, query: str, token: str) -> tuple[str, Any]:
@@ -35,9 +35,9 @@ def ask(gateway: Gateway, query: str, token: str) -> tuple[str, Any]:
 
 
 def metric(gateway: Gateway, name: str) -> float:
-    found = re.search(rf"^{re.escape(name)} (\S+)$", gateway.client.get("/metrics").text, re.MULTILINE)
-    assert found, name
-    return float(found[1])
+    match = re.search(rf"^{re.escape(name)} (\S+)$", gateway.client.get("/metrics").text, re.MULTILINE)
+    assert match, name
+    return float(match[1])
 
 
 def test_two_gateways_make_one_upstream_call(
@@ -70,8 +70,8 @@ def test_cursors_work_when_everything_was_evicted_between_two_pages(
     _, first = ask(one, PAGE, token)
     server.client.flushdb()
     after = f'first: 3, after: "{first["pageInfo"]["endCursor"]}"'
-    found, second = ask(two, PAGE.replace("first: 3", after), token)
-    assert found == "miss"
+    state, second = ask(two, PAGE.replace("first: 3", after), token)
+    assert state == "miss"
     assert second["nodes"] == one.connection("offset: 3, first: 3", token, "nodes { customerName }")["nodes"]
 
 
@@ -153,7 +153,7 @@ def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: R
 
         assert "Topaz" in post(query).text
         keys, values = zip(*server.contents().items(), strict=True)
-        asked = repr(server.client.slowlog_get(1_000))
+        slow_commands = repr(server.client.slowlog_get(1_000))
         server.client.config_set("maxmemory", "1")
         for number in range(3):
             assert "Topaz" in post(query.replace("nodes", f"a{number}: nodes")).text
@@ -168,6 +168,6 @@ def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: R
     for key in keys:
         assert key.decode() not in told
     for secret in (CANARY, "Topaz", "contoso", "customerName", "licenseDeployments"):
-        assert secret not in repr(keys) + repr(values) + asked
+        assert secret not in repr(keys) + repr(values) + slow_commands
     for secret in (CANARY, "Topaz"):
         assert secret not in told

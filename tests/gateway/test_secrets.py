@@ -59,10 +59,10 @@ def secrets_in(text: str) -> list[str]:
 def until(holds: Callable[[], Any]) -> Any:
     """Wait until ``holds`` returns a true value, and return it."""
     give_up, pause = time.monotonic() + 20, threading.Event()
-    while not (found := holds()):
+    while not (result := holds()):
         assert time.monotonic() < give_up
         pause.wait(0.02)
-    return found
+    return result
 
 
 @contextmanager
@@ -79,9 +79,9 @@ def process(log: Path, *arguments: str, **environment: str) -> Iterator[str]:
             },
         )
         try:
-            found = until(lambda: re.search(r"http://[0-9.]+:\d+", log.read_text()) or child.poll() is not None)
-            assert isinstance(found, re.Match), log.read_text()
-            yield found.group()
+            match = until(lambda: re.search(r"http://[0-9.]+:\d+", log.read_text()) or child.poll() is not None)
+            assert isinstance(match, re.Match), log.read_text()
+            yield match.group()
         finally:
             child.terminate()
             child.wait(30)
@@ -172,14 +172,14 @@ def test_neither_redis_nor_its_connections_nor_workers_reveal_a_secret(
         keys = list(server.client.scan_iter(count=1_000))
         dumps = [(key, server.client.dump(key), server.client.get(key)) for key in keys]
         # A key may expire between the scan and its dump.
-        kept = [(key, dump, value) for key, dump, value in dumps if dump is not None]
+        entries = [(key, dump, value) for key, dump, value in dumps if dump is not None]
     assert sum(command.startswith(("SET", "GETRANGE")) for command in sent) > 20
-    assert len(kept) > 5
+    assert len(entries) > 5
     # Redis, the gateway and its two workers, each with arguments and environment.
     assert len(seen) >= 8 or sys.platform != "linux"
-    for found in (*sent, *map(repr, kept), *seen, log.read_text(), *(reply.text for reply in replies)):
-        assert not secrets_in(found), found
-    for _, dump, value in kept:
+    for text in (*sent, *map(repr, entries), *seen, log.read_text(), *(reply.text for reply in replies)):
+        assert not secrets_in(text), text
+    for _, dump, value in entries:
         assert not any(secret.encode() in dump + (value or b"") for secret in (*SECRETS, "contoso", "customerName"))
 
 
@@ -305,17 +305,17 @@ def holders(needle: Callable[[], bytes]) -> list[str]:
     gc.collect()
     wanted = needle()
     text = wanted.decode("latin-1")
-    found = []
+    types = []
     for holder in gc.get_objects():
         left = referents(holder)
         while left:
             value = left.pop()
             if (type(value) is str and text in value) or (type(value) in (bytes, bytearray) and wanted in value):
-                found.append(type(holder).__name__)
+                types.append(type(holder).__name__)
             elif type(value) in (dict, tuple) and not gc.is_tracked(value):
                 # The garbage collector omits objects that cannot be part of a cycle, such as a dict of strings.
                 left += referents(value)
-    return found
+    return types
 
 
 def spell(letters: list[int]) -> Callable[[], bytes]:
@@ -337,7 +337,7 @@ def ask_with_needle(url: str, token: bytes, body: bytes) -> int:
 
 def test_the_memory_search_finds_a_live_object() -> None:
     assert holders(NEEDLE) == []
-    kept = [
+    entries = [
         [NEEDLE()],
         [NEEDLE().decode()],
         [bytearray(b"x" + NEEDLE())],
@@ -346,7 +346,7 @@ def test_the_memory_search_finds_a_live_object() -> None:
         AccessToken(f"x{NEEDLE().decode()}"),
     ]
     assert sorted(holders(NEEDLE)) == ["AccessToken", *["list"] * 5]
-    del kept
+    del entries
     assert holders(NEEDLE) == []
 
 

@@ -42,7 +42,7 @@ async def test_tokens_and_locales_never_share_a_call(source: FakeSource) -> None
     flights = SingleFlight(source)
     source.gate.clear()
     callers = [caller("one"), caller("two"), caller("one", "de-DE")]
-    tasks = [asyncio.create_task(flights.fetch(query(), who)) for who in callers]
+    tasks = [asyncio.create_task(flights.fetch(query(), each_caller)) for each_caller in callers]
     await started(tasks)
     source.gate.set()
     await asyncio.gather(*tasks)
@@ -115,11 +115,11 @@ async def test_a_caller_that_needs_newer_rows_waits_for_the_earlier_call_then_ma
     source.gate.clear()
     plain = asyncio.create_task(flights.fetch(query(), caller()))
     await started([plain])
-    anew = [asyncio.create_task(flights.fetch(query(revalidate=True), caller())) for _ in range(2)]
-    await started(anew)
+    rereads = [asyncio.create_task(flights.fetch(query(revalidate=True), caller())) for _ in range(2)]
+    await started(rereads)
     assert len(source.calls) == 1
     source.gate.set()
-    old, *new = await asyncio.gather(plain, *anew)
+    old, *new = await asyncio.gather(plain, *rereads)
     assert new[0] is new[1] is not old
     assert len(source.calls) == 2
 
@@ -127,7 +127,7 @@ async def test_a_caller_that_needs_newer_rows_waits_for_the_earlier_call_then_ma
 async def test_a_reread_page_is_new_enough_for_all_callers(source: FakeSource) -> None:
     flights = SingleFlight(source)
     source.gate.clear()
-    tasks = [asyncio.create_task(flights.fetch(query(revalidate=anew), caller())) for anew in (True, False)]
+    tasks = [asyncio.create_task(flights.fetch(query(revalidate=rereads), caller())) for rereads in (True, False)]
     await started(tasks)
     source.gate.set()
     pages = await asyncio.gather(*tasks)
@@ -142,8 +142,8 @@ async def test_a_failure_reaches_all_callers_and_is_not_cached(source: FakeSourc
     tasks = [asyncio.create_task(flights.fetch(query(), caller())) for _ in range(3)]
     await started(tasks)
     source.gate.set()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(isinstance(error, UpstreamUnavailable) for error in found)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(error, UpstreamUnavailable) for error in results)
     source.error = None
     assert len((await flights.fetch(query(), caller())).rows) == 10
 
@@ -158,9 +158,9 @@ async def test_a_shared_call_contains_nothing_of_its_first_caller() -> None:
             return await super().fetch(query, caller)
 
     secret.set("the first caller's")
-    who = Caller(caller().token, deadline=5.0)
-    who.budget.reserve()
-    await SingleFlight(Looking(Clock())).fetch(query(), who)
+    each_caller = Caller(caller().token, deadline=5.0)
+    each_caller.budget.reserve()
+    await SingleFlight(Looking(Clock())).fetch(query(), each_caller)
     assert seen == [("nothing", float("inf"), 0)]
 
 

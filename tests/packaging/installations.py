@@ -37,8 +37,8 @@ def find_python(version: str) -> str | None:
 
 
 def _candidates(name: str, version: str) -> Iterator[str]:
-    if found := shutil.which(name):
-        yield found
+    if path := shutil.which(name):
+        yield path
     yield from map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}")))
 
 
@@ -49,6 +49,6 @@ def install(python: str, wheel: Path, folder: Path) -> Installation:
     finish([python, "-m", "venv", "--without-pip", str(environment)], work)
     pip = [sys.executable, "-m", "pip", "--python", str(environment), "--disable-pip-version-check"]
     lock = ["-c", str(ROOT / "requirements.lock")]
-    told = finish([*pip, "install", "--only-binary", ":all:", *lock, str(wheel)], work)
+    pip_output = finish([*pip, "install", "--only-binary", ":all:", *lock, str(wheel)], work)
     finish([*pip, "check"], work)
-    return Installation(environment / "bin", work, told)
+    return Installation(environment / "bin", work, pip_output)

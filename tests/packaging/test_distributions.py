@@ -76,12 +76,12 @@ def test_a_wheel_built_from_the_sdist_is_identical_and_needs_no_npm(built: Distr
 
 
 def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) -> None:
-    found = metadata(built.wheel)
-    assert (found["Name"], found["Version"]) == ("partner-center-graphql", PROJECT["version"])
-    assert (found["License-Expression"], found["License-File"]) == ("MIT", "LICENSE")
-    assert (found["Requires-Python"], found["Description-Content-Type"]) == (">=3.11", "text/markdown")
-    assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(found.get_all("Provides-Extra", [])) == {"otel", "parquet", "test", "token"}
+    fields = metadata(built.wheel)
+    assert (fields["Name"], fields["Version"]) == ("partner-center-graphql", PROJECT["version"])
+    assert (fields["License-Expression"], fields["License-File"]) == ("MIT", "LICENSE")
+    assert (fields["Requires-Python"], fields["Description-Content-Type"]) == (">=3.11", "text/markdown")
+    assert fields.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(fields.get_all("Provides-Extra", [])) == {"otel", "parquet", "test", "token"}
     assert built.wheel.name == f"partner_center_graphql-{PROJECT['version']}-py3-none-any.whl"
 
 

@@ -68,7 +68,7 @@ def test_only_the_wheel_and_its_requirements_are_installed(installed: Installati
 
 def test_pip_check_reports_no_problems(installed: Installation) -> None:
     """Warnings about paths of this machine are ignored."""
-    lines = [line for line in installed.told.splitlines() if re.match("WARNING|DEPRECATION|ERROR", line)]
+    lines = [line for line in installed.pip_output.splitlines() if re.match("WARNING|DEPRECATION|ERROR", line)]
     assert [line for line in lines if not line.startswith("WARNING: Location ")] == []
 
 
@@ -76,8 +76,8 @@ def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
     """The schema is compared with the published file."""
     assert installed.run("gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
     assert installed.run("gateway", "schema", "--check", str(ROOT / "schema" / "schema.graphql")) == ""
-    told = [line.partition("=")[0] for line in installed.run("gateway", "settings").splitlines()]
-    assert told == [variable(name) for name in Settings.model_fields]
+    names = [line.partition("=")[0] for line in installed.run("gateway", "settings").splitlines()]
+    assert names == [variable(name) for name in Settings.model_fields]
     assert installed.run("python", "-m", "gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
 
 
@@ -100,13 +100,13 @@ def check_page(client: httpx.Client) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     wanted = [f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', page.text)]
     assert any("/vendor/react/" in path for path in wanted)
-    asked: set[str] = set()
+    fetched: set[str] = set()
     while wanted:
         path = wanted.pop()
         reply = client.get(path)
         assert (reply.status_code, bool(reply.content)) == (200, True), path
         assert reply.headers["content-type"].partition(";")[0] == MEDIA_TYPES[Path(path).suffix], path
-        asked.add(path)
+        fetched.add(path)
         imported = re.findall(r'from "\./([^"]+)"', reply.text) if "/static/" in path else []
-        wanted += {f"{path.rpartition('/')[0]}/{name}" for name in imported} - asked
-    assert any(path.endswith("/fetcher.js") for path in asked)
+        wanted += {f"{path.rpartition('/')[0]}/{name}" for name in imported} - fetched
+    assert any(path.endswith("/fetcher.js") for path in fetched)

@@ -20,9 +20,11 @@ from schema.filters import MAX_DEPTH, StringFilter, to_filter
 NAMES = {"and": "and_", "or": "or_", "not": "not_", "in": "in_", "notIn": "not_in", "serviceCode": "service_code"}
 
 
-def filter_input(given: dict[str, Any]) -> Any:
+def filter_input(filter_json: dict[str, Any]) -> Any:
     """Return the input object of a filter as GraphQL variables have it."""
-    return LicenseDeploymentFilter(**{NAMES.get(name, name): _operand(name, value) for name, value in given.items()})
+    return LicenseDeploymentFilter(
+        **{NAMES.get(name, name): _operand(name, value) for name, value in filter_json.items()}
+    )
 
 
 def _operand(name: str, value: Any) -> Any:
@@ -37,15 +39,15 @@ def _string_filter(value: dict[str, Any]) -> StringFilter:
     return StringFilter(**{NAMES.get(name, name): operand for name, operand in value.items()})
 
 
-def read(given: dict[str, Any], max_bytes: int = 8_000) -> Filter:
-    """Return the canonical filter of ``given``."""
-    return to_filter(filter_input(given), max_bytes=max_bytes)
+def read(filter_json: dict[str, Any], max_bytes: int = 8_000) -> Filter:
+    """Return the canonical filter of ``filter_json``."""
+    return to_filter(filter_input(filter_json), max_bytes=max_bytes)
 
 
-def refused(given: dict[str, Any], max_bytes: int = 8_000) -> str:
-    """Return the message of the BadUserInput that ``given`` must raise."""
+def refused(filter_json: dict[str, Any], max_bytes: int = 8_000) -> str:
+    """Return the message of the BadUserInput that ``filter_json`` must raise."""
     with pytest.raises(BadUserInput) as caught:
-        read(given, max_bytes)
+        read(filter_json, max_bytes)
     assert caught.value.facts == {"argument": "filter"}
     return caught.value.message
 
@@ -54,7 +56,7 @@ A, B = {"channel": {"eq": "a"}}, {"channel": {"eq": "b"}}
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("filter_json", "text"),
     [
         (A, "channel eq 'a'"),
         ({"channel": {"ne": "a"}}, "channel ne 'a'"),
@@ -79,12 +81,12 @@ A, B = {"channel": {"eq": "a"}}, {"channel": {"eq": "b"}}
         ({"channel": {"eq": "Straße"}}, "channel eq 'Straße'"),
     ],
 )
-def test_a_filter_becomes_what_the_upstream_understands(given: dict[str, Any], text: str) -> None:
-    assert read(given).text() == text
+def test_a_filter_becomes_what_the_upstream_understands(filter_json: dict[str, Any], text: str) -> None:
+    assert read(filter_json).text() == text
 
 
 @pytest.mark.parametrize(
-    "given",
+    "filter_json",
     [
         {},
         {"and": []},
@@ -96,12 +98,12 @@ def test_a_filter_becomes_what_the_upstream_understands(given: dict[str, Any], t
         {"or": [{}, A]},
     ],
 )
-def test_a_filter_that_every_row_matches_is_true(given: dict[str, Any]) -> None:
-    assert read(given) == TRUE
+def test_a_filter_that_every_row_matches_is_true(filter_json: dict[str, Any]) -> None:
+    assert read(filter_json) == TRUE
 
 
 @pytest.mark.parametrize(
-    "given",
+    "filter_json",
     [
         {"or": []},
         {"channel": {"in": []}},
@@ -113,8 +115,8 @@ def test_a_filter_that_every_row_matches_is_true(given: dict[str, Any]) -> None:
         {"or": [{"channel": {"in": []}}, {"not": {}}]},
     ],
 )
-def test_a_filter_that_no_row_matches_is_false(given: dict[str, Any]) -> None:
-    assert read(given) == FALSE
+def test_a_filter_that_no_row_matches_is_false(filter_json: dict[str, Any]) -> None:
+    assert read(filter_json) == FALSE
 
 
 def test_an_empty_filter_is_recognized_despite_unset_variables() -> None:
@@ -122,7 +124,7 @@ def test_an_empty_filter_is_recognized_despite_unset_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
+    ("filter_json", "path"),
     [
         ({"channel": None}, "filter.channel"),
         ({"not": None}, "filter.not"),
@@ -135,8 +137,8 @@ def test_an_empty_filter_is_recognized_despite_unset_variables() -> None:
         ({"and": [A, {"not": {"serviceCode": {"ne": None}}}]}, "filter.and[1].not.serviceCode.ne"),
     ],
 )
-def test_a_null_inside_a_filter_is_refused_with_its_position(given: dict[str, Any], path: str) -> None:
-    assert refused(given).startswith(f"{path} is null.")
+def test_a_null_inside_a_filter_is_refused_with_its_position(filter_json: dict[str, Any], path: str) -> None:
+    assert refused(filter_json).startswith(f"{path} is null.")
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"])
@@ -150,9 +152,9 @@ def test_control_characters_and_halves_of_characters_are_refused(operator: str, 
 
 @given(value=st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30))
 def test_any_other_value_gives_one_comparison_with_that_value(value: str) -> None:
-    found = read({"channel": {"eq": value}})
-    assert found == Comparison("channel", "eq", value)
-    assert odata.parse_filter(found.text(), FIELDS) == odata.ParsedComparison("channel", "eq", value)
+    filter_value = read({"channel": {"eq": value}})
+    assert filter_value == Comparison("channel", "eq", value)
+    assert odata.parse_filter(filter_value.text(), FIELDS) == odata.ParsedComparison("channel", "eq", value)
 
 
 def test_the_bound_counts_encoded_bytes_and_is_inclusive() -> None:
@@ -164,19 +166,19 @@ def test_the_bound_counts_encoded_bytes_and_is_inclusive() -> None:
 def test_the_error_for_a_long_filter_says_how_many_values_fit() -> None:
     values = [f"00000000-0000-0000-0000-{number:012}" for number in range(400)]
     message = refused({"channel": {"in": values}})
-    told = re.search(r"About (\d+) of its 400 values fit", message)
-    assert told, message
-    assert read({"channel": {"in": values[: int(told[1])]}})
-    assert refused({"channel": {"in": values[: int(told[1]) + 2]}})
+    match = re.search(r"About (\d+) of its 400 values fit", message)
+    assert match, message
+    assert read({"channel": {"in": values[: int(match[1])]}})
+    assert refused({"channel": {"in": values[: int(match[1]) + 2]}})
 
 
 def test_far_too_long_documents_are_not_read_to_their_end() -> None:
     message = refused({"channel": {"in": ["the same"] * 1_000_000}})
-    told = re.search(
+    match = re.search(
         r"bytes in its first (\d+) values alone, more than 8000\. About (\d+) of its \1 values fit", message
     )
-    assert told, message
-    assert int(told[2]) < int(told[1]) < 2_000
+    assert match, message
+    assert int(match[2]) < int(match[1]) < 2_000
 
 
 def test_a_single_value_that_is_too_long_does_not_fit() -> None:
@@ -185,10 +187,10 @@ def test_a_single_value_that_is_too_long_does_not_fit() -> None:
 
 def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
     """Return a filter with ``levels`` objects around the innermost."""
-    found: dict[str, Any] = A
+    filter_value: dict[str, Any] = A
     for _ in range(levels):
-        found = {wrapper: found if wrapper == "not" else [found]}
-    return found
+        filter_value = {wrapper: filter_value if wrapper == "not" else [filter_value]}
+    return filter_value
 
 
 @pytest.mark.parametrize("wrapper", ["not", "and", "or"])
@@ -200,10 +202,10 @@ def test_nesting_of_empty_selections_is_bounded(wrapper: str) -> None:
 
 def alternating(levels: int) -> dict[str, Any]:
     """AND and OR alternate, so that no level can be merged with the next."""
-    found: dict[str, Any] = A
+    filter_value: dict[str, Any] = A
     for level in range(levels):
-        found = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, found]}
-    return found
+        filter_value = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, filter_value]}
+    return filter_value
 
 
 @pytest.mark.parametrize("levels", range(1, MAX_DEPTH + 2))

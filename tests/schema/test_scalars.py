@@ -19,9 +19,9 @@ TYPES = build_schema()._schema.type_map
 
 def scalar(name: str) -> GraphQLScalarType:
     """Return a scalar of the schema."""
-    found = TYPES[name]
-    assert isinstance(found, GraphQLScalarType)
-    return found
+    kind = TYPES[name]
+    assert isinstance(kind, GraphQLScalarType)
+    return kind
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_an_invalid_date_is_a_caller_error_with_its_argument(text: str) -> None:
 @given(text=st.text(max_size=30) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{8,16}(Z|[+-][0-9:]{5}))?"))
 def test_any_invalid_date_raises_the_documented_error(text: str) -> None:
     try:
-        found = upstream_date(text, argument="processedDateTime")
+        date = upstream_date(text, argument="processedDateTime")
     except BadUserInput:
         return
-    assert datetime.fromisoformat(found).isoformat(timespec="seconds") == found
+    assert datetime.fromisoformat(date).isoformat(timespec="seconds") == date
 
 
 @pytest.mark.parametrize("value", [1, True, 1.5, ["2018-10-14"], {"date": 1}])

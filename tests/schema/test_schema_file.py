@@ -31,8 +31,8 @@ from schema.build import sdl
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "schema" / "schema.graphql"
-KEPT = FILE.read_text(encoding="utf-8")
-UNDESCRIBED = re.sub(r'^ *"""(?:.|\n)*?"""\n', "", KEPT, flags=re.MULTILINE)
+PUBLISHED = FILE.read_text(encoding="utf-8")
+UNDESCRIBED = re.sub(r'^ *"""(?:.|\n)*?"""\n', "", PUBLISHED, flags=re.MULTILINE)
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.graphql"))
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
@@ -53,8 +53,8 @@ def breaks(before: str, after: str) -> list[str]:
 
 def promise(version: str) -> tuple[int, ...]:
     """Return the compatible part of a version: the first number, or before 1.0 the first two."""
-    found = Version(version)
-    return (found.major,) if found.major else (0, found.minor)
+    changes = Version(version)
+    return (changes.major,) if changes.major else (0, changes.minor)
 
 
 def unannounced(released: str, before: str, version: str, after: str) -> list[str]:
@@ -79,22 +79,25 @@ def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
 
 
 def test_no_change_breaks_clients() -> None:
-    found = "\n  ".join(breaks(KEPT, sdl()))
-    assert not found, (
-        f"These changes break clients:\n  {found}\nWhat is wanted all the same needs a new major version (before 1.0, a"
-        " minor one) and a line in CHANGELOG.md. Then: gateway schema > schema/schema.graphql"
+    changes = "\n  ".join(breaks(PUBLISHED, sdl()))
+    assert not changes, (
+        f"These changes break clients:\n  {changes}\n"
+        "An intended change needs a new major version (before 1.0, a minor one) and a line in CHANGELOG.md. Then run:"
+        " gateway schema > schema/schema.graphql"
     )
 
 
 def test_a_breaking_change_since_the_newest_release_needs_another_version() -> None:
     """Also after schema.graphql was regenerated; before the first release there is no promise."""
     for file in RELEASED:
-        found = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
-        assert not found, f"These changes break clients of {file.stem}, which {VERSION} does not tell them:\n  {found}"
+        changes = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
+        assert not changes, (
+            f"Version {VERSION} does not announce these breaking changes since {file.stem}:\n  {changes}"
+        )
 
 
 @pytest.mark.parametrize(
-    ("released", "version", "told"),
+    ("released", "version", "is_allowed"),
     [
         ("0.1.0", "0.1.0", False),
         ("0.1.0", "0.1.1", False),
@@ -106,10 +109,10 @@ def test_a_breaking_change_since_the_newest_release_needs_another_version() -> N
         ("0.9.0", "0.10.0", True),
     ],
 )
-def test_a_breaking_change_needs_a_new_version(released: str, version: str, told: bool) -> None:
+def test_a_breaking_change_needs_a_new_version(released: str, version: str, is_allowed: bool) -> None:
     """A new major version, or before 1.0 a new minor version."""
     less = UNDESCRIBED.replace("  licensesSold: Long\n", "")
-    assert bool(unannounced(released, UNDESCRIBED, version, less)) is not told
+    assert bool(unannounced(released, UNDESCRIBED, version, less)) is not is_allowed
     assert unannounced(released, less, version, UNDESCRIBED) == []
 
 
@@ -142,7 +145,7 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "changes"),
     [
         ("  licensesSold: Long\n", "", ["FIELD_REMOVED: Field LicenseDeployment.licensesSold was removed."]),
         ("  licensesSold: Long\n", "  licensesSold: Int\n", ["FIELD_CHANGED_KIND: "]),
@@ -160,11 +163,11 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
         ("  endCursor: String\n", "  endCursor: String\n  rows: Long\n", []),
     ],
 )
-def test_breaking_changes_are_named_and_additions_are_not(old: str, new: str, found: list[str]) -> None:
+def test_breaking_changes_are_named_and_additions_are_not(old: str, new: str, changes: list[str]) -> None:
     assert UNDESCRIBED.count(old) == 1
     names = breaks(UNDESCRIBED, UNDESCRIBED.replace(old, new))
-    assert len(names) == len(found)
-    assert all(name.startswith(start) for name, start in zip(names, found, strict=True)), names
+    assert len(names) == len(changes)
+    assert all(name.startswith(start) for name, start in zip(names, changes, strict=True)), names
 
 
 def test_enums_appear_only_in_input_types() -> None:

@@ -118,15 +118,15 @@ def _members(kind: Any) -> dict[str, Any]:
 
 def structure(schema: GraphQLSchema) -> set[str]:
     """Return each type, field, argument, enum value and input field with its type and default."""
-    found = set()
+    elements = set()
     for name, kind in schema.type_map.items():
         if name.startswith("__") or graphql.is_specified_scalar_type(kind):
             continue
-        found.add(f"{type(kind).__name__} {name}")
+        elements.add(f"{type(kind).__name__} {name}")
         for inner, member in _members(kind).items():
-            found.add(f"{name}.{inner}: {getattr(member, 'type', None)} = {getattr(member, 'default_value', None)}")
-            found |= {f"{name}.{inner}({key}: {value.type})" for key, value in getattr(member, "args", {}).items()}
-    return found
+            elements.add(f"{name}.{inner}: {getattr(member, 'type', None)} = {getattr(member, 'default_value', None)}")
+            elements |= {f"{name}.{inner}({key}: {value.type})" for key, value in getattr(member, "args", {}).items()}
+    return elements
 
 
 def test_the_schema_is_the_published_one() -> None:

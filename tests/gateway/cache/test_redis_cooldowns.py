@@ -15,7 +15,7 @@ from gateway.cache.sealing import entry
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import RateLimited
 from gateway.upstream import UpstreamClient
-from tests.gateway.upstream.scripted import GOOD, Clock, caller, client, question, reply, upstream
+from tests.gateway.upstream.scripted import GOOD, Clock, caller, client, page_query, respond, upstream
 from tests.redis_server import RedisServer, free_port
 
 ONE, TWO = AccessToken("one"), AccessToken("two")
@@ -39,30 +39,30 @@ async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[
 
 async def test_during_a_cooldown_no_process_calls_the_upstream_for_that_token(store: RedisStore) -> None:
     clock = Clock()
-    throttled = reply(status=429, headers={"Retry-After": "20"})
+    throttled = respond(status=429, headers={"Retry-After": "20"})
     async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, clock) as (one, two):
         with pytest.raises(RateLimited):
-            await one.call(question(), caller("one"), deadline=float("inf"))
+            await one.call(page_query(), caller("one"), deadline=float("inf"))
         clock.now += 5
         with pytest.raises(RateLimited) as told:
-            await two.call(question(), caller("one"), deadline=float("inf"))
+            await two.call(page_query(), caller("one"), deadline=float("inf"))
         assert told.value.retry_after_seconds == 15
-        assert len(scripted.asked) == 1
-        await two.call(question(), caller("two"), deadline=float("inf"))
+        assert len(scripted.requests) == 1
+        await two.call(page_query(), caller("two"), deadline=float("inf"))
         clock.now += 16
-        await two.call(question(), caller("one"), deadline=float("inf"))
-        assert len(scripted.asked) == 3
+        await two.call(page_query(), caller("one"), deadline=float("inf"))
+        assert len(scripted.requests) == 3
 
 
 async def test_a_call_costs_one_lookup_and_a_token_known_to_be_throttled_none(
     store: RedisStore, redis: RedisServer
 ) -> None:
-    async with upstream(GOOD, reply(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
+    async with upstream(GOOD, respond(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
 
         async def commands(*, fails: bool) -> int:
             before: int = redis.client.info("stats")["total_commands_processed"]
             try:
-                await one.call(question(), caller("one"), deadline=float("inf"))
+                await one.call(page_query(), caller("one"), deadline=float("inf"))
             except RateLimited:
                 assert fails
             after: int = redis.client.info("stats")["total_commands_processed"]
@@ -76,14 +76,14 @@ async def test_a_call_costs_one_lookup_and_a_token_known_to_be_throttled_none(
 
 async def test_without_redis_each_process_learns_from_the_upstream() -> None:
     store = RedisStore(RedisAddress("127.0.0.1", free_port()))
-    throttled = reply(status=429, headers={"Retry-After": "20"})
+    throttled = respond(status=429, headers={"Retry-After": "20"})
     async with upstream(throttled, GOOD) as scripted, processes(scripted.url, store, Clock()) as (one, two):
         with pytest.raises(RateLimited):
-            await one.call(question(), caller(), deadline=float("inf"))
-        await two.call(question(), caller(), deadline=float("inf"))
+            await one.call(page_query(), caller(), deadline=float("inf"))
+        await two.call(page_query(), caller(), deadline=float("inf"))
         with pytest.raises(RateLimited):
-            await one.call(question(), caller(), deadline=float("inf"))
-        assert len(scripted.asked) == 2
+            await one.call(page_query(), caller(), deadline=float("inf"))
+        assert len(scripted.requests) == 2
     await store.aclose()
 
 

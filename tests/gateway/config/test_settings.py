@@ -27,8 +27,8 @@ def faults_of(environment: dict[str, str], overrides: dict[str, Any] | None = No
 
 
 def test_without_variables_the_gateway_serves_the_sandbox_on_loopback() -> None:
-    found = read_settings({"PATH": "/bin", "GATEWAYS": "x"})
-    assert (found.host, found.port, found.workers, found.upstream_url) == ("127.0.0.1", 8000, 1, "sandbox")
+    settings = read_settings({"PATH": "/bin", "GATEWAYS": "x"})
+    assert (settings.host, settings.port, settings.workers, settings.upstream_url) == ("127.0.0.1", 8000, 1, "sandbox")
     assert set(sources({"PATH": "/bin"}, {}).values()) == {"default"}
 
 
@@ -315,11 +315,11 @@ def test_an_origin_that_no_browser_sends_is_refused(value: str) -> None:
 def test_the_command_line_overrides_the_environment() -> None:
     environment = {"GATEWAY_PORT": "1", "GATEWAY_HOST": "localhost"}
     overrides = {"port": 2, "upstream_url": "https://a.example", "host": None, "workers": None}
-    found = read_settings(environment, overrides)
-    assert (found.port, found.host, found.upstream_url) == (2, "localhost", "https://a.example")
-    told = sources(environment, overrides)
-    assert (told["port"], told["host"], told["upstream_url"]) == ("command line", "environment", "command line")
-    assert told["workers"] == "default"
+    settings = read_settings(environment, overrides)
+    assert (settings.port, settings.host, settings.upstream_url) == (2, "localhost", "https://a.example")
+    origin = sources(environment, overrides)
+    assert (origin["port"], origin["host"], origin["upstream_url"]) == ("command line", "environment", "command line")
+    assert origin["workers"] == "default"
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -89,8 +89,8 @@ async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
         headers = (await client.get("/graphql")).headers
     for name, value in PAGE_HEADERS.items():
-        [found] = headers.get_list(name)
-        assert found == value or (name == "Vary" and value in found)
+        [header] = headers.get_list(name)
+        assert header == value or (name == "Vary" and value in header)
 
 
 def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
@@ -100,9 +100,9 @@ def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
     """
     traces = re.compile(r"history\.|location\.(?!pathname)|document\.cookie|sessionStorage|indexedDB|localStorage")
     scripts = {path.name: path.read_text() for path in (FOLDER / "static").glob("*.js")}
-    found = {name: set(traces.findall(text)) for name, text in scripts.items()}
-    assert found.pop("storage.js") == {"localStorage"}
-    assert set().union(*found.values()) == set()
+    traces_by_file = {name: set(traces.findall(text)) for name, text in scripts.items()}
+    assert traces_by_file.pop("storage.js") == {"localStorage"}
+    assert set().union(*traces_by_file.values()) == set()
     assert 'method: "POST"' in scripts["fetcher.js"]
 
 

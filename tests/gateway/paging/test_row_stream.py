@@ -22,21 +22,21 @@ class Rows(list[Any]):
     """Rows that support weak references."""
 
 
-class Watched(FakeSource):
-    """Counts the blocks still referenced; its pages have neither total nor `more` if ``is_mute``."""
+class CountingSource(FakeSource):
+    """Counts the blocks still referenced; its pages have neither total nor `more` if ``has_no_total``."""
 
-    def __init__(self, total: int, *, is_mute: bool = False) -> None:
+    def __init__(self, total: int, *, has_no_total: bool = False) -> None:
         super().__init__(lambda: 0.0, total)
-        self._given: list[weakref.ref[Rows]] = []
+        self._blocks: list[weakref.ref[Rows]] = []
         self.most_held = 0
-        self._is_mute = is_mute
+        self._has_no_total = has_no_total
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         page = await super().fetch(query, caller)
         rows = Rows(page.rows)
-        self._given.append(weakref.ref(rows))
-        self.most_held = max(self.most_held, sum(given() is not None for given in self._given))
-        if self._is_mute and page.rows:
+        self._blocks.append(weakref.ref(rows))
+        self.most_held = max(self.most_held, sum(block() is not None for block in self._blocks))
+        if self._has_no_total and page.rows:
             page = replace(page, more=None, total_count=None, stamp=replace(page.stamp, total_count=None))
         return replace(page, rows=rows)
 
@@ -53,10 +53,10 @@ async def numbers(stream: RowStream) -> list[int]:
 
 
 @pytest.mark.parametrize("total", [0, 1, 9, 10, 11, 20, 95, 100])
-@pytest.mark.parametrize("is_mute", [False, True], ids=["told", "mute"])
-def test_every_row_is_returned_once_in_order(total: int, is_mute: bool) -> None:
+@pytest.mark.parametrize("has_no_total", [False, True], ids=["total", "no total"])
+def test_every_row_is_returned_once_in_order(total: int, has_no_total: bool) -> None:
     """Also if the upstream reports neither a total nor whether rows follow a full block."""
-    source = Watched(total, is_mute=is_mute)
+    source = CountingSource(total, has_no_total=has_no_total)
     stream = stream_of(source)
     assert asyncio.run(numbers(stream)) == list(range(total))
     assert stream.rows == total
@@ -64,7 +64,7 @@ def test_every_row_is_returned_once_in_order(total: int, is_mute: bool) -> None:
 
 
 async def test_at_most_two_blocks_are_held_while_a_third_is_read() -> None:
-    source = Watched(200)
+    source = CountingSource(200)
     stream = stream_of(source)
     opening = await stream.opening()
     async for page in stream.pages(opening):

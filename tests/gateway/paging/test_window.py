@@ -21,7 +21,7 @@ from tests.gateway.fakes import Clock, FakeSource, caller, query
 from tests.properties import model
 
 SIZES = BlockSizes(10, 100)
-QUESTION = query()
+QUERY = query()
 DATE = "2026-01-01T00:00:00"
 
 
@@ -32,35 +32,35 @@ def source(total: int = 250, **changes: Any) -> FakeSource:
 
 def cursor_of(offset: int, total: int | None, date: str = DATE) -> str:
     """Return the cursor of a row in a snapshot of ``total`` rows."""
-    return cursor.encode(QUESTION.fingerprint, Stamp(total, (("o365", date),)), range(offset, offset + 1))[0]
+    return cursor.encode(QUERY.fingerprint, Stamp(total, (("o365", date),)), range(offset, offset + 1))[0]
 
 
-def arguments(total: int | None = 250, **given: Any) -> PageArguments:
+def arguments(total: int | None = 250, **page_args: Any) -> PageArguments:
     """Return validated arguments; ``after`` and ``before`` are offsets or cursors."""
-    found: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset")) | given
-    max_rows = found.pop("max_rows", 1_000)
+    values: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset")) | page_args
+    max_rows = values.pop("max_rows", 1_000)
     for name in ("after", "before"):
-        if isinstance(found[name], int):
-            found[name] = cursor_of(found[name], total)
-    return page_arguments(**found, fingerprint=QUESTION.fingerprint, max_rows=max_rows)
+        if isinstance(values[name], int):
+            values[name] = cursor_of(values[name], total)
+    return page_arguments(**values, fingerprint=QUERY.fingerprint, max_rows=max_rows)
 
 
 async def read(
-    pages: PageSource, given: PageArguments, *, sizes: BlockSizes = SIZES, asking: Caller | None = None
+    pages: PageSource, page_args: PageArguments, *, sizes: BlockSizes = SIZES, reader: Caller | None = None
 ) -> ConnectionResult:
-    """Return the page for the arguments ``given``."""
-    return await read_connection(pages, QUESTION, asking or caller(), given, sizes)
+    """Return the page for the arguments ``page_args``."""
+    return await read_connection(pages, QUERY, reader or caller(), page_args, sizes)
 
 
-async def ask(pages: FakeSource, **given: Any) -> tuple[list[int], bool, bool]:
+async def ask(pages: FakeSource, **page_args: Any) -> tuple[list[int], bool, bool]:
     """Return the row numbers of a page, its hasNextPage and its hasPreviousPage."""
-    connection = (await read(pages, arguments(pages.total, **given))).connection
+    connection = (await read(pages, arguments(pages.total, **page_args))).connection
     info = connection.page_info
     numbers = [row.licenses_sold for row in connection.nodes]
     assert [edge.node for edge in connection.edges] == connection.nodes
     cursors = [edge.cursor for edge in connection.edges]
     assert (info.start_cursor, info.end_cursor) == ((cursors[0], cursors[-1]) if cursors else (None, None))
-    assert [cursor.decode(text, QUESTION.fingerprint, argument="after").offset for text in cursors] == numbers
+    assert [cursor.decode(text, QUERY.fingerprint, argument="after").offset for text in cursors] == numbers
     assert connection.total_count == pages.total
     return numbers, info.has_next_page, info.has_previous_page
 
@@ -92,17 +92,17 @@ async def test_every_page_follows_the_relay_algorithm_and_is_exact_in_both_direc
     before: int | None,
     offset: int | None,
 ) -> None:
-    given: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset"))
+    page_args: dict[str, Any] = dict.fromkeys(("first", "last", "after", "before", "offset"))
     if count[0] != "neither":
-        given[count[0]] = count[1]
-    if offset is not None and given["last"] is None:
-        given["offset"] = offset
+        page_args[count[0]] = count[1]
+    if offset is not None and page_args["last"] is None:
+        page_args["offset"] = offset
     elif total:
-        given["after"] = None if after is None else min(after, total - 1)
-        given["before"] = None if before is None else min(before, total - 1)
+        page_args["after"] = None if after is None else min(after, total - 1)
+        page_args["before"] = None if before is None else min(before, total - 1)
     pages = source(total)
-    start, stop = model.window(total, **given)
-    answer = await read(pages, arguments(total, **given), sizes=BlockSizes(first_block, first_block + more))
+    start, stop = model.window(total, **page_args)
+    answer = await read(pages, arguments(total, **page_args), sizes=BlockSizes(first_block, first_block + more))
     info = answer.connection.page_info
     assert [row.licenses_sold for row in answer.connection.nodes] == list(range(start, stop))
     if start < stop:
@@ -111,7 +111,7 @@ async def test_every_page_follows_the_relay_algorithm_and_is_exact_in_both_direc
 
 
 @pytest.mark.parametrize(
-    ("given", "rows", "has_next", "has_previous"),
+    ("page_args", "rows", "has_next", "has_previous"),
     [
         ({}, range(100), True, False),
         ({"first": 10}, range(10), True, False),
@@ -148,18 +148,18 @@ async def test_every_page_follows_the_relay_algorithm_and_is_exact_in_both_direc
     ids=str,
 )
 async def test_a_page_reports_exactly_whether_rows_follow_and_precede_it(
-    given: dict[str, int], rows: range, has_next: bool, has_previous: bool
+    page_args: dict[str, int], rows: range, has_next: bool, has_previous: bool
 ) -> None:
-    assert await ask(source(), **given) == (list(rows), has_next, has_previous)
+    assert await ask(source(), **page_args) == (list(rows), has_next, has_previous)
 
 
-@pytest.mark.parametrize("given", [{}, {"last": 5}, {"first": 0}, {"offset": 0}, {"offset": 7}])
-async def test_a_query_without_rows_has_an_empty_page_and_no_neighbors(given: dict[str, int]) -> None:
-    assert await ask(source(0), **given) == ([], False, False)
+@pytest.mark.parametrize("page_args", [{}, {"last": 5}, {"first": 0}, {"offset": 0}, {"offset": 7}])
+async def test_a_query_without_rows_has_an_empty_page_and_no_neighbors(page_args: dict[str, int]) -> None:
+    assert await ask(source(0), **page_args) == ([], False, False)
 
 
 @pytest.mark.parametrize(
-    ("given", "argument"),
+    ("page_args", "argument"),
     [
         ({"first": -1}, "first"),
         ({"last": -1}, "last"),
@@ -174,9 +174,9 @@ async def test_a_query_without_rows_has_an_empty_page_and_no_neighbors(given: di
     ],
     ids=str,
 )
-def test_arguments_that_contradict_one_another_are_refused_by_name(given: dict[str, int], argument: str) -> None:
+def test_arguments_that_contradict_one_another_are_refused_by_name(page_args: dict[str, int], argument: str) -> None:
     with pytest.raises(BadUserInput) as caught:
-        arguments(**given)
+        arguments(**page_args)
     assert caught.value.facts == {"argument": argument}
 
 
@@ -196,13 +196,13 @@ def test_the_default_page_has_a_hundred_rows_or_the_largest_allowed() -> None:
 
 @pytest.mark.parametrize("argument", ["after", "before"])
 def test_a_malformed_cursor_is_refused_with_its_argument(argument: str) -> None:
-    given: dict[str, Any] = {argument: "nonsense"}
+    page_args: dict[str, Any] = {argument: "nonsense"}
     with pytest.raises(InvalidCursor, match=f"'{argument}'"):
-        arguments(**given)
+        arguments(**page_args)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("page_args", "expected"),
     [
         ({"first": 1}, [(0, 10)]),
         ({"first": 10}, [(0, 10)]),
@@ -225,10 +225,10 @@ def test_a_malformed_cursor_is_refused_with_its_argument(argument: str) -> None:
     ids=str,
 )
 async def test_the_fewest_blocks_that_hold_the_answer_are_read(
-    given: dict[str, int], expected: list[tuple[int, int]]
+    page_args: dict[str, int], expected: list[tuple[int, int]]
 ) -> None:
     pages = source()
-    await ask(pages, **given)
+    await ask(pages, **page_args)
     assert blocks_of(pages) == expected
 
 
@@ -283,17 +283,17 @@ async def test_a_failed_block_fails_the_operation_and_cancels_the_others() -> No
 async def test_an_operation_reads_no_more_blocks_than_its_budget(max_calls: int, first: int) -> None:
     pages = source(450)
     with pytest.raises(QueryTooComplex):
-        await read(pages, arguments(450, first=first), asking=replace(caller(), budget=Budget(max_calls)))
+        await read(pages, arguments(450, first=first), reader=replace(caller(), budget=Budget(max_calls)))
     assert len(pages.calls) <= max_calls
 
 
 async def test_a_budget_is_enough_for_exactly_its_number_of_calls() -> None:
-    answer = await read(source(450), arguments(450, first=450), asking=replace(caller(), budget=Budget(5)))
+    answer = await read(source(450), arguments(450, first=450), reader=replace(caller(), budget=Budget(5)))
     assert len(answer.connection.nodes) == 450
 
 
 @dataclass
-class Silent:
+class NoTotal:
     """Rows of an upstream that reports no total except ``total``."""
 
     inner: FakeSource
@@ -307,54 +307,54 @@ class Silent:
 
 async def test_last_needs_the_number_of_rows_unless_a_cursor_bounds_it() -> None:
     with pytest.raises(BadUserInput) as caught:
-        await read(Silent(source()), arguments(None, last=5))
+        await read(NoTotal(source()), arguments(None, last=5))
     assert caught.value.facts == {"argument": "last"}
-    answer = await read(Silent(source()), arguments(None, last=5, before=100))
+    answer = await read(NoTotal(source()), arguments(None, last=5, before=100))
     assert [row.licenses_sold for row in answer.connection.nodes] == list(range(95, 100))
     assert answer.connection.total_count is None
 
 
 async def test_last_works_without_a_total_where_the_end_was_seen() -> None:
-    answer = await read(Silent(source(7)), arguments(None, last=5))
+    answer = await read(NoTotal(source(7)), arguments(None, last=5))
     assert [row.licenses_sold for row in answer.connection.nodes] == [2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(("first", "has_next"), [(100, True), (200, True), (250, False), (251, False)])
 async def test_has_next_page_is_exact_at_a_block_boundary_without_a_total(first: int, has_next: bool) -> None:
-    connection = (await read(Silent(source()), arguments(None, first=first))).connection
+    connection = (await read(NoTotal(source()), arguments(None, first=first))).connection
     assert connection.page_info.has_next_page is has_next
 
 
 async def test_rows_that_end_with_a_block_are_probed_for_more() -> None:
     pages = source(200)
-    connection = (await read(Silent(pages), arguments(None, first=200))).connection
+    connection = (await read(NoTotal(pages), arguments(None, first=200))).connection
     assert connection.page_info.has_next_page is False
     assert blocks_of(pages) == [(0, 100), (100, 100), (200, 100)]
 
 
 @pytest.mark.parametrize("total", [0, 10, 240, 260, 10_000])
 async def test_a_wrong_total_neither_hides_rows_nor_is_repeated(total: int) -> None:
-    connection = (await read(Silent(source(), total), arguments(None, first=1_000))).connection
+    connection = (await read(NoTotal(source(), total), arguments(None, first=1_000))).connection
     assert [row.licenses_sold for row in connection.nodes] == list(range(250))
     assert (connection.page_info.has_next_page, connection.total_count) == (False, None)
 
 
 @pytest.mark.parametrize("total", [251, 260, 320, 500, 10**9])
 async def test_the_last_rows_are_right_despite_a_high_total(total: int) -> None:
-    connection = (await read(Silent(source(), total), arguments(None, last=20))).connection
+    connection = (await read(NoTotal(source(), total), arguments(None, last=20))).connection
     assert [row.licenses_sold for row in connection.nodes] == list(range(230, 250))
     assert (connection.page_info.has_next_page, connection.total_count) == (False, None)
 
 
 async def test_the_end_is_found_at_a_block_boundary() -> None:
-    connection = (await read(Silent(source(300), 777), arguments(None, last=120))).connection
+    connection = (await read(NoTotal(source(300), 777), arguments(None, last=120))).connection
     assert [row.licenses_sold for row in connection.nodes] == list(range(180, 300))
 
 
-@pytest.mark.parametrize("given", [{"after": 250}, {"before": 251}, {"after": 5_000}, {"after": 3, "before": 400}])
-async def test_a_cursor_past_the_current_end_belongs_to_another_snapshot(given: dict[str, int]) -> None:
+@pytest.mark.parametrize("page_args", [{"after": 250}, {"before": 251}, {"after": 5_000}, {"after": 3, "before": 400}])
+async def test_a_cursor_past_the_current_end_belongs_to_another_snapshot(page_args: dict[str, int]) -> None:
     with pytest.raises(SnapshotChanged) as caught:
-        await ask(source(), **given)
+        await ask(source(), **page_args)
     assert caught.value.facts in ({}, {"processedDateTime": DATE}), "the new date, where it was seen"
 
 
@@ -369,7 +369,7 @@ async def test_a_cursor_with_another_total_or_date_belongs_to_another_snapshot(
 
 
 async def test_a_cursor_newer_than_cached_blocks_causes_a_reread() -> None:
-    class Kept:
+    class Caching:
         """Returns cached old rows, or new ones for a revalidating query."""
 
         old, new = source(), source(date="2026-02-01T00:00:00")
@@ -378,13 +378,13 @@ async def test_a_cursor_newer_than_cached_blocks_causes_a_reread() -> None:
             page = await (self.new if query.revalidate else self.old).fetch(query, caller)
             return page.having(cache=CacheState.MISS if query.revalidate else CacheState.HIT)
 
-    given = arguments(first=3, after=cursor_of(4, 250, "2026-02-01T00:00:00"))
-    nodes = (await read(Kept(), given)).connection.nodes
+    page_args = arguments(first=3, after=cursor_of(4, 250, "2026-02-01T00:00:00"))
+    nodes = (await read(Caching(), page_args)).connection.nodes
     assert [(row.licenses_sold, row.processed_date_time[:7]) for row in nodes] == [(n, "2026-02") for n in (5, 6, 7)]
 
 
 @dataclass
-class Torn:
+class Reprocessed:
     """The data is reprocessed before each of the first ``times`` calls except the first."""
 
     inner: FakeSource
@@ -398,7 +398,7 @@ class Torn:
 
 async def test_blocks_of_two_snapshots_are_reread_without_a_warning() -> None:
     pages = source(150)
-    connection = (await read(Torn(pages, 1), arguments(150, first=150))).connection
+    connection = (await read(Reprocessed(pages, 1), arguments(150, first=150))).connection
     assert {row.processed_date_time for row in connection.nodes} == {"2026-01-02T00:00:00"}
     assert len(pages.calls) == 4
 
@@ -406,22 +406,22 @@ async def test_blocks_of_two_snapshots_are_reread_without_a_warning() -> None:
 async def test_constantly_changing_data_is_an_error_after_three_reads() -> None:
     pages = source(150)
     with pytest.raises(SnapshotChanged, match="at this moment"):
-        await read(Torn(pages, 99), arguments(150, first=150))
+        await read(Reprocessed(pages, 99), arguments(150, first=150))
     assert len(pages.calls) == 6
 
 
 async def test_blocks_that_conflict_twice_are_finally_reread() -> None:
     pages = source(150)
-    asked: list[bool] = []
+    revalidations: list[bool] = []
 
     class Shared:
         """The first block is from before the data was reprocessed, unless it is reread."""
 
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-            asked.append(query.revalidate)
+            revalidations.append(query.revalidate)
             pages.date = f"2026-01-0{2 if query.revalidate or query.skip else 1}T00:00:00"
             return await pages.fetch(query, caller)
 
     connection = (await read(Shared(), arguments(150, first=150))).connection
     assert {row.processed_date_time for row in connection.nodes} == {"2026-01-02T00:00:00"}
-    assert asked == [False] * 4 + [True] * 2
+    assert revalidations == [False] * 4 + [True] * 2

@@ -128,24 +128,24 @@ MISTAKES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_a_response_has_the_same_bytes_as_with_plain_uvicorn(case: Case) -> None:
-    found, wire = await case.run(whole=True)
+    pieces, wire = await case.run(whole=True)
     wanted, other = await case.run(whole=False)
-    assert b"".join(found) == b"".join(wanted)
-    assert b"\r\n" + b": ".join(DATE) in b"".join(found)
+    assert b"".join(pieces) == b"".join(wanted)
+    assert b"\r\n" + b": ".join(DATE) in b"".join(pieces)
     assert wire.is_closed is other.is_closed
     assert case.ends == [1, 1]
-    assert len([piece for piece in found if piece]) == case.writes
+    assert len([piece for piece in pieces if piece]) == case.writes
 
 
 @pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
 async def test_an_application_error_never_looks_like_a_complete_response(case: Case) -> None:
-    found, wire = await case.run(whole=True)
+    pieces, wire = await case.run(whole=True)
     wanted, _ = await case.run(whole=False)
     assert wire.is_closed
-    assert b"set-cookie" not in b"".join(found)
-    assert b"".join(found) == b"".join(wanted) or found[0].startswith(b"HTTP/1.1 500")
+    assert b"set-cookie" not in b"".join(pieces)
+    assert b"".join(pieces) == b"".join(wanted) or pieces[0].startswith(b"HTTP/1.1 500")
 
 
 async def test_nothing_is_written_to_a_disconnected_client() -> None:
-    found, _ = await CASES["whole"].run(whole=True, is_gone=True)
-    assert found == []
+    pieces, _ = await CASES["whole"].run(whole=True, is_gone=True)
+    assert pieces == []

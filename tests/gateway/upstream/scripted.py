@@ -57,27 +57,27 @@ DATASET = Dataset(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it arrived: its bytes, and the number of the connection that carried it."""
+class UpstreamRequest:
+    """A request as received: its bytes, and the number of its connection."""
 
     raw: bytes
     connection: int
 
     def header(self, name: str) -> str:
-        """A header's value."""
-        found = re.search(rf"^{name}: (.*?)\r$", self.raw.decode(), re.IGNORECASE | re.MULTILINE)
-        assert found, name
-        return found[1]
+        """Return a header's value."""
+        match = re.search(rf"^{name}: (.*?)\r$", self.raw.decode(), re.IGNORECASE | re.MULTILINE)
+        assert match, name
+        return match[1]
 
     def number(self, name: str) -> int:
-        """A number in the query string."""
-        found = re.search(rf"[?&]{name}=(\d+)".encode(), self.raw)
-        assert found, name
-        return int(found[1])
+        """Return a number in the query string."""
+        match = re.search(rf"[?&]{name}=(\d+)".encode(), self.raw)
+        assert match, name
+        return int(match[1])
 
 
 # A step writes a response; returning False closes the connection after it.
-Step = Callable[[Asked, asyncio.StreamWriter], Awaitable[bool]]
+Step = Callable[[UpstreamRequest, asyncio.StreamWriter], Awaitable[bool]]
 
 
 class Scripted:
@@ -85,7 +85,7 @@ class Scripted:
 
     def __init__(self, *steps: Step) -> None:
         self._steps = list(steps)
-        self.asked: list[Asked] = []
+        self.requests: list[UpstreamRequest] = []
         self.connections = 0
         self.open_connections = 0
         self.url = ""
@@ -107,30 +107,30 @@ class Scripted:
                 self.all_closed.set()
             writer.close()
 
-    def step_for(self, asked: Asked) -> Step:
+    def step_for(self, request: UpstreamRequest) -> Step:
         """Return the step for the latest request."""
-        return self._steps[min(len(self.asked), len(self._steps)) - 1]
+        return self._steps[min(len(self.requests), len(self._steps)) - 1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
-        going = True
-        while going:
-            asked = Asked(await reader.readuntil(b"\r\n\r\n"), number)
-            self.asked.append(asked)
-            answer = asyncio.ensure_future(self.step_for(asked)(asked, writer))
-            gone = asyncio.ensure_future(reader.read(1))
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                answer.cancel()
+        is_open = True
+        while is_open:
+            request = UpstreamRequest(await reader.readuntil(b"\r\n\r\n"), number)
+            self.requests.append(request)
+            response = asyncio.ensure_future(self.step_for(request)(request, writer))
+            disconnect = asyncio.ensure_future(reader.read(1))
+            await asyncio.wait({response, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if not response.done():
+                response.cancel()
                 raise ConnectionError
-            gone.cancel()
-            await asyncio.wait({gone})
-            going = answer.result()
+            disconnect.cancel()
+            await asyncio.wait({disconnect})
+            is_open = response.result()
             await writer.drain()
 
 
 @asynccontextmanager
 async def upstream(*steps: Step) -> AsyncIterator[Scripted]:
-    """A scripted upstream that listens on loopback."""
+    """Run a scripted upstream on loopback."""
     scripted = Scripted(*steps)
     server = await asyncio.start_server(scripted.accept, "127.0.0.1", 0, limit=2**20)
     scripted.url = "http://{}:{}".format(*server.sockets[0].getsockname())
@@ -141,9 +141,9 @@ async def upstream(*steps: Step) -> AsyncIterator[Scripted]:
         await scripted.all_closed.wait() if scripted.open_connections else None
 
 
-def echo(asked: Asked) -> dict[str, str]:
+def echo(request: UpstreamRequest) -> dict[str, str]:
     """Return the two ids of a request as the upstream echoes them."""
-    return {name: asked.header(name) for name in ("MS-RequestId", "MS-CorrelationId")}
+    return {name: request.header(name) for name in ("MS-RequestId", "MS-CorrelationId")}
 
 
 def http(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -152,14 +152,14 @@ def http(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
     return ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode() + body
 
 
-def reply(
+def respond(
     body: Any = b"", status: int = 200, headers: Mapping[str, str] | None = None, ids: Mapping[str, str] | None = None
 ) -> Step:
     """Return a step that sends ``body``, as JSON unless it is bytes, with the request's ids or ``ids``."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        writer.write(http(status, {**(echo(asked) if ids is None else ids), **(headers or {})}, data))
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(status, {**(echo(request) if ids is None else ids), **(headers or {})}, data))
         return True
 
     return step
@@ -168,7 +168,7 @@ def reply(
 def raw(data: bytes, *, keep: bool = False) -> Step:
     """Return a step that sends raw bytes, and closes the connection unless ``keep`` is set."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         writer.write(data)
         return keep
 
@@ -178,7 +178,7 @@ def raw(data: bytes, *, keep: bool = False) -> Step:
 def reset() -> Step:
     """Return a step that resets the connection."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         writer.transport.abort()
         return False
 
@@ -188,7 +188,7 @@ def reset() -> Step:
 def hang(before: bytes = b"") -> Step:
     """Return a step that sends ``before`` and then waits until the client closes the connection."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         writer.write(before)
         await asyncio.Event().wait()
         return False
@@ -199,7 +199,7 @@ def hang(before: bytes = b"") -> Step:
 def drip(data: bytes) -> Step:
     """Return a step that sends ``data`` slowly, byte by byte, until the client closes the connection."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         for number in range(len(data)):
             writer.write(data[number : number + 1])
             await asyncio.sleep(0.01)
@@ -213,12 +213,12 @@ def rows(*numbers: int, service: str = "crm", date: str = "2018-10-14T00:00:00")
     return [{"serviceCode": service, "licensesSold": number, "processedDateTime": date} for number in numbers]
 
 
-def envelope(found: Sequence[Any], total: Any = None, link: Any = None) -> dict[str, Any]:
-    """The Microsoft page's envelope."""
-    return {"Value": found, "@nextLink": link, "TotalCount": total}
+def envelope(items: Sequence[Any], total: Any = None, link: Any = None) -> dict[str, Any]:
+    """Return the Microsoft page's envelope."""
+    return {"Value": items, "@nextLink": link, "TotalCount": total}
 
 
-GOOD = reply(envelope(rows(1, 2), total=2))
+GOOD = respond(envelope(rows(1, 2), total=2))
 
 
 class Clock:
@@ -251,17 +251,17 @@ def caller(secret: str = SECRET, **changes: Any) -> Caller:
     return Caller(AccessToken(secret), **{"correlation_id": CORRELATION_ID, **changes})
 
 
-def question(**changes: Any) -> PageQuery:
+def page_query(**changes: Any) -> PageQuery:
     """Return the query for the first ten rows."""
     return PageQuery(DATASET, **{"top": 10, **changes})
 
 
-def sold(found: Sequence[Any]) -> list[int | None]:
+def sold(page_rows: Sequence[Any]) -> list[int | None]:
     """Return the numbers passed to ``rows``."""
-    return [row.licenses_sold for row in found]
+    return [row.licenses_sold for row in page_rows]
 
 
-class Watched:
+class RecordingObserver:
     """An observer that records the client's calls."""
 
     def __init__(self) -> None:
@@ -272,5 +272,5 @@ class Watched:
 
     @property
     def outcomes(self) -> list[str]:
-        """The outcome of each attempt."""
+        """Return the outcome of each attempt."""
         return [call.outcome for call in self.calls]

@@ -17,17 +17,17 @@ from gateway.page import Caller, Page
 from gateway.query import PageQuery
 from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
-    Asked,
     Row,
     Scripted,
     Step,
+    UpstreamRequest,
     caller,
     client,
     echo,
     envelope,
     http,
-    question,
-    reply,
+    page_query,
+    respond,
     rows,
     sold,
     upstream,
@@ -40,7 +40,7 @@ CRM = (("crm", "2018-10-14T00:00:00"),)
 async def read(*steps: Step, max_calls: int = 60, **changes: Any) -> tuple[Page, list[tuple[int, int]]]:
     """Read a block from a scripted upstream; return it with the (skip, top) of each request."""
     async with upstream(*steps) as up, client(up.url) as it:
-        page = await reader(it, max_calls).fetch(question(**changes), caller())
+        page = await reader(it, max_calls).fetch(page_query(**changes), caller())
         return page, ranges(up)
 
 
@@ -51,12 +51,12 @@ def reader(it: Any, max_calls: int = 60, seconds: float = 20.0) -> BlockReader:
 
 def ranges(up: Scripted) -> list[tuple[int, int]]:
     """Return the (skip, top) of each request."""
-    return [(asked.number("skip"), asked.number("top")) for asked in up.asked]
+    return [(request.number("skip"), request.number("top")) for request in up.requests]
 
 
 async def test_one_response_with_all_rows_takes_one_call() -> None:
-    page, asked = await read(reply(envelope(rows(1, 2), 2)))
-    assert asked == [(0, 10)]
+    page, requests = await read(respond(envelope(rows(1, 2), 2)))
+    assert requests == [(0, 10)]
     assert sold(page.rows) == [1, 2]
     assert (page.more, page.total_count, page.calls, page.fetched_at, page.skip) == (False, 2, 1, NOW, 0)
     assert (page.stamp.total_count, page.stamp.dates, page.warnings) == (2, CRM, ())
@@ -84,12 +84,12 @@ async def test_one_response_with_all_rows_takes_one_call() -> None:
 async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> None:
     """The next request is the same query, sent to the same URL, with the number of rows received as its offset."""
     steps = [
-        reply(envelope(rows(0, 1, 2), link=link)),
-        reply(envelope(rows(3, 4), link=link)),
-        reply(envelope(rows(5))),
+        respond(envelope(rows(0, 1, 2), link=link)),
+        respond(envelope(rows(3, 4), link=link)),
+        respond(envelope(rows(5))),
     ]
-    page, asked = await read(*steps, top=6)
-    assert asked == [(0, 6), (3, 3), (5, 1)]
+    page, requests = await read(*steps, top=6)
+    assert requests == [(0, 6), (3, 3), (5, 1)]
     assert sold(page.rows) == [0, 1, 2, 3, 4, 5]
 
 
@@ -113,8 +113,8 @@ async def test_a_full_block_reports_whether_a_row_follows(
     total: int | None, link: str | None, given_rows: int, more: bool | None, total_told: int | None
 ) -> None:
     """Total and link together, or the row itself, prove it; either alone does not. Extra rows are dropped."""
-    page, asked = await read(reply(envelope(rows(*range(given_rows)), total, link)), top=3)
-    assert asked == [(0, 3)]
+    page, requests = await read(respond(envelope(rows(*range(given_rows)), total, link)), top=3)
+    assert requests == [(0, 3)]
     assert sold(page.rows) == [0, 1, 2]
     assert page.more is more
     if given_rows == 3:
@@ -122,50 +122,50 @@ async def test_a_full_block_reports_whether_a_row_follows(
 
 
 async def test_a_total_beyond_the_rows_is_followed_without_a_link() -> None:
-    page, asked = await read(reply(envelope(rows(0, 1), 3)), reply(envelope(rows(2), 3)))
-    assert asked == [(0, 10), (2, 8)]
+    page, requests = await read(respond(envelope(rows(0, 1), 3)), respond(envelope(rows(2), 3)))
+    assert requests == [(0, 10), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count, page.calls) == ([0, 1, 2], False, 3, 2)
 
 
 async def test_a_short_page_without_link_and_total_ends_the_data() -> None:
-    page, asked = await read(reply(envelope(rows(0, 1))))
-    assert (asked, page.more, page.total_count) == ([(0, 10)], False, None)
+    page, requests = await read(respond(envelope(rows(0, 1))))
+    assert (requests, page.more, page.total_count) == ([(0, 10)], False, None)
 
 
 async def test_an_uncontradicted_empty_response_ends_the_data() -> None:
-    page, asked = await read(reply(envelope([], 0)))
-    assert (asked, page.rows, page.more, page.total_count, page.warnings) == ([(0, 10)], (), False, 0, ())
-    page, asked = await read(reply(envelope(rows(0), link="x")), reply(envelope([])))
-    assert (asked, sold(page.rows), page.more) == ([(0, 10), (1, 9)], [0], False)
+    page, requests = await read(respond(envelope([], 0)))
+    assert (requests, page.rows, page.more, page.total_count, page.warnings) == ([(0, 10)], (), False, 0, ())
+    page, requests = await read(respond(envelope(rows(0), link="x")), respond(envelope([])))
+    assert (requests, sold(page.rows), page.more) == ([(0, 10), (1, 9)], [0], False)
 
 
 async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
-    page, asked = await read(reply(envelope([], 12)), skip=20)
-    assert (asked, page.rows, page.more, page.total_count, page.skip) == ([(20, 10)], (), False, 12, 20)
+    page, requests = await read(respond(envelope([], 12)), skip=20)
+    assert (requests, page.rows, page.more, page.total_count, page.skip) == ([(20, 10)], (), False, 12, 20)
 
 
 @pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
 async def test_two_empty_responses_despite_a_link_end_the_data_with_a_warning(
     total: int | None, link: str | None
 ) -> None:
-    page, asked = await read(reply(envelope(rows(0, 1), total, link)), reply(envelope([], total, link)))
-    assert asked == [(0, 10), (2, 8), (2, 8)]
+    page, requests = await read(respond(envelope(rows(0, 1), total, link)), respond(envelope([], total, link)))
+    assert requests == [(0, 10), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)
     assert [warning.code for warning in page.warnings] == ["UPSTREAM_INCOMPLETE"]
 
 
 async def test_an_empty_response_with_a_link_is_retried_and_then_followed() -> None:
-    empty = reply(envelope([], 4, "x"))
-    steps = [reply(envelope(rows(0), 4, "x")), empty, reply(envelope(rows(1), 4, "x")), empty]
-    page, asked = await read(*steps, reply(envelope(rows(2, 3), 4)))
-    assert asked == [(0, 10), (1, 9), (1, 9), (2, 8), (2, 8)]
+    empty = respond(envelope([], 4, "x"))
+    steps = [respond(envelope(rows(0), 4, "x")), empty, respond(envelope(rows(1), 4, "x")), empty]
+    page, requests = await read(*steps, respond(envelope(rows(2, 3), 4)))
+    assert requests == [(0, 10), (1, 9), (1, 9), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([0, 1, 2, 3], False, 4, ())
 
 
 async def test_a_total_smaller_than_the_rows_is_dropped() -> None:
     """For example, a total that counts the page instead of the data."""
     page, _ = await read(
-        reply(envelope(rows(0, 1), 2, "x")), reply(envelope(rows(2, 3), 2, "x")), reply(envelope(rows(4), 1))
+        respond(envelope(rows(0, 1), 2, "x")), respond(envelope(rows(2, 3), 2, "x")), respond(envelope(rows(4), 1))
     )
     assert (sold(page.rows), page.more, page.total_count, page.stamp.total_count) == (
         [0, 1, 2, 3, 4],
@@ -176,20 +176,20 @@ async def test_a_total_smaller_than_the_rows_is_dropped() -> None:
 
 
 async def test_an_endless_upstream_is_abandoned_at_the_call_limit() -> None:
-    async with upstream(reply(envelope(rows(1), link="x"))) as up, client(up.url) as it:
+    async with upstream(respond(envelope(rows(1), link="x"))) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
-            await reader(it, max_calls=7).fetch(question(top=10_000), caller())
-        assert len(up.asked) == 7
+            await reader(it, max_calls=7).fetch(page_query(top=10_000), caller())
+        assert len(up.requests) == 7
 
 
 async def test_attempts_count_as_calls() -> None:
-    page, _ = await read(reply(status=503), reply(envelope(rows(1), 1)))
+    page, _ = await read(respond(status=503), respond(envelope(rows(1), 1)))
     assert page.calls == 2
 
 
 async def test_unreadable_values_are_reported_with_their_count() -> None:
     bad = [{"licensesSold": "?", "processedDateTime": "soon"}]
-    page, _ = await read(reply(envelope([*rows(0), *bad], 3)), reply(envelope(bad, 3)))
+    page, _ = await read(respond(envelope([*rows(0), *bad], 3)), respond(envelope(bad, 3)))
     assert [(warning.code, warning.count) for warning in page.warnings] == [("UPSTREAM_UNREADABLE_VALUES", 4)]
     assert page.rows[1] == Row()
 
@@ -200,78 +200,82 @@ NEW = rows(10, 11, date="2018-10-21T00:00:00")
 
 async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
     """Without a warning; every call is counted."""
-    steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4)), reply(envelope(NEW, 4))]
-    page, asked = await read(*steps, top=4)
-    assert asked == [(0, 4), (2, 2), (0, 4), (2, 2)]
+    steps = [respond(envelope(OLD, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4))]
+    page, requests = await read(*steps, top=4)
+    assert requests == [(0, 4), (2, 2), (0, 4), (2, 2)]
     assert (sold(page.rows), page.calls, page.warnings) == ([10, 11, 10, 11], 4, ())
     assert page.stamp.dates == (("crm", "2018-10-21T00:00:00"),)
 
 
 async def test_a_changed_total_means_changed_data() -> None:
-    steps = [reply(envelope(rows(0, 1), 4)), reply(envelope(rows(2, 3), 5)), reply(envelope(rows(0, 1, 2, 3), 5, "x"))]
-    page, asked = await read(*steps, top=4)
-    assert asked == [(0, 4), (2, 2), (0, 4)]
+    steps = [
+        respond(envelope(rows(0, 1), 4)),
+        respond(envelope(rows(2, 3), 5)),
+        respond(envelope(rows(0, 1, 2, 3), 5, "x")),
+    ]
+    page, requests = await read(*steps, top=4)
+    assert requests == [(0, 4), (2, 2), (0, 4)]
     assert (page.more, page.total_count, page.calls) == (True, 5, 3)
 
 
 async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> None:
     """The continuation has no row and no date; only the total shows the change."""
-    steps = [reply(envelope(OLD, 4)), reply(envelope([], 1)), reply(envelope(rows(10), 1))]
-    page, asked = await read(*steps, top=4)
-    assert asked == [(0, 4), (2, 2), (0, 4)]
+    steps = [respond(envelope(OLD, 4)), respond(envelope([], 1)), respond(envelope(rows(10), 1))]
+    page, requests = await read(*steps, top=4)
+    assert requests == [(0, 4), (2, 2), (0, 4)]
     assert (sold(page.rows), page.more, page.total_count, page.warnings) == ([10], False, 1, ())
 
 
 async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_again() -> None:
     """With the same date: a row was inserted before the others, so one row would appear twice."""
-    steps = [reply(envelope(rows(0, 1), 3)), reply(envelope(rows(1, 2), 4)), reply(envelope(rows(9, 0, 1, 2), 4))]
-    page, asked = await read(*steps, top=4)
-    assert asked == [(0, 4), (2, 2), (0, 4)]
+    steps = [respond(envelope(rows(0, 1), 3)), respond(envelope(rows(1, 2), 4)), respond(envelope(rows(9, 0, 1, 2), 4))]
+    page, requests = await read(*steps, top=4)
+    assert requests == [(0, 4), (2, 2), (0, 4)]
     assert (sold(page.rows), page.total_count) == ([9, 0, 1, 2], 4)
 
 
 async def test_data_that_keeps_changing_raises_snapshot_changed() -> None:
-    steps = [reply(envelope(OLD, 4)), reply(envelope(NEW, 4))] * 2
+    steps = [respond(envelope(OLD, 4)), respond(envelope(NEW, 4))] * 2
     async with upstream(*steps) as up, client(up.url) as it:
         with pytest.raises(SnapshotChanged):
-            await reader(it).fetch(question(top=4), caller())
-        assert len(up.asked) == 4
+            await reader(it).fetch(page_query(top=4), caller())
+        assert len(up.requests) == 4
 
 
 async def test_services_may_be_processed_at_different_times() -> None:
     mixed = [*rows(0), *rows(1, service="o365", date="2018-10-12T00:00:00")]
-    page, asked = await read(reply(envelope(mixed, 4)), reply(envelope(mixed, 4)), top=4)
-    assert len(asked) == 2
+    page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(mixed, 4)), top=4)
+    assert len(requests) == 2
     assert page.stamp.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
 
 
 async def test_a_service_with_two_dates_in_one_response_identifies_no_snapshot() -> None:
     """Even if another response of the block shows only one of them."""
     mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
-    page, asked = await read(reply(envelope(mixed, 4)), reply(envelope(rows(2, 3), 4)), top=4)
-    assert (len(asked), page.stamp.dates) == (2, ())
+    page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(rows(2, 3), 4)), top=4)
+    assert (len(requests), page.stamp.dates) == (2, ())
 
 
 async def test_a_block_has_its_own_deadline_independent_of_its_first_caller() -> None:
-    async def hang(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def hang(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         await asyncio.Event().wait()
         return True
 
     async with upstream(hang) as up, client(up.url, timeout_seconds=60) as it:
         with pytest.raises(UpstreamTimeout):
-            await reader(it, seconds=0.1).fetch(question(), caller())
-    async with upstream(reply(envelope(rows(1), 1))) as up, client(up.url) as it:
-        assert sold((await reader(it).fetch(question(), caller(deadline=0.0))).rows) == [1]
+            await reader(it, seconds=0.1).fetch(page_query(), caller())
+    async with upstream(respond(envelope(rows(1), 1))) as up, client(up.url) as it:
+        assert sold((await reader(it).fetch(page_query(), caller(deadline=0.0))).rows) == [1]
 
 
 def paging(count: int, cap: int) -> Step:
     """Return a step for an upstream of ``count`` rows that returns at most ``cap`` rows at once."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        skip, top = asked.number("skip"), asked.number("top")
-        found = rows(*range(skip, min(count, skip + min(top, cap))))
-        link = "license?x" if skip + len(found) < count else None
-        writer.write(http(200, echo(asked), json.dumps(envelope(found, count, link)).encode()))
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        skip, top = request.number("skip"), request.number("top")
+        numbers = rows(*range(skip, min(count, skip + min(top, cap))))
+        link = "license?x" if skip + len(numbers) < count else None
+        writer.write(http(200, echo(request), json.dumps(envelope(numbers, count, link)).encode()))
         return True
 
     return step
@@ -279,12 +283,12 @@ def paging(count: int, cap: int) -> Step:
 
 async def test_paginating_through_all_blocks_returns_every_row_once() -> None:
     async with upstream(paging(95, 7)) as up, client(up.url) as it:
-        found: list[int | None] = []
+        numbers: list[int | None] = []
         for skip in range(0, 100, 20):
-            page = await reader(it).fetch(question(skip=skip, top=20), caller())
+            page = await reader(it).fetch(page_query(skip=skip, top=20), caller())
             assert (page.more, page.total_count) == (skip + 20 < 95, 95)
-            found += sold(page.rows)
-    assert found == list(range(95))
+            numbers += sold(page.rows)
+    assert numbers == list(range(95))
 
 
 Link = Callable[[int, int], bool]
@@ -297,11 +301,11 @@ LINKS: dict[str, Link] = {
     "never": lambda end, count: False,
 }
 TOTALS: dict[str, Total] = {
-    "right": lambda count, end, given: count,
-    "none": lambda count, end, given: None,
-    "high": lambda count, end, given: count + 5,
-    "zero": lambda count, end, given: 0,
-    "page": lambda count, end, given: given,
+    "right": lambda count, end, received: count,
+    "none": lambda count, end, received: None,
+    "high": lambda count, end, received: count + 5,
+    "zero": lambda count, end, received: 0,
+    "page": lambda count, end, received: received,
 }
 
 
@@ -319,8 +323,8 @@ class Model:
         """Return some rows."""
         self.calls.append(query)
         end = max(query.skip, min(self.count, query.skip + min(query.top, self.cap)))
-        found = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
-        return UpstreamResponse(found, self.total(self.count, end, len(found)), self.link(end, self.count), 0, 1)
+        numbers = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
+        return UpstreamResponse(numbers, self.total(self.count, end, len(numbers)), self.link(end, self.count), 0, 1)
 
 
 @given(
@@ -336,7 +340,7 @@ async def test_no_row_is_lost_or_duplicated_whatever_the_upstream_reports(
 ) -> None:
     """If a link or a total reveals each shortened page; what the page reports about further rows is then correct."""
     model = Model(count, cap, LINKS[link], TOTALS[total])
-    page = await reader(model).fetch(question(skip=skip, top=top), caller())
+    page = await reader(model).fetch(page_query(skip=skip, top=top), caller())
     is_betrayed = link != "never" or total in ("right", "high")
     if cap >= top or is_betrayed:
         assert sold(page.rows) == list(range(skip, min(count, skip + top)))

@@ -32,10 +32,10 @@ async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[De
     return await decode_cooperatively(body, dataset, turn, chunk_bytes), turns
 
 
-def outcome(found: Any) -> Any:
+def outcome(decoded: Any) -> Any:
     """Return the result, or UpstreamBadResponse if the body was rejected."""
     try:
-        return found()
+        return decoded()
     except UpstreamBadResponse:
         return UpstreamBadResponse
 
@@ -44,18 +44,18 @@ async def same_as_whole(body: bytes) -> None:
     for chunk_bytes in (1, 7, 40, 300):
         expected = outcome(lambda: decode_strictly(body, DATASET))
         try:
-            found: Any = (await in_chunks(body, DATASET, chunk_bytes))[0]
+            decoded: Any = (await in_chunks(body, DATASET, chunk_bytes))[0]
         except UpstreamBadResponse:
-            found = UpstreamBadResponse
-        assert found == expected
+            decoded = UpstreamBadResponse
+        assert decoded == expected
 
 
 async def test_other_tasks_run_between_chunks() -> None:
     body = json.dumps(envelope(ROWS, 100), separators=(",", ":")).encode()
-    found, turns = await in_chunks(body, DATASET, len(body) // 10)
-    assert found == decode_strictly(body, DATASET)
-    assert found is not None
-    assert len(found.rows) == 100
+    decoded, turns = await in_chunks(body, DATASET, len(body) // 10)
+    assert decoded == decode_strictly(body, DATASET)
+    assert decoded is not None
+    assert len(decoded.rows) == 100
     assert 10 <= turns <= 12
 
 

@@ -32,20 +32,20 @@ from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
     GOOD,
     SECRET,
-    Asked,
     Clock,
+    RecordingObserver,
     Scripted,
-    Watched,
+    UpstreamRequest,
     caller,
     client,
     drip,
     envelope,
     hang,
     http,
-    question,
+    page_query,
     raw,
-    reply,
     reset,
+    respond,
     rows,
     sold,
     upstream,
@@ -58,7 +58,9 @@ GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 async def test_the_microsoft_example_is_reproduced_exactly() -> None:
     """Path, filter encoding and headers match the page; top, skip, new ids and two transport headers are added."""
     async with upstream(GOOD) as up, client(up.url) as it:
-        query = question(filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"), top=10000)
+        query = page_query(
+            filter=Comparison("customerTenantId", "eq", "0112A436-B14E-4888-967B-CA4BB2CF1234"), top=10000
+        )
         await it.call(query, caller("<token>", locale="en-US"), deadline=FAR)
         expected = (
             "GET /partner/v1/analytics/commercial/deployment/license"
@@ -66,16 +68,16 @@ async def test_the_microsoft_example_is_reproduced_exactly() -> None:
             f"Host: {up.url.removeprefix('http://')}\r\n"
             "Authorization: Bearer <token>\r\n"
             "Accept: application/json\r\n"
-            f"MS-RequestId: {up.asked[0].header('MS-RequestId')}\r\n"
+            f"MS-RequestId: {up.requests[0].header('MS-RequestId')}\r\n"
             f"MS-CorrelationId: {CORRELATION_ID}\r\n"
             "X-Locale: en-US\r\n"
             "Accept-Encoding: zstd, br, gzip\r\n"
         )
-        assert up.asked[0].raw.decode().startswith(expected)
+        assert up.requests[0].raw.decode().startswith(expected)
         assert re.fullmatch(
-            r"User-Agent: partner-center-graphql/\S+\r\n\r\n", up.asked[0].raw.decode()[len(expected) :]
+            r"User-Agent: partner-center-graphql/\S+\r\n\r\n", up.requests[0].raw.decode()[len(expected) :]
         )
-        assert re.fullmatch(GUID, up.asked[0].header("MS-RequestId"))
+        assert re.fullmatch(GUID, up.requests[0].header("MS-RequestId"))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ async def test_the_microsoft_example_is_reproduced_exactly() -> None:
 async def test_the_query_is_sent_verbatim(value: str) -> None:
     """Nothing between the query and the socket encodes it a second time."""
     async with upstream(GOOD) as up, client(up.url, path_prefix="/v1", trailing_slash=True) as it:
-        query = question(
+        query = page_query(
             filter=Comparison("customerName", "ne", value),
             group_by=("channel", "productName"),
             processed_date_time="2018-10-14T00:00:00",
@@ -92,14 +94,14 @@ async def test_the_query_is_sent_verbatim(value: str) -> None:
         )
         await it.call(query, caller(), deadline=FAR)
         target = f"GET /v1/analytics/commercial/deployment/license/?{query.query_string} HTTP/1.1\r\n"
-        assert up.asked[0].raw.decode().startswith(target)
+        assert up.requests[0].raw.decode().startswith(target)
 
 
 async def test_a_missing_correlation_id_is_generated_and_a_missing_locale_omitted() -> None:
     async with upstream(GOOD) as up, client(up.url) as it:
-        await it.call(question(), caller(correlation_id="no\r\nguid"), deadline=FAR)
-        assert re.fullmatch(GUID, up.asked[0].header("MS-CorrelationId"))
-        assert b"x-locale" not in up.asked[0].raw.lower()
+        await it.call(page_query(), caller(correlation_id="no\r\nguid"), deadline=FAR)
+        assert re.fullmatch(GUID, up.requests[0].header("MS-CorrelationId"))
+        assert b"x-locale" not in up.requests[0].raw.lower()
 
 
 @pytest.mark.parametrize(
@@ -135,61 +137,61 @@ async def test_every_status_has_its_code_and_number_of_attempts(
     status: int, error: type[GatewayError], retried: bool, body: bytes
 ) -> None:
     """Whatever the body. Redirects are not followed, and the client recovers as soon as the upstream does."""
-    watched = Watched()
+    observer = RecordingObserver()
     body = b"" if status == 204 else body
-    bad = reply(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})
+    bad = respond(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})
     attempts = 3 if retried else 1
-    async with upstream(*[bad] * attempts, GOOD) as up, client(up.url, observer=watched) as it:
+    async with upstream(*[bad] * attempts, GOOD) as up, client(up.url, observer=observer) as it:
         with pytest.raises(error) as caught:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert type(caught.value) is error
         assert caught.value.upstream is not None
         assert caught.value.upstream.status == status
         assert caught.value.upstream.code is None
-        assert caught.value.upstream.request_id == up.asked[-1].header("MS-RequestId")
+        assert caught.value.upstream.request_id == up.requests[-1].header("MS-RequestId")
         assert "secret" not in caught.value.message
-        assert len(up.asked) == attempts
-        assert watched.outcomes == [error.code] * attempts
-        assert [call.status for call in watched.calls] == [status] * attempts
-        found = await it.call(question(), caller("another"), deadline=FAR)
-        assert sold(found.rows) == [1, 2]
+        assert len(up.requests) == attempts
+        assert observer.outcomes == [error.code] * attempts
+        assert [call.status for call in observer.calls] == [status] * attempts
+        result = await it.call(page_query(), caller("another"), deadline=FAR)
+        assert sold(result.rows) == [1, 2]
 
 
 async def test_calls_are_retried_until_the_upstream_recovers() -> None:
     """Each attempt has its own request id and the same correlation id; pauses grow."""
     clock = Clock()
-    bad = reply(status=503)
+    bad = respond(status=503)
     async with upstream(bad, bad, GOOD) as up, client(up.url, clock=clock) as it:
-        found = await it.call(question(), caller(), deadline=FAR)
-        assert (found.attempts, len(up.asked)) == (3, 3)
-        assert len({asked.header("MS-RequestId") for asked in up.asked}) == 3
-        assert {asked.header("MS-CorrelationId") for asked in up.asked} == {CORRELATION_ID}
+        result = await it.call(page_query(), caller(), deadline=FAR)
+        assert (result.attempts, len(up.requests)) == (3, 3)
+        assert len({request.header("MS-RequestId") for request in up.requests}) == 3
+        assert {request.header("MS-CorrelationId") for request in up.requests} == {CORRELATION_ID}
         assert clock.slept == [0.5, 1.0]
 
 
 async def test_a_retry_beyond_the_deadline_is_not_started() -> None:
     clock = Clock()
-    async with upstream(reply(status=503)) as up, client(up.url, clock=clock, random=lambda: 1.0) as it:
+    async with upstream(respond(status=503)) as up, client(up.url, clock=clock, random=lambda: 1.0) as it:
         with pytest.raises(UpstreamUnavailable):
-            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.9)
-        assert (len(up.asked), clock.slept) == (1, [])
+            await it.call(page_query(), caller(), deadline=asyncio.get_running_loop().time() + 0.9)
+        assert (len(up.requests), clock.slept) == (1, [])
 
 
 async def test_no_retries_are_made_when_none_are_allowed() -> None:
-    async with upstream(reply(status=503)) as up, client(up.url, max_retries=0) as it:
+    async with upstream(respond(status=503)) as up, client(up.url, max_retries=0) as it:
         with pytest.raises(UpstreamUnavailable):
-            await it.call(question(), caller(), deadline=FAR)
-        assert len(up.asked) == 1
+            await it.call(page_query(), caller(), deadline=FAR)
+        assert len(up.requests) == 1
 
 
 async def test_an_upstream_that_does_not_listen_is_unavailable() -> None:
     async with upstream(GOOD) as up:
         pass
-    watched = Watched()
-    async with client(up.url, observer=watched) as it:
+    observer = RecordingObserver()
+    async with client(up.url, observer=observer) as it:
         with pytest.raises(UpstreamUnavailable) as caught:
-            await it.call(question(), caller(), deadline=FAR)
-    assert watched.outcomes == ["UPSTREAM_UNAVAILABLE"] * 3
+            await it.call(page_query(), caller(), deadline=FAR)
+    assert observer.outcomes == ["UPSTREAM_UNAVAILABLE"] * 3
     assert "127.0.0.1" not in caught.value.message
 
 
@@ -203,15 +205,15 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"
 )
 async def test_a_slow_response_times_out_and_is_requested_once_more(step: Any) -> None:
     """The second attempt carries the first one's request id, and both connections are closed."""
-    watched = Watched()
-    async with upstream(step) as up, client(up.url, timeout_seconds=0.15, observer=watched) as it:
+    observer = RecordingObserver()
+    async with upstream(step) as up, client(up.url, timeout_seconds=0.15, observer=observer) as it:
         started = asyncio.get_running_loop().time()
         with pytest.raises(UpstreamTimeout):
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert asyncio.get_running_loop().time() - started < 2
-        assert len(up.asked) == 2
-        assert len({asked.header("MS-RequestId") for asked in up.asked}) == 1
-        assert watched.outcomes == ["UPSTREAM_TIMEOUT"] * 2
+        assert len(up.requests) == 2
+        assert len({request.header("MS-RequestId") for request in up.requests}) == 1
+        assert observer.outcomes == ["UPSTREAM_TIMEOUT"] * 2
         async with asyncio.timeout(5):
             await up.all_closed.wait()
 
@@ -219,8 +221,8 @@ async def test_a_slow_response_times_out_and_is_requested_once_more(step: Any) -
 async def test_the_flights_deadline_bounds_an_attempt_too() -> None:
     async with upstream(hang()) as up, client(up.url, timeout_seconds=60) as it:
         with pytest.raises(UpstreamTimeout):
-            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.1)
-        assert len(up.asked) == 1
+            await it.call(page_query(), caller(), deadline=asyncio.get_running_loop().time() + 0.1)
+        assert len(up.requests) == 1
 
 
 @pytest.mark.parametrize("size_bytes", [0, 10, 100_000])
@@ -228,38 +230,38 @@ async def test_an_error_whose_body_never_ends_keeps_its_status(size_bytes: int) 
     head = b"HTTP/1.1 401 No\r\nContent-Length: 10000000\r\n\r\n" + b"x" * size_bytes
     async with upstream(hang(head)) as up, client(up.url, timeout_seconds=0.3) as it:
         with pytest.raises(Unauthenticated):
-            await it.call(question(), caller(), deadline=FAR)
-        assert len(up.asked) == 1
+            await it.call(page_query(), caller(), deadline=FAR)
+        assert len(up.requests) == 1
 
 
 async def test_a_throttled_token_fails_without_another_call_until_its_cooldown_ends() -> None:
     """Other tokens are served during the cool-down."""
     clock = Clock()
     async with (
-        upstream(reply(status=429, headers={"Retry-After": "57"}), GOOD) as up,
+        upstream(respond(status=429, headers={"Retry-After": "57"}), GOOD) as up,
         client(up.url, clock=clock) as it,
     ):
         with pytest.raises(RateLimited) as first:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert first.value.retry_after_seconds == 57
         assert first.value.upstream is not None
         clock.now += 56.5
         with pytest.raises(RateLimited) as second:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert second.value.extensions() == {"code": "RATE_LIMITED", "retryAfterSeconds": 1}
-        assert len(up.asked) == 1
-        await it.call(question(), caller("another"), deadline=FAR)
+        assert len(up.requests) == 1
+        await it.call(page_query(), caller("another"), deadline=FAR)
         clock.now += 0.5
-        await it.call(question(), caller(), deadline=FAR)
-        assert len(up.asked) == 3
+        await it.call(page_query(), caller(), deadline=FAR)
+        assert len(up.requests) == 3
 
 
 async def test_calls_waiting_for_a_permit_see_the_throttling_too() -> None:
-    async with upstream(reply(status=429), GOOD) as up, client(up.url, max_concurrency=1) as it:
-        calls = [it.call(question(), caller(), deadline=FAR) for _ in range(5)]
-        found = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(result) for result in found] == [RateLimited] * 5
-        assert len(up.asked) == 1
+    async with upstream(respond(status=429), GOOD) as up, client(up.url, max_concurrency=1) as it:
+        calls = [it.call(page_query(), caller(), deadline=FAR) for _ in range(5)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result) for result in results] == [RateLimited] * 5
+        assert len(up.requests) == 1
 
 
 class Gate:
@@ -272,23 +274,26 @@ class Gate:
         self.full = asyncio.Event()
         self.open = asyncio.Event()
 
-    async def __call__(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def __call__(self, request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         self.held += 1
         self.most = max(self.most, self.held)
         if self.held == self._expected:
             self.full.set()
         await self.open.wait()
         self.held -= 1
-        return await GOOD(asked, writer)
+        return await GOOD(request, writer)
 
 
 async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
     gate = Gate(4)
     async with upstream(gate) as up, client(up.url, max_concurrency=2) as it:
         names = ["one"] * 5 + ["two"] * 5
-        calls = [asyncio.ensure_future(it.call(question(), caller(name), deadline=FAR)) for name in names]
+        calls = [asyncio.ensure_future(it.call(page_query(), caller(name), deadline=FAR)) for name in names]
         await gate.full.wait()
-        assert sorted(asked.header("Authorization") for asked in up.asked) == ["Bearer one"] * 2 + ["Bearer two"] * 2
+        assert (
+            sorted(request.header("Authorization") for request in up.requests)
+            == ["Bearer one"] * 2 + ["Bearer two"] * 2
+        )
         gate.open.set()
         await asyncio.gather(*calls)
         assert gate.most <= 4
@@ -298,22 +303,22 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
 async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
     gate = Gate(2)
     async with upstream(gate) as up, client(up.url, max_connections=2) as it:
-        calls = [asyncio.ensure_future(it.call(question(), caller(name), deadline=FAR)) for name in ("one", "two")]
+        calls = [asyncio.ensure_future(it.call(page_query(), caller(name), deadline=FAR)) for name in ("one", "two")]
         await gate.full.wait()
         with pytest.raises(ServiceUnavailable):
-            await it.call(question(), caller("three"), deadline=asyncio.get_running_loop().time() + 0.05)
+            await it.call(page_query(), caller("three"), deadline=asyncio.get_running_loop().time() + 0.05)
         gate.open.set()
         await asyncio.gather(*calls)
-        assert len(up.asked) == 2
+        assert len(up.requests) == 2
 
 
 async def test_a_call_times_out_while_its_token_is_at_the_limit() -> None:
     gate = Gate(1)
     async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
-        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        call = asyncio.ensure_future(it.call(page_query(), caller(), deadline=FAR))
         await gate.full.wait()
         with pytest.raises(DeadlineExceeded):
-            await it.call(question(), caller(), deadline=asyncio.get_running_loop().time() + 0.05)
+            await it.call(page_query(), caller(), deadline=asyncio.get_running_loop().time() + 0.05)
         gate.open.set()
         await call
 
@@ -321,7 +326,7 @@ async def test_a_call_times_out_while_its_token_is_at_the_limit() -> None:
 async def test_a_canceled_call_closes_its_connection_and_releases_its_permit() -> None:
     gate = Gate(1)
     async with upstream(gate) as up, client(up.url, max_concurrency=1) as it:
-        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        call = asyncio.ensure_future(it.call(page_query(), caller(), deadline=FAR))
         await gate.full.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -329,18 +334,18 @@ async def test_a_canceled_call_closes_its_connection_and_releases_its_permit() -
         async with asyncio.timeout(5):
             await up.all_closed.wait()
         gate.open.set()
-        await it.call(question(), caller(), deadline=FAR)
+        await it.call(page_query(), caller(), deadline=FAR)
         assert len(it._limiter) == 0
 
 
 async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:
-    async with upstream(reply(envelope([]), headers={"Set-Cookie": "who=one; Path=/"})) as up, client(up.url) as it:
-        await it.call(question(), caller("one"), deadline=FAR)
-        await it.call(question(), caller("two"), deadline=FAR)
-        assert b"cookie" not in up.asked[1].raw.lower()
+    async with upstream(respond(envelope([]), headers={"Set-Cookie": "who=one; Path=/"})) as up, client(up.url) as it:
+        await it.call(page_query(), caller("one"), deadline=FAR)
+        await it.call(page_query(), caller("two"), deadline=FAR)
+        assert b"cookie" not in up.requests[1].raw.lower()
 
 
-@pytest.mark.parametrize("step", [GOOD, reply(status=401), raw(b"garbage\r\n\r\n"), reset(), reply(b"{")])
+@pytest.mark.parametrize("step", [GOOD, respond(status=401), raw(b"garbage\r\n\r\n"), reset(), respond(b"{")])
 async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The token is absent from logs, errors and every request object that outlives the call."""
     caplog.set_level(logging.DEBUG)
@@ -348,7 +353,7 @@ async def test_the_token_is_nowhere_but_in_the_request(step: Any, caplog: pytest
     gc.disable()
     try:
         async with upstream(step) as up, client(up.url) as it:
-            [error] = await asyncio.gather(it.call(question(), caller(), deadline=FAR), return_exceptions=True)
+            [error] = await asyncio.gather(it.call(page_query(), caller(), deadline=FAR), return_exceptions=True)
             if isinstance(error, GatewayError):
                 text = "".join(traceback.format_exception(error))
                 assert SECRET not in text + repr(error) + json.dumps(error.extensions())
@@ -374,9 +379,9 @@ async def test_an_embedded_application_serves_as_the_upstream() -> None:
         await send({"type": "http.response.body", "body": json.dumps(envelope(rows(1), 1)).encode()})
 
     async with client("http://sandbox", transport=httpx.ASGITransport(app)) as it:
-        query = question(filter=Comparison("customerName", "eq", "Ü & Co"))
-        found = await it.call(query, caller(), deadline=FAR)
-    assert sold(found.rows) == [1]
+        query = page_query(filter=Comparison("customerName", "eq", "Ü & Co"))
+        result = await it.call(query, caller(), deadline=FAR)
+    assert sold(result.rows) == [1]
     assert seen[0]["query_string"].decode() == query.query_string
     assert seen[0]["path"] == "/partner/v1/analytics/commercial/deployment/license"
 
@@ -384,11 +389,11 @@ async def test_an_embedded_application_serves_as_the_upstream() -> None:
 async def test_a_query_too_long_for_a_url_fails_without_a_call() -> None:
     async with upstream(GOOD) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected):
-            await it.call(question(filter=Comparison("customerName", "eq", "x" * 70_000)), caller(), deadline=FAR)
-        assert not up.asked
+            await it.call(page_query(filter=Comparison("customerName", "eq", "x" * 70_000)), caller(), deadline=FAR)
+        assert not up.requests
 
 
 def test_the_tests_use_a_scripted_upstream() -> None:
     """The helpers speak HTTP."""
     assert http(200, {"A": "b"}, b"xy") == b"HTTP/1.1 200 Whatever\r\nA: b\r\nContent-Length: 2\r\n\r\nxy"
-    assert Scripted(GOOD).asked == []
+    assert Scripted(GOOD).requests == []

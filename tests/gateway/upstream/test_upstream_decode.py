@@ -35,8 +35,8 @@ def test_the_microsoft_pages_rows_are_read() -> None:
         "licensesDeployed": 0,
         "licensesSold": 9,
     }
-    found = decode(json.dumps(envelope([row], 1)).encode(), DATASET)
-    assert found.rows == (
+    decoded = decode(json.dumps(envelope([row], 1)).encode(), DATASET)
+    assert decoded.rows == (
         Row(
             "crm",
             "Microsoft Dynamics",
@@ -50,7 +50,7 @@ def test_the_microsoft_pages_rows_are_read() -> None:
             "2018-10-14T00:00:00",
         ),
     )
-    assert (found.total_count, found.has_link, found.unreadable_values) == (1, False, 0)
+    assert (decoded.total_count, decoded.has_link, decoded.unreadable_values) == (1, False, 0)
 
 
 @pytest.mark.parametrize(
@@ -95,24 +95,24 @@ def test_the_microsoft_pages_rows_are_read() -> None:
 )
 def test_a_long_is_exact_or_null_and_counted(text: str, value: int | None) -> None:
     """The row's other fields survive."""
-    found = decode(f'{{"Value": [{{"licensesSold": {text}, "channel": "reseller"}}]}}'.encode(), DATASET)
-    assert found.rows == (Row(licenses_sold=value, channel="reseller"),)
-    assert found.unreadable_values == (value is None)
+    decoded = decode(f'{{"Value": [{{"licensesSold": {text}, "channel": "reseller"}}]}}'.encode(), DATASET)
+    assert decoded.rows == (Row(licenses_sold=value, channel="reseller"),)
+    assert decoded.unreadable_values == (value is None)
 
 
 @pytest.mark.parametrize("text", ["null", None])
 def test_a_null_or_missing_field_is_null_and_not_counted(text: str | None) -> None:
     row = {} if text is None else dict.fromkeys(FIELDS)
     for read in (decode_strictly, decode_leniently):
-        found = read(body(row), DATASET)
-        assert found is not None
-        assert (found.rows, found.unreadable_values) == ((Row(),), 0)
+        decoded = read(body(row), DATASET)
+        assert decoded is not None
+        assert (decoded.rows, decoded.unreadable_values) == ((Row(),), 0)
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"a": "b"}])
 def test_a_value_that_is_not_text_is_null_in_a_text_field(value: Any) -> None:
-    found = decode(body({"customerName": value, "channel": "reseller"}), DATASET)
-    assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
+    decoded = decode(body({"customerName": value, "channel": "reseller"}), DATASET)
+    assert (decoded.rows, decoded.unreadable_values) == ((Row(channel="reseller"),), 1)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_value_that_is_not_text_is_null_in_a_text_field(value: Any) -> None:
     ],
 )
 def test_an_iso_date_is_returned_unchanged(text: str) -> None:
-    found = decode(body({"processedDateTime": text}), DATASET)
-    assert (found.rows[0].processed_date_time, found.unreadable_values) == (text, 0)
+    decoded = decode(body({"processedDateTime": text}), DATASET)
+    assert (decoded.rows[0].processed_date_time, decoded.unreadable_values) == (text, 0)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_an_iso_date_is_returned_unchanged(text: str) -> None:
     ],
 )
 def test_an_invalid_date_is_null_and_counted(text: str) -> None:
-    found = decode(body({"processedDateTime": text, "channel": "reseller"}), DATASET)
-    assert (found.rows, found.unreadable_values) == ((Row(channel="reseller"),), 1)
+    decoded = decode(body({"processedDateTime": text, "channel": "reseller"}), DATASET)
+    assert (decoded.rows, decoded.unreadable_values) == ((Row(channel="reseller"),), 1)
 
 
 @given(st.datetimes(), st.sampled_from(["", "Z", "+00:00", "-07:00"]))
@@ -194,8 +194,8 @@ def test_every_datetime_that_python_writes_is_a_date(moment: Any, zone: str) -> 
 )
 def test_all_spellings_of_the_envelope_are_accepted(others: dict[str, Any], total: int | None, link: bool) -> None:
     for spelling in ("Value", "value"):
-        found = decode(json.dumps({spelling: [{"licensesSold": 1}], **others}).encode(), DATASET)
-        assert (found.rows, found.total_count, found.has_link) == ((Row(licenses_sold=1),), total, link)
+        decoded = decode(json.dumps({spelling: [{"licensesSold": 1}], **others}).encode(), DATASET)
+        assert (decoded.rows, decoded.total_count, decoded.has_link) == ((Row(licenses_sold=1),), total, link)
 
 
 @pytest.mark.parametrize(
@@ -257,10 +257,10 @@ def test_a_number_with_thousands_of_digits_is_null() -> None:
 
 def test_one_invalid_value_costs_only_itself() -> None:
     rows = [{"licensesSold": number, "licensesDeployed": "?" if number == 500 else 1} for number in range(1000)]
-    found = decode(json.dumps(envelope(rows)).encode(), DATASET)
-    assert [row.licenses_sold for row in found.rows] == list(range(1000))
-    assert found.unreadable_values == 1
-    assert found.rows[500].licenses_deployed is None
+    decoded = decode(json.dumps(envelope(rows)).encode(), DATASET)
+    assert [row.licenses_sold for row in decoded.rows] == list(range(1000))
+    assert decoded.unreadable_values == 1
+    assert decoded.rows[500].licenses_deployed is None
 
 
 values = st.one_of(
@@ -282,26 +282,26 @@ good_rows = st.fixed_dictionaries(
 
 
 @given(st.lists(good_rows, max_size=4), st.none() | st.integers(0, 2**63 - 1), st.none() | st.text(max_size=5))
-def test_both_ways_of_decoding_agree_on_good_rows(found: list[Any], total: int | None, link: str | None) -> None:
+def test_both_ways_of_decoding_agree_on_good_rows(raw_rows: list[Any], total: int | None, link: str | None) -> None:
     """Strict decoding accepts all of them, and returns every value of the upstream unchanged."""
-    text = json.dumps(envelope(found, total, link)).encode()
+    text = json.dumps(envelope(raw_rows, total, link)).encode()
     usual = decode_strictly(text, DATASET)
     assert usual is not None
     assert usual == decode_leniently(text, DATASET)
     assert usual.unreadable_values == 0
     names = dict(zip(Row.__struct_encode_fields__, Row.__struct_fields__, strict=True))
-    for row, given_row in zip(usual.rows, found, strict=True):
+    for row, given_row in zip(usual.rows, raw_rows, strict=True):
         assert all(getattr(row, names[name]) == given_row.get(name) for name in FIELDS)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), values), max_size=4))
-def test_no_value_loses_a_row_or_escapes_the_count(found: list[dict[str, Any]]) -> None:
+def test_no_value_loses_a_row_or_escapes_the_count(raw_rows: list[dict[str, Any]]) -> None:
     """Every field is the original value, its exact number, or a null that is counted."""
-    decoded = decode(json.dumps(envelope(found)).encode(), DATASET)
-    assert len(decoded.rows) == len(found)
-    given_values = sum(row.get(name) is not None for row in found for name in FIELDS)
-    kept = sum(getattr(row, name) is not None for row in decoded.rows for name in Row.__struct_fields__)
-    assert given_values == kept + decoded.unreadable_values
+    decoded = decode(json.dumps(envelope(raw_rows)).encode(), DATASET)
+    assert len(decoded.rows) == len(raw_rows)
+    given_values = sum(row.get(name) is not None for row in raw_rows for name in FIELDS)
+    readable_values = sum(getattr(row, name) is not None for row in decoded.rows for name in Row.__struct_fields__)
+    assert given_values == readable_values + decoded.unreadable_values
 
 
 @given(st.binary(max_size=200))

@@ -12,16 +12,16 @@ import pytest
 from gateway.errors import GatewayError, Unauthenticated
 from tests.gateway.upstream.scripted import (
     GOOD,
-    Asked,
+    RecordingObserver,
     Step,
-    Watched,
+    UpstreamRequest,
     caller,
     client,
     echo,
     envelope,
     http,
-    question,
-    reply,
+    page_query,
+    respond,
     rows,
     sold,
     upstream,
@@ -35,8 +35,8 @@ STALE = envelope(rows(666), 1)
 def with_extra(extra: bytes) -> Step:
     """Return a step that sends a valid response followed by another one."""
 
-    async def step(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        writer.write(http(200, echo(asked), json.dumps(envelope(rows(1, 2), 2)).encode()) + extra)
+    async def step(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        writer.write(http(200, echo(request), json.dumps(envelope(rows(1, 2), 2)).encode()) + extra)
         return True
 
     return step
@@ -49,34 +49,34 @@ async def test_an_extra_response_in_the_stream_never_reaches_the_next_caller(ids
     extra = http(status, ids, json.dumps(STALE).encode())
     async with upstream(with_extra(extra)) as up, client(up.url) as it:
         for name in ("one", "two", "three", "four"):
-            found = await it.call(question(), caller(name), deadline=FAR)
-            assert sold(found.rows) == [1, 2]
+            result = await it.call(page_query(), caller(name), deadline=FAR)
+            assert sold(result.rows) == [1, 2]
 
 
 async def test_a_foreign_error_response_is_not_accepted() -> None:
     extra = http(401, OTHERS, b"")
     async with upstream(with_extra(extra)) as up, client(up.url) as it:
         for name in ("one", "two", "three"):
-            await it.call(question(), caller(name), deadline=FAR)
+            await it.call(page_query(), caller(name), deadline=FAR)
 
 
 async def test_the_connection_of_a_foreign_response_is_closed() -> None:
     """The request is retried on another connection."""
-    watched = Watched()
-    async with upstream(GOOD, GOOD, reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, observer=watched) as it:
+    observer = RecordingObserver()
+    async with upstream(GOOD, GOOD, respond(STALE, ids=OTHERS), GOOD) as up, client(up.url, observer=observer) as it:
         for _ in range(3):
-            found = await it.call(question(), caller(), deadline=FAR)
-            assert sold(found.rows) == [1, 2]
-        assert found.attempts == 2
-        assert watched.outcomes == ["ok", "ok", "UPSTREAM_BAD_RESPONSE", "ok"]
-        assert [call.is_foreign for call in watched.calls] == [False, False, True, False]
-        assert up.asked[2].connection == up.asked[1].connection
-        assert up.asked[3].connection != up.asked[2].connection
+            result = await it.call(page_query(), caller(), deadline=FAR)
+            assert sold(result.rows) == [1, 2]
+        assert result.attempts == 2
+        assert observer.outcomes == ["ok", "ok", "UPSTREAM_BAD_RESPONSE", "ok"]
+        assert [call.is_foreign for call in observer.calls] == [False, False, True, False]
+        assert up.requests[2].connection == up.requests[1].connection
+        assert up.requests[3].connection != up.requests[2].connection
 
 
 async def test_a_foreign_response_is_retried_even_without_configured_retries() -> None:
-    async with upstream(reply(STALE, ids=OTHERS), GOOD) as up, client(up.url, max_retries=0) as it:
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1, 2]
+    async with upstream(respond(STALE, ids=OTHERS), GOOD) as up, client(up.url, max_retries=0) as it:
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1, 2]
 
 
 async def test_an_upstream_that_always_echoes_wrong_ids_is_accepted_with_one_warning(
@@ -84,56 +84,56 @@ async def test_an_upstream_that_always_echoes_wrong_ids_is_accepted_with_one_war
 ) -> None:
     """The first call takes two requests, later calls one, and each request has its own connection."""
     caplog.set_level(logging.WARNING)
-    async with upstream(reply(STALE, ids=OTHERS)) as up, client(up.url) as it:
-        attempts = [(await it.call(question(), caller(), deadline=FAR)).attempts for _ in range(3)]
+    async with upstream(respond(STALE, ids=OTHERS)) as up, client(up.url) as it:
+        attempts = [(await it.call(page_query(), caller(), deadline=FAR)).attempts for _ in range(3)]
         assert attempts == [2, 1, 1]
-        assert [asked.connection for asked in up.asked] == [1, 2, 3, 4]
+        assert [request.connection for request in up.requests] == [1, 2, 3, 4]
         assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
 
 
 async def test_connections_are_reused_again_when_the_upstream_echoes_again() -> None:
-    steps = [reply(STALE, ids=OTHERS)] * 2 + [GOOD] * 3
+    steps = [respond(STALE, ids=OTHERS)] * 2 + [GOOD] * 3
     async with upstream(*steps) as up, client(up.url) as it:
         for _ in range(4):
-            await it.call(question(), caller(), deadline=FAR)
-        assert up.asked[3].connection == up.asked[4].connection
+            await it.call(page_query(), caller(), deadline=FAR)
+        assert up.requests[3].connection == up.requests[4].connection
 
 
 async def test_ids_are_compared_without_case() -> None:
-    async def shouting(asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        ids = {name: value.upper() for name, value in echo(asked).items()}
+    async def shouting(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        ids = {name: value.upper() for name, value in echo(request).items()}
         writer.write(http(200, ids, json.dumps(STALE).encode()))
         return True
 
     async with upstream(shouting) as up, client(up.url) as it:
-        assert (await it.call(question(), caller(), deadline=FAR)).attempts == 1
-        await it.call(question(), caller(), deadline=FAR)
+        assert (await it.call(page_query(), caller(), deadline=FAR)).attempts == 1
+        await it.call(page_query(), caller(), deadline=FAR)
         assert up.connections <= 2
 
 
 async def test_a_response_without_ids_is_accepted_and_its_connection_not_reused() -> None:
     """The next response could not be distinguished from an extra one."""
-    async with upstream(reply(envelope(rows(5), 1), ids={})) as up, client(up.url) as it:
+    async with upstream(respond(envelope(rows(5), 1), ids={})) as up, client(up.url) as it:
         for _ in range(3):
-            found = await it.call(question(), caller(), deadline=FAR)
-            assert (sold(found.rows), found.attempts) == ([5], 1)
+            result = await it.call(page_query(), caller(), deadline=FAR)
+            assert (sold(result.rows), result.attempts) == ([5], 1)
         assert up.connections == 3
 
 
 async def test_connections_to_an_upstream_that_echoes_are_reused() -> None:
     async with upstream(GOOD) as up, client(up.url) as it:
         for _ in range(5):
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert up.connections == 2
 
 
 async def test_an_error_response_without_ids_is_raised_at_once() -> None:
-    async with upstream(GOOD, GOOD, reply(status=401, ids={})) as up, client(up.url) as it:
-        await it.call(question(), caller(), deadline=FAR)
-        await it.call(question(), caller(), deadline=FAR)
+    async with upstream(GOOD, GOOD, respond(status=401, ids={})) as up, client(up.url) as it:
+        await it.call(page_query(), caller(), deadline=FAR)
+        await it.call(page_query(), caller(), deadline=FAR)
         with pytest.raises(Unauthenticated):
-            await it.call(question(), caller(), deadline=FAR)
-        assert len(up.asked) == 3
+            await it.call(page_query(), caller(), deadline=FAR)
+        assert len(up.requests) == 3
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
@@ -141,16 +141,16 @@ async def test_after_one_response_without_ids_its_connection_is_not_used_again(s
     """Even if the upstream echoed ids before: an extra error response would reach another caller."""
     refusal = http(status, {}, b"")
 
-    async def twice(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def twice(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
         writer.write(refusal + refusal)
         return True
 
     async with upstream(GOOD, GOOD, twice, GOOD) as up, client(up.url, max_retries=0) as it:
         for name in ("one", "two"):
-            await it.call(question(), caller(name), deadline=FAR)
+            await it.call(page_query(), caller(name), deadline=FAR)
         with pytest.raises(GatewayError):
-            await it.call(question(), caller("three"), deadline=FAR)
-        page = await it.call(question(), caller("four"), deadline=FAR)
+            await it.call(page_query(), caller("three"), deadline=FAR)
+        page = await it.call(page_query(), caller("four"), deadline=FAR)
         assert (sold(page.rows), page.attempts) == ([1, 2], 1)
-        assert up.asked[2].connection == up.asked[1].connection
-        assert up.asked[3].connection not in {asked.connection for asked in up.asked[:3]}
+        assert up.requests[2].connection == up.requests[1].connection
+        assert up.requests[3].connection not in {request.connection for request in up.requests[:3]}

@@ -19,7 +19,7 @@ from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
 from gateway.upstream.status import error_code
 from gateway.upstream.transport import LIBRARY_ERRORS, failure_of
-from tests.gateway.upstream.scripted import Clock, caller, client, question, reply, upstream
+from tests.gateway.upstream.scripted import Clock, caller, client, page_query, respond, upstream
 
 NOW = 1_540_420_638.0
 
@@ -61,11 +61,11 @@ def test_every_retry_after_is_clamped(value: str) -> None:
 async def test_the_error_for_a_throttled_caller_has_the_time_to_wait(value: str) -> None:
     body = b'{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }'
     async with (
-        upstream(reply(body, 429, {"Retry-After": value})) as up,
+        upstream(respond(body, 429, {"Retry-After": value})) as up,
         client(up.url, clock=Clock(NOW)) as it,
     ):
         with pytest.raises(RateLimited) as caught:
-            await it.call(question(), caller(), deadline=float("inf"))
+            await it.call(page_query(), caller(), deadline=float("inf"))
         assert caught.value.facts["retryAfterSeconds"] == {"120": 120, "junk": 30, "-1": 30}.get(value, 600)
         assert caught.value.upstream is not None
         assert caught.value.upstream.code == 429
@@ -179,29 +179,29 @@ def test_hostile_error_bodies_have_no_code(body: bytes) -> None:
 
 
 async def test_the_error_for_a_token_without_multi_factor_authentication_says_so() -> None:
-    async with upstream(reply({"code": "900421"}, 401)) as up, client(up.url) as it:
+    async with upstream(respond({"code": "900421"}, 401)) as up, client(up.url) as it:
         with pytest.raises(Unauthenticated) as caught:
-            await it.call(question(), caller(), deadline=float("inf"))
+            await it.call(page_query(), caller(), deadline=float("inf"))
         assert caught.value.upstream is not None
         assert caught.value.upstream.code == 900421
         assert "Multi-factor authentication" in caught.value.message
 
 
 async def test_the_error_for_an_unknown_path_names_its_settings() -> None:
-    async with upstream(reply({"code": 1000}, 404)) as up, client(up.url) as it:
+    async with upstream(respond({"code": 1000}, 404)) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected) as caught:
-            await it.call(question(), caller(), deadline=float("inf"))
+            await it.call(page_query(), caller(), deadline=float("inf"))
         assert "GATEWAY_UPSTREAM_PATH_PREFIX" in caught.value.message
         assert "GATEWAY_UPSTREAM_TRAILING_SLASH" in caught.value.message
 
 
 async def test_an_upstream_request_id_that_is_not_a_guid_is_dropped() -> None:
     ids = {"MS-RequestId": "<script>"}
-    async with upstream(reply(b"", 400, ids=ids)) as up, client(up.url) as it:
+    async with upstream(respond(b"", 400, ids=ids)) as up, client(up.url) as it:
         with pytest.raises(UpstreamRejected) as caught:
-            await it.call(question(), caller(), deadline=float("inf"))
+            await it.call(page_query(), caller(), deadline=float("inf"))
         assert caught.value.upstream is not None
-        assert caught.value.upstream.request_id == up.asked[-1].header("MS-RequestId")
+        assert caught.value.upstream.request_id == up.requests[-1].header("MS-RequestId")
 
 
 def test_every_error_of_the_http_library_is_translated() -> None:

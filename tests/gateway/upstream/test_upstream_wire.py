@@ -17,16 +17,16 @@ import zstandard
 from gateway.errors import GatewayError, UpstreamBadResponse, UpstreamUnavailable
 from tests.gateway.upstream.scripted import (
     GOOD,
+    RecordingObserver,
     Step,
-    Watched,
     caller,
     client,
     envelope,
     http,
-    question,
+    page_query,
     raw,
-    reply,
     reset,
+    respond,
     rows,
     sold,
     upstream,
@@ -71,72 +71,72 @@ def packed(encoding: str, body: bytes) -> Step:
         *((packed(name, BODY), UpstreamBadResponse) for name in PACK),
         *((packed(name, pack(BODY) + b"more"), UpstreamBadResponse) for name, pack in PACK.items()),
         (packed("zstd", WIDE_WINDOW), UpstreamBadResponse),
-        (reply(b""), UpstreamBadResponse),
-        (reply(b"<html>"), UpstreamBadResponse),
-        (reply(BODY[:-1]), UpstreamBadResponse),
-        (reply({"Value": None}), UpstreamBadResponse),
+        (respond(b""), UpstreamBadResponse),
+        (respond(b"<html>"), UpstreamBadResponse),
+        (respond(BODY[:-1]), UpstreamBadResponse),
+        (respond({"Value": None}), UpstreamBadResponse),
     ],
 )
 async def test_a_broken_response_is_retried_once_on_a_new_connection(step: Any, error: type[GatewayError]) -> None:
     """If it breaks again, the error has a code; the next query succeeds."""
-    watched = Watched()
-    async with upstream(GOOD, step, step, GOOD) as up, client(up.url, observer=watched) as it:
-        await it.call(question(), caller(), deadline=FAR)
+    observer = RecordingObserver()
+    async with upstream(GOOD, step, step, GOOD) as up, client(up.url, observer=observer) as it:
+        await it.call(page_query(), caller(), deadline=FAR)
         with pytest.raises(error) as caught:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert type(caught.value) is error
-        assert watched.outcomes == ["ok", error.code, error.code]
-        assert up.asked[1].connection != up.asked[2].connection
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1, 2]
+        assert observer.outcomes == ["ok", error.code, error.code]
+        assert up.requests[1].connection != up.requests[2].connection
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1, 2]
 
 
-@pytest.mark.parametrize("step", [raw(b""), reset(), raw(OK + b"Content-Length: 100\r\n\r\n{"), reply(b"[")])
+@pytest.mark.parametrize("step", [raw(b""), reset(), raw(OK + b"Content-Length: 100\r\n\r\n{"), respond(b"[")])
 async def test_a_response_that_breaks_once_is_recovered(step: Any) -> None:
     async with upstream(step, GOOD) as up, client(up.url) as it:
-        found = await it.call(question(), caller(), deadline=FAR)
-        assert (sold(found.rows), found.attempts) == ([1, 2], 2)
+        result = await it.call(page_query(), caller(), deadline=FAR)
+        assert (sold(result.rows), result.attempts) == ([1, 2], 2)
 
 
 @pytest.mark.parametrize(
     "encoding", ["deflate", "gzip, gzip", "br, gzip", "zstd,zstd", "zstd, br, gzip", "dcz", "compress", "x" * 1000]
 )
 async def test_an_unrequested_content_coding_is_rejected(encoding: str) -> None:
-    async with upstream(reply(BODY, headers={"Content-Encoding": encoding})) as up, client(up.url) as it:
+    async with upstream(respond(BODY, headers={"Content-Encoding": encoding})) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
-            await it.call(question(), caller(), deadline=FAR)
-        assert len(up.asked) == 1
+            await it.call(page_query(), caller(), deadline=FAR)
+        assert len(up.requests) == 1
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", " gzip ,identity", "br", "Br", "zstd", "identity,ZSTD"])
 async def test_a_requested_content_coding_is_decoded(encoding: str) -> None:
     pack = next(pack for name, pack in PACK.items() if name in encoding.lower())
     async with (
-        upstream(reply(pack(BODY), headers={"Content-Encoding": encoding})) as up,
+        upstream(respond(pack(BODY), headers={"Content-Encoding": encoding})) as up,
         client(up.url) as it,
     ):
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1]
 
 
 async def test_several_zstandard_frames_are_one_body() -> None:
     frames = b"".join(PACK["zstd"](BODY[start : start + 30]) for start in range(0, len(BODY), 30))
     async with upstream(packed("zstd", frames)) as up, client(up.url) as it:
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1]
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/octet-stream", "", "x;;=", "text/json; charset=latin1"])
 async def test_the_content_type_of_valid_json_does_not_matter(kind: str) -> None:
-    async with upstream(reply(b"\xef\xbb\xbf" + BODY, headers={"Content-Type": kind})) as up, client(up.url) as it:
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+    async with upstream(respond(b"\xef\xbb\xbf" + BODY, headers={"Content-Type": kind})) as up, client(up.url) as it:
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1]
 
 
 async def test_a_body_without_a_length_ends_with_its_connection() -> None:
     async with upstream(raw(OK + b"\r\n" + BODY)) as up, client(up.url) as it:
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1]
 
 
 async def test_interim_responses_are_skipped() -> None:
     async with upstream(raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(200, {}, BODY))) as up, client(up.url) as it:
-        assert sold((await it.call(question(), caller(), deadline=FAR)).rows) == [1]
+        assert sold((await it.call(page_query(), caller(), deadline=FAR)).rows) == [1]
 
 
 def bomb(encoding: str, size_bytes: int) -> bytes:
@@ -168,57 +168,57 @@ async def test_a_decompression_bomb_is_cut_off_without_memory_growth_or_blocking
             longest_seconds, before = max(longest_seconds, loop.time() - before), loop.time()
 
     async with (
-        upstream(reply(packed, headers={"Content-Encoding": encoding})) as up,
+        upstream(respond(packed, headers={"Content-Encoding": encoding})) as up,
         client(up.url, max_body_bytes=2**24) as it,
     ):
         watcher = asyncio.ensure_future(watch())
         tracemalloc.start()
         with pytest.raises(UpstreamBadResponse) as caught:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         watcher.cancel()
         assert "16777216 bytes" in caught.value.message
-        assert len(up.asked) == 1
+        assert len(up.requests) == 1
         assert peak_bytes < 3 * 2**24
         assert longest_seconds < 0.5
 
 
 async def test_an_uncompressed_body_beyond_the_limit_is_cut_off() -> None:
-    async with upstream(reply(b" " * 2_000_000)) as up, client(up.url) as it:
+    async with upstream(respond(b" " * 2_000_000)) as up, client(up.url) as it:
         with pytest.raises(UpstreamBadResponse):
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         async with asyncio.timeout(5):
             await up.all_closed.wait()
 
 
 async def test_an_error_body_beyond_its_limit_is_not_read() -> None:
-    watched = Watched()
-    async with upstream(reply(b" " * 50_000_000, 400)) as up, client(up.url, observer=watched) as it:
+    observer = RecordingObserver()
+    async with upstream(respond(b" " * 50_000_000, 400)) as up, client(up.url, observer=observer) as it:
         with pytest.raises(GatewayError) as caught:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert caught.value.code == "UPSTREAM_REJECTED"
-        assert watched.calls[0].bytes < 200_000
+        assert observer.calls[0].bytes < 200_000
 
 
 @pytest.mark.parametrize("encoding", PACK)
 async def test_many_small_steps_give_the_same_rows(encoding: str) -> None:
     body = json.dumps(envelope(rows(*range(20_000)), 20_000)).encode()
     async with (
-        upstream(reply(PACK[encoding](body), headers={"Content-Encoding": encoding})) as up,
+        upstream(respond(PACK[encoding](body), headers={"Content-Encoding": encoding})) as up,
         client(up.url, max_body_bytes=2**24) as it,
     ):
-        found = await it.call(question(), caller(), deadline=FAR)
-        assert sold(found.rows) == list(range(20_000))
+        result = await it.call(page_query(), caller(), deadline=FAR)
+        assert sold(result.rows) == list(range(20_000))
 
 
 async def test_a_large_body_of_invalid_values_is_decoded_in_a_worker_thread() -> None:
     """Counts are strings, as sibling endpoints send them."""
     odd = [{**row, "licensesSold": str(row["licensesSold"])} for row in rows(*range(5_000))]
-    async with upstream(reply(envelope(odd, 5_000))) as up, client(up.url) as it:
-        found = await it.call(question(), caller(), deadline=FAR)
-        assert sold(found.rows) == list(range(5_000))
-        assert found.unreadable_values == 0
+    async with upstream(respond(envelope(odd, 5_000))) as up, client(up.url) as it:
+        result = await it.call(page_query(), caller(), deadline=FAR)
+        assert sold(result.rows) == list(range(5_000))
+        assert result.unreadable_values == 0
 
 
 async def test_a_body_in_chunks_of_a_byte_lets_other_tasks_run() -> None:
@@ -226,7 +226,7 @@ async def test_a_body_in_chunks_of_a_byte_lets_other_tasks_run() -> None:
     step = raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     async with upstream(step) as up, client(up.url) as it:
         turns = 0
-        call = asyncio.ensure_future(it.call(question(), caller(), deadline=FAR))
+        call = asyncio.ensure_future(it.call(page_query(), caller(), deadline=FAR))
         while not call.done():
             turns += 1
             await asyncio.sleep(0)
@@ -238,8 +238,8 @@ async def test_an_https_upstream_is_never_requested_in_plain_text() -> None:
     """No token is sent before the handshake, which this upstream never completes, and no connection stays open."""
     async with upstream(GOOD) as up, client(up.url.replace("http:", "https:"), timeout_seconds=0.2) as it:
         with pytest.raises(GatewayError) as caught:
-            await it.call(question(), caller(), deadline=FAR)
+            await it.call(page_query(), caller(), deadline=FAR)
         assert caught.value.code in ("UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE")
-        assert not up.asked
+        assert not up.requests
         async with asyncio.timeout(5):
             await up.all_closed.wait()

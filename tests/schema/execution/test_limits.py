@@ -147,8 +147,8 @@ def test_long_valid_documents_are_answered(gateway: Gateway, name: str) -> None:
 
 def test_a_document_at_its_limits_is_answered(gateway: Gateway) -> None:
     aliases = many(10, "a#: licenseDeployments(first: #) { b: totalCount c: totalCount }")
-    found = gateway.ask(f"{{ {aliases} }}", "contoso+as=at-limits")
-    assert len(found["data"]) == 10
+    response = gateway.ask(f"{{ {aliases} }}", "contoso+as=at-limits")
+    assert len(response["data"]) == 10
 
 
 def test_a_fragment_counts_at_each_spread_but_costs_only_once(gateway: Gateway) -> None:
@@ -247,15 +247,15 @@ def test_rows_selected_once_count_once(gateway: Gateway, query: str) -> None:
 
 
 def test_an_invalid_number_of_rows_is_a_caller_error(gateway: Gateway) -> None:
-    found = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
-    check_error(found, "QUERY_TOO_COMPLEX")
-    found = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
-    assert check_error(found, "BAD_USER_INPUT")["argument"] == "first"
+    response = gateway.post("{ " + many(9, f"a#: licenseDeployments(first: 1000000) {{ {LISTS} }}") + " }")
+    check_error(response, "QUERY_TOO_COMPLEX")
+    response = gateway.post(f"{{ licenseDeployments(first: 1000000) {{ {LISTS} }} }}")
+    assert check_error(response, "BAD_USER_INPUT")["argument"] == "first"
 
 
 def test_both_lists_of_a_page_are_allowed_with_a_single_root_field(start_gateway: StartGateway) -> None:
-    found = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
-    assert len(found["nodes"]) == len(found["edges"]) == 10_000
+    response = start_gateway(max_query_root_fields=1).connection("first: 10000", "contoso+as=both", LISTS)
+    assert len(response["nodes"]) == len(response["edges"]) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_a_variable_counts_at_each_use(gateway: Gateway, query: str, value: obje
 
 def test_a_list_of_a_hundred_values_may_be_used_by_every_root_field(gateway: Gateway) -> None:
     query = many(10, "a#: licenseDeployments(filter: {customerTenantId: {in: $v}}, offset: #) { totalCount }")
-    found = gateway.ask(f"query ($v: [String!]) {{ {query} }}", v=[f"{number:036}" for number in range(100)])
-    assert "errors" not in found
+    response = gateway.ask(f"query ($v: [String!]) {{ {query} }}", v=[f"{number:036}" for number in range(100)])
+    assert "errors" not in response
 
 
 def test_similar_names_are_suggested_only_for_short_documents_with_introspection_on(
@@ -340,9 +340,9 @@ def test_huge_variables_get_a_short_response(gateway: Gateway, value: dict[str, 
 )
 def test_introspection_passes_whatever_the_limits(start_gateway: StartGateway, limits: dict[str, int]) -> None:
     """The query of graphql-js and its tools, with all options."""
-    found = start_gateway(**limits).ask(INTROSPECTION, token=None)
-    assert "errors" not in found
-    assert {kind["name"] for kind in found["data"]["__schema"]["types"]} >= {"LicenseDeployment", "Long", "PageInfo"}
+    response = start_gateway(**limits).ask(INTROSPECTION, token=None)
+    assert "errors" not in response
+    assert {kind["name"] for kind in response["data"]["__schema"]["types"]} >= {"LicenseDeployment", "Long", "PageInfo"}
 
 
 def test_introspection_does_not_raise_limits_for_other_fields(start_gateway: StartGateway) -> None:

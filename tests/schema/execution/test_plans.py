@@ -19,9 +19,9 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     answer = Plan.run
 
     def watched(self: Plan, *arguments: Any) -> Any:
-        found = answer(self, *arguments)
-        seen.append(found is not None)
-        return found
+        response = answer(self, *arguments)
+        seen.append(response is not None)
+        return response
 
     monkeypatch.setattr(Plan, "run", watched)
     return seen
@@ -36,10 +36,10 @@ def test_the_second_time_an_operation_is_answered_from_its_plan(start_gateway: A
 
 def test_other_variables_are_another_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
-    found = [
+    response = [
         len(gateway.ask(QUERY, "contoso+as=plan-variables", n=n)["data"]["licenseDeployments"]["nodes"]) for n in (3, 4)
     ]
-    assert found == [3, 4]
+    assert response == [3, 4]
     assert planned == []
 
 
@@ -71,8 +71,8 @@ def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, p
     def date() -> str:
         nodes = gateway.ask(QUERY, token, n=2)["data"]["licenseDeployments"]["nodes"]
         assert len({node["processedDateTime"] for node in nodes}) == 1
-        found: str = nodes[0]["processedDateTime"]
-        return found
+        response: str = nodes[0]["processedDateTime"]
+        return response
 
     first = date()
     deadline = time.monotonic() + 20

@@ -54,4 +54,4 @@ def test_dropped_documents_are_freed_at_once(text: str) -> None:
 
 
 def alive(kind: type) -> int:
-    return sum(type(found) is kind for found in gc.get_objects())
+    return sum(type(value) is kind for value in gc.get_objects())

@@ -15,7 +15,7 @@ def message(gateway: Gateway, query: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "hint"),
     [
         (
             "{ licenseDeployments { productName } }",
@@ -39,8 +39,8 @@ def message(gateway: Gateway, query: str) -> str:
         ),
     ],
 )
-def test_the_error_for_a_field_one_level_too_high_shows_its_place(gateway: Gateway, query: str, told: str) -> None:
-    assert message(gateway, query) == told
+def test_the_error_for_a_field_one_level_too_high_shows_its_place(gateway: Gateway, query: str, hint: str) -> None:
+    assert message(gateway, query) == hint
 
 
 def test_other_unknown_fields_have_the_standard_error(gateway: Gateway) -> None:

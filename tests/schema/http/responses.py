@@ -34,8 +34,8 @@ def check_error(
     assert errors[0]["extensions"]["code"] == code, errors
     if path is not None:
         assert errors[0]["path"] == path
-    found: dict[str, Any] = errors[0]["extensions"]
-    return found
+    extensions: dict[str, Any] = errors[0]["extensions"]
+    return extensions
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def sent_filter(upstream: Upstream, token: str) -> str | None:
     if not calls:
         return None
     assert "+" not in calls[0].query_string
-    asked = parse_qs(calls[0].query_string, keep_blank_values=True, strict_parsing=True)
-    assert set(asked) == {"filter", "top", "skip"}
-    (text,) = asked["filter"]
+    parameters = parse_qs(calls[0].query_string, keep_blank_values=True, strict_parsing=True)
+    assert set(parameters) == {"filter", "top", "skip"}
+    (text,) = parameters["filter"]
     return text
 
 

@@ -17,7 +17,7 @@ from schema.http.compression import LARGE_BYTES, compress
 BODY = b"0123456789" * (LARGE_BYTES // 5)
 
 
-class Kept:
+class Store:
     """The response stored with a page; ``is_gone`` after the page was evicted."""
 
     def __init__(self, *, is_gone: bool = False) -> None:
@@ -34,10 +34,12 @@ class Kept:
             self.values[key] = value
 
 
-async def compressed(accept_encoding: str, kept: Kept | None = None, name: str = "all", body: bytes = BODY) -> Response:
+async def compressed(
+    accept_encoding: str, store: Store | None = None, name: str = "all", body: bytes = BODY
+) -> Response:
     reply = Response(body, headers={"X-Cache": "hit"})
     scope = {"type": "http", "headers": [(b"accept-encoding", accept_encoding.encode())]}
-    await compress(scope, reply, None if kept is None else (kept, name))
+    await compress(scope, reply, None if store is None else (store, name))
     return reply
 
 
@@ -61,36 +63,36 @@ async def test_the_headers_are_those_of_the_compressed_body() -> None:
 
 
 async def test_a_compressed_response_is_reused() -> None:
-    kept = Kept()
-    first = await compressed("zstd", kept)
-    assert kept.values == {("zstd", "all"): first.body}
-    assert kept.sizes_bytes == [len(first.body)]
-    assert (await compressed("zstd", kept)).body is first.body
-    assert len(kept.sizes_bytes) == 1
+    store = Store()
+    first = await compressed("zstd", store)
+    assert store.values == {("zstd", "all"): first.body}
+    assert store.sizes_bytes == [len(first.body)]
+    assert (await compressed("zstd", store)).body is first.body
+    assert len(store.sizes_bytes) == 1
 
 
 async def test_another_coding_or_body_is_another_value() -> None:
-    kept = Kept()
+    store = Store()
     bodies = [
-        bytes((await compressed(coding, kept, name)).body) for coding in ("zstd", "gzip") for name in ("one", "two")
+        bytes((await compressed(coding, store, name)).body) for coding in ("zstd", "gzip") for name in ("one", "two")
     ]
-    assert len(kept.values) == 4
+    assert len(store.values) == 4
     assert bodies[0] != bodies[2]
 
 
 async def test_an_evicted_pages_rendering_is_freed() -> None:
-    kept = Kept(is_gone=True)
-    assert (await compressed("zstd", kept)).headers["Content-Encoding"] == "zstd"
-    assert kept.values == {}
+    store = Store(is_gone=True)
+    assert (await compressed("zstd", store)).headers["Content-Encoding"] == "zstd"
+    assert store.values == {}
 
 
 async def test_a_small_response_is_compressed_if_cacheable() -> None:
-    kept = Kept()
+    store = Store()
     for _ in range(2):
-        reply = await compressed("gzip", kept, body=b"x" * COMPRESS_FROM_BYTES)
+        reply = await compressed("gzip", store, body=b"x" * COMPRESS_FROM_BYTES)
         assert reply.headers["Content-Encoding"] == "gzip"
-    assert len(kept.sizes_bytes) == 1
-    assert "Content-Encoding" not in (await compressed("gzip", kept, body=b"x" * (COMPRESS_FROM_BYTES - 1))).headers
+    assert len(store.sizes_bytes) == 1
+    assert "Content-Encoding" not in (await compressed("gzip", store, body=b"x" * (COMPRESS_FROM_BYTES - 1))).headers
 
 
 @pytest.mark.parametrize(("accept_encoding", "size_bytes"), [("zstd", LARGE_BYTES - 1), ("identity", LARGE_BYTES)])

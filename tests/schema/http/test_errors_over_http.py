@@ -119,15 +119,15 @@ def test_a_document_that_does_not_fit_the_schema(gateway: Gateway, query: str) -
     ],
 )
 def test_an_unusable_argument_is_named(gateway: Gateway, arguments: str, argument: str) -> None:
-    found = check_error(gateway.post(field(arguments)), "BAD_USER_INPUT", path=HERE)
-    assert found["argument"] == argument
+    extensions = check_error(gateway.post(field(arguments)), "BAD_USER_INPUT", path=HERE)
+    assert extensions["argument"] == argument
 
 
 def test_last_without_a_total_is_refused(gateway: Gateway) -> None:
-    found = check_error(
+    extensions = check_error(
         gateway.post(field("last: 2"), "contoso+rows=2000+total=missing+as=error-last"), "BAD_USER_INPUT", path=HERE
     )
-    assert found["argument"] == "last"
+    assert extensions["argument"] == "last"
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_variable_that_does_not_fit_its_type_is_named(
 def test_a_null_for_an_argument_with_a_default_is_a_caller_error(gateway: Gateway) -> None:
     """The types allow it, so only execution detects it, in a path where graphql-core sets no code."""
     query = 'query ($value: String = "x") { licenseDeployments(filter: {channel: {in: [$value]}}) { totalCount } }'
-    found = check_error(gateway.post(query, variables={"value": None}), "BAD_USER_INPUT", path=HERE)
-    assert found["argument"] == "filter"
+    extensions = check_error(gateway.post(query, variables={"value": None}), "BAD_USER_INPUT", path=HERE)
+    assert extensions["argument"] == "filter"
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_data_reprocessed_after_a_cursor_was_issued(start_gateway: StartGateway)
     gateway, token = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0), "contoso+reprocess-after=1+as=error"
     page = gateway.connection("first: 1", token, "pageInfo { endCursor } nodes { processedDateTime }")
     response = gateway.post(field(f'first: 1, after: "{page["pageInfo"]["endCursor"]}"'), token)
-    found = check_error(response, "SNAPSHOT_CHANGED", path=HERE)
-    assert found["processedDateTime"] > page["nodes"][0]["processedDateTime"]
+    extensions = check_error(response, "SNAPSHOT_CHANGED", path=HERE)
+    assert extensions["processedDateTime"] > page["nodes"][0]["processedDateTime"]
 
 
 # Limits
@@ -265,10 +265,10 @@ def test_an_error_beside_data_leaves_the_status_and_the_data(gateway: Gateway) -
 
 
 def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) -> dict[str, Any]:
-    found = check_error(response, code, http_status, path=HERE)
-    told: dict[str, Any] = found["upstream"]
-    assert UUID(told["requestId"])
-    return told
+    extensions = check_error(response, code, http_status, path=HERE)
+    facts: dict[str, Any] = extensions["upstream"]
+    assert UUID(facts["requestId"])
+    return facts
 
 
 def test_a_token_unknown_to_the_upstream(gateway: Gateway, upstream: Upstream) -> None:
@@ -307,9 +307,9 @@ def test_a_throttled_token_gets_the_time_to_wait_and_makes_no_calls_until_then(
     token = f"contoso+throttle=20+throttle-form={form}+as=error"
     for _ in range(2):
         response = gateway.post(TOTAL, token)
-        found = check_error(response, "RATE_LIMITED", 429, path=HERE)
-        assert 1 <= found["retryAfterSeconds"] <= 600
-        assert response.headers["Retry-After"] == str(found["retryAfterSeconds"])
+        extensions = check_error(response, "RATE_LIMITED", 429, path=HERE)
+        assert 1 <= extensions["retryAfterSeconds"] <= 600
+        assert response.headers["Retry-After"] == str(extensions["retryAfterSeconds"])
     assert len(upstream.calls_of(token)) == 1
     assert gateway.connection(token="contoso+as=error-not-throttled") == {"totalCount": 12_000}
 
@@ -339,9 +339,9 @@ def test_an_upstream_that_is_not_there(start_gateway: StartGateway) -> None:
 @pytest.mark.parametrize("body", ["1", "2", "3", "4", "5", "html", "empty"])
 def test_no_error_body_of_the_upstream_is_passed_on(gateway: Gateway, body: str) -> None:
     response = gateway.post(TOTAL, f"contoso+status=409+error-body={body}+as=error")
-    told = upstream_facts(response, "UPSTREAM_REJECTED")
-    assert told["status"] == 409
-    assert set(told) <= {"status", "code", "requestId"}
+    facts = upstream_facts(response, "UPSTREAM_REJECTED")
+    assert facts["status"] == 409
+    assert set(facts) <= {"status", "code", "requestId"}
 
 
 @pytest.mark.parametrize("fault", ["status=400", "status=404", "redirect=302", "prefix=v1"])
@@ -443,10 +443,10 @@ def test_a_bug_is_masked_for_the_caller_and_logged_in_full(caplog: pytest.LogCap
             headers={"Authorization": "Bearer contoso"},
             trust_env=False,
         )
-    found = check_error(response, "INTERNAL_SERVER_ERROR", path=HERE)
+    extensions = check_error(response, "INTERNAL_SERVER_ERROR", path=HERE)
     assert "secret-of-a-customer" not in response.text
     (record,) = [record for record in caplog.records if record.message == "unforeseen error"]
-    assert vars(record)["correlation_id"] == found["correlationId"]
+    assert vars(record)["correlation_id"] == extensions["correlationId"]
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], KeyError)
     assert record.exc_info[1].__traceback__ is not None
@@ -458,7 +458,7 @@ def test_a_bug_outside_an_operation_is_masked_too(caplog: pytest.LogCaptureFixtu
 
     with served(application(Forgetful(), page=broken)) as url:
         response = httpx.get(f"{url}/graphql", headers={"Accept": "text/html"}, trust_env=False)
-    found = check_error(response, "INTERNAL_SERVER_ERROR", 500)
+    extensions = check_error(response, "INTERNAL_SERVER_ERROR", 500)
     assert "secret-of-a-customer" not in response.text
     (record,) = [record for record in caplog.records if record.message == "unforeseen error"]
-    assert vars(record)["correlation_id"] == found["correlationId"]
+    assert vars(record)["correlation_id"] == extensions["correlationId"]

@@ -23,9 +23,9 @@ def test_apollo_client_and_urql_send_a_text_once_then_only_its_hash(start_gatewa
     command = ["node", str(script), f"{start_gateway().url}/graphql", "sample"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     sys.stderr.write(done.stderr)
-    found = json.loads(done.stdout)
-    assert set(found) == {"Apollo by POST", "Apollo by GET", "urql by POST", "urql by GET"}
-    for name, walk in found.items():
+    results = json.loads(done.stdout)
+    assert set(results) == {"Apollo by POST", "Apollo by GET", "urql by POST", "urql by GET"}
+    for name, walk in results.items():
         assert walk["answers"] == [2, 2, 2], name
         first, second, *others = walk["requests"]
         method = name.rpartition(" ")[2]

@@ -208,9 +208,9 @@ def test_an_operation_by_hash_is_answered_from_the_plan_of_its_text(
     answer = Plan.run
 
     def watched(self: Plan, *arguments: Any) -> Any:
-        found = answer(self, *arguments)
-        planned.append(found is not None)
-        return found
+        response = answer(self, *arguments)
+        planned.append(response is not None)
+        return response
 
     monkeypatch.setattr(Plan, "run", watched)
     gateway, token = start_gateway(), "contoso+as=documents-plan"
@@ -226,14 +226,16 @@ def test_the_log_and_the_metrics_count_refused_requests(start_gateway: StartGate
     gateway = start_gateway()
     for _ in range(2):
         post(gateway, apollo("never sent"))
-    found = gateway.client.get("/metrics").text
-    assert 'gateway_operations_total{cache="none",operation="other",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in found
+    response = gateway.client.get("/metrics").text
+    assert (
+        'gateway_operations_total{cache="none",operation="other",outcome="PERSISTED_QUERY_NOT_FOUND"} 2.0' in response
+    )
 
 
 # Documents stored by one process
 
 
-class Kept:
+class Store:
     """The bounded documents of one process; texts that begin with # are invalid."""
 
     def __init__(self, **bounds: int) -> None:
@@ -256,51 +258,51 @@ class Kept:
 
 
 def test_the_least_recently_used_text_goes_first() -> None:
-    kept = Kept(max_documents=3)
+    store = Store(max_documents=3)
     for text in "abc":
-        kept.send(text)
-    assert kept.has("a")
-    kept.send("b")
-    kept.send("d")
-    assert [text for text in "abcd" if kept.has(text)] == ["a", "b", "d"]
-    kept.send("e")
-    assert [text for text in "abcde" if kept.has(text)] == ["b", "d", "e"]
+        store.send(text)
+    assert store.has("a")
+    store.send("b")
+    store.send("d")
+    assert [text for text in "abcd" if store.has(text)] == ["a", "b", "d"]
+    store.send("e")
+    assert [text for text in "abcde" if store.has(text)] == ["b", "d", "e"]
 
 
 def test_stored_texts_are_bounded_in_bytes_and_freed_space_is_reused() -> None:
-    kept = Kept(max_bytes=10_000)
+    store = Store(max_bytes=10_000)
     texts = [f"{number:04}" + "é" * 896 for number in range(100)]
     for text in texts:
-        kept.send(text)
-        assert kept.has(text)
-    held = [text for text in texts if kept.has(text)]
+        store.send(text)
+        assert store.has(text)
+    held = [text for text in texts if store.has(text)]
     assert held == texts[-len(held) :]
     assert 8 <= len(held) <= 11
 
 
 def test_a_long_text_is_run_but_evicts_no_others() -> None:
-    kept = Kept()
-    kept.send("short")
+    store = Store()
+    store.send("short")
     long = "x" * MAX_DOCUMENT_BYTES
     for _ in range(100):
-        assert kept.send(long) == long
-    assert not kept.has(long)
-    assert kept.has("short")
+        assert store.send(long) == long
+    assert not store.has(long)
+    assert store.has("short")
 
 
 def test_invalid_texts_evict_no_others() -> None:
-    kept = Kept()
-    kept.send("good")
+    store = Store()
+    store.send("good")
     for number in range(2 * MAX_CACHED_DOCUMENTS):
-        assert kept.send(f"#{number}") == f"#{number}"
-    assert kept.has("good")
+        assert store.send(f"#{number}") == f"#{number}"
+    assert store.has("good")
 
 
 def test_known_texts_are_not_validated_again() -> None:
-    kept = Kept()
+    store = Store()
     for _ in range(3):
-        kept.send("a")
-    assert kept.checked == ["a"]
+        store.send("a")
+    assert store.checked == ["a"]
 
 
 def test_a_lone_surrogate_can_be_hashed_and_causes_no_error() -> None:
@@ -384,8 +386,8 @@ def test_a_trusted_operation_runs_by_id_by_hash_or_verbatim(trusting: Gateway, s
 
 @either_method
 def test_a_trusted_operation_takes_variables(trusting: Gateway, send: Send) -> None:
-    found = send(trusting, {"documentId": sha1(PAGE), "variables": {"n": 1}}).json()
-    assert len(found["data"]["licenseDeployments"]["nodes"]) == 1
+    response = send(trusting, {"documentId": sha1(PAGE), "variables": {"n": 1}}).json()
+    assert len(response["data"]["licenseDeployments"]["nodes"]) == 1
 
 
 @either_method
