@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Lifespan as StarletteLifespan
 
 from gateway.errors import BadRequest
-from gateway.http.compression import COMPRESS_FROM_BYTES, Compress
+from gateway.http.compression import Compress
 from gateway.http.cors import CrossSite
 from gateway.http.error_responses import error_response
 from gateway.http.health import Health, LastCall
@@ -109,7 +109,7 @@ def _middleware(
         *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
-        Middleware(Compress, minimum_size=COMPRESS_FROM_BYTES),
+        Middleware(Compress),
     ]
 
 

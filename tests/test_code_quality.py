@@ -28,7 +28,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("gateway.observability",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
-    ("gateway.page", "gateway.http"),
+    ("gateway.http",),
+    ("gateway.page",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
 )

@@ -19,10 +19,10 @@ from gateway.errors import (
     ServiceUnavailable,
     Unauthenticated,
 )
+from gateway.http.content_negotiation import GRAPHQL_JSON, response_type
 from gateway.http.error_responses import error_response, status_headers
 from schema.execution.context import OperationContext
 from schema.execution.operations import Outcome
-from schema.http.content_negotiation import GRAPHQL_JSON, response_type
 from schema.http.request import header
 
 VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"

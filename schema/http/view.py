@@ -12,14 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
-from gateway.http.headers import named_headers
+from gateway.http.content_negotiation import prefers_html
+from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, KeptPages, PageSource
 from gateway.paging.blocks import BlockSizes
 from schema.execution.context import Limits, OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
-from schema.http.compression import compress
-from schema.http.content_negotiation import prefers_html
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
@@ -93,9 +92,7 @@ class GraphQLView:
                 rows=context.rows,
                 upstream_calls=context.upstream_calls,
             )
-            response = outcome_response(scope, context, outcome)
-            await compress(scope, response)
-            return response
+            return outcome_response(scope, context, outcome)
         finally:
             context.release()
 
@@ -116,8 +113,8 @@ class GraphQLView:
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
         response = RenderedResponse(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
-        if b"accept-encoding" in named_headers(scope) and page.renderings is not None:
-            await compress(scope, response, (page.renderings, plan.name))
+        if page.renderings is not None:
+            cache_compressed(scope, page.renderings, plan.name)
         return response
 
     def _context(self, scope: Scope) -> OperationContext:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schema.http.content_negotiation import prefers_html, response_type
+from gateway.http.content_negotiation import prefers_html, response_type
 from tests.schema.http.node_packages import installed
 from tests.schema.http.responses import check_error, exchange, raw_post
 

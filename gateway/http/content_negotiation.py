@@ -8,7 +8,7 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
-# The same order as in the compression layer.
+# Fastest first, as in the library that compresses streamed responses.
 CODINGS = ("zstd", "br", "gzip")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schema.http.content_negotiation import JSON, coding_for, response_type
+from gateway.http.content_negotiation import JSON, coding_for, response_type
 
 
 @pytest.mark.parametrize(
