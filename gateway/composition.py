@@ -17,10 +17,10 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
-from gateway.config.upstream import UpstreamConfig
 from gateway.graphiql.page import GraphiQL
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
@@ -33,7 +33,6 @@ from gateway.single_flight import SingleFlight
 from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
 from gateway.upstream.embedded import EmbeddedTransport
 from schema.build import DATASETS, build_schema, sdl
-from schema.execution.context import Limits
 from schema.execution.operations import Operations
 from schema.execution.plans import Plans
 from schema.execution.prepared_documents import Phase
@@ -85,7 +84,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
 
 def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
     """Return the executor of operations and the source of documents. Raises SettingsError for invalid documents."""
-    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+    limits = Limits.of(settings)
     operations = Operations(
         build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path, phase=phase
     )
@@ -105,10 +104,6 @@ def create(workers: Workers | None = None) -> Starlette:
     return build(settings, opentelemetry_for(os.environ), workers)
 
 
-def _freshness(settings: Settings) -> Freshness:
-    return Freshness(settings.cache_fresh_seconds, settings.cache_stale_seconds)
-
-
 def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
     """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
 
@@ -119,24 +114,14 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
         return None
     store = RedisStore(address, on_error=metrics.redis_failed)
     metrics.watch_redis(lambda: store.is_left_out)
-    pages = SharedPages(store, _freshness(settings), observer=metrics.redis_page)
+    pages = SharedPages(store, Freshness.of(CacheConfig.of(settings)), observer=metrics.redis_page)
     return RedisTier(store, pages, RedisCooldowns(store))
 
 
 def _upstream(settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry) -> UpstreamClient:
     sandbox = settings.upstream_url == SANDBOX
     client = UpstreamClient(
-        UpstreamConfig(
-            base_url=_upstream_url(settings),
-            path_prefix=settings.upstream_path_prefix,
-            trailing_slash=settings.upstream_trailing_slash,
-            timeout_seconds=settings.upstream_timeout_seconds,
-            operation_timeout_seconds=settings.operation_timeout_seconds,
-            max_retries=settings.upstream_max_retries,
-            max_concurrency=settings.upstream_max_concurrency,
-            max_connections=settings.upstream_max_connections,
-            max_body_bytes=settings.upstream_max_body_bytes,
-        ),
+        UpstreamConfig.of(settings, _upstream_url(settings)),
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
         shared_cooldowns=redis.cooldowns if redis else None,
@@ -158,13 +143,7 @@ def _cache(settings: Settings, client: UpstreamClient, metrics: Metrics, redis: 
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
     cache = CachedPages(
-        reader,
-        max_bytes=settings.cache_memory_bytes,
-        freshness=_freshness(settings),
-        first_block_rows=settings.first_block_rows,
-        block_rows=settings.block_rows,
-        size_of=page_size_bytes,
-        shared=redis.pages if redis else None,
+        reader, CacheConfig.of(settings), size_of=page_size_bytes, shared=redis.pages if redis else None
     )
     metrics.watch_cache(cache)
     return cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.config.groups import CacheConfig
 from gateway.page import INCOMPLETE, CacheState, Page
 
 # A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
@@ -16,6 +17,11 @@ class Freshness:
 
     fresh_seconds: float
     stale_seconds: float
+
+    @classmethod
+    def of(cls, config: CacheConfig) -> Freshness:
+        """Return the periods that ``config`` sets."""
+        return cls(config.fresh_seconds, config.stale_seconds)
 
     def lifetime_seconds(self, *, doubtful: bool) -> float:
         """Return the seconds until a page must leave the cache."""

@@ -17,6 +17,7 @@ from gateway.cache.pending_reads import PendingReads
 from gateway.cache.policy import Decision, decide, expiry, is_expired, stale_warning
 from gateway.cache.refreshes import Refreshes
 from gateway.cache.renderings import KeptRenderings
+from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
@@ -40,23 +41,20 @@ class CachedPages:
     def __init__(
         self,
         source: PageSource,
+        config: CacheConfig,
         *,
-        max_bytes: int,
-        freshness: Freshness,
-        first_block_rows: int,
-        block_rows: int,
         size_of: Callable[[Page], int],
         shared: SharedPages | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._shared = shared
-        self._freshness = freshness
-        self._first_tops = (first_block_rows, block_rows)
+        self._freshness = Freshness.of(config)
+        self._first_tops = (config.first_block_rows, config.block_rows)
         self._size_of = size_of
         self._clock = clock
         self._index = Index()
-        self.store = MemoryStore(max_bytes=max_bytes, clock=clock, on_evict=self._index.discard)
+        self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
         self._refreshes = Refreshes(self._refresh)
         self._reads = PendingReads()
         # Blocks answered since the start, indexed by CacheState.

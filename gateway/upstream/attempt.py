@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
-from gateway.config.upstream import UpstreamConfig
+from gateway.config.groups import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import PageQuery

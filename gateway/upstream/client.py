@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from gateway.access_token import AccessToken
-from gateway.config.upstream import UpstreamConfig
+from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery

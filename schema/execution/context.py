@@ -7,24 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.config.groups import Limits
 from gateway.page import Budget, Caller, PageSource
 from gateway.paging.blocks import BlockSizes
 from schema.connection import ConnectionResult
 from schema.execution.projection import Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one operation; see the settings of the same names."""
-
-    max_first_rows: int
-    max_filter_bytes: int
-    max_upstream_calls: int
-    operation_timeout_seconds: float
-    max_query_depth: int
-    max_query_tokens: int
-    max_query_aliases: int
-    max_query_root_fields: int
 
 
 @dataclass(slots=True)

@@ -23,9 +23,9 @@ from graphql import (
     visit,
 )
 
+from gateway.config.groups import Limits
 from gateway.errors import BadUserInput, QueryTooComplex
 from gateway.paging.window import DEFAULT_PAGE_ROWS
-from schema.execution.context import Limits
 from schema.execution.limits import fragments_of
 
 # The members of a connection that list its rows.

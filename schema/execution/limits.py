@@ -17,8 +17,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from gateway.config.groups import Limits
 from gateway.errors import QueryTooComplex
-from schema.execution.context import Limits
 
 # Tokens of the introspection queries that graphql-js and its tools send: 300 to 400, rounded up.
 INTROSPECTION_TOKENS = 600

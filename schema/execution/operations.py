@@ -25,9 +25,10 @@ from graphql import (
 )
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from gateway.paging.blocks import GRACE_SECONDS
-from schema.execution.context import Limits, OperationContext
+from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost
 from schema.execution.errors import (
     MAX_ERRORS,

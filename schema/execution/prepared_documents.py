@@ -17,8 +17,8 @@ from graphql.validation import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 
+from gateway.config.groups import Limits
 from gateway.errors import GatewayError, QueryTooComplex
-from schema.execution.context import Limits
 from schema.execution.cost import variable_uses
 from schema.execution.errors import MAX_ERRORS, parse_failed, validation_failed
 from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway import errors
+from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Stamp
@@ -26,7 +27,6 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import Dataset
-from schema.execution.context import Limits
 from schema.export.arguments import ExportArguments
 from schema.export.parameters import read_parameters
 from schema.export.row_formats import FORMATS, RowFormat

@@ -11,12 +11,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.config.groups import Limits
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, KeptPages, PageSource
 from gateway.paging.blocks import BlockSizes
-from schema.execution.context import Limits, OperationContext
+from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected

@@ -216,7 +216,7 @@ from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.paging.blocks import BlockSizes
 from schema.build import build_schema
-from schema.execution.context import Limits
+from gateway.config.groups import Limits
 from schema.http.persisted_documents import AutomaticDocuments
 from schema.execution.operations import Operations
 from schema.http.view import GraphQLView

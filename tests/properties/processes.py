@@ -13,8 +13,8 @@ from gateway.cache.index import query_key
 from gateway.cache.pages import CachedPages
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.config.redis_url import RedisAddress
-from gateway.config.upstream import UpstreamConfig
 from gateway.page import CacheState, Caller
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
@@ -69,7 +69,7 @@ class Process:
             on_change=environment.note_event,
         )
         self.upstream = GatedUpstream(self._on_upstream_call, environment.clock)
-        freshness = Freshness(FRESH_SECONDS, STALE_SECONDS)
+        config = CacheConfig(memory_bytes, FRESH_SECONDS, STALE_SECONDS, SIZES.first_rows, SIZES.rows)
         self.client = UpstreamClient(
             UpstreamConfig(
                 base_url="http://upstream.invalid",
@@ -89,12 +89,9 @@ class Process:
         )
         self.cache = CachedPages(
             BlockReader(self.client, max_calls=60, clock=environment.clock, operation_timeout_seconds=600),
-            max_bytes=memory_bytes,
-            freshness=freshness,
-            first_block_rows=SIZES.first_rows,
-            block_rows=SIZES.rows,
+            config,
             size_of=page_size_bytes,
-            shared=SharedPages(self.redis, freshness, clock=environment.clock),
+            shared=SharedPages(self.redis, Freshness.of(config), clock=environment.clock),
             clock=environment.clock,
         )
         self.source = SingleFlight(self.cache)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
 from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Stamp
 from gateway.query import PageQuery
@@ -23,13 +23,11 @@ from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 class Bench:
     """A cache over a fake source, with an adjustable clock."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, memory_bytes: int = 1_000_000) -> None:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
-        options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
-        self.cache = CachedPages(
-            self.source, freshness=Freshness(100, 1_000), size_of=page_size_bytes, clock=self.clock, **options
-        )
+        config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
+        self.cache = CachedPages(self.source, config, size_of=page_size_bytes, clock=self.clock)
 
     async def ask(
         self, token: str = "one", *, after_seconds: float = 0, skip: int = 0, top: int = 10, **changes: Any
@@ -250,7 +248,7 @@ async def test_after_the_token_expires_a_running_refresh_ends_before_the_next_ca
 
 
 async def test_the_byte_limit_holds_and_the_least_recently_used_page_is_evicted_first() -> None:
-    bench = Bench(max_bytes=8_000)
+    bench = Bench(memory_bytes=8_000)
     for number in range(12):
         await bench.ask(f"token{number}")
         assert bench.cache.store.used_bytes <= 8_000
@@ -263,13 +261,13 @@ async def test_the_byte_limit_holds_and_the_least_recently_used_page_is_evicted_
 
 
 async def test_a_page_larger_than_the_limit_is_still_returned() -> None:
-    bench = Bench(max_bytes=100)
+    bench = Bench(memory_bytes=100)
     assert len((await bench.ask()).rows) == 10
     assert bench.cache.store.entries == 0
 
 
 async def test_the_index_drops_the_keys_that_the_store_drops() -> None:
-    bench = Bench(max_bytes=8_000)
+    bench = Bench(memory_bytes=8_000)
     for number in range(30):
         await bench.ask(f"token{number}")
     index = bench.cache._index

@@ -16,6 +16,7 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
 from gateway.cache.size import page_size_bytes
+from gateway.config.groups import CacheConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
 from gateway.page import CacheState, Caller, Page, PageWarning
@@ -35,19 +36,22 @@ class Process:
     """The cache of one of several processes."""
 
     def __init__(
-        self, port: int, clock: Clock, source: FakeSource, *, sleep: Sleep = asyncio.sleep, **changes: Any
+        self,
+        port: int,
+        clock: Clock,
+        source: FakeSource,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        memory_bytes: int = 1_000_000,
     ) -> None:
         self.clock, self.source = clock, source
         self.told: Counter[str] = Counter()
         self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
-        freshness = Freshness(100, 1_000)
+        config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
         self.shared = SharedPages(
-            self.store, freshness, clock=clock, observer=lambda outcome: self.told.update([outcome])
+            self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.told.update([outcome])
         )
-        options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
-        self.cache = CachedPages(
-            source, freshness=freshness, size_of=page_size_bytes, shared=self.shared, clock=clock, **options
-        )
+        self.cache = CachedPages(source, config, size_of=page_size_bytes, shared=self.shared, clock=clock)
 
     async def ask(self, token: str = "one", *, skip: int = 0, top: int = 10, **changes: Any) -> Page:
         """Return a page after all background work has ended."""
@@ -136,7 +140,7 @@ async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes)
 async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second_call(
     processes: Processes,
 ) -> None:
-    one = await processes.start(max_bytes=0)
+    one = await processes.start(memory_bytes=0)
     flight = SingleFlight(one.cache)
     pages = await asyncio.gather(*(flight.fetch(query(), caller()) for _ in range(20)))
     assert {len(page.rows) for page in pages} == {10}
@@ -148,7 +152,7 @@ async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second
 @pytest.mark.parametrize("rows", [1_000, 10_000])
 async def test_large_pages_come_back_whole(processes: Processes, rows: int) -> None:
     processes.source.total = rows
-    one, two = await processes.start(max_bytes=50_000_000), await processes.start(max_bytes=50_000_000)
+    one, two = await processes.start(memory_bytes=50_000_000), await processes.start(memory_bytes=50_000_000)
     first = await one.ask(top=rows)
     second = await two.ask(top=rows)
     assert second.cache is HIT

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.access_token import AccessToken
-from gateway.config.upstream import UpstreamConfig
+from gateway.config.groups import UpstreamConfig
 from gateway.page import Caller
 from gateway.query import Dataset, Measure, PageQuery
 from gateway.upstream import UpstreamCall, UpstreamClient

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import OperationDefinitionNode, SelectionSetNode, get_introspection_query, parse
 
+from gateway.config.groups import Limits
 from gateway.errors import QueryTooComplex
-from schema.execution.context import Limits
 from schema.execution.limits import MAX_LINES, Measure, _DocumentMeter, check_document, check_text
 from tests.benchmarks.worst import LIMITS, Limit
 from tests.schema.http.responses import check_error

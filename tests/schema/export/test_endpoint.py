@@ -17,6 +17,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway import errors
+from gateway.config.groups import Limits
 from gateway.config.settings import read_settings
 from gateway.page import Caller, Page
 from gateway.paging.blocks import BlockSizes
@@ -24,7 +25,6 @@ from gateway.query import PageQuery
 from gateway.sandbox.rows import rows_of
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
-from schema.execution.context import Limits
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import STATUSES, Exports
 from schema.export.row_formats import csv_lines

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.config.groups import Limits
 from gateway.observability.metrics import Metrics
 from gateway.page import Caller, Page, PageSource
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema
-from schema.execution.context import Limits
 from schema.execution.operations import Operations
 from schema.http.persisted_documents import AutomaticDocuments
 from schema.http.view import GraphQLView

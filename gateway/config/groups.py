@@ -1,0 +1,72 @@
+"""Groups of settings, as the parts of the gateway take them. Fields are named as the settings, which describe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from gateway.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamConfig:
+    """Where the upstream is, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings."""
+
+    base_url: str
+    path_prefix: str = "/partner/v1"
+    trailing_slash: bool = False
+    timeout_seconds: float = 60
+    operation_timeout_seconds: float = 120
+    max_retries: int = 2
+    max_concurrency: int = 4
+    max_connections: int = 100
+    max_body_bytes: int = 67_108_864
+
+    @classmethod
+    def of(cls, settings: Settings, base_url: str) -> Self:
+        """Return the group's settings; ``base_url`` replaces the setting's word for the embedded sandbox."""
+        names = {field.name for field in fields(cls)} - {"base_url", "operation_timeout_seconds"}
+        bounds = {name: getattr(settings, f"upstream_{name}") for name in names}
+        return cls(base_url, operation_timeout_seconds=settings.operation_timeout_seconds, **bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """The size of the memory cache and of its blocks, and how long a block is fresh and then stale."""
+
+    memory_bytes: int
+    fresh_seconds: float
+    stale_seconds: float
+    first_block_rows: int
+    block_rows: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the group's settings."""
+        return cls(
+            settings.cache_memory_bytes,
+            settings.cache_fresh_seconds,
+            settings.cache_stale_seconds,
+            settings.first_block_rows,
+            settings.block_rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one operation."""
+
+    max_first_rows: int
+    max_filter_bytes: int
+    max_upstream_calls: int
+    operation_timeout_seconds: float
+    max_query_depth: int
+    max_query_tokens: int
+    max_query_aliases: int
+    max_query_root_fields: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the group's settings."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
