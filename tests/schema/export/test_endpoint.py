@@ -418,7 +418,7 @@ class OneRow:
 @pytest.mark.parametrize(("raw", "cell"), [("0", "'=1+1"), ("1", "=1+1"), ("", "'=1+1")])
 async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     settings = read_settings({})
-    limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+    limits = Limits.of(settings)
     exports = Exports(
         ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
         OneRow(),
