@@ -89,7 +89,7 @@ def process(log: Path, *arguments: str, **environment: str) -> Iterator[str]:
 
 def everything(url: str) -> list[httpx.Response]:
     """Send requests that succeed, fail or meet faults, each with a secret token and a customer's name."""
-    faults = ["status=503", "status=403", "mfa", "throttle=5", "garbage", "truncate", "json=cut", "redirect=302"]
+    faults = ["status=503", "status=403", "mfa", "throttle=600", "garbage", "truncate", "json=cut", "redirect=302"]
     tokens = [f"contoso+{fault}+as={CANARY}" for fault in (*faults, "error-body=2+status=400")]
     replies: list[httpx.Response] = []
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
