@@ -46,6 +46,9 @@ NOW = 1_540_420_638.0
         (formatdate(NOW + 10**6, usegmt=True), 600),
         ("Wednesday, 24-Oct-18 22:38:18 GMT", 60),
         ("Wed, 99 Oct 2018 22:37:18 GMT", 30),
+        ("Wed, 99999999999999999999 Oct 2018 22:37:18 GMT", 30),
+        ("Wed, 24 Oct 2018 22:37:18 +99999999999999999999", 30),
+        ("24 Oct 2018 99999999999999999999:0:0 +0000", 30),
     ],
 )
 def test_retry_after_is_read_in_every_form_and_clamped(value: str | None, seconds: int) -> None:
