@@ -70,7 +70,7 @@ def _too_long(what: str, size_bytes: int, values: int, max_bytes: int) -> BadUse
 
 
 def _levels(part: Filter) -> int:
-    """Return the nesting depth of junctions: the parentheses in the text, and the whole."""
+    """Return the nesting depth of the filter's junctions; the outermost one counts, although it has no parentheses."""
     return 0 if isinstance(part, Comparison) else 1 + max(map(_levels, part.operands), default=0)
 
 

@@ -13,7 +13,8 @@ from gateway.cache.sealing import Entry, entry
 # The extra lifetime of a generation beyond its blocks (our choice): clock differences must not revive old blocks.
 EXTRA_SECONDS = 60.0
 
-# The lifetime of a generation without blocks: as long as a slow read takes. Made-up tokens leave nothing else.
+# The lifetime of a generation without blocks: as long as a slow read takes. Invented tokens leave no other entries in
+# Redis.
 UNUSED_SECONDS = 600.0
 
 # The limit of new generations not written to Redis yet, some 300 bytes each; more than a process should ever need.

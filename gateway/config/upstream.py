@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
-    """Where the upstream is, and the bounds of calls to it. Fields are the ``GATEWAY_UPSTREAM_*`` settings."""
+    """The upstream's address and the limits of calls to it. The fields are the ``GATEWAY_UPSTREAM_*`` settings."""
 
     base_url: str
     path_prefix: str = "/partner/v1"

@@ -74,7 +74,7 @@ def _integral(value: Decimal) -> int | None:
 
 
 def total_of(values: Iterable[Any]) -> int | None:
-    """Return the first non-negative integer in ``values``; None if there is none."""
+    """Return the first non-negative integer in ``values``, or None."""
     counts = (long_of(value) for value in values)
     return next((count for count in counts if count is not None and count >= 0), None)
 

@@ -50,7 +50,7 @@ def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id
 
 
 def error_code(body: bytes) -> int | str | None:
-    """Return the code in an error body: an integer or a short name; None if there is none."""
+    """Return the code in an error body (an integer or a short name), or None."""
     try:
         document = msgspec.json.decode(without_bom(body))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What all endpoints share: correlation ids, facts for the access log, and cancellation on disconnect."""
+"""Shared by all endpoints: correlation ids, facts for the access log, and cancellation on disconnect."""
 
 from __future__ import annotations
 

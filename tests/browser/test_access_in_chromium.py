@@ -87,7 +87,7 @@ def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
 
 
 def is_outlined(element: Locator) -> bool:
-    """Return whether the focus ring is visible on one of our own controls; GraphiQL's have other styles."""
+    """Return whether the focus ring is visible; True for GraphiQL's own controls, which have other styles."""
     if element.evaluate("element => element.closest('.bar, .results') === null"):
         return True
     return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))

@@ -139,7 +139,7 @@ def test_each_tab_shows_its_own_rows(graphiql: GraphiqlPage) -> None:
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
 def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
-    """The states: not run, running, no rows, an error, an error with rows, and no list.
+    """The states: not run, running, no rows, an error, an error with rows, and a response without a list.
 
     The permanent live region has the text, so that screen readers announce it. Errors are alerts.
     """

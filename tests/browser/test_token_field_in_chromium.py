@@ -20,7 +20,7 @@ CANARY = "canary0token0that0must0not0stay"
 
 @pytest.fixture(scope="module")
 def real_chromium(chromium: Chromium) -> Iterator[Chromium]:
-    """Chromium for a gateway whose upstream is not the sandbox. No server listens there, and no test calls it."""
+    """Chromium for a gateway whose upstream is not the sandbox. The upstream does not exist, and is never called."""
     with running_gateway("--upstream", "http://127.0.0.1:9") as url:
         yield chromium.at(url)
 

@@ -59,7 +59,7 @@ class Host:
         return done.returncode == 0
 
     def wait_until_healthy(self, service: str) -> None:
-        """Wait as ``depends_on`` with ``service_healthy`` does."""
+        """Wait until the service is healthy, like ``depends_on`` with ``service_healthy``."""
         deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
         while not self.is_healthy(service):
             assert time.monotonic() < deadline, f"{service} is not healthy"
@@ -103,7 +103,7 @@ def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
             {"customerName": "TEST COMPANY", "licensesSold": 5},
         ],
     }
-    # The rows came over the network: the sandbox is not embedded here.
+    # The sandbox is not embedded here, so the rows came over the network.
     assert "X-Gateway-Upstream" not in reply.headers
 
 
@@ -154,7 +154,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_nothing_can_be_reached_from_other_machines() -> None:
-    """Requests carry tokens, and there is no TLS."""
+    """Requests carry tokens, and compose has no TLS."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)

@@ -299,7 +299,7 @@ def test_large_responses_are_compressed_as_the_client_accepts(
     query = ROWS.replace("first: 100", f"first: {rows}")
     plain = post(gateway, query, "contoso+as=compressed", {"Accept-Encoding": "identity"})
     assert len(plain.json()["data"]["licenseDeployments"]["nodes"]) == rows
-    # The second may use the stored compression of the first.
+    # The second response may be the stored compressed form of the first.
     for _ in range(2):
         response = post(gateway, query, "contoso+as=compressed", {"Accept": accept, "Accept-Encoding": accept_encoding})
         assert response.headers.get("Content-Encoding") == wanted

@@ -159,7 +159,7 @@ class InvariantChecker:
             possible = timeline.between(query.started - CACHED_SECONDS, now, query.filter_number)
             assert possible - query.cursor_rows, "the snapshot has not changed"
         else:
-            # It may share calls that started earlier and met a change before it started.
+            # The query may share calls that started earlier, and the data may have changed during these.
             seen = timeline.between(query.oldest, now, query.filter_number)
             assert len(seen) > 1, "a snapshot conflict without any change of the data"
 

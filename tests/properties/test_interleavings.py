@@ -43,7 +43,7 @@ FAILURES = ("503", "timeout", "truncated", "cut json", "empty")
 REDIS_TROUBLES = ("cut", "OOM", "an unknown error", "a length that is no number")
 PERIODS = (1.0, 20.0, 31.0, 80.0, 101.0, 101.0, 400.0, 1_001.0)
 
-# The step that unneeded steps of a failing schedule shrink to.
+# Hypothesis shrinks the irrelevant steps of a failing schedule to this one.
 NOTHING: st.SearchStrategy[Step] = st.just(AdvanceClock(0.0))
 
 INDEX = st.integers(0, 9)
@@ -82,7 +82,7 @@ def kinds_of_trouble(
 
 @st.composite
 def schedules(draw: st.DrawFn) -> list[Step]:
-    """Draw steps from a few tokens, windows and faults: a combination that is rare among all is frequent among few."""
+    """Draw steps from a few tokens, windows and faults, so that each combination of them is frequent."""
     numbers = draw(st.sampled_from([[0], [0], [1], [1], [2], [3], [0, 1], [0, 1], [0, 1, 2, 3]]))
     tokens = st.sampled_from(numbers)
     processes = st.sampled_from(draw(st.sampled_from([[0], [0], [0, 1]])))

@@ -201,7 +201,7 @@ def test_nesting_of_empty_selections_is_bounded(wrapper: str) -> None:
 
 
 def alternating(levels: int) -> dict[str, Any]:
-    """AND and OR alternate, so that no level can be merged with the next."""
+    """Return a filter in which AND and OR alternate, so that no level can be merged with the next."""
     filter_value: dict[str, Any] = A
     for level in range(levels):
         filter_value = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, filter_value]}

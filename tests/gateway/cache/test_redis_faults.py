@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer, free_port, redis_server, until
 
 HIT, MISS = CacheState.HIT, CacheState.MISS
 
-# FAULTS.md: the first time, everything included.
+# FAULTS.md: the limit of the first call that meets trouble, everything included.
 FIRST_TIME_SECONDS = 2.0
 
 
@@ -82,7 +82,7 @@ async def test_trouble_delays_one_call_and_redis_is_used_again_afterwards(bench:
         for skip in (30, 40, 50):
             assert (await process.ask(skip=skip)).cache is MISS
         assert (await process.ask()).cache is HIT
-        # A server that is left out gets no requests.
+        # While the breaker is open, the server gets no requests.
         assert bench.proxy.requests == seen
 
         bench.proxy.trouble = None
@@ -104,7 +104,7 @@ async def test_trouble_at_the_start_opens_the_breaker_and_does_not_prevent_it(be
     assert len((await bench.process.ask()).rows) == 10
     bench.gate.open()
     await asyncio.sleep(0.3)
-    # The probe met the same trouble.
+    # The first probe has failed, too.
     assert bench.process.store.is_left_out
     bench.proxy.trouble = None
     await bench.until_used_again()

@@ -18,7 +18,7 @@ from tests.redis_server import free_port, redis_server
 async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, is_trusted: bool
 ) -> None:
-    """OpenSSL's environment variable adds certificate authorities, as for private ones."""
+    """OpenSSL's environment variable SSL_CERT_FILE adds certificate authorities, such as a private one."""
     files, port = certificate(tmp_path, address), free_port()
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))

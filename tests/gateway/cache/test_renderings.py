@@ -51,7 +51,7 @@ async def test_renderings_count_when_the_store_makes_room(store: MemoryStore) ->
     for renderings in pages:
         renderings.keep("nodes", b"x", 40_000)
         assert store.used_bytes <= 200_000
-    # 40,000 bytes each and some for the tables: four fit, and the pages that left first took theirs with them.
+    # A page takes 40,000 bytes and some for tables, so four fit. Evicted pages take their renderings with them.
     assert store.entries == 4
     for renderings in pages[:2]:
         renderings.keep("edges", b"y", 1)

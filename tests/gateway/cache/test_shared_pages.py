@@ -129,7 +129,7 @@ async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes)
     assert (await one.ask()).cache is HIT
     assert one.cache.peek(query(), caller()) is not None
     assert one.cache.peek(query(10), caller()) is None
-    # Asking for the number counts itself.
+    # Reading the counter is a command, too.
     assert processes.server.client.info("stats")["total_commands_processed"] == before + 1
 
 
@@ -140,7 +140,7 @@ async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second
     flight = SingleFlight(one.cache)
     pages = await asyncio.gather(*(flight.fetch(query(), caller()) for _ in range(20)))
     assert {len(page.rows) for page in pages} == {10}
-    # Memory has no room at all, so the next one finds it in Redis.
+    # Memory has no room at all, so the page comes from Redis.
     assert (await flight.fetch(query(), caller())).cache is HIT
     assert processes.calls == 1
 
@@ -214,7 +214,7 @@ async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_run
     assert [(warning.code, warning.age_seconds) for warning in page.warnings] == [("STALE_DATA", 150)]
     assert processes.calls == 2
     assert (await two.ask()).cache is HIT
-    # A page that process two refreshed is fresh for all: three finds it, and one's refresh needs no call.
+    # Process two's refresh makes the page fresh for all processes: three reads it, and one's refresh makes no call.
     assert (await three.ask()).cache is HIT
     assert (await one.ask()).cache is STALE
     assert (await one.ask()).cache is HIT
@@ -333,7 +333,7 @@ async def test_a_changed_value_is_a_miss_and_counted(processes: Processes, spoil
     processes.server.put({key: spoil(value) for key, value in processes.server.contents().items()})
     assert (await two.ask()).cache is MISS
     assert two.told["refused"] >= 1
-    # It has been replaced by good ones.
+    # Process two has replaced the changed value by a good one.
     assert (await (await processes.start()).ask()).cache is HIT
 
 
@@ -375,7 +375,7 @@ async def test_a_refusal_makes_every_page_of_the_token_a_miss_everywhere(
         await two.ask("one")
     assert (await two.ask("two")).cache is HIT
     processes.source.error = None
-    # The same token may be good again: what is read now counts.
+    # The upstream may accept the same token later. Pages read from then on are cached.
     assert (await two.ask("one")).cache is MISS
     assert (await one.ask("one")).cache is HIT
 
@@ -414,7 +414,7 @@ async def test_a_block_of_a_newer_snapshot_drops_the_older_blocks_in_redis(proce
     await one.ask(skip=10)
     processes.clock.seconds += 1
     processes.source.date = "2026-02-02T00:00:00"
-    # Two holds none of them in memory, and asks for a block that nobody has.
+    # Process two has none of these blocks in memory, and reads a third block.
     await two.ask(skip=20)
     assert (await three.ask(skip=20)).cache is HIT
     assert (await three.ask()).cache is MISS
@@ -439,7 +439,7 @@ async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(p
     processes.clock.seconds += 1
     processes.source.date = "2026-02-02T00:00:00"
     await two.ask()
-    # As if Redis had not taken what two has read.
+    # Restore the earlier entries, as if process two had failed to store its page.
     processes.server.put(contents)
     assert (await two.ask(skip=10)).cache is MISS
     assert two.cache.store.entries == 2

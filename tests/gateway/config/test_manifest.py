@@ -26,7 +26,7 @@ def written(folder: Path, content: Any) -> str:
 
 
 def faults_of(path: str) -> list[str]:
-    """The lines of the message about a manifest that cannot be used, whichever step of the start notices."""
+    """Return the lines of the error message about an invalid manifest, whichever step of the startup raises it."""
     with pytest.raises(SettingsError) as caught:
         build(read_settings({"GATEWAY_TRUSTED_DOCUMENTS": path}))
     return str(caught.value).splitlines()

@@ -18,7 +18,7 @@ ASSETS_FILE = Path(hatch_build.__file__).parent / "gateway" / "graphiql" / "asse
 
 
 def make_tarball(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> str:
-    """Write a tarball as npm packs them; return its integrity."""
+    """Write a tarball in npm's format; return its integrity digest."""
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)

@@ -156,11 +156,11 @@ def test_an_earlier_large_body_does_not_count_toward_the_head_limit(address: tup
 
 
 def test_a_pending_response_is_sent_before_a_malformed_connection_closes(address: tuple[str, int]) -> None:
-    """The malformed or oversized rest gets no response, which would be taken for the first request's."""
+    """The malformed or oversized rest gets no response: the client would take it for that to the first request."""
     chunk = b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"
     malformed = (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000, chunk)
     for number, wrong in enumerate(malformed):
-        # A token for each: a response from the cache could come before the rest arrives.
+        # Use a new token each time: a cached response might be sent before the malformed rest arrives.
         token = f"sample+latency=0.8{number}"
         first = post("{ licenseDeployments { totalCount } }", f"Authorization: Bearer {token}")
         status, _, rest = exchange(address, first + wrong)

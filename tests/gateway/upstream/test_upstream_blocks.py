@@ -219,7 +219,7 @@ async def test_a_changed_total_means_changed_data() -> None:
 
 
 async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> None:
-    """The continuation has no row and no date; only the total shows the change."""
+    """The continuation is empty, so it has no date; only the total shows the change."""
     steps = [respond(envelope(OLD, 4)), respond(envelope([], 1)), respond(envelope(rows(10), 1))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4)]
@@ -294,7 +294,7 @@ async def test_paginating_through_all_blocks_returns_every_row_once() -> None:
 Link = Callable[[int, int], bool]
 Total = Callable[[int, int, int], int | None]
 
-# What an upstream may report; the first of each is correct. Only without both, or without a link, may short pages pass.
+# The links and totals that an upstream may report; "right" is correct.
 LINKS: dict[str, Link] = {
     "right": lambda end, count: end < count,
     "always": lambda end, count: True,
@@ -338,13 +338,13 @@ class Model:
 async def test_no_row_is_lost_or_duplicated_whatever_the_upstream_reports(
     count: int, cap: int, skip: int, top: int, link: str, total: str
 ) -> None:
-    """If a link or a total reveals each shortened page; what the page reports about further rows is then correct."""
+    """This holds if a link or a total reveals each shortened page. Then ``more`` is correct, too."""
     model = Model(count, cap, LINKS[link], TOTALS[total])
     page = await reader(model).fetch(page_query(skip=skip, top=top), caller())
     is_betrayed = link != "never" or total in ("right", "high")
     if cap >= top or is_betrayed:
         assert sold(page.rows) == list(range(skip, min(count, skip + top)))
-        # A total that counts only the page, without a link: both wrongly agree that the data ends.
+        # Without a link, a total that counts only the page wrongly confirms that the data ends.
         is_duped = link == "never" and total in ("page", "zero")
         if page.more is not None and "high" not in total and not is_duped:
             assert page.more is (skip + top < count)

@@ -226,7 +226,7 @@ def test_an_operating_system_error_means_upstream_unavailable() -> None:
 
 
 def test_a_broken_response_after_a_foreign_one_is_not_requested_a_third_time() -> None:
-    """The refused response may have been the right one: a broken response often lacks its ids."""
+    """The rejected response may have been the right one, because broken responses often lack their ids."""
     retries = Retries(8, lambda: 1.0)
     assert retries.pause_seconds(Retry.FOREIGN) == 0.0
     assert retries.pause_seconds(Retry.ONCE) is None

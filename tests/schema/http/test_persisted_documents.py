@@ -250,7 +250,7 @@ class Store:
         return self._documents.text_of(Parameters(text, extensions=apollo(text)["extensions"]))
 
     def has(self, text: str) -> bool:
-        """Send only the hash, which counts as use."""
+        """Send only the hash, which counts as a use; return whether the text is stored."""
         try:
             return self._documents.text_of(Parameters(extensions=apollo(text)["extensions"])) == text
         except PersistedQueryNotFound:
