@@ -79,12 +79,12 @@ def test_the_group_example_covers_all_customers(graphiql: GraphiqlPage) -> None:
     assert connection["totalCount"] == len(connection["nodes"])
 
 
-def test_the_jump_lands_on_the_row(graphiql: GraphiqlPage) -> None:
+def test_the_jump_example_returns_the_rows_at_its_offset(graphiql: GraphiqlPage) -> None:
     graphiql.open_example(4, "JumpToPage")
     assert connection_of(graphiql.run())["nodes"] == rows(500, 10)
 
 
-def test_the_dates_are_two(graphiql: GraphiqlPage) -> None:
+def test_the_date_example_returns_two_dates(graphiql: GraphiqlPage) -> None:
     """The latest date has the sandbox's current totals, the earlier one lower totals."""
     graphiql.open_example(5, "CompareDates")
     totals = {

@@ -79,7 +79,7 @@ def test_every_kind_of_block_is_checked() -> None:
     assert kinds == {"sh", "text", "console", "graphql", "json"}
 
 
-def test_code_is_code_that_the_tests_run() -> None:
+def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
     """The code is in tests/clients, whose tests read whole reports, and in the unattended sign-in script."""
     shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {

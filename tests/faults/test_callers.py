@@ -74,7 +74,7 @@ def check_late(response: bytes) -> None:
     [b"GET /", b"POST /graphql HTTP/1.1\r\n", b"POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"GET /" + b"x" * 1000],
     ids=["a few letters", "a line", "half a header", "half an address"],
 )
-def test_a_head_that_comes_byte_by_byte_is_408(slow_address: Address, start: bytes) -> None:
+def test_a_head_that_arrives_too_slowly_gets_408(slow_address: Address, start: bytes) -> None:
     check_late(drip(slow_address, start, b"y" * 1_000))
 
 

@@ -54,7 +54,7 @@ def test_two_gateways_make_one_upstream_call(
     assert metric(two, "gateway_redis_left_out") == 0
 
 
-def test_two_tokens_never_share(start_gateway: StartGateway, upstream: Upstream, server: RedisServer) -> None:
+def test_two_tokens_never_share_rows(start_gateway: StartGateway, upstream: Upstream, server: RedisServer) -> None:
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     assert ask(one, PAGE, "contoso+as=share-1")[0] == "miss"
     assert ask(two, PAGE, "contoso+as=share-2")[0] == "miss"
@@ -96,7 +96,7 @@ def until(holds: Any) -> None:
         time.sleep(0.01)
 
 
-def test_a_cooldown_holds_in_every_gateway(
+def test_a_cooldown_applies_to_every_gateway(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
     token = "contoso+throttle=30+as=cool"
@@ -109,7 +109,7 @@ def test_a_cooldown_holds_in_every_gateway(
     assert len(upstream.calls_of(token)) == calls == 1
 
 
-def test_without_redis_it_starts_is_ready_and_answers(start_gateway: StartGateway) -> None:
+def test_without_redis_a_gateway_starts_is_ready_and_answers(start_gateway: StartGateway) -> None:
     gateway = start_gateway(cache_url=f"redis://127.0.0.1:{free_port()}")
     assert gateway.client.get("/readyz").status_code == 200
     assert ask(gateway, PAGE, "sample+as=no-redis")[0] == "miss"
@@ -163,11 +163,11 @@ def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: R
         process.terminate()
         assert process.wait(20) == 0
     assert len(keys) >= 3
-    told = log.read_text()
-    assert "redis is left out" in told
+    log_text = log.read_text()
+    assert "redis is left out" in log_text
     for key in keys:
-        assert key.decode() not in told
+        assert key.decode() not in log_text
     for secret in (CANARY, "Topaz", "contoso", "customerName", "licenseDeployments"):
         assert secret not in repr(keys) + repr(values) + slow_commands
     for secret in (CANARY, "Topaz"):
-        assert secret not in told
+        assert secret not in log_text

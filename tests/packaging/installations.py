@@ -19,7 +19,7 @@ class Installation:
 
     programs: Path
     folder: Path
-    told: str
+    pip_output: str
 
     def run(self, name: str, *arguments: str) -> str:
         """Run a program of this environment that must succeed; return its output."""

@@ -75,7 +75,7 @@ def test_a_wheel_built_from_the_sdist_is_identical_and_needs_no_npm(built: Distr
     assert wheel_from(built.sdist, tmp_path).read_bytes() == built.wheel.read_bytes()
 
 
-def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) -> None:
+def test_the_metadata_describes_the_package_and_its_requirements(built: Distributions) -> None:
     fields = metadata(built.wheel)
     assert (fields["Name"], fields["Version"]) == ("partner-center-graphql", PROJECT["version"])
     assert (fields["License-Expression"], fields["License-File"]) == ("MIT", "LICENSE")
@@ -100,7 +100,7 @@ def test_without_extras_no_test_or_optional_package_is_required(built: Distribut
     assert not bare & {"pytest", "hatchling", "mypy", "pyarrow", "opentelemetry-sdk", "playwright"}
 
 
-def test_there_is_one_command(built: Distributions) -> None:
+def test_the_wheel_installs_one_command(built: Distributions) -> None:
     points = ConfigParser()
     points.read_string(metadata_file(built.wheel, "entry_points.txt"))
     assert {name: dict(points[name]) for name in points.sections()} == {

@@ -78,7 +78,7 @@ def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
                 yield f"{kind.name}.{name}", member.deprecation_reason
 
 
-def test_no_change_breaks_clients() -> None:
+def test_no_schema_change_breaks_clients() -> None:
     changes = "\n  ".join(breaks(PUBLISHED, sdl()))
     assert not changes, (
         f"These changes break clients:\n  {changes}\n"

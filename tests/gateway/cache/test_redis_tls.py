@@ -24,9 +24,9 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
         monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
     tls = ["--tls-port", str(port), "--tls-auth-clients", "no"]
     with redis_server(*tls, "--tls-cert-file", str(files.chain), "--tls-key-file", str(files.key)):
-        found = cache_address(f"rediss://127.0.0.1:{port}")
-        assert found is not None
-        store = RedisStore(found)
+        redis_address = cache_address(f"rediss://127.0.0.1:{port}")
+        assert redis_address is not None
+        store = RedisStore(redis_address)
         await store.start()
         assert store.is_left_out == (not is_trusted or address != "127.0.0.1")
         await store.aclose()
@@ -34,9 +34,9 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
 
 async def test_an_unencrypted_server_is_not_used() -> None:
     with redis_server() as server:
-        found = cache_address(server.url.replace("redis:", "rediss:"))
-        assert found is not None
-        store = RedisStore(found)
+        redis_address = cache_address(server.url.replace("redis:", "rediss:"))
+        assert redis_address is not None
+        store = RedisStore(redis_address)
         await store.start()
         assert store.is_left_out
         await store.aclose()

@@ -38,11 +38,11 @@ class Process:
         self, port: int, clock: Clock, source: FakeSource, *, sleep: Sleep = asyncio.sleep, **changes: Any
     ) -> None:
         self.clock, self.source = clock, source
-        self.told: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
         freshness = Freshness(100, 1_000)
         self.shared = SharedPages(
-            self.store, freshness, clock=clock, observer=lambda outcome: self.told.update([outcome])
+            self.store, freshness, clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
         )
         options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
         self.cache = CachedPages(
@@ -94,8 +94,8 @@ async def several(server: RedisServer) -> AsyncIterator[Processes]:
 
 @pytest.fixture
 async def processes(redis: RedisServer) -> AsyncIterator[Processes]:
-    async with several(redis) as found:
-        yield found
+    async with several(redis) as processes:
+        yield processes
 
 
 async def test_a_page_read_by_one_process_costs_another_no_upstream_call(processes: Processes) -> None:
@@ -107,7 +107,7 @@ async def test_a_page_read_by_one_process_costs_another_no_upstream_call(process
     assert (second.rows, second.skip, second.more, second.total_count) == (first.rows, 0, True, 25)
     assert (second.stamp, second.fetched_at) == (first.stamp, first.fetched_at)
     assert processes.calls == 1
-    assert (one.told, two.told) == (Counter(miss=1, stored=1), Counter(hit=1))
+    assert (one.outcomes, two.outcomes) == (Counter(miss=1, stored=1), Counter(hit=1))
 
 
 async def test_a_page_from_redis_is_put_into_memory_and_can_hold_renderings(
@@ -119,10 +119,10 @@ async def test_a_page_from_redis_is_put_into_memory_and_can_hold_renderings(
     processes.server.client.flushall()
     assert (await two.ask()).cache is HIT
     assert two.cache.peek(query(), caller()) is not None
-    assert two.told == Counter(hit=1)
+    assert two.outcomes == Counter(hit=1)
 
 
-async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes) -> None:
+async def test_neither_memory_hits_nor_peeking_use_redis(processes: Processes) -> None:
     one = await processes.start()
     await one.ask()
     before = processes.server.client.info("stats")["total_commands_processed"]
@@ -146,7 +146,7 @@ async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second
 
 
 @pytest.mark.parametrize("rows", [1_000, 10_000])
-async def test_large_pages_come_back_whole(processes: Processes, rows: int) -> None:
+async def test_large_pages_are_read_back_from_redis_unchanged(processes: Processes, rows: int) -> None:
     processes.source.total = rows
     one, two = await processes.start(max_bytes=50_000_000), await processes.start(max_bytes=50_000_000)
     first = await one.ask(top=rows)
@@ -238,7 +238,7 @@ async def test_an_incomplete_page_is_shared_for_half_a_minute(processes: Process
     assert (await two.ask()).cache is HIT
 
 
-async def test_past_the_stale_period_nothing_is_taken_from_redis(processes: Processes) -> None:
+async def test_after_the_stale_period_no_page_from_redis_is_served(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     processes.clock.seconds += 1_101
@@ -274,13 +274,13 @@ async def test_generations_outlive_their_blocks_and_are_short_lived_without_any(
     assert lives[block] > 1_000_000
 
 
-async def test_nothing_is_taken_from_redis_past_the_expiry_of_the_token(processes: Processes) -> None:
+async def test_after_the_token_expires_no_page_from_redis_is_served(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     token = jwt(processes.clock.seconds + 50)
     await one.ask(token)
     processes.clock.seconds += 51
     assert (await two.ask(token)).cache is MISS
-    assert two.told == Counter()
+    assert two.outcomes == Counter()
 
 
 async def test_failures_are_not_stored(processes: Processes) -> None:
@@ -332,7 +332,7 @@ async def test_a_changed_value_is_a_miss_and_counted(processes: Processes, spoil
     await one.ask()
     processes.server.put({key: spoil(value) for key, value in processes.server.contents().items()})
     assert (await two.ask()).cache is MISS
-    assert two.told["refused"] >= 1
+    assert two.outcomes["refused"] >= 1
     # Process two has replaced the changed value by a good one.
     assert (await (await processes.start()).ask()).cache is HIT
 
@@ -345,7 +345,7 @@ async def test_a_value_of_another_kind_is_a_miss_and_redis_stays_in_use(processe
         client.delete(key)
         client.lpush(key, "planted")
     assert (await two.ask()).cache is MISS
-    assert two.told["refused"] >= 1
+    assert two.outcomes["refused"] >= 1
     assert not two.store.is_left_out
 
 
@@ -358,7 +358,7 @@ async def test_a_value_copied_from_another_key_is_a_miss(processes: Processes) -
     assert len(large) == 2
     processes.server.put(contents | {large[0]: contents[large[1]], large[1]: contents[large[0]]})
     assert (await two.ask("one")).cache is MISS
-    assert two.told == Counter(refused=1, miss=1, stored=1)
+    assert two.outcomes == Counter(refused=1, miss=1, stored=1)
 
 
 @pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
@@ -391,7 +391,7 @@ async def test_a_read_pending_in_another_process_when_the_token_is_refused_is_no
     await two.cache.drop_token(caller())
     processes.source.gate.set()
     await under_way
-    assert one.told["not_stored"] == 1
+    assert one.outcomes["not_stored"] == 1
     assert (await two.ask()).cache is MISS
 
 
@@ -454,7 +454,7 @@ async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(proces
     processes.clock.seconds -= 10
     processes.source.date = "2026-01-01T00:00:00"
     await two.ask(skip=10)
-    assert two.told["not_stored"] == 1
+    assert two.outcomes["not_stored"] == 1
     assert (await (await processes.start()).ask()).cache is HIT
 
 
@@ -463,7 +463,7 @@ async def test_revalidation_reads_the_upstream_and_updates_redis(processes: Proc
     await one.ask()
     assert (await two.ask(revalidate=True)).cache is MISS
     assert processes.calls == 2
-    assert two.told == Counter(stored=1)
+    assert two.outcomes == Counter(stored=1)
 
 
 async def test_closing_waits_for_pending_stores(processes: Processes) -> None:

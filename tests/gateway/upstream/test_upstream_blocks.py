@@ -94,7 +94,7 @@ async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("total", "link", "given_rows", "more", "total_told"),
+    ("total", "link", "row_count", "more", "expected_total"),
     [
         (3, None, 3, False, 3),
         (9, "x", 3, True, 9),
@@ -110,15 +110,15 @@ async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> Non
     ],
 )
 async def test_a_full_block_reports_whether_a_row_follows(
-    total: int | None, link: str | None, given_rows: int, more: bool | None, total_told: int | None
+    total: int | None, link: str | None, row_count: int, more: bool | None, expected_total: int | None
 ) -> None:
     """Total and link together, or the row itself, prove it; either alone does not. Extra rows are dropped."""
-    page, requests = await read(respond(envelope(rows(*range(given_rows)), total, link)), top=3)
+    page, requests = await read(respond(envelope(rows(*range(row_count)), total, link)), top=3)
     assert requests == [(0, 3)]
     assert sold(page.rows) == [0, 1, 2]
     assert page.more is more
-    if given_rows == 3:
-        assert page.total_count == total_told
+    if row_count == 3:
+        assert page.total_count == expected_total
 
 
 async def test_a_total_beyond_the_rows_is_followed_without_a_link() -> None:
@@ -145,9 +145,7 @@ async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
 
 
 @pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
-async def test_two_empty_responses_despite_a_link_end_the_data_with_a_warning(
-    total: int | None, link: str | None
-) -> None:
+async def test_two_empty_responses_with_a_link_end_the_data_with_a_warning(total: int | None, link: str | None) -> None:
     page, requests = await read(respond(envelope(rows(0, 1), total, link)), respond(envelope([], total, link)))
     assert requests == [(0, 10), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)

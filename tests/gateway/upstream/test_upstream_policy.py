@@ -78,12 +78,12 @@ def test_pauses_grow_to_a_cap_and_have_full_jitter() -> None:
 
 
 @pytest.mark.parametrize("kind", [Retry.ONCE, Retry.TIMEOUT, Retry.FOREIGN])
-def test_other_kinds_are_retried_once_without_a_pause(kind: Retry) -> None:
+def test_kinds_of_failure_without_backoff_are_retried_once_without_a_pause(kind: Retry) -> None:
     retries = Retries(8, lambda: 1.0)
     assert [retries.pause_seconds(kind) for _ in range(2)] == [0.0, None]
 
 
-def test_the_longest_cooldown_counts_and_their_number_is_bounded() -> None:
+def test_the_longest_cooldown_of_a_token_applies_and_the_number_of_cooldowns_is_bounded() -> None:
     clock = Clock(0.0)
     cooldowns = Cooldowns(clock, max_cooldowns=10)
     cooldowns.start(b"first", 500)
@@ -161,7 +161,7 @@ STORE = {
         (None, None),
     ],
 )
-def test_an_error_code_is_found_in_every_shape_of_body(body: Any, code: int | str | None) -> None:
+def test_an_error_code_is_read_from_every_shape_of_body(body: Any, code: int | str | None) -> None:
     text = json.dumps(body).encode()
     assert error_code(text) == code
     assert error_code(b"\xef\xbb\xbf" + text) == code

@@ -27,14 +27,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def test_the_second_time_an_operation_is_answered_from_its_plan(start_gateway: Any, planned: list[bool]) -> None:
+def test_a_repeated_operation_is_answered_from_its_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     replies = [gateway.ask(QUERY, "contoso+as=plan-again", n=3) for _ in range(3)]
     assert replies[0] == replies[1] == replies[2]
     assert planned == [True, True]
 
 
-def test_other_variables_are_another_plan(start_gateway: Any, planned: list[bool]) -> None:
+def test_other_variables_need_another_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     response = [
         len(gateway.ask(QUERY, "contoso+as=plan-variables", n=n)["data"]["licenseDeployments"]["nodes"]) for n in (3, 4)

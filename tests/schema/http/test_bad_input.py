@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.schema.http.responses import RawReply, check_error, exchange, raw_post
+from tests.schema.http.responses import RawResponse, check_error, exchange, raw_post
 
 if TYPE_CHECKING:
     import httpx
@@ -142,7 +142,7 @@ def test_a_value_in_the_document_means_the_same_as_in_a_variable(gateway: Gatewa
 # Tokens, byte by byte
 
 
-def ask_raw(gateway: Gateway, *headers: bytes, target: bytes = b"/graphql") -> RawReply:
+def ask_raw(gateway: Gateway, *headers: bytes, target: bytes = b"/graphql") -> RawResponse:
     body = json.dumps({"query": TOTAL}).encode()
     return exchange(gateway.url, raw_post(body, *headers).replace(b"POST /graphql ", b"POST " + target + b" "))
 
