@@ -40,7 +40,7 @@ def is_long(value: int) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Return True if ``text`` is an ISO 8601 date, or date and time, that exists."""
+    """Return True if ``text`` is a valid date, or date and time, in ISO 8601."""
     match = _DATE.fullmatch(text)
     if match is None:
         return False

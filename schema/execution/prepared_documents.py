@@ -116,8 +116,9 @@ class PreparedDocuments:
 def _unlink_tokens(document: DocumentNode) -> None:
     """Unlink the tokens, which graphql-core keeps in a doubly linked list.
 
-    Cached documents grow old. As reference cycles, evicted ones would wait for a full garbage collection, which is
-    rare: a caller that keeps sending new documents could fill gigabytes first.
+    The list makes a document a reference cycle. Cached documents move to the oldest generation, so an evicted cycle
+    would stay until a full garbage collection. These are rare: a caller that keeps sending new documents could fill
+    gigabytes first.
     """
     token = document.loc.start_token if document.loc else None
     while token is not None:

@@ -48,7 +48,10 @@ def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiq
 
 
 def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: GraphiqlPage) -> None:
-    """As on a page loaded over plain HTTP from another machine. Invalid JSON in a pane shows an error."""
+    """Browsers withhold that API on a page loaded over plain HTTP from another machine.
+
+    Invalid JSON in a pane shows an error.
+    """
     graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
     assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
     graphiql.type_headers("{")

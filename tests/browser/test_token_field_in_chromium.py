@@ -26,7 +26,7 @@ def real_chromium(chromium: Chromium) -> Iterator[Chromium]:
 
 
 def sent_authorization(graphiql: GraphiqlPage) -> str | None:
-    """Run the current operation with a response from here; return the header that was sent."""
+    """Run the current operation against an intercepted response; return the Authorization header that was sent."""
     graphiql.answer_with({"data": {}})
     with graphiql.page.expect_request("**/graphql") as waiting:
         graphiql.run()
@@ -34,7 +34,10 @@ def sent_authorization(graphiql: GraphiqlPage) -> str | None:
 
 
 def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
-    """With or without "Bearer". The field also shows the token of the Headers pane; an empty field sends no token."""
+    """ "Bearer" may precede the token. The field also shows the token of the Headers pane.
+
+    An empty field sends no token.
+    """
     with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         field = graphiql.page.get_by_label("Paste an access token")

@@ -90,13 +90,13 @@ def test_the_file_follows_the_compose_specification() -> None:
 
 def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
     """Run commands, environment and health checks of both services as processes, and one query through both."""
-    reply = httpx.post(
+    response = httpx.post(
         f"http://127.0.0.1:{host.ports['8000']}/graphql",
         json={"query": "{ licenseDeployments { totalCount nodes { customerName licensesSold } } }"},
         headers={"Authorization": "Bearer sample"},
         trust_env=False,
     )
-    assert reply.json()["data"]["licenseDeployments"] == {
+    assert response.json()["data"]["licenseDeployments"] == {
         "totalCount": 2,
         "nodes": [
             {"customerName": "TEST COMPANY", "licensesSold": 9},
@@ -104,11 +104,11 @@ def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
         ],
     }
     # The sandbox is not embedded here, so the rows came over the network.
-    assert "X-Gateway-Upstream" not in reply.headers
+    assert "X-Gateway-Upstream" not in response.headers
 
 
 def test_services_write_no_files(host: Host) -> None:
-    """So they work with a read-only file system."""
+    """They work with a read-only file system."""
     assert list(host.folder.iterdir()) == []
 
 

@@ -74,7 +74,7 @@ def test_every_generated_table_is_on_one_page() -> None:
 
 
 def test_every_kind_of_block_is_checked() -> None:
-    """Except shell commands that need an account or a container."""
+    """Only shell commands that need an account or a container are not run."""
     kinds = {kind for kind, note, _ in FENCE.findall(ALL) if "/" not in note}
     assert kinds == {"sh", "text", "console", "graphql", "json"}
 

@@ -29,9 +29,9 @@ def server() -> Iterator[RedisServer]:
 
 def ask(gateway: Gateway, query: str, token: str) -> tuple[str, Any]:
     """Return the cache state and the connection."""
-    reply = gateway.post(query, token)
-    assert "errors" not in reply.json(), reply.text
-    return reply.headers["X-Cache"], reply.json()["data"]["licenseDeployments"]
+    response = gateway.post(query, token)
+    assert "errors" not in response.json(), response.text
+    return response.headers["X-Cache"], response.json()["data"]["licenseDeployments"]
 
 
 def metric(gateway: Gateway, name: str) -> float:
@@ -103,9 +103,9 @@ def test_a_cooldown_applies_to_every_gateway(
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     assert one.post(PAGE, token).status_code == 429
     calls = len(upstream.calls_of(token))
-    reply = two.post(PAGE, token)
-    assert reply.status_code == 429
-    assert 25 <= int(reply.headers["Retry-After"]) <= 30
+    response = two.post(PAGE, token)
+    assert response.status_code == 429
+    assert 25 <= int(response.headers["Retry-After"]) <= 30
     assert len(upstream.calls_of(token)) == calls == 1
 
 
@@ -133,7 +133,7 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
 
 
 def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: RedisServer, tmp_path: Path) -> None:
-    """Even at the debug level, and when Redis fails."""
+    """This holds even at the debug level, and when Redis fails."""
     log = tmp_path / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     environment |= {"GATEWAY_CACHE_URL": server.url, "GATEWAY_LOG_LEVEL": "debug", "GATEWAY_PORT": "0"}

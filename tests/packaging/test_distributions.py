@@ -43,12 +43,12 @@ def files_of_checkout() -> set[str]:
 
 
 def test_the_sdist_is_the_checkout_with_the_fetched_files(built: Distributions) -> None:
-    """With tests and documents, so that packagers can check it, but without ignored files."""
+    """It contains tests and documents, so that packagers can check it, but no ignored files."""
     assert files_of_sdist(built.sdist) == files_of_checkout() | FETCHED | {"PKG-INFO"}
 
 
 def test_the_wheel_has_both_packages_and_its_metadata(built: Distributions) -> None:
-    """Without tests and caches, and with every file that the code may read."""
+    """The wheel contains every file that the code may read, but neither tests nor caches."""
     own = {name for name in files_of_checkout() if name.startswith(("gateway/", "schema/"))}
     described = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert files_of_wheel(built.wheel) == own | FETCHED | {f"dist-info/{name}" for name in described}

@@ -170,7 +170,7 @@ def shown(answer: ConnectionResult) -> list[tuple[int, list[Any]]]:
 
 
 def _fits(rows: Rows, query: RunningQuery, answer: ConnectionResult) -> bool:
-    """Return whether ``answer`` is the window of ``rows``."""
+    """Return whether ``answer`` is the page that the query's window selects from ``rows``."""
     start, stop = model.window(len(rows), **query.window)
     connection = answer.connection
     plain = plain_rows(connection.nodes)

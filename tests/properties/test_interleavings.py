@@ -62,10 +62,10 @@ def processings(tokens: st.SearchStrategy[int]) -> st.SearchStrategy[Step]:
 def kinds_of_trouble(
     tokens: st.SearchStrategy[int], processes: st.SearchStrategy[int]
 ) -> list[st.SearchStrategy[Step]]:
-    """Return the steps besides queries and good upstream responses."""
+    """Return all kinds of steps except queries and good upstream responses."""
     release: st.SearchStrategy[Step] = st.builds(ReleaseRedis, processes, st.sampled_from([1, 1, 1, 2, None]))
     return [
-        # Listed twice: an error after a refusal would be the worst.
+        # Refusals are listed twice, because serving rows after a refusal would be the worst fault.
         bad_responses(*REFUSALS),
         bad_responses(*REFUSALS),
         bad_responses(*COOLDOWNS),
@@ -175,7 +175,7 @@ EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "250"))
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
-    # The explain phase would double the time.
+    # Leave out the explain phase, which would double the time.
     phases=[phase for phase in Phase if phase is not Phase.explain],
 )
 @given(memories=MEMORIES, schedule=schedules())

@@ -320,7 +320,7 @@ async def test_peek_skips_a_page_that_lacks_rows(bench: Bench) -> None:
 
 
 async def test_peek_returns_none_once_the_token_has_expired(bench: Bench) -> None:
-    """Even if the page itself is cached: the token's expiry is checked first."""
+    """The token's expiry is checked first, even if the page is cached."""
     await bench.ask()
     expired = caller()
     object.__setattr__(expired.token, "expires_at", bench.clock.seconds)

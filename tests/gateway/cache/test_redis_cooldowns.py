@@ -30,7 +30,7 @@ async def store(redis: RedisServer) -> AsyncIterator[RedisStore]:
 
 @asynccontextmanager
 async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[tuple[UpstreamClient, UpstreamClient]]:
-    """Two clients, as in two processes."""
+    """Two upstream clients that share cool-downs, like those of two processes."""
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {"clock": clock, "shared_cooldowns": RedisCooldowns(store, clock)}
         one, two = [await stack.enter_async_context(client(url, **options)) for _ in range(2)]

@@ -197,7 +197,7 @@ NEW = rows(10, 11, date="2018-10-21T00:00:00")
 
 
 async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
-    """Without a warning; every call is counted."""
+    """The block has no warning, and every call is counted."""
     steps = [respond(envelope(OLD, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4), (2, 2)]
@@ -225,7 +225,7 @@ async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> 
 
 
 async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_again() -> None:
-    """With the same date: a row was inserted before the others, so one row would appear twice."""
+    """The date stays the same. A row was inserted before the others, so one row would appear twice."""
     steps = [respond(envelope(rows(0, 1), 3)), respond(envelope(rows(1, 2), 4)), respond(envelope(rows(9, 0, 1, 2), 4))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4)]
@@ -248,7 +248,7 @@ async def test_services_may_be_processed_at_different_times() -> None:
 
 
 async def test_a_service_with_two_dates_in_one_response_identifies_no_snapshot() -> None:
-    """Even if another response of the block shows only one of them."""
+    """This holds even if another response of the block shows only one of the dates."""
     mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
     page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(rows(2, 3), 4)), top=4)
     assert (len(requests), page.stamp.dates) == (2, ())

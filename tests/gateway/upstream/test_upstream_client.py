@@ -136,7 +136,7 @@ async def test_a_missing_correlation_id_is_generated_and_a_missing_locale_omitte
 async def test_every_status_has_its_code_and_number_of_attempts(
     status: int, error: type[GatewayError], retried: bool, body: bytes
 ) -> None:
-    """Whatever the body. Redirects are not followed, and the client recovers as soon as the upstream does."""
+    """The body does not matter. Redirects are not followed, and the client recovers as soon as the upstream does."""
     observer = RecordingObserver()
     body = b"" if status == 204 else body
     bad = respond(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})

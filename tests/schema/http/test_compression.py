@@ -18,7 +18,7 @@ BODY = b"0123456789" * (LARGE_BYTES // 5)
 
 
 class Store:
-    """The response stored with a page; ``is_gone`` after the page was evicted."""
+    """The renderings of one page. If ``is_gone``, the page was evicted, and nothing is stored."""
 
     def __init__(self, *, is_gone: bool = False) -> None:
         self.values: dict[Hashable, Any] = {}
@@ -37,10 +37,10 @@ class Store:
 async def compressed(
     accept_encoding: str, store: Store | None = None, name: str = "all", body: bytes = BODY
 ) -> Response:
-    reply = Response(body, headers={"X-Cache": "hit"})
+    response = Response(body, headers={"X-Cache": "hit"})
     scope = {"type": "http", "headers": [(b"accept-encoding", accept_encoding.encode())]}
-    await compress(scope, reply, None if store is None else (store, name))
-    return reply
+    await compress(scope, response, None if store is None else (store, name))
+    return response
 
 
 async def test_other_requests_run_while_a_large_response_is_compressed() -> None:
@@ -55,11 +55,11 @@ async def test_other_requests_run_while_a_large_response_is_compressed() -> None
 
 
 async def test_the_headers_are_those_of_the_compressed_body() -> None:
-    reply = await compressed("zstd")
-    assert zstandard.ZstdDecompressor().decompress(bytes(reply.body)) == BODY
-    assert reply.headers["Content-Length"] == str(len(reply.body))
-    assert [name for name, _ in reply.raw_headers].count(b"content-length") == 1
-    assert reply.headers["X-Cache"] == "hit"
+    response = await compressed("zstd")
+    assert zstandard.ZstdDecompressor().decompress(bytes(response.body)) == BODY
+    assert response.headers["Content-Length"] == str(len(response.body))
+    assert [name for name, _ in response.raw_headers].count(b"content-length") == 1
+    assert response.headers["X-Cache"] == "hit"
 
 
 async def test_a_compressed_response_is_reused() -> None:
@@ -89,15 +89,15 @@ async def test_an_evicted_pages_rendering_is_freed() -> None:
 async def test_a_small_response_is_compressed_if_cacheable() -> None:
     store = Store()
     for _ in range(2):
-        reply = await compressed("gzip", store, body=b"x" * COMPRESS_FROM_BYTES)
-        assert reply.headers["Content-Encoding"] == "gzip"
+        response = await compressed("gzip", store, body=b"x" * COMPRESS_FROM_BYTES)
+        assert response.headers["Content-Encoding"] == "gzip"
     assert len(store.sizes_bytes) == 1
     assert "Content-Encoding" not in (await compressed("gzip", store, body=b"x" * (COMPRESS_FROM_BYTES - 1))).headers
 
 
 @pytest.mark.parametrize(("accept_encoding", "size_bytes"), [("zstd", LARGE_BYTES - 1), ("identity", LARGE_BYTES)])
 async def test_small_and_uncompressible_responses_are_sent_unchanged(accept_encoding: str, size_bytes: int) -> None:
-    reply = await compressed(accept_encoding, body=b"x" * size_bytes)
-    assert reply.body == b"x" * size_bytes
-    assert "Content-Encoding" not in reply.headers
-    assert reply.headers["Content-Length"] == str(size_bytes)
+    response = await compressed(accept_encoding, body=b"x" * size_bytes)
+    assert response.body == b"x" * size_bytes
+    assert "Content-Encoding" not in response.headers
+    assert response.headers["Content-Length"] == str(size_bytes)

@@ -67,9 +67,9 @@ def test_a_bad_request_has_a_graphql_error(
 def test_a_body_that_does_not_arrive_in_time_is_408_and_ends_the_connection() -> None:
     with served(application(Forgetful(), body_timeout_seconds=0.05)) as url:
         head = b"POST /graphql HTTP/1.1\r\nHost: x\r\n"
-        reply = exchange(url, head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-    assert reply.status == 408
-    assert b'"code":"BAD_REQUEST"' in reply.body
+        response = exchange(url, head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    assert response.status == 408
+    assert b'"code":"BAD_REQUEST"' in response.body
 
 
 # The document and its arguments

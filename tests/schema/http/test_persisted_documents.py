@@ -425,8 +425,8 @@ def test_a_trusted_text_with_another_id_is_refused(trusting: Gateway) -> None:
 
 
 def test_a_trusted_operation_still_needs_a_token(trusting: Gateway) -> None:
-    reply = trusting.client.post("/graphql", json={"documentId": sha1(TOTAL)})
-    assert reply.status_code == 401
+    response = trusting.client.post("/graphql", json={"documentId": sha1(TOTAL)})
+    assert response.status_code == 401
 
 
 def test_a_trusted_operation_makes_one_upstream_call(trusting: Gateway, upstream: Upstream) -> None:
