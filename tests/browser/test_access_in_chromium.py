@@ -75,7 +75,7 @@ def test_the_accessibility_audit_finds_a_planted_violation(graphiql: GraphiqlPag
     assert {fault.split(":")[0] for fault in faults(graphiql, axe)} == {"button-name", "color-contrast"}
 
 
-def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
+def visited_names(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
     """Press ``key`` until ``last`` has the focus; return the names of all elements that had it."""
     visited: list[str] = []
     while not visited or visited[-1] != last:
@@ -100,7 +100,7 @@ def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: Graphiq
     graphiql.show("Table")
     graphiql.page.evaluate("() => document.activeElement.blur()")
     graphiql.page.mouse.click(2, 2)
-    forward = walk(graphiql, "Tab", DEPLOYED)
+    forward = visited_names(graphiql, "Tab", DEPLOYED)
     order = [
         "contoso", "fabrikam", "tailspin", "sample", "Show Documentation Explorer", "SoldAndDeployed", "Query",
         "Execute query (Ctrl-Enter)", "Headers", "JSON", "Table", "Chart", "Copy as curl", "CSV",
@@ -110,7 +110,7 @@ def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: Graphiq
     # The pane's tab and its editor, but not the hidden JSON.
     assert forward.count("Variables") == 2
     assert "Answer" not in forward
-    back = walk(graphiql, "Shift+Tab", "contoso")
+    back = visited_names(graphiql, "Shift+Tab", "contoso")
     assert [name for name in back if name in order] == order[-2::-1]
 
 

@@ -48,7 +48,7 @@ def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiq
 
 
 def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: GraphiqlPage) -> None:
-    """Browsers withhold that API on a page loaded over plain HTTP from another machine.
+    """Browsers disable that API on a page loaded over plain HTTP from another machine.
 
     Invalid JSON in a pane shows an error.
     """

@@ -58,7 +58,7 @@ def test_the_filter_example_lists_the_customers_of_one_product(graphiql: Graphiq
 
 
 def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -> None:
-    """If the filter is on a product's name and the first tab lists these, the text refers to that tab."""
+    """For a filter on product names, the text refers to the first tab, which lists these names."""
     graphiql.open_example(2, "FilterByProduct")
     graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
     graphiql.run()

@@ -117,14 +117,14 @@ def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
     preparations, script = CLIENTS[name]
     for command in preparations:
         succeed(project, *command)
-    token = f"contoso+as=walk-by-{name.split()[0].lower()}"
+    token = f"contoso+as=client-{name.split()[0].lower()}"
     arguments = (f"{start_gateway().url}/graphql", token, str(PAGE_ROWS), '{"serviceCode": {"eq": "crm"}}')
-    walks = json.loads(succeed(project, "node", script, *arguments))
+    pages = json.loads(succeed(project, "node", script, *arguments))
     report = rows_of_the_report(upstream)
     assert len({tuple(row[key] for key in FIELDS) for row in report}) == 12_000
-    assert differences(walks["forward"], report)[:1] == []
-    assert differences(walks["backward"], report)[:1] == []
-    assert differences(walks["filtered"], [row for row in report if row["serviceCode"] == "crm"])[:1] == []
+    assert differences(pages["forward"], report)[:1] == []
+    assert differences(pages["backward"], report)[:1] == []
+    assert differences(pages["filtered"], [row for row in report if row["serviceCode"] == "crm"])[:1] == []
     calls = [call.query_string for call in upstream.calls_of(token)]
     assert [call for call in calls if "filter" not in call] == [
         "top=1000&skip=0",

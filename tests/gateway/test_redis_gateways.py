@@ -78,7 +78,7 @@ def test_cursors_work_when_everything_was_evicted_between_two_pages(
 def test_paginating_through_a_second_gateway_makes_no_call_for_cached_blocks(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
-    token = "contoso+as=walk-redis"
+    token = "contoso+as=pages-redis"
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     window = "offset: 9000, first: 3000"
     first = one.connection(window, token, "nodes { customerName licensesSold }")

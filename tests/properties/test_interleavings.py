@@ -97,7 +97,8 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     kinds = [all_kinds[number] for number in chosen]
     if len(numbers) > 1:
         kinds.append(st.builds(CopyRedisEntries, tokens, tokens))
-    # Weighted: without queries nothing happens. (``one_of`` would flatten its alternatives and lose the weights.)
+    # Queries are more frequent than other steps, because without queries nothing happens. ``one_of`` would flatten its
+    # alternatives and lose these weights.
     choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(RespondToAll)] * 3, *kinds * 2, processings(tokens)]
     steps = st.sampled_from(choices).flatmap(lambda chosen: chosen)
     return draw(st.lists(steps, min_size=20, max_size=70))

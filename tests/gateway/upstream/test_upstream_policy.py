@@ -205,7 +205,10 @@ async def test_an_upstream_request_id_that_is_not_a_guid_is_dropped() -> None:
 
 
 def test_every_error_of_the_http_library_is_translated() -> None:
-    """The library raises the leaves of its exception tree. If this fails, it has a new one."""
+    """The library raises the leaves of its exception tree.
+
+    If this test fails, the tree has a new leaf, which needs a translation.
+    """
     kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     leaves = {kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)}
     assert leaves == set(LIBRARY_ERRORS)

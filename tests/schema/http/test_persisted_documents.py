@@ -65,7 +65,7 @@ either_method = pytest.mark.parametrize("send", [post, get])
 @either_method
 def test_a_hash_is_unknown_until_the_text_was_sent_with_it(start_gateway: StartGateway, send: Send) -> None:
     """Apollo Client reads the code or the message, urql's exchange only the message."""
-    gateway, text = start_gateway(), unique("Walk")
+    gateway, text = start_gateway(), unique("Unknown")
     refused = send(gateway, apollo(text))
     check_error(refused, "PERSISTED_QUERY_NOT_FOUND")
     assert [error["message"] for error in refused.json()["errors"]] == ["PersistedQueryNotFound"]
