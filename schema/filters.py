@@ -18,7 +18,7 @@ ARGUMENT = "filter"
 # A flat filter can replace deeper nesting; the limit stays far below Python's recursion limit (our choice).
 MAX_DEPTH = 50
 
-# A filter may repeat itself; reading stops at this many times the size that may be sent (our choice).
+# Duplicates in a filter are removed after it was read. Reading stops at this multiple of the size limit (our choice).
 READ_FACTOR = 4
 
 # The encoded `` or `` between two comparisons.

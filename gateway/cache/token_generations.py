@@ -47,7 +47,10 @@ class TokenGenerations:
         return min(self._generation_seconds, token.expires_at - self._clock())
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
-        """Return the current generation, creating it unless ``seen`` in Redis; None if Redis cannot store it."""
+        """Return the current generation: ``seen``, which was read from Redis, or a new one.
+
+        None if Redis cannot store it.
+        """
         name, seconds = self.entry(token).name, self.lifetime_seconds(token)
         if name in self._unwritten:
             return await self._put(name, seconds)

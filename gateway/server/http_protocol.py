@@ -26,9 +26,9 @@ _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP protocol with GraphQL-style errors for malformed requests, and limits for request heads and slow readers.
 
-    uvicorn has the same size limit, but applies it only with h11. The limit covers heads, trailers and other bytes that
-    are not body. The time limit starts with the first byte received while no request is being answered. A connection
-    that never sends a byte is closed like an idle one.
+    The size limit covers heads, trailers and other bytes that are not body. uvicorn itself has this limit only with
+    h11. The time limit starts with the first byte received while no request is being answered. A connection that never
+    sends a byte is closed like an idle one.
     """
 
     head_seconds = HEAD_SECONDS

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 Result = TypeVar("Result")
 
-# The caller chooses the operation's name, which may be as long as the document (our choice).
+# The caller chooses the operation's name, so it may be as long as a document. The log has its start (our choice).
 MAX_LOGGED_NAME_CHARACTERS = 100
 
 

@@ -182,7 +182,7 @@ def _from_url(url: QueryParams) -> Parameters:
 def _apollo_hash(persisted: Any) -> str:
     """Return the hash in Apollo's extension ``persistedQuery``. Raises BadRequest if the extension is malformed."""
     version, sha256 = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
-    # JSON's true is Python's 1.
+    # In Python, JSON's true equals 1.
     if version != 1 or version is True or not isinstance(sha256, str):
         raise BadRequest(
             'The extension \'persistedQuery\' cannot be read. Send {"version": 1, "sha256Hash": "<64 hex digits>"};'

@@ -89,7 +89,7 @@ def test_the_date_example_shows_two_dates(graphiql: GraphiqlPage) -> None:
     graphiql.screenshot("compare")
 
 
-def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
+def test_zero_sold_and_null_values_are_drawn_without_a_share_or_bar(graphiql: GraphiqlPage) -> None:
     """Zero sold has no share. Null and negative values lack a bar. The bar for deployed may be the longer one."""
     graphiql.answer_with(
         connection(product("over", 10, 20), product("none", 0, 5), product("idle", 0, 0), product(None, -4, None))

@@ -107,7 +107,7 @@ def test_duplicate_documents_are_allowed(tmp_path: Path) -> None:
 
 
 def test_every_document_is_checked_against_schema_and_limits(tmp_path: Path) -> None:
-    """One line per document, however many errors it has and whatever it quotes."""
+    """The message has one short line per document, even if that has many errors or contains line breaks."""
     faults = faults_of(
         written(
             tmp_path,

@@ -218,7 +218,7 @@ async def test_a_slow_response_times_out_and_is_requested_once_more(step: Any) -
             await up.all_closed.wait()
 
 
-async def test_the_flights_deadline_bounds_an_attempt_too() -> None:
+async def test_an_attempt_ends_at_the_deadline_of_its_shared_call() -> None:
     async with upstream(hang()) as up, client(up.url, timeout_seconds=60) as it:
         with pytest.raises(UpstreamTimeout):
             await it.call(page_query(), caller(), deadline=asyncio.get_running_loop().time() + 0.1)

@@ -112,7 +112,10 @@ def test_only_active_cooldowns_are_counted() -> None:
 
 
 async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
-    """For one token and for all: each waiting call counts once, and finished calls do not count."""
+    """Each waiting call counts once, whether it waits for its token's limit or the process's.
+
+    Finished calls do not count.
+    """
     limiter = ConcurrencyLimiter(per_token=1, total=2)
     loop = asyncio.get_running_loop()
     async with limiter.hold(b"first", float("inf")), limiter.hold(b"second", float("inf")):

@@ -55,7 +55,7 @@ def test_a_plan_answers_only_with_the_rows_of_the_caller(
     assert planned == [False] * 2 + [True] * 6
 
 
-def test_a_known_plan_without_a_token_is_refused(start_gateway: Any, planned: list[bool]) -> None:
+def test_an_operation_with_a_plan_still_needs_a_token(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     gateway.ask(QUERY, "sample+as=plan-no-token", n=1)
     response = gateway.post(QUERY, None, {"n": 1})

@@ -238,7 +238,7 @@ def test_a_malformed_token_is_refused_without_an_upstream_call(
 
 @pytest.mark.parametrize("authorization", ["Bearer", "bearer"])
 def test_the_error_for_an_empty_token_does_not_call_it_malformed(gateway: Gateway, authorization: str) -> None:
-    """For example, a shell sends it if its variable is unset."""
+    """A shell command sends an empty token if its variable is unset."""
     response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.json()["errors"][0]["message"] == (
@@ -255,7 +255,7 @@ def test_a_filter_that_matches_no_row_still_needs_a_token(gateway: Gateway) -> N
     assert gateway.connection("filter: {channel: {in: []}}") == {"totalCount": 0}
 
 
-def test_an_error_beside_data_leaves_the_status_and_the_data(gateway: Gateway) -> None:
+def test_an_error_in_one_of_two_fields_leaves_status_200_and_the_other_field(gateway: Gateway) -> None:
     response = gateway.post(f"{{ __typename {TOTAL[1:]}", token=None)
     check_error(response, "UNAUTHENTICATED", 200, path=HERE)
     assert response.json()["data"] == {"__typename": "Query", "licenseDeployments": None}
