@@ -31,8 +31,8 @@ def main() -> None:
 
 
 def _leave(*_: Any) -> None:
-    # Nothing needs closing yet; what serves has handlers of its own. An exception would get lost in imports, which wrap
-    # some. 128 + 2 is what a shell makes of SIGINT.
+    # Nothing needs closing yet, and a running server installs its own handlers. Do not raise an exception here: some
+    # imports catch and wrap it. Shells report SIGINT as exit code 128 + 2.
     os._exit(130)
 
 

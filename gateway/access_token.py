@@ -12,8 +12,8 @@ import msgspec
 
 from gateway.errors import Unauthenticated
 
-# Visible ASCII without comma, quote and backslash: wider than RFC 6750's b64token, because opaque tokens in the wild
-# (and the sandbox's) use more characters, but without any that could end a header or start a second credential.
+# Visible ASCII without comma, quote and backslash. RFC 6750's b64token is narrower, but real opaque tokens (and the
+# sandbox's) use more characters. None of these characters can end a header or start a second credential.
 TOKEN = re.compile(r"[!#-+\--\[\]-~]+")
 
 # Entra tokens with many groups reach a few kB; 8 kB must work, tens of kB must not.

@@ -44,8 +44,8 @@ def create_app(
 ) -> Starlette:
     """Build the application around the GraphQL endpoint. ``sdl`` is None if introspection is off.
 
-    ``scrape`` serves ``/metrics`` if that covers more than this process. ``watching`` is middleware that needs the
-    correlation id.
+    ``scrape`` serves ``/metrics`` if the metrics of other processes are included. ``watching`` lists middleware that
+    needs the correlation id, such as tracing.
     """
     health = Health()
     routes: list[BaseRoute] = [

@@ -37,7 +37,7 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamReply:
+class UpstreamErrorFacts:
     """Facts about the upstream's error that callers may see: status, code, and request id to quote to Microsoft."""
 
     status: int | None = None
@@ -57,7 +57,7 @@ class GatewayError(Exception):
     # Status of an HTTP response that contains only this error; execution errors keep 200.
     http_status: ClassVar[int] = 200
 
-    def __init__(self, message: str, *, upstream: UpstreamReply | None = None, **facts: Any) -> None:
+    def __init__(self, message: str, *, upstream: UpstreamErrorFacts | None = None, **facts: Any) -> None:
         super().__init__(message)
         self.message = message
         self.upstream = upstream
@@ -181,7 +181,7 @@ class RateLimited(UpstreamError):
 
     code = "RATE_LIMITED"
 
-    def __init__(self, message: str, *, retry_after_seconds: int, upstream: UpstreamReply | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: int, upstream: UpstreamErrorFacts | None = None) -> None:
         super().__init__(message, upstream=upstream, retryAfterSeconds=retry_after_seconds)
         self.retry_after_seconds = retry_after_seconds
 

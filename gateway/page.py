@@ -118,8 +118,8 @@ class Page:
     """Rows ``[skip, skip + len(rows))`` of a query. Immutable, so that the cache and concurrent waiters can share it.
 
     ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``total_count``
-    is None if the upstream's value is unusable. ``fetched_at`` is in seconds since 1970. ``calls`` counts the upstream
-    calls of this fetch, 0 for a cache hit. ``renderings`` is None for a page outside the cache.
+    is None if the upstream's value cannot be used. ``fetched_at`` is in seconds since 1970. ``calls`` counts the
+    upstream calls of this fetch, 0 for a cache hit. A page outside the cache has no ``renderings``.
     """
 
     rows: Sequence[Any]

@@ -56,7 +56,7 @@ class SingleFlight:
                 flight.task.cancel()
 
     def _blocking_flight(self, query: PageQuery, caller: Caller) -> _Flight | None:
-        """Return a call for the same rows that must end first: it is being canceled, or does not revalidate."""
+        """Return a call for the same rows to wait for: it is being canceled, or does not revalidate."""
         for revalidate in (False, True):
             flight = self._flights.get((replace(query, revalidate=revalidate), caller))
             if flight is not None and (flight.is_ending or revalidate < query.revalidate):

@@ -154,7 +154,8 @@ async def read_connection(
     """
     for tries_left in (2, 1, 0):
         if not tries_left:
-            # The conflicting blocks may come from shared calls begun before the processing; share none.
+            # The conflicting blocks may come from shared calls that began before the data changed, so do not share
+            # calls.
             query = replace(query, revalidate=True)
         blocks = Blocks(source, query, caller, sizes)
         try:

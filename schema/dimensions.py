@@ -18,7 +18,7 @@ _METADATA_KEY = "dimension"
 
 @dataclass(frozen=True, slots=True)
 class _DimensionDescriptions:
-    """The descriptions of a dimension outside its row: as a value of ``groupBy``, and as a field of the filter."""
+    """The descriptions of a dimension as a value of ``groupBy``, and as a field of the filter."""
 
     enum_value: str
     condition: str

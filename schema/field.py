@@ -67,7 +67,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         offset: Any = UNSET,
     ) -> Any:
         context = info.context
-        # First, so that only callers with a token can have long arguments read.
+        # Require a token before reading the arguments, which may be long.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
         query = page_query(

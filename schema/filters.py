@@ -18,7 +18,7 @@ ARGUMENT = "filter"
 # A flat filter can replace deeper nesting; the limit stays far below Python's recursion limit (our choice).
 MAX_DEPTH = 50
 
-# A filter may repeat itself; reading stops at this many times the size that may be sent (our choice).
+# Duplicates in a filter are removed after it was read. Reading stops at this multiple of the size limit (our choice).
 READ_FACTOR = 4
 
 # The encoded `` or `` between two comparisons.
@@ -70,7 +70,7 @@ def _too_long(what: str, size_bytes: int, values: int, max_bytes: int) -> BadUse
 
 
 def _levels(part: Filter) -> int:
-    """Return the nesting depth of junctions: the parentheses in the text, and the whole."""
+    """Return the nesting depth of the filter's junctions; the outermost one counts, although it has no parentheses."""
     return 0 if isinstance(part, Comparison) else 1 + max(map(_levels, part.operands), default=0)
 
 

@@ -39,7 +39,7 @@ PARTS = [part for parts in LAYERS for part in parts]
 # Imports between two parts of one layer.
 SIDEWAYS: set[tuple[str, str]] = set()
 
-# Modules that a part must never import, whatever the layers allow: own and third-party ones.
+# Modules that a part must never import, even if the layers allow it: our own and third-party ones.
 NEVER: dict[str, tuple[str, ...]] = {
     "gateway": ("strawberry", "graphql"),
     "schema": (
@@ -150,14 +150,14 @@ def test_each_sideways_import_is_needed() -> None:
 
 
 def test_no_import_cycles_exist() -> None:
-    """The error of a failure names the cycle."""
+    """The message of a failure names the cycle."""
     order = TopologicalSorter({module: names & MODULES.keys() for module, names in GRAPH.items()}).static_order()
     assert set(order) == MODULES.keys()
 
 
 @pytest.mark.parametrize("part", NEVER)
 def test_a_part_imports_no_forbidden_module(part: str) -> None:
-    """Each can be read, tested and replaced without the other."""
+    """The parts can then be read, tested and replaced separately."""
     wrong = [
         f"{module} imports {name}"
         for module, names in GRAPH.items()
@@ -170,7 +170,7 @@ def test_a_part_imports_no_forbidden_module(part: str) -> None:
 
 
 def test_the_sandbox_shares_no_code_with_the_gateway() -> None:
-    """Independent code makes an agreement between sandbox and gateway meaningful."""
+    """If both used the same code, tests of the gateway against the sandbox could not detect its faults."""
     own = [module for module in MODULES if within(module, "gateway.sandbox")]
     shared = [
         f"{module} imports {name}"

@@ -99,7 +99,7 @@ async def soak(gateway: subprocess.Popen[bytes], url: str, upstream: str, server
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_answers_stay_right_and_memory_bounded_under_load_and_faults(tmp_path: Path) -> None:
+def test_answers_stay_correct_and_memory_stays_bounded_under_load_and_faults(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     with redis_server() as server, process(tmp_path / "upstream.log", "-m", "tests.soak.upstream") as (_, upstream):
         settings = {

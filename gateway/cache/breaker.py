@@ -18,7 +18,8 @@ PAUSE_SECONDS = 1.0
 class Breaker:
     """Opens after consecutive failures. While open, it repeats ``probe``, and closes once that raises no exception.
 
-    The probe is not a caller's request, so no caller waits for a failed service. ``on_close`` runs after each closing.
+    Callers never wait for a failed service, because probes are separate from their requests. ``on_close`` runs after
+    each closing.
     """
 
     def __init__(

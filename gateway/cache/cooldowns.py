@@ -28,7 +28,7 @@ class RedisCooldowns:
         self._clock = clock
 
     async def until(self, token: AccessToken) -> float | None:
-        """Return the end of the token's cool-down (seconds since 1970), None if unknown; one round trip."""
+        """Return the end of the token's cool-down (seconds since 1970), or None if unknown. Makes one round trip."""
         cooldown_entry = entry(token, "cool-down")
         values = await self._store.get_many([cooldown_entry.name])
         plain = cooldown_entry.open(values[0]) if values and values[0] else None

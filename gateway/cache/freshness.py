@@ -13,7 +13,10 @@ DOUBTFUL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How long a page is fresh, and then stale, in seconds. A doubtful page is fresh briefly and never stale."""
+    """The fresh period of a page and the stale period after it, in seconds.
+
+    A doubtful page is fresh briefly and never stale.
+    """
 
     fresh_seconds: float
     stale_seconds: float

@@ -31,7 +31,11 @@ class QueryGeneration(msgspec.Struct, array_like=True, frozen=True):
     fetched_at: float
 
     def after(self, page: Page) -> QueryGeneration | None:
-        """Return the generation once ``page`` is stored: new if it conflicts, None if it conflicts and is older."""
+        """Return the query's generation after ``page`` is stored.
+
+        If ``page`` conflicts with the stored blocks, return a new generation, or None if ``page`` is older than they
+        are.
+        """
         if not self.stamp.conflicts(page.stamp):
             return QueryGeneration(
                 self.generation, self.stamp.merged(page.stamp), max(self.fetched_at, page.fetched_at)

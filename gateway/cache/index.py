@@ -1,4 +1,4 @@
-"""An index of the cached blocks by query and token, for dropping all blocks of either."""
+"""An index of the cached blocks by query and by token, used to drop all blocks of one query or one token."""
 
 from __future__ import annotations
 

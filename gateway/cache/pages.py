@@ -69,7 +69,8 @@ class CachedPages:
     async def _fetch(self, block: Block) -> Page:
         query, caller = block.query, block.caller
         if is_expired(caller, self._clock()):
-            # A refresh that started in time may still return a page from Redis. Wait for it to avoid a second call.
+            # A refresh that started before the token expired may still be running. Wait for it, to avoid two calls at
+            # once.
             while (refresh := self._refreshes.running(block.key)) is not None:
                 await asyncio.wait({refresh})
             return await self._source.fetch(query, caller)
@@ -163,7 +164,7 @@ class CachedPages:
             return page if read.void else await self._keep(block, page, token_generation)
 
     async def _keep(self, block: Block, page: Page, token_generation: bytes | None) -> Page:
-        """Cache a page of the source unless it expires at once; return it, able to hold renderings if in memory."""
+        """Cache a page of the source unless it expires at once. Return it; in memory it can hold renderings."""
         doubtful = is_incomplete(page) or (not page.rows and await self._had_rows(block, page))
         lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
         expires_at = expiry(block.caller, self._clock(), lifetime_seconds)
@@ -184,7 +185,7 @@ class CachedPages:
         return cached_page
 
     async def _had_rows(self, block: Block, page: Page) -> bool:
-        """Return True if cached blocks show rows where ``page``, which has no other total, is empty."""
+        """Return True if cached blocks show that the empty ``page``, which has no total, should have rows."""
         skip = block.query.skip
         if skip == 0:
             previous: Page | None = await self.store.get(block.key)

@@ -1,4 +1,4 @@
-"""Pending reads by token, so that a read that began before the token was refused is not cached after it."""
+"""Pending reads by token. If the upstream refuses a token, reads that began earlier must not be cached."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ from gateway.config.redis_url import RedisAddress
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
 OPERATION_TIMEOUT_SECONDS = 0.25
 
-# Measured: 10,000 rows take 0.1 to 0.4 MB. Much larger values are not a gateway's, or not worth storing.
+# Measured: 10,000 rows take 0.1 to 0.4 MB. Much larger values come from other programs, or are not worth storing.
 MAX_VALUE_BYTES = 8_388_608
 
 # Our choice: more than a process uses at once, and few enough for a server shared by many processes.
 MAX_CONNECTIONS = 32
 
-# Replaces a value that cannot be a gateway's; opening it fails with every key.
+# Stands for a value that no gateway can have stored. Decrypting it fails with every key.
 UNUSABLE = b""
 
 
@@ -93,7 +93,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _tls() -> dict[str, Any]:
-    # Shared by all connections: the library would load the system's certificates, 20 ms, for each of them.
+    # All connections share one context. Otherwise the library would load the system's certificates for each, in 20 ms.
     return {"connection_class": TLSConnection, "context": ssl.create_default_context()}
 
 

@@ -142,7 +142,7 @@ class SharedPages:
     async def _opened(
         self, query: PageQuery, block_entry: Entry, value: bytes | None, current: tuple[bytes, bytes]
     ) -> SharedPage | None:
-        """Open ``value``; None if it is outdated. Also None, and counted, if it was not sealed for this location."""
+        """Decrypt ``value``. Return None if it is outdated or was not sealed for this entry; the latter is counted."""
         if value is None:
             return None
         sealed = generations.sealed_page(block_entry.open(value))

@@ -13,7 +13,8 @@ from gateway.cache.sealing import Entry, entry
 # The extra lifetime of a generation beyond its blocks (our choice): clock differences must not revive old blocks.
 EXTRA_SECONDS = 60.0
 
-# The lifetime of a generation without blocks: as long as a slow read takes. Made-up tokens leave nothing else.
+# The lifetime of a generation without blocks: as long as a slow read takes. Invented tokens leave no other entries in
+# Redis.
 UNUSED_SECONDS = 600.0
 
 # The limit of new generations not written to Redis yet, some 300 bytes each; more than a process should ever need.
@@ -46,7 +47,10 @@ class TokenGenerations:
         return min(self._generation_seconds, token.expires_at - self._clock())
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
-        """Return the current generation, creating it unless ``seen`` in Redis; None if Redis cannot store it."""
+        """Return the current generation: ``seen``, which was read from Redis, or a new one.
+
+        None if Redis cannot store it.
+        """
         name, seconds = self.entry(token).name, self.lifetime_seconds(token)
         if name in self._unwritten:
             return await self._put(name, seconds)

@@ -1,7 +1,7 @@
 """CORS: cross-site requests from browsers are refused unless their origin is listed.
 
-There is no ambient credential to abuse, but refusing also prevents sites from probing a gateway on loopback. Requests
-without a browser's headers pass.
+Browsers have no credential to send automatically, but refusing also stops sites from probing a gateway on loopback.
+Requests without a browser's headers pass.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class CrossSite:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         named = named_headers(scope)
-        # Browsers send these headers to identify the requesting site; without them there is nothing to check.
+        # Browsers send these headers to identify the requesting site. A request without them cannot be checked, and
+        # passes.
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
             return self._app(scope, receive, send)
         headers = Headers(scope=scope)

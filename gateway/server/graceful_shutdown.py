@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
             await self._drain()
         await super().shutdown(sockets)
         if self.force_exit:
-            # After a second Ctrl-C no request is waited for, but the application still closes its resources.
+            # After a second Ctrl-C, do not wait for requests. The application still closes its resources.
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
@@ -45,7 +45,8 @@ class Server(uvicorn.Server):
         while in_flight and left_seconds > 0 and not self.force_exit:
             _, in_flight = await asyncio.wait(in_flight, timeout=min(POLL_SECONDS, left_seconds))
             left_seconds = end_seconds - time.monotonic()
-        # If the others have finished, newer requests get the rest of the grace time.
+        # Requests that arrived during the shutdown get the rest of the grace time, if all earlier requests have
+        # finished.
         self.config.timeout_graceful_shutdown = 0 if in_flight else max(1, math.ceil(left_seconds))
 
     async def _flush_responses(self) -> None:

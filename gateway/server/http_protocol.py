@@ -26,9 +26,9 @@ _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP protocol with GraphQL-style errors for malformed requests, and limits for request heads and slow readers.
 
-    The size limit is the one that uvicorn applies only over h11. It covers heads, trailers and other bytes that are not
-    body. The time limit starts with the first byte received while no request is being answered. A connection that
-    never sends a byte is closed like an idle one.
+    The size limit covers heads, trailers and other bytes that are not body. uvicorn itself has this limit only with
+    h11. The time limit starts with the first byte received while no request is being answered. A connection that never
+    sends a byte is closed like an idle one.
     """
 
     head_seconds = HEAD_SECONDS
@@ -124,7 +124,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         first request.
         """
         if (b"pgrade" in data or b"PGRADE" in data) and (self.cycle is None or not self.cycle.more_body):
-            # Replace it in every head: pipelined requests arrive together. No line of JSON can begin like this.
+            # Rename it in every head, because pipelined requests may arrive together. No line of a JSON body can match.
             return _UPGRADE.sub(b"x-offer", data)
         return data
 

@@ -91,7 +91,7 @@ class Listener:
 
 
 def _http() -> Any:
-    """Return our protocol over httptools; without httptools, uvicorn's h11, which limits heads itself."""
+    """Return BoundedHttpProtocol, or uvicorn's h11 protocol if httptools is missing; h11 itself limits heads."""
     try:
         from gateway.server.http_protocol import BoundedHttpProtocol
     except ImportError:
@@ -162,7 +162,7 @@ class _AnnouncedWorkers(Multiprocess):
         self._announce: Callable[[], None] | None = announce
 
     def init_processes(self) -> None:
-        # Otherwise it starts with the first worker, and its start unblocks Ctrl-C.
+        # Start the resource tracker first. The first worker would start it otherwise, and its start unblocks Ctrl-C.
         resource_tracker.ensure_running()
         with _ctrl_c_blocked():
             super().init_processes()

@@ -10,8 +10,8 @@ import sys
 # 32 MB is the maximum; response bodies of 10,000 rows are 4 MB.
 _M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 32 * 1024 * 1024
 
-# glibc, mallopt(3): free memory beyond this at the end of the heap is returned to the kernel. It adds to the cache's
-# bound.
+# glibc, mallopt(3): free memory at the end of the heap is returned to the kernel if it exceeds this size. The process
+# may thus hold this much in addition to the cache.
 _M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES = -1, 32 * 1024 * 1024
 
 # New objects between two collections of the youngest generation (CPython's default, 700, suits small programs).

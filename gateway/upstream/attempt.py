@@ -122,7 +122,7 @@ class Exchanger:
         transport = self._connections.reusing if is_reused else self._connections.single_use
         response = await transport.handle_async_request(request)
         try:
-            # Before reading the body: a connection with an unread body is closed, so a foreign response ends it.
+            # Check before reading the body: if the response is rejected, closing it unread also closes its connection.
             self._check_echo(response, ids, meter, is_reused=is_reused, accept_foreign=accept_foreign)
             meter.status = response.status_code
             body = await self._body(response, meter, limit)
@@ -152,7 +152,7 @@ class Exchanger:
         if echo is True:
             self._echoes_others = False
         elif echo is None:
-            # A successful response without ids on a reused connection may belong to anyone: this upstream echoes ids.
+            # This upstream echoes ids, so a successful response without ids may belong to another caller's request.
             if is_reused and response.status_code == 200:
                 raise AttemptFailed(_foreign())
         elif is_reused or not (accept_foreign or self._echoes_others):

@@ -123,7 +123,7 @@ class _BlockBuilder:
             self._was_empty = False
 
     def _note_total(self, response: UpstreamResponse, rows: int) -> None:
-        """Discard a total smaller than the number of rows seen. A block beyond the end of the data shows no rows.
+        """Discard a total smaller than the number of rows seen. An empty block proves nothing about the rows before it.
 
         Raises _MixedSnapshots if the total differs from the previous one and both agreed with the rows seen so far.
         """

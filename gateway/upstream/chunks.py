@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-# How serializers separate the list's name from its start; bodies written differently are decoded as a whole.
+# The separators that serializers write between the list's name and its start. Other bodies are decoded as a whole.
 _OPENINGS = (":[", ": [")
 _BETWEEN_ROWS = b"},"
 
@@ -18,7 +18,7 @@ _BETWEEN_ROWS = b"},"
 def split_rows(body: bytes, name: str, marker: bytes, chunk_bytes: int) -> tuple[bytes, Iterator[bytes]] | None:
     """Return the body with ``marker`` as the only row of its list ``name``, and the rows as lists of ``chunk_bytes``.
 
-    The chunks are slightly larger than ``chunk_bytes``. Return None if there is no such list.
+    The chunks are slightly larger than ``chunk_bytes``. Return None if the body has no such list.
     """
     openings = (f'"{name}"{opening}'.encode() for opening in _OPENINGS)
     start = next((index + len(text) for text in openings if (index := body.find(text)) >= 0), None)

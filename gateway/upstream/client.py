@@ -69,7 +69,7 @@ class UpstreamCall:
 class UpstreamClient:
     """The upstream's client. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock.
 
-    ``token_remedy`` is the sentence in the error for a refused token that names the token to use.
+    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
     """
 
     def __init__(

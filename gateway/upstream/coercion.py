@@ -40,7 +40,7 @@ def is_long(value: int) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Return True if ``text`` is an ISO 8601 date, or date and time, that exists."""
+    """Return True if ``text`` is a valid date, or date and time, in ISO 8601."""
     match = _DATE.fullmatch(text)
     if match is None:
         return False
@@ -74,7 +74,7 @@ def _integral(value: Decimal) -> int | None:
 
 
 def total_of(values: Iterable[Any]) -> int | None:
-    """Return the first non-negative integer in ``values``; None if there is none."""
+    """Return the first non-negative integer in ``values``, or None."""
     counts = (long_of(value) for value in values)
     return next((count for count in counts if count is not None and count >= 0), None)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.access_token import AccessToken
-from gateway.errors import RateLimited, UpstreamReply
+from gateway.errors import RateLimited, UpstreamErrorFacts
 
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
 MAX_COOLDOWNS = 10_000
@@ -94,7 +94,7 @@ class Cooldowns:
         self._until = {locator: until for until, locator in longest}
 
 
-def throttled(seconds: int, upstream: UpstreamReply | None = None) -> RateLimited:
+def throttled(seconds: int, upstream: UpstreamErrorFacts | None = None) -> RateLimited:
     """Return the error for a throttled token."""
     return RateLimited(
         f"The upstream throttles this token. Try again in {seconds} seconds.",

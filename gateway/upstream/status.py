@@ -18,8 +18,8 @@ from gateway.errors import (
     GatewayError,
     Unauthenticated,
     UpstreamBadResponse,
+    UpstreamErrorFacts,
     UpstreamRejected,
-    UpstreamReply,
     UpstreamUnavailable,
 )
 from gateway.upstream.cooldown import throttled
@@ -43,14 +43,14 @@ _CODE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _MAX_CODE = 2**63 - 1
 
 
-def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamReply:
+def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamErrorFacts:
     """Return the facts of an error response that callers may see."""
     request_id = response_id if response_id and GUID.fullmatch(response_id) else sent_id
-    return UpstreamReply(status, error_code(body), request_id)
+    return UpstreamErrorFacts(status, error_code(body), request_id)
 
 
 def error_code(body: bytes) -> int | str | None:
-    """Return the code in an error body: an integer or a short name; None if there is none."""
+    """Return the code in an error body (an integer or a short name), or None."""
     try:
         document = msgspec.json.decode(without_bom(body))
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def _usable(value: Any) -> int | str | None:
     return value if _CODE_NAME.fullmatch(value) else None
 
 
-def failure_for(facts: UpstreamReply, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
+def failure_for(facts: UpstreamErrorFacts, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
     """Return the failure for a response with a status other than 200.
 
     ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
@@ -89,7 +89,7 @@ def failure_for(facts: UpstreamReply, retry_after_seconds: int, token_remedy: st
     return Failure(_error(status, facts, token_remedy), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 
 
-def _error(status: int, facts: UpstreamReply, token_remedy: str) -> GatewayError:
+def _error(status: int, facts: UpstreamErrorFacts, token_remedy: str) -> GatewayError:
     if status == 401:
         return Unauthenticated(_refused_token(facts, token_remedy), upstream=facts)
     if status == 403:
@@ -110,7 +110,7 @@ def _error(status: int, facts: UpstreamReply, token_remedy: str) -> GatewayError
     )
 
 
-def _refused_token(facts: UpstreamReply, remedy: str) -> str:
+def _refused_token(facts: UpstreamErrorFacts, remedy: str) -> str:
     if facts.code == MFA_NEEDED:
         return "Multi-factor authentication is required. Get an access token for a user who signed in with it."
     return f"The upstream refused the access token. {remedy}"

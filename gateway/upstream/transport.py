@@ -123,7 +123,7 @@ LIBRARY_ERRORS: Mapping[type[Exception], tuple[object, Retry]] = {
     httpx.RemoteProtocolError: (garbled, Retry.ONCE),
     httpx.DecodingError: (garbled, Retry.ONCE),
     httpx.InvalidURL: (_too_long, Retry.NEVER),
-    # The rest cannot happen in the way the transport is used. They would be bugs of the gateway.
+    # The other errors cannot occur in this use of the transport. They would be bugs of the gateway.
     httpx.LocalProtocolError: (InternalServerError, Retry.NEVER),
     httpx.ProxyError: (InternalServerError, Retry.NEVER),
     httpx.UnsupportedProtocol: (InternalServerError, Retry.NEVER),

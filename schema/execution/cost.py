@@ -31,7 +31,7 @@ from schema.execution.limits import fragments_of
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
 
-# One full page may always be selected both ways, however few root fields are allowed.
+# One full page may always be selected as both ``nodes`` and ``edges``, even if only one root field is allowed.
 _MIN_PAGES = len(_ROW_LISTS)
 
 

@@ -11,10 +11,10 @@ from graphql import GraphQLError
 from gateway.errors import BadUserInput, GatewayError, InternalServerError, ParseFailed, ValidationFailed
 from gateway.observability.logging import log_unforeseen
 
-# Enough to correct a document; many errors must not become much output (our choice).
+# Enough to correct a document. More errors or longer messages would only make the response large (our choice).
 MAX_ERRORS, MAX_MESSAGE_CHARACTERS = 20, 500
 
-# A conflict between fields lists all of them; the first ones lead to the others (our choice).
+# graphql-core locates every field of a conflict. The first ones suffice to correct the document (our choice).
 MAX_LOCATIONS = 10
 
 _VARIABLE = re.compile(r"\$([_A-Za-z][_0-9A-Za-z]*)")
@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"\$([_A-Za-z][_0-9A-Za-z]*)")
 # The start of graphql-core's message about a variable whose value does not fit the argument it is used in.
 _ARGUMENT = re.compile(r"Argument '([_A-Za-z][_0-9A-Za-z]*)' ")
 
-# Stands in graphql-core's messages before the quoted exception of a scalar's code.
+# graphql-core's messages have these words before the text of an exception that a scalar raised.
 _QUOTED_ERROR = ", but encountered error "
 
 

@@ -30,7 +30,10 @@ PlanKey = tuple[str, str | None, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One operation in short. ``rendering`` is the connection's key in its block's renderings; ``head`` precedes it."""
+    """The short form of one operation. The response's JSON is ``head`` and the connection's rendering.
+
+    ``rendering`` is the key of the latter among the renderings of its block.
+    """
 
     query: PageQuery
     arguments: PageArguments

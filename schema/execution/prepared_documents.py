@@ -97,10 +97,11 @@ class PreparedDocuments:
         return PreparedDocument(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
 
     def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
-        """Return the errors of a document; of a long one only the first, because locating an error reads all before it.
+        """Return the errors of a document.
 
-        Suggestions are omitted for long documents, because comparing names takes long, and without introspection,
-        because they would reveal the schema.
+        For a long document return only the first: locating an error reads all text before it. Suggestions are omitted
+        for long documents, because comparing names takes long. They are also omitted if introspection is off, because
+        they would reveal the schema.
         """
         errors = validate(
             self._schema,
@@ -109,15 +110,16 @@ class PreparedDocuments:
             max_errors=1 if is_long else MAX_ERRORS,
             hide_suggestions=is_long or not self._introspection,
         )
-        # The last one may only report that there are more.
+        # The last error may only report that more errors exist.
         return errors[:1] + [error for error in errors[1:] if not isinstance(error, ValidationAbortedError)]
 
 
 def _unlink_tokens(document: DocumentNode) -> None:
     """Unlink the tokens, which graphql-core keeps in a doubly linked list.
 
-    Cached documents grow old. As reference cycles, evicted ones would wait for a full garbage collection, which is
-    rare: a caller that keeps sending new documents could fill gigabytes first.
+    The list makes a document a reference cycle. Cached documents move to the oldest generation, so an evicted cycle
+    would stay until a full garbage collection. These are rare: a caller that keeps sending new documents could fill
+    gigabytes first.
     """
     token = document.loc.start_token if document.loc else None
     while token is not None:

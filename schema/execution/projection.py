@@ -28,7 +28,7 @@ Text = bytes | memoryview
 # The number of cached struct classes, one for each selection; creating one takes about 30 microseconds.
 CACHED_CLASSES = 512
 
-# Columns of fewer rows are gathered faster than looked up (our choice).
+# Gathering a shorter column takes less time than looking it up (our choice).
 MIN_CACHED_COLUMN_ROWS = 2_000
 
 # CPython on 64 bits.
@@ -156,7 +156,7 @@ def _column(attribute: str, piece: Piece) -> Iterable[Any]:
 
 
 def _cursors(piece: Piece) -> Iterable[Any]:
-    # No attribute has such a name, and all cursors of a piece have the same length.
+    # "@cursor" cannot be an attribute's name. All cursors of a piece have the same length.
     return _stored("@cursor", piece, piece.cursors, bytes_each=sys.getsizeof(piece.cursor(0)))
 
 

@@ -9,9 +9,10 @@ from graphql.validation import FieldsOnCorrectTypeRule
 
 
 class MisplacedFieldRule(FieldsOnCorrectTypeRule):
-    """Fields on correct type; for a field one level too high, the message names its place, such as ``nodes``.
+    """graphql-core's rule for unknown fields, with a better message for a field selected one level too high.
 
-    With hidden suggestions, the messages are those of the base rule.
+    The message names the field to select it in, such as ``nodes``. If suggestions are hidden, the messages are
+    graphql-core's.
     """
 
     def enter_field(self, node: FieldNode, *args: Any) -> None:

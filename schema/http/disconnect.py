@@ -1,4 +1,4 @@
-"""What all endpoints share: correlation ids, facts for the access log, and cancellation on disconnect."""
+"""Shared by all endpoints: correlation ids, facts for the access log, and cancellation on disconnect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 Result = TypeVar("Result")
 
-# The caller chooses the operation's name, which may be as long as the document (our choice).
+# The caller chooses the operation's name, so it may be as long as a document. The log has its start (our choice).
 MAX_LOGGED_NAME_CHARACTERS = 100
 
 

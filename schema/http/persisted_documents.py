@@ -41,7 +41,7 @@ class Documents(Protocol):
 class AutomaticDocuments:
     """A cache of valid texts by hash, filled by clients; the least recently used texts are evicted first."""
 
-    # Clients may send any operation.
+    # Empty, because clients may send any operation.
     operation_names: tuple[str, ...] = ()
 
     def __init__(

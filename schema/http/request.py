@@ -29,7 +29,7 @@ class Parameters(msgspec.Struct):
 
     query: str | None = None
     operationName: str | None = None  # noqa: N815  # the specification's name
-    # As text, because it is part of a plan's key; parsed only if there is no plan.
+    # JSON text, because it is part of a plan's key. It is parsed only for an operation without a plan.
     variables: msgspec.Raw = msgspec.Raw(b"null")
     extensions: dict[str, Any] | None = None
     # An id in place of the document: the specification's appendix "Persisted Documents", and two names that Relay's
@@ -182,7 +182,7 @@ def _from_url(url: QueryParams) -> Parameters:
 def _apollo_hash(persisted: Any) -> str:
     """Return the hash in Apollo's extension ``persistedQuery``. Raises BadRequest if the extension is malformed."""
     version, sha256 = (persisted.get("version"), persisted.get("sha256Hash")) if isinstance(persisted, dict) else (0, 0)
-    # JSON's true is Python's 1.
+    # In Python, JSON's true equals 1.
     if version != 1 or version is True or not isinstance(sha256, str):
         raise BadRequest(
             'The extension \'persistedQuery\' cannot be read. Send {"version": 1, "sha256Hash": "<64 hex digits>"};'
@@ -232,7 +232,8 @@ def _explained(text: bytes, error: Exception) -> str:
         kind = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
         return f"'{member.group(1)}' is not {kind}. Send {kind}, or leave it out."
     if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
-        # This includes lone surrogates, which JSON parsers treat differently, as they do the numbers below.
+        # Lone surrogates get this message, too: JSON parsers disagree about them, as about the numbers in the next
+        # message.
         return (
             'The body is not valid JSON in UTF-8. Send {"query": "...", "variables": {...}}; a line break inside a'
             " string is written \\n."

@@ -106,7 +106,7 @@ class GraphQLView:
         try:
             rendered = plan.run(self.fast_path.cached_pages, Caller(access_token(scope), locale_of(scope)))
         except Unauthenticated:
-            # The ordinary path reports it with the field's path.
+            # The ordinary path reports the missing token with the field's path.
             return None
         if rendered is None:
             return None

@@ -31,7 +31,7 @@ class Case:
     query: Query
     clients: int
     contenders: tuple[str, ...]
-    # The targets depend on it, so it gets more rounds.
+    # True if a target depends on this case, which then gets more rounds.
     is_judged: bool = False
 
     def query_for(self, contender: str) -> Query:

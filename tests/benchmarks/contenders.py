@@ -21,7 +21,7 @@ GATEWAY_NODES = "gateway, nodes"
 PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
 MERCURIUS, YOGA = "Mercurius", "GraphQL Yoga"
 PEERS = (MERCURIUS, YOGA)
-# Second names of a process.
+# Contenders measured on the process of another contender.
 ALIASES = (PROXY_1000, GATEWAY_NODES)
 GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
 

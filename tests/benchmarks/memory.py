@@ -13,7 +13,7 @@ from tests.benchmarks.servers import Server
 
 ROWS = 10_000
 _CLIENTS = 4
-# Between cold pages: cached rows with selections that are known and that are new.
+# Queries sent between cold pages: cached rows, with known and with new selections.
 _MIXED = [
     Query(rows, kind, fields, shape)
     for rows in (ROWS, 20)

@@ -52,7 +52,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def _targets(results: Results) -> str:
     rows = [(target.path, target.requirement, target.figure, target.verdict) for target in targets(results)]
-    return "### What was aimed at\n\n" + table(("path", "aim", "found", "verdict"), rows)
+    return "### Targets\n\n" + table(("path", "target", "measured", "verdict"), rows)
 
 
 def _cases(results: Results) -> str:

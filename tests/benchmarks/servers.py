@@ -28,7 +28,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Return its address."""
+        """Return the server's address."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

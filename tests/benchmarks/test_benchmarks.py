@@ -68,7 +68,7 @@ def _series(p50_ms: float) -> Series:
     return Series((Sample(p50_ms, 2 * p50_ms, 1_000 / p50_ms, p50_ms, 10, 100),))
 
 
-def test_only_selects_a_case_by_name_or_several_by_a_part_of_it() -> None:
+def test_the_option_only_selects_cases_by_name_or_part_of_a_name() -> None:
     """A developer can measure a single case."""
     assert [case.name for case in _plan("cold 10k").cases] == ["cold 10k"]
     assert {case.name for case in _plan("64 clients").cases} == {"warm 20, 64 clients", "cold 20, 64 clients"}

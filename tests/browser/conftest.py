@@ -85,14 +85,14 @@ class GraphiqlPage:
         return self.text(".graphiql-query-editor")
 
     def wait_for_operation(self, name: str | None) -> None:
-        """GraphiQL takes a tenth of a second to notice which operation a newly chosen tab holds."""
+        """Wait until GraphiQL has noticed the operation of a newly chosen tab, which takes a tenth of a second."""
         self.page.wait_for_function(
             "name => document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName == name",
             arg=name,
         )
 
     def headers(self) -> str:
-        """The Headers pane is the second of the two editor tools."""
+        """Return the text of the Headers pane, the second of the two editor tools."""
         return self.text(".graphiql-editor-tool")
 
     def focused(self) -> str:

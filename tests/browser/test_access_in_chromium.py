@@ -44,7 +44,7 @@ def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
 @pytest.mark.timeout(300)  # The first test to run waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
-    """Before a response, in each view, with an error, with several lists, and on a phone."""
+    """The audits run before a response, in each view, with an error, with several lists, and on a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
     with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
         graphiql.open()
@@ -69,14 +69,14 @@ def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, tmp_path
 
 
 def test_the_accessibility_audit_finds_a_planted_violation(graphiql: GraphiqlPage, axe: str) -> None:
-    """Checked in the panel and in the bar."""
+    """One violation is planted in the panel, one in the bar."""
     graphiql.page.evaluate("() => { document.querySelector('.results-views button').textContent = '' }")
     graphiql.page.evaluate("() => { document.querySelector('.bar p').style.color = '#ccc' }")
     assert {fault.split(":")[0] for fault in faults(graphiql, axe)} == {"button-name", "color-contrast"}
 
 
-def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
-    """Press ``key`` until ``last`` has the focus; return the names of all elements on the way."""
+def visited_names(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
+    """Press ``key`` until ``last`` has the focus; return the names of all elements that had it."""
     visited: list[str] = []
     while not visited or visited[-1] != last:
         assert len(visited) < 60, visited
@@ -87,20 +87,20 @@ def walk(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
 
 
 def is_outlined(element: Locator) -> bool:
-    """Return whether the focus ring is visible on one of our own controls; GraphiQL's have other styles."""
+    """Return whether the focus ring is visible; True for GraphiQL's own controls, which have other styles."""
     if element.evaluate("element => element.closest('.bar, .results') === null"):
         return True
     return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))
 
 
 def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: GraphiqlPage) -> None:
-    """From the tokens through every editor to the rows, in page order, without a keyboard trap."""
+    """They follow the page's order, from the tokens through every editor to the rows. No element traps the keyboard."""
     graphiql.answer_with(connection(product("a", 1, 1)))
     graphiql.run()
     graphiql.show("Table")
     graphiql.page.evaluate("() => document.activeElement.blur()")
     graphiql.page.mouse.click(2, 2)
-    forward = walk(graphiql, "Tab", DEPLOYED)
+    forward = visited_names(graphiql, "Tab", DEPLOYED)
     order = [
         "contoso", "fabrikam", "tailspin", "sample", "Show Documentation Explorer", "SoldAndDeployed", "Query",
         "Execute query (Ctrl-Enter)", "Headers", "JSON", "Table", "Chart", "Copy as curl", "CSV",
@@ -110,7 +110,7 @@ def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: Graphiq
     # The pane's tab and its editor, but not the hidden JSON.
     assert forward.count("Variables") == 2
     assert "Answer" not in forward
-    back = walk(graphiql, "Shift+Tab", "contoso")
+    back = visited_names(graphiql, "Shift+Tab", "contoso")
     assert [name for name in back if name in order] == order[-2::-1]
 
 
@@ -142,7 +142,7 @@ def test_the_chart_has_a_text_alternative(graphiql: GraphiqlPage) -> None:
 
 
 def test_nothing_is_cut_off_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
-    """Neither in the bar, over the result nor in a dialog. The keyboard skips elements that the docs cover."""
+    """All buttons of the bars and dialogs are in the viewport. The keyboard skips elements that the docs cover."""
     with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
         page = graphiql.page
         graphiql.open()

@@ -89,8 +89,8 @@ def test_the_date_example_shows_two_dates(graphiql: GraphiqlPage) -> None:
     graphiql.screenshot("compare")
 
 
-def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
-    """Zero sold has no share, null and negative values have no bar, and deployed may have the longer bar."""
+def test_zero_sold_and_null_values_are_drawn_without_a_share_or_bar(graphiql: GraphiqlPage) -> None:
+    """Zero sold has no share. Null and negative values lack a bar. The bar for deployed may be the longer one."""
     graphiql.answer_with(
         connection(product("over", 10, 20), product("none", 0, 5), product("idle", 0, 0), product(None, -4, None))
     )
@@ -101,7 +101,7 @@ def test_bars_for_zero_sold_and_for_null(graphiql: GraphiqlPage) -> None:
 
 
 def test_a_chart_uses_the_columns_that_differ_between_rows(graphiql: GraphiqlPage) -> None:
-    """Dates and constant columns are not used, and ids only if there are no names."""
+    """Dates and constant columns are not used. Ids are used only if the rows have no names."""
     ids = ("965EDA32-DAE4-4550-8201-E2BD73AB4876", "11FA2AC0-079D-D25A-49FE-85B0834C687A")
     rows = [
         {"customerTenantId": id_, "customerName": name, "channel": "direct", "sold": 3, "processedDateTime": date}

@@ -48,7 +48,10 @@ def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiq
 
 
 def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: GraphiqlPage) -> None:
-    """As on a page loaded over plain HTTP from another machine. Invalid JSON in a pane shows an error."""
+    """Browsers disable that API on a page loaded over plain HTTP from another machine.
+
+    Invalid JSON in a pane shows an error.
+    """
     graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
     assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
     graphiql.type_headers("{")
@@ -56,7 +59,7 @@ def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: Graphiql
     expect(results(graphiql).get_by_text("The Headers pane is not JSON.")).to_be_visible()
 
 
-def test_a_file_of_no_named_operation_has_the_name_of_the_list(graphiql: GraphiqlPage) -> None:
+def test_the_file_of_an_unnamed_operation_is_named_after_its_list(graphiql: GraphiqlPage) -> None:
     graphiql.type_query("{ licenseDeployments(first: 1) { nodes { productName } } }")
     graphiql.wait_for_operation(None)
     graphiql.run()

@@ -58,7 +58,7 @@ def test_the_filter_example_lists_the_customers_of_one_product(graphiql: Graphiq
 
 
 def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -> None:
-    """It also says where product names are listed, if the first tab lists them."""
+    """For a filter on product names, the text refers to the first tab, which lists these names."""
     graphiql.open_example(2, "FilterByProduct")
     graphiql.type_query(graphiql.query().replace("OFFICE 365 E3", "Office"))
     graphiql.run()
@@ -79,12 +79,12 @@ def test_the_group_example_covers_all_customers(graphiql: GraphiqlPage) -> None:
     assert connection["totalCount"] == len(connection["nodes"])
 
 
-def test_the_jump_lands_on_the_row(graphiql: GraphiqlPage) -> None:
+def test_the_jump_example_returns_the_rows_at_its_offset(graphiql: GraphiqlPage) -> None:
     graphiql.open_example(4, "JumpToPage")
     assert connection_of(graphiql.run())["nodes"] == rows(500, 10)
 
 
-def test_the_dates_are_two(graphiql: GraphiqlPage) -> None:
+def test_the_date_example_returns_two_dates(graphiql: GraphiqlPage) -> None:
     """The latest date has the sandbox's current totals, the earlier one lower totals."""
     graphiql.open_example(5, "CompareDates")
     totals = {

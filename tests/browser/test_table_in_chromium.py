@@ -34,7 +34,10 @@ def test_the_rows_of_a_response_are_shown_in_a_table(graphiql: GraphiqlPage) -> 
 
 
 def test_clicking_a_header_sorts(graphiql: GraphiqlPage) -> None:
-    """By keyboard and mouse. Numbers sort from the highest, text from A; then reversed; then in response order."""
+    """Numbers sort from the highest, text from A.
+
+    A second click reverses the order; a third restores the response's order.
+    """
     rows = [product("plan 10", 9, 1), product(None, None, 0), product("Plan 9", 1500, 0), product("edu", 100, 5)]
     graphiql.answer_with(connection(*rows))
     graphiql.run()
@@ -115,7 +118,10 @@ def test_only_connections_with_equal_columns_share_a_table(graphiql: GraphiqlPag
 
 
 def test_edges_are_shown_like_nodes(graphiql: GraphiqlPage) -> None:
-    """Under any alias, without their cursors. If the query selects nodes too, edges are a separate list."""
+    """They may have any alias, and their cursors are not shown.
+
+    If the query selects nodes too, edges are a separate list.
+    """
     edges = [{"cursor": "abc", "n": product("a", 2, 1)}]
     graphiql.answer_with({"data": {"page": {"totalCount": 1, "all": edges, "nodes": [product("b", 1, 1)]}}})
     graphiql.run()
@@ -139,7 +145,7 @@ def test_each_tab_shows_its_own_rows(graphiql: GraphiqlPage) -> None:
 
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
 def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
-    """The states: not run, running, no rows, an error, an error with rows, and no list.
+    """The states: not run, running, no rows, an error, an error with rows, and a response without a list.
 
     The permanent live region has the text, so that screen readers announce it. Errors are alerts.
     """

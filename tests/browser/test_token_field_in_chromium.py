@@ -20,13 +20,13 @@ CANARY = "canary0token0that0must0not0stay"
 
 @pytest.fixture(scope="module")
 def real_chromium(chromium: Chromium) -> Iterator[Chromium]:
-    """Chromium for a gateway whose upstream is not the sandbox. No server listens there, and no test calls it."""
+    """Chromium for a gateway whose upstream is not the sandbox. The upstream does not exist, and is never called."""
     with running_gateway("--upstream", "http://127.0.0.1:9") as url:
         yield chromium.at(url)
 
 
 def sent_authorization(graphiql: GraphiqlPage) -> str | None:
-    """Run the current operation with a response from here; return the header that was sent."""
+    """Run the current operation against an intercepted response; return the Authorization header that was sent."""
     graphiql.answer_with({"data": {}})
     with graphiql.page.expect_request("**/graphql") as waiting:
         graphiql.run()
@@ -34,7 +34,10 @@ def sent_authorization(graphiql: GraphiqlPage) -> str | None:
 
 
 def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
-    """With or without "Bearer". The field also shows the token of the Headers pane; an empty field sends no token."""
+    """ "Bearer" may precede the token. The field also shows the token of the Headers pane.
+
+    An empty field sends no token.
+    """
     with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         field = graphiql.page.get_by_label("Paste an access token")

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 TRUSTED = "query Rows { licenseDeployments(first: 1) { totalCount } }"
 
 
-def test_the_page_documents_only_tested_clients(chromium: Chromium, tmp_path: Path) -> None:
-    """There are no examples, because they would be refused. A verbatim trusted document runs, from a new tab too."""
+def test_with_trusted_documents_the_page_has_no_examples_and_runs_trusted_ones(
+    chromium: Chromium, tmp_path: Path
+) -> None:
+    """The page shows no examples, because they would not run. A verbatim trusted document runs, from a new tab too."""
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"rows": TRUSTED}), encoding="utf-8")
     with (

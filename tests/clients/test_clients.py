@@ -42,7 +42,7 @@ FIELDS = (
 COMPILE = ["tsc", "--strict", "--target", "es2022", "--module", "commonjs", "--types", "node"]
 GENERATE = ["graphql-codegen", "--config", "codegen.yml"]
 
-# The command to run first, and the command that paginates.
+# For each client: the command to run first, if any, and the command that paginates.
 CLIENTS: dict[str, tuple[list[list[str]], str]] = {
     "Apollo Client": ([], "apollo.mjs"),
     "urql": ([], "urql.mjs"),
@@ -89,14 +89,14 @@ def rows_of_the_report(upstream: Upstream) -> list[dict[str, Any]]:
     address = f"{upstream.url}/partner/v1/analytics/commercial/deployment/license"
     rows: list[dict[str, Any]] = []
     for skip in (0, 10_000):
-        reply = httpx.get(
+        response = httpx.get(
             address,
             params={"top": 10_000, "skip": skip},
             headers={"Authorization": "Bearer contoso"},
             trust_env=False,
             timeout=60,
         )
-        rows += reply.json()["Value"]
+        rows += response.json()["Value"]
     return rows
 
 
@@ -117,14 +117,14 @@ def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
     preparations, script = CLIENTS[name]
     for command in preparations:
         succeed(project, *command)
-    token = f"contoso+as=walk-by-{name.split()[0].lower()}"
+    token = f"contoso+as=client-{name.split()[0].lower()}"
     arguments = (f"{start_gateway().url}/graphql", token, str(PAGE_ROWS), '{"serviceCode": {"eq": "crm"}}')
-    walks = json.loads(succeed(project, "node", script, *arguments))
+    pages = json.loads(succeed(project, "node", script, *arguments))
     report = rows_of_the_report(upstream)
     assert len({tuple(row[key] for key in FIELDS) for row in report}) == 12_000
-    assert differences(walks["forward"], report)[:1] == []
-    assert differences(walks["backward"], report)[:1] == []
-    assert differences(walks["filtered"], [row for row in report if row["serviceCode"] == "crm"])[:1] == []
+    assert differences(pages["forward"], report)[:1] == []
+    assert differences(pages["backward"], report)[:1] == []
+    assert differences(pages["filtered"], [row for row in report if row["serviceCode"] == "crm"])[:1] == []
     calls = [call.query_string for call in upstream.calls_of(token)]
     assert [call for call in calls if "filter" not in call] == [
         "top=1000&skip=0",
@@ -165,7 +165,7 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
 
 
 def test_the_pins_name_no_package_index() -> None:
-    """So each machine can use its own registry; digests pin the packages."""
+    """Each machine can use its own registry, because digests pin the packages."""
     packages = json.loads((PINS / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert [name for name, package in packages.items() if "resolved" in package] == []
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# The words and functions of PromQL used here. Add new ones; a misspelled metric is then still found.
+# The words and functions of PromQL used here. Add new ones; a misspelled metric is still detected then.
 WORDS = frozenset(
     {"sum", "max", "count", "topk", "rate", "increase", "histogram_quantile", "min_over_time", "absent"}
     | {"by", "or", "unless", "offset"}

@@ -59,7 +59,7 @@ class Host:
         return done.returncode == 0
 
     def wait_until_healthy(self, service: str) -> None:
-        """Wait as ``depends_on`` with ``service_healthy`` does."""
+        """Wait until the service is healthy, like ``depends_on`` with ``service_healthy``."""
         deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
         while not self.is_healthy(service):
             assert time.monotonic() < deadline, f"{service} is not healthy"
@@ -90,25 +90,25 @@ def test_the_file_follows_the_compose_specification() -> None:
 
 def test_the_compose_gateway_answers_from_its_sandbox(host: Host) -> None:
     """Run commands, environment and health checks of both services as processes, and one query through both."""
-    reply = httpx.post(
+    response = httpx.post(
         f"http://127.0.0.1:{host.ports['8000']}/graphql",
         json={"query": "{ licenseDeployments { totalCount nodes { customerName licensesSold } } }"},
         headers={"Authorization": "Bearer sample"},
         trust_env=False,
     )
-    assert reply.json()["data"]["licenseDeployments"] == {
+    assert response.json()["data"]["licenseDeployments"] == {
         "totalCount": 2,
         "nodes": [
             {"customerName": "TEST COMPANY", "licensesSold": 9},
             {"customerName": "TEST COMPANY", "licensesSold": 5},
         ],
     }
-    # The rows came over the network: the sandbox is not embedded here.
-    assert "X-Gateway-Upstream" not in reply.headers
+    # The sandbox is not embedded here, so the rows came over the network.
+    assert "X-Gateway-Upstream" not in response.headers
 
 
 def test_services_write_no_files(host: Host) -> None:
-    """So they work with a read-only file system."""
+    """They work with a read-only file system."""
     assert list(host.folder.iterdir()) == []
 
 
@@ -154,7 +154,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_nothing_can_be_reached_from_other_machines() -> None:
-    """Requests carry tokens, and there is no TLS."""
+    """Requests carry tokens, and compose has no TLS."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)

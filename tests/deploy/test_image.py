@@ -26,7 +26,7 @@ def test_the_build_copies_existing_files_and_dockerignore_admits_exactly_those()
 
 
 def test_the_build_copies_every_file_of_the_package() -> None:
-    """These are the packages, the hook, and the texts that pyproject.toml names."""
+    """A wheel is built from the packages, the build hook, and the texts that pyproject.toml names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     build = project["tool"]["hatch"]["build"]
     wanted = {*build["targets"]["wheel"]["packages"], build["hooks"]["custom"]["path"]}

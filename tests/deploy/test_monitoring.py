@@ -67,7 +67,7 @@ def test_a_query_names_only_metrics_and_labels_that_exist(expression: str) -> No
     assert grouping_labels(expression) <= set().union(*labels.values())
 
 
-def test_names_are_found_wherever_they_stand_in_a_query() -> None:
+def test_metric_and_label_names_are_recognized_anywhere_in_a_query() -> None:
     """Otherwise the test above would pass for any query."""
     expression = 'sum by (le, a) (rate(one{b=~"x|y"}[5m])) / two > 0.5 * three_total offset 15m unless four{c="z"}'
     assert metrics(expression) == {"one", "two", "three_total", "four"}
@@ -86,7 +86,7 @@ def test_every_metric_is_on_the_dashboard_or_in_a_rule() -> None:
     assert unseen == []
 
 
-def test_the_page_lists_every_metric_with_its_labels_and_no_other() -> None:
+def test_the_operations_page_lists_exactly_the_exposed_metrics_with_their_labels() -> None:
     listed = {
         name: frozenset(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(r"^\| `(gateway_\w+)` \| [a-z]+ \| (.*?) \|", PAGE, re.MULTILINE)

@@ -22,7 +22,7 @@ def test_github_accepts_the_workflow() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_runs_the_script_on_each_push_and_pull_request() -> None:
+def test_the_workflow_runs_the_script_on_each_push_and_pull_request() -> None:
     [job] = WORKFLOW["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

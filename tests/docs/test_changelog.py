@@ -23,7 +23,7 @@ KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_every_heading_is_a_dated_release_except_unreleased_at_the_top() -> None:
-    """Return the releases, newest first."""
+    """The releases are in order, the newest first."""
     dated = [f"{version} - {day}" for version, day in RELEASES]
     assert HEADINGS in (dated, ["Unreleased", *dated])
     assert sorted(RELEASES, key=lambda release: Version(release[0]), reverse=True) == RELEASES

@@ -74,12 +74,12 @@ def test_every_generated_table_is_on_one_page() -> None:
 
 
 def test_every_kind_of_block_is_checked() -> None:
-    """Except shell commands that need an account or a container."""
+    """Only shell commands that need an account or a container are not run."""
     kinds = {kind for kind, note, _ in FENCE.findall(ALL) if "/" not in note}
     assert kinds == {"sh", "text", "console", "graphql", "json"}
 
 
-def test_code_is_code_that_the_tests_run() -> None:
+def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
     """The code is in tests/clients, whose tests read whole reports, and in the unattended sign-in script."""
     shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {

@@ -30,7 +30,7 @@ PATH = b"/partner/v1/analytics/commercial/deployment/license"
 # Text that the scripted upstream puts everywhere, and that must never reach a caller.
 LEAK = "quoted-from-upstream"
 
-# One upstream attempt; several faults take two of them.
+# The timeout of one upstream attempt. Several faults take two attempts.
 ATTEMPT_SECONDS = 0.4
 
 

@@ -74,7 +74,7 @@ def check_late(response: bytes) -> None:
     [b"GET /", b"POST /graphql HTTP/1.1\r\n", b"POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"GET /" + b"x" * 1000],
     ids=["a few letters", "a line", "half a header", "half an address"],
 )
-def test_a_head_that_comes_byte_by_byte_is_408(slow_address: Address, start: bytes) -> None:
+def test_a_head_that_arrives_too_slowly_gets_408(slow_address: Address, start: bytes) -> None:
     check_late(drip(slow_address, start, b"y" * 1_000))
 
 
@@ -226,7 +226,7 @@ def await_in_flight(harness: Harness, holds: Callable[[int], Any]) -> None:
 
 
 class HandTimed(BoundedHttpProtocol):
-    """A protocol whose stall timer fires when the test fires it, not when time has passed."""
+    """A protocol whose stall timer is fired by the test, not by the passing of time."""
 
     stall_seconds = 3_600
     paused: ClassVar[SimpleQueue[tuple[HandTimed, int]]]
@@ -307,7 +307,7 @@ def test_a_client_that_does_not_read_is_disconnected(
 def test_a_client_that_reads_slowly_stays_connected(
     hand_timed: Callable[[], tuple[socket.socket, HandTimed, int]],
 ) -> None:
-    """However often the timer fires, as long as some of the response was read in between."""
+    """The timer may fire any number of times, if part of the response was read in between."""
     client, protocol, unread_bytes = hand_timed()
     received = b""
     for _ in range(3):

@@ -59,7 +59,7 @@ class FakeSource:
 
     clock: Callable[[], float]
     total: int = 25
-    tells_total: bool = True
+    has_total: bool = True
     date: str = "2026-01-01T00:00:00"
     error: GatewayError | None = None
     calls: list[tuple[AccessToken, int, int]] = field(default_factory=list)
@@ -84,8 +84,8 @@ class FakeSource:
             rows,
             query.skip,
             more=stop < self.total,
-            total_count=self.total if self.tells_total else None,
-            stamp=Stamp(self.total if self.tells_total else None, (("o365", self.date),) if rows else ()),
+            total_count=self.total if self.has_total else None,
+            stamp=Stamp(self.total if self.has_total else None, (("o365", self.date),) if rows else ()),
             fetched_at=self.clock(),
             calls=1,
         )

@@ -25,7 +25,7 @@ def jwt(claims: Any) -> str:
 
 
 @pytest.mark.parametrize("secret", ["contoso", "a.b.c", "a+b=c/d~e_f-g", "x" * MAX_TOKEN_BYTES, "contoso+latency=2"])
-def test_a_token_reveals_its_secret_only_when_asked_to(secret: str) -> None:
+def test_only_the_reveal_method_shows_the_secret_of_a_token(secret: str) -> None:
     token = AccessToken(secret)
     assert token.reveal() == secret
     assert secret not in repr(token)
@@ -55,7 +55,7 @@ def test_a_token_cannot_be_pickled_or_copied(copying: Any) -> None:
 
 
 @pytest.mark.parametrize("exp", [1_700_000_000, 1_700_000_000.5, 0])
-def test_the_expiry_of_a_readable_token_is_known(exp: float) -> None:
+def test_the_expiry_of_a_readable_token_is_read(exp: float) -> None:
     assert AccessToken(jwt({"exp": exp, "sub": "x"})).expires_at == exp
 
 
@@ -126,7 +126,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS)
-def test_a_stamp_has_each_service_with_exactly_one_date(rows: list[Row]) -> None:
+def test_a_stamp_contains_only_services_with_exactly_one_date(rows: list[Row]) -> None:
     stamp = stamp_of(rows, service="service_code", date="processed_date_time", total_count=3)
     dates = {
         name: {row.processed_date_time for row in rows if (row.service_code or "") == name and row.processed_date_time}

@@ -29,9 +29,9 @@ def server() -> Iterator[RedisServer]:
 
 def ask(gateway: Gateway, query: str, token: str) -> tuple[str, Any]:
     """Return the cache state and the connection."""
-    reply = gateway.post(query, token)
-    assert "errors" not in reply.json(), reply.text
-    return reply.headers["X-Cache"], reply.json()["data"]["licenseDeployments"]
+    response = gateway.post(query, token)
+    assert "errors" not in response.json(), response.text
+    return response.headers["X-Cache"], response.json()["data"]["licenseDeployments"]
 
 
 def metric(gateway: Gateway, name: str) -> float:
@@ -54,7 +54,7 @@ def test_two_gateways_make_one_upstream_call(
     assert metric(two, "gateway_redis_left_out") == 0
 
 
-def test_two_tokens_never_share(start_gateway: StartGateway, upstream: Upstream, server: RedisServer) -> None:
+def test_two_tokens_never_share_rows(start_gateway: StartGateway, upstream: Upstream, server: RedisServer) -> None:
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     assert ask(one, PAGE, "contoso+as=share-1")[0] == "miss"
     assert ask(two, PAGE, "contoso+as=share-2")[0] == "miss"
@@ -78,7 +78,7 @@ def test_cursors_work_when_everything_was_evicted_between_two_pages(
 def test_paginating_through_a_second_gateway_makes_no_call_for_cached_blocks(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
-    token = "contoso+as=walk-redis"
+    token = "contoso+as=pages-redis"
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     window = "offset: 9000, first: 3000"
     first = one.connection(window, token, "nodes { customerName licensesSold }")
@@ -96,20 +96,20 @@ def until(holds: Any) -> None:
         time.sleep(0.01)
 
 
-def test_a_cooldown_holds_in_every_gateway(
+def test_a_cooldown_applies_to_every_gateway(
     start_gateway: StartGateway, upstream: Upstream, server: RedisServer
 ) -> None:
     token = "contoso+throttle=30+as=cool"
     one, two = start_gateway(cache_url=server.url), start_gateway(cache_url=server.url)
     assert one.post(PAGE, token).status_code == 429
     calls = len(upstream.calls_of(token))
-    reply = two.post(PAGE, token)
-    assert reply.status_code == 429
-    assert 25 <= int(reply.headers["Retry-After"]) <= 30
+    response = two.post(PAGE, token)
+    assert response.status_code == 429
+    assert 25 <= int(response.headers["Retry-After"]) <= 30
     assert len(upstream.calls_of(token)) == calls == 1
 
 
-def test_without_redis_it_starts_is_ready_and_answers(start_gateway: StartGateway) -> None:
+def test_without_redis_a_gateway_starts_is_ready_and_answers(start_gateway: StartGateway) -> None:
     gateway = start_gateway(cache_url=f"redis://127.0.0.1:{free_port()}")
     assert gateway.client.get("/readyz").status_code == 200
     assert ask(gateway, PAGE, "sample+as=no-redis")[0] == "miss"
@@ -133,7 +133,7 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
 
 
 def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: RedisServer, tmp_path: Path) -> None:
-    """Even at the debug level, and when Redis fails."""
+    """This holds even at the debug level, and when Redis fails."""
     log = tmp_path / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     environment |= {"GATEWAY_CACHE_URL": server.url, "GATEWAY_LOG_LEVEL": "debug", "GATEWAY_PORT": "0"}
@@ -163,11 +163,11 @@ def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: R
         process.terminate()
         assert process.wait(20) == 0
     assert len(keys) >= 3
-    told = log.read_text()
-    assert "redis is left out" in told
+    log_text = log.read_text()
+    assert "redis is left out" in log_text
     for key in keys:
-        assert key.decode() not in told
+        assert key.decode() not in log_text
     for secret in (CANARY, "Topaz", "contoso", "customerName", "licenseDeployments"):
         assert secret not in repr(keys) + repr(values) + slow_commands
     for secret in (CANARY, "Topaz"):
-        assert secret not in told
+        assert secret not in log_text

@@ -91,12 +91,12 @@ def everything(url: str) -> list[httpx.Response]:
     """Send requests that succeed, fail or meet faults, each with a secret token and a customer's name."""
     faults = ["status=503", "status=403", "mfa", "throttle=600", "garbage", "truncate", "json=cut", "redirect=302"]
     tokens = [f"contoso+{fault}+as={CANARY}" for fault in (*faults, "error-body=2+status=400")]
-    replies: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
 
         def send(query: str, token: str, **headers: str) -> None:
             headers["Authorization"] = f"Bearer {token}"
-            replies.append(client.post("/graphql", json={"query": query}, headers=headers))
+            responses.append(client.post("/graphql", json={"query": query}, headers=headers))
 
         for query in (TOTAL, TOTAL, FILTERED):
             send(query, f"contoso+as={CANARY}")
@@ -109,14 +109,14 @@ def everything(url: str) -> list[httpx.Response]:
         send(TOTAL, JWT, Origin="https://elsewhere.example")
         send(TOTAL, JWT, Cookie=f"token={CANARY}", Referer=f"https://x.example/{CANARY}")
         bearer = {"Authorization": f"Bearer contoso+as={CANARY}"}
-        replies.append(client.get("/graphql", params={"query": FILTERED, "token": JWT}, headers=bearer))
-        replies.append(client.get("/graphql", params={"access_token": JWT}, headers={"Accept": "text/html"}))
-        replies.append(client.get(f"/{CANARY}", headers=bearer))
-        replies.append(client.get("/metrics", headers=bearer))
-        replies.append(client.get("/readyz", headers=bearer))
-        replies.append(client.put("/graphql", headers=bearer))
+        responses.append(client.get("/graphql", params={"query": FILTERED, "token": JWT}, headers=bearer))
+        responses.append(client.get("/graphql", params={"access_token": JWT}, headers={"Accept": "text/html"}))
+        responses.append(client.get(f"/{CANARY}", headers=bearer))
+        responses.append(client.get("/metrics", headers=bearer))
+        responses.append(client.get("/readyz", headers=bearer))
+        responses.append(client.put("/graphql", headers=bearer))
     exchange(url, raw_post(b"{", f"Authorization: Bearer {CANARY}\0".encode()))
-    return replies
+    return responses
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
@@ -133,14 +133,14 @@ def test_no_log_line_or_response_of_a_real_process_contains_a_secret(
         "PYTHONASYNCIODEBUG": "1",
     }
     with process(log, "-m", "gateway", **settings) as url:
-        replies = everything(url)
-    assert {reply.status_code for reply in replies} >= {200, 401, 403, 404, 405, 429}
-    assert sum(reply.text.count('"totalCount":') for reply in replies) >= 3
-    for reply in replies:
-        assert not secrets_in(reply.text), reply.text
-        assert not secrets_in(str(reply.headers.raw)), reply.headers
+        responses = everything(url)
+    assert {response.status_code for response in responses} >= {200, 401, 403, 404, 405, 429}
+    assert sum(response.text.count('"totalCount":') for response in responses) >= 3
+    for response in responses:
+        assert not secrets_in(response.text), response.text
+        assert not secrets_in(str(response.headers.raw)), response.headers
     lines = log.read_text()
-    assert lines.count("correlation_id") >= len(replies)
+    assert lines.count("correlation_id") >= len(responses)
     assert not secrets_in(lines), lines
 
 
@@ -166,7 +166,7 @@ def test_neither_redis_nor_its_connections_nor_workers_reveal_a_secret(
             "GATEWAY_LOG_LEVEL": "debug",
         }
         with process(log, "-m", "gateway", "--workers", "2", **settings) as url:
-            replies = everything(url)
+            responses = everything(url)
             seen = [command for entry in started_by_this_test() for command in entry]
         sent = list(commands(server, monitor))
         keys = list(server.client.scan_iter(count=1_000))
@@ -177,7 +177,7 @@ def test_neither_redis_nor_its_connections_nor_workers_reveal_a_secret(
     assert len(entries) > 5
     # Redis, the gateway and its two workers, each with arguments and environment.
     assert len(seen) >= 8 or sys.platform != "linux"
-    for text in (*sent, *map(repr, entries), *seen, log.read_text(), *(reply.text for reply in replies)):
+    for text in (*sent, *map(repr, entries), *seen, log.read_text(), *(response.text for response in responses)):
         assert not secrets_in(text), text
     for _, dump, value in entries:
         assert not any(secret.encode() in dump + (value or b"") for secret in (*SECRETS, "contoso", "customerName"))

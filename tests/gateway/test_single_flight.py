@@ -148,7 +148,7 @@ async def test_a_failure_reaches_all_callers_and_is_not_cached(source: FakeSourc
     assert len((await flights.fetch(query(), caller())).rows) == 10
 
 
-async def test_a_shared_call_contains_nothing_of_its_first_caller() -> None:
+async def test_a_shared_call_has_no_budget_deadline_or_context_of_its_first_caller() -> None:
     secret = contextvars.ContextVar("secret", default="nothing")
     seen: list[tuple[str, float, int]] = []
 

@@ -43,12 +43,12 @@ def files_of_checkout() -> set[str]:
 
 
 def test_the_sdist_is_the_checkout_with_the_fetched_files(built: Distributions) -> None:
-    """With tests and documents, so that packagers can check it, but without ignored files."""
+    """It contains tests and documents, so that packagers can check it, but no ignored files."""
     assert files_of_sdist(built.sdist) == files_of_checkout() | FETCHED | {"PKG-INFO"}
 
 
 def test_the_wheel_has_both_packages_and_its_metadata(built: Distributions) -> None:
-    """Without tests and caches, and with every file that the code may read."""
+    """The wheel contains every file that the code may read, but neither tests nor caches."""
     own = {name for name in files_of_checkout() if name.startswith(("gateway/", "schema/"))}
     described = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert files_of_wheel(built.wheel) == own | FETCHED | {f"dist-info/{name}" for name in described}
@@ -75,7 +75,7 @@ def test_a_wheel_built_from_the_sdist_is_identical_and_needs_no_npm(built: Distr
     assert wheel_from(built.sdist, tmp_path).read_bytes() == built.wheel.read_bytes()
 
 
-def test_the_metadata_says_what_it_is_and_what_it_needs(built: Distributions) -> None:
+def test_the_metadata_describes_the_package_and_its_requirements(built: Distributions) -> None:
     fields = metadata(built.wheel)
     assert (fields["Name"], fields["Version"]) == ("partner-center-graphql", PROJECT["version"])
     assert (fields["License-Expression"], fields["License-File"]) == ("MIT", "LICENSE")
@@ -100,7 +100,7 @@ def test_without_extras_no_test_or_optional_package_is_required(built: Distribut
     assert not bare & {"pytest", "hatchling", "mypy", "pyarrow", "opentelemetry-sdk", "playwright"}
 
 
-def test_there_is_one_command(built: Distributions) -> None:
+def test_the_wheel_installs_one_command(built: Distributions) -> None:
     points = ConfigParser()
     points.read_string(metadata_file(built.wheel, "entry_points.txt"))
     assert {name: dict(points[name]) for name in points.sections()} == {

@@ -103,10 +103,10 @@ def check_page(client: httpx.Client) -> None:
     fetched: set[str] = set()
     while wanted:
         path = wanted.pop()
-        reply = client.get(path)
-        assert (reply.status_code, bool(reply.content)) == (200, True), path
-        assert reply.headers["content-type"].partition(";")[0] == MEDIA_TYPES[Path(path).suffix], path
+        response = client.get(path)
+        assert (response.status_code, bool(response.content)) == (200, True), path
+        assert response.headers["content-type"].partition(";")[0] == MEDIA_TYPES[Path(path).suffix], path
         fetched.add(path)
-        imported = re.findall(r'from "\./([^"]+)"', reply.text) if "/static/" in path else []
+        imported = re.findall(r'from "\./([^"]+)"', response.text) if "/static/" in path else []
         wanted += {f"{path.rpartition('/')[0]}/{name}" for name in imported} - fetched
     assert any(path.endswith("/fetcher.js") for path in fetched)

@@ -18,7 +18,7 @@ from tests.properties.processes import Process, RunningQuery
 from tests.properties.timeline import Rows, Timeline
 from tests.redis_server import RedisServer
 
-# Loop iterations without any event after which everything waits: the longest chain of awaits takes a dozen.
+# After this many loop iterations without an event, every task is waiting. The longest chain of awaits takes a dozen.
 QUIET_TURNS = 40
 
 

@@ -159,7 +159,7 @@ class InvariantChecker:
             possible = timeline.between(query.started - CACHED_SECONDS, now, query.filter_number)
             assert possible - query.cursor_rows, "the snapshot has not changed"
         else:
-            # It may share calls that started earlier and met a change before it started.
+            # The query may share calls that started earlier, and the data may have changed during these.
             seen = timeline.between(query.oldest, now, query.filter_number)
             assert len(seen) > 1, "a snapshot conflict without any change of the data"
 
@@ -170,7 +170,7 @@ def shown(answer: ConnectionResult) -> list[tuple[int, list[Any]]]:
 
 
 def _fits(rows: Rows, query: RunningQuery, answer: ConnectionResult) -> bool:
-    """Return whether ``answer`` is the window of ``rows``."""
+    """Return whether ``answer`` is the page that the query's window selects from ``rows``."""
     start, stop = model.window(len(rows), **query.window)
     connection = answer.connection
     plain = plain_rows(connection.nodes)

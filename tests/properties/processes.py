@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS, STALE_SECONDS = 100.0, 1_000.0
 SIZES = BlockSizes(5, 10)
-# Enough for every block, room for two or three blocks, and no memory tier.
+# Sizes of the memory tier: for every block, for two or three blocks, and for none.
 AMPLE_BYTES, SCARCE_BYTES, NO_BYTES = 10_000_000, 14_000, 0
 
 
@@ -45,7 +45,7 @@ class RunningQuery:
     window: dict[str, int | None]
     cursor_rows: set[Rows]
     started: float
-    # The start of the oldest upstream call that it may share, else its own start.
+    # The start of the oldest upstream call that this query may share; if it can share none, its own start.
     oldest: float
     task: asyncio.Task[None] | None = None
 
@@ -115,7 +115,7 @@ class Process:
         return {moment for key in query_keys for _, _, moment in index.blocks(key)}
 
     def holds_fresh(self, call: Call) -> bool:
-        """Return whether memory holds the called block fresh, read by this process itself."""
+        """Return whether memory holds the block of ``call``, fresh and read by this process itself."""
         timeline = self.environment.timelines[call.token]
         block_query = page_query(call.filter_number, call.skip, call.top)
         key = f"{query_key(block_query, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"

@@ -43,7 +43,7 @@ FAILURES = ("503", "timeout", "truncated", "cut json", "empty")
 REDIS_TROUBLES = ("cut", "OOM", "an unknown error", "a length that is no number")
 PERIODS = (1.0, 20.0, 31.0, 80.0, 101.0, 101.0, 400.0, 1_001.0)
 
-# The step that unneeded steps of a failing schedule shrink to.
+# Hypothesis shrinks the irrelevant steps of a failing schedule to this one.
 NOTHING: st.SearchStrategy[Step] = st.just(AdvanceClock(0.0))
 
 INDEX = st.integers(0, 9)
@@ -62,10 +62,10 @@ def processings(tokens: st.SearchStrategy[int]) -> st.SearchStrategy[Step]:
 def kinds_of_trouble(
     tokens: st.SearchStrategy[int], processes: st.SearchStrategy[int]
 ) -> list[st.SearchStrategy[Step]]:
-    """Return the steps besides queries and good upstream responses."""
+    """Return all kinds of steps except queries and good upstream responses."""
     release: st.SearchStrategy[Step] = st.builds(ReleaseRedis, processes, st.sampled_from([1, 1, 1, 2, None]))
     return [
-        # Listed twice: an error after a refusal would be the worst.
+        # Refusals are listed twice, because serving rows after a refusal would be the worst fault.
         bad_responses(*REFUSALS),
         bad_responses(*REFUSALS),
         bad_responses(*COOLDOWNS),
@@ -82,7 +82,7 @@ def kinds_of_trouble(
 
 @st.composite
 def schedules(draw: st.DrawFn) -> list[Step]:
-    """Draw steps from a few tokens, windows and faults: a combination that is rare among all is frequent among few."""
+    """Draw steps from a few tokens, windows and faults, so that each combination of them is frequent."""
     numbers = draw(st.sampled_from([[0], [0], [1], [1], [2], [3], [0, 1], [0, 1], [0, 1, 2, 3]]))
     tokens = st.sampled_from(numbers)
     processes = st.sampled_from(draw(st.sampled_from([[0], [0], [0, 1]])))
@@ -97,7 +97,8 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     kinds = [all_kinds[number] for number in chosen]
     if len(numbers) > 1:
         kinds.append(st.builds(CopyRedisEntries, tokens, tokens))
-    # Weighted: without queries nothing happens. (``one_of`` would flatten its alternatives and lose the weights.)
+    # Queries are more frequent than other steps, because without queries nothing happens. ``one_of`` would flatten its
+    # alternatives and lose these weights.
     choices = [NOTHING, *[asking] * 8, *[good] * 4, *[st.builds(RespondToAll)] * 3, *kinds * 2, processings(tokens)]
     steps = st.sampled_from(choices).flatmap(lambda chosen: chosen)
     return draw(st.lists(steps, min_size=20, max_size=70))
@@ -175,7 +176,7 @@ EXAMPLES = int(os.environ.get("INTERLEAVING_EXAMPLES", "250"))
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
-    # The explain phase would double the time.
+    # Leave out the explain phase, which would double the time.
     phases=[phase for phase in Phase if phase is not Phase.explain],
 )
 @given(memories=MEMORIES, schedule=schedules())

@@ -44,7 +44,7 @@ def test_no_valid_query_makes_the_server_fail(gateway: Gateway, token: str, tmp_
 
 
 def test_a_failing_server_is_detected(tmp_path: Path) -> None:
-    """The same schema on a server that answers only introspection."""
+    """The failing server has the same schema, but answers only introspection."""
     schema = build_schema(sdl())
 
     async def answer(request: Request) -> Response:

@@ -81,7 +81,7 @@ A, B = {"channel": {"eq": "a"}}, {"channel": {"eq": "b"}}
         ({"channel": {"eq": "Straße"}}, "channel eq 'Straße'"),
     ],
 )
-def test_a_filter_becomes_what_the_upstream_understands(filter_json: dict[str, Any], text: str) -> None:
+def test_a_filter_is_converted_to_odata(filter_json: dict[str, Any], text: str) -> None:
     assert read(filter_json).text() == text
 
 
@@ -143,7 +143,7 @@ def test_a_null_inside_a_filter_is_refused_with_its_position(filter_json: dict[s
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"])
 @pytest.mark.parametrize("operator", ["eq", "ne", "in", "notIn"])
-def test_control_characters_and_halves_of_characters_are_refused(operator: str, character: str) -> None:
+def test_control_characters_and_lone_surrogates_are_refused(operator: str, character: str) -> None:
     value = f"a{character}b"
     message = refused({"or": [{"channel": {operator: [value] if "in" in operator.lower() else value}}]})
     assert message.startswith(f"filter.or[0].channel.{operator} holds a control character")
@@ -172,7 +172,7 @@ def test_the_error_for_a_long_filter_says_how_many_values_fit() -> None:
     assert refused({"channel": {"in": values[: int(match[1]) + 2]}})
 
 
-def test_far_too_long_documents_are_not_read_to_their_end() -> None:
+def test_reading_stops_early_in_a_filter_that_is_far_too_long() -> None:
     message = refused({"channel": {"in": ["the same"] * 1_000_000}})
     match = re.search(
         r"bytes in its first (\d+) values alone, more than 8000\. About (\d+) of its \1 values fit", message
@@ -181,7 +181,7 @@ def test_far_too_long_documents_are_not_read_to_their_end() -> None:
     assert int(match[2]) < int(match[1]) < 2_000
 
 
-def test_a_single_value_that_is_too_long_does_not_fit() -> None:
+def test_a_single_value_over_the_limit_is_refused() -> None:
     assert "About 0 of its 1 values fit" in refused({"channel": {"eq": "x" * 8_001}})
 
 
@@ -194,14 +194,14 @@ def nested(levels: int, *, wrapper: str = "not") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("wrapper", ["not", "and", "or"])
-def test_nesting_of_empty_selections_is_bounded(wrapper: str) -> None:
+def test_the_nesting_of_a_filter_is_bounded(wrapper: str) -> None:
     assert read(nested(MAX_DEPTH, wrapper=wrapper)) == Comparison("channel", "eq", "a")
     for levels in (MAX_DEPTH + 1, 200):
         assert refused(nested(levels, wrapper=wrapper)) == "The filter is nested deeper than 50 levels. Flatten it."
 
 
 def alternating(levels: int) -> dict[str, Any]:
-    """AND and OR alternate, so that no level can be merged with the next."""
+    """Return a filter in which AND and OR alternate, so that no level can be merged with the next."""
     filter_value: dict[str, Any] = A
     for level in range(levels):
         filter_value = {"serviceCode": {"eq": str(level)}, "or": [{"channel": {"eq": str(level)}}, filter_value]}

@@ -41,7 +41,7 @@ def scalar(name: str) -> GraphQLScalarType:
         ("9999-12-31T23:59:59", "9999-12-31T23:59:59"),
     ],
 )
-def test_a_date_is_asked_for_in_utc_without_a_zone(text: str, expected: str) -> None:
+def test_a_date_is_sent_upstream_in_utc_without_a_zone(text: str, expected: str) -> None:
     assert upstream_date(text, argument="processedDateTime") == expected
 
 
@@ -53,7 +53,7 @@ def test_any_offset_is_converted(moment: datetime, minutes: int) -> None:
 
 
 @given(moment=st.datetimes())
-def test_what_is_asked_for_is_itself_a_date_that_asks_for_the_same(moment: datetime) -> None:
+def test_converting_a_converted_date_changes_nothing(moment: datetime) -> None:
     once = upstream_date(moment.isoformat(timespec="seconds"), argument="processedDateTime")
     assert upstream_date(once, argument="processedDateTime") == once
 

@@ -78,7 +78,7 @@ def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:
                 yield f"{kind.name}.{name}", member.deprecation_reason
 
 
-def test_no_change_breaks_clients() -> None:
+def test_no_schema_change_breaks_clients() -> None:
     changes = "\n  ".join(breaks(PUBLISHED, sdl()))
     assert not changes, (
         f"These changes break clients:\n  {changes}\n"
@@ -88,7 +88,7 @@ def test_no_change_breaks_clients() -> None:
 
 
 def test_a_breaking_change_since_the_newest_release_needs_another_version() -> None:
-    """Also after schema.graphql was regenerated; before the first release there is no promise."""
+    """Regenerating schema.graphql does not hide the change. Before the first release, any change is allowed."""
     for file in RELEASED:
         changes = "\n  ".join(unannounced(file.stem, file.read_text(encoding="utf-8"), VERSION, sdl()))
         assert not changes, (

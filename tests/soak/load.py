@@ -21,12 +21,12 @@ QUERY = """query Q($first: Int, $last: Int, $offset: Int, $after: String, $befor
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { customerName licensesSold }
   } }"""
 
-# The error code of each upstream fault, allowed until this time after it: the longest cool-down and a call.
+# The error code that each upstream fault may cause, until this time after its end: the longest cool-down and one call.
 CODES = {"503": "UPSTREAM_UNAVAILABLE", "429": "RATE_LIMITED", "garbage": "UPSTREAM_BAD_RESPONSE"}
 AFTERMATH_SECONDS = 3.0
 
 CLIENTS, NEWCOMERS, TOKENS = 8, 32, 10_000
-# Leaves processor time for the new tokens.
+# The pause leaves processor time for the clients with new tokens.
 PAUSE_SECONDS = 0.05
 ROWS = (0, 3, 150, 199, 200, 201, 999, 1_000, 1_001, 2_500)
 

@@ -128,13 +128,13 @@ async def test_failures_are_not_cached(bench: Bench) -> None:
     [{"token": "two"}, {"processed_date_time": "2026-01-01T00:00:00"}, {"group_by": ("serviceCode",)}, {"skip": 10}],
     ids=str,
 )
-async def test_another_token_or_query_or_block_is_another_entry(bench: Bench, other: dict[str, Any]) -> None:
+async def test_each_token_query_and_block_has_its_own_entry(bench: Bench, other: dict[str, Any]) -> None:
     await bench.ask()
     await bench.ask(**other)
     assert bench.calls == 2
 
 
-async def test_another_locale_is_another_entry(bench: Bench) -> None:
+async def test_each_locale_has_its_own_entry(bench: Bench) -> None:
     await bench.cache.fetch(query(), caller(locale="en-US"))
     await bench.cache.fetch(query(), caller(locale="de-DE"))
     assert bench.calls == 2
@@ -209,9 +209,9 @@ async def test_a_suddenly_empty_page_is_cached_for_half_a_minute(bench: Bench) -
     assert len((await bench.ask(after_seconds=2)).rows) == 10
 
 
-async def test_an_empty_block_where_another_promises_rows_is_cached_for_half_a_minute(bench: Bench) -> None:
+async def test_an_unexpectedly_empty_block_is_cached_for_half_a_minute(bench: Bench) -> None:
     await bench.ask()
-    bench.source.total, bench.source.tells_total = 0, False
+    bench.source.total, bench.source.has_total = 0, False
     await bench.ask(skip=10)
     await bench.ask(skip=30)
     bench.source.total = 45
@@ -224,7 +224,7 @@ def jwt(expires_at: float) -> str:
     return f"e30.{payload}.c2ln"
 
 
-async def test_nothing_is_served_past_the_expiry_of_the_token(bench: Bench) -> None:
+async def test_after_the_token_expires_no_cached_page_is_served(bench: Bench) -> None:
     token = jwt(bench.clock.seconds + 50)
     await bench.ask(token)
     assert (await bench.ask(token, after_seconds=49)).cache is CacheState.HIT
@@ -253,9 +253,9 @@ async def test_the_byte_limit_holds_and_the_least_recently_used_page_is_evicted_
         await bench.ask(f"token{number}")
         assert bench.cache.store.used_bytes <= 8_000
         await bench.ask("token0")
-    kept = bench.cache.store.entries
-    assert 2 <= kept < 12
-    assert bench.cache.store.evictions == 12 - kept
+    cached = bench.cache.store.entries
+    assert 2 <= cached < 12
+    assert bench.cache.store.evictions == 12 - cached
     assert (await bench.ask("token0")).cache is CacheState.HIT
     assert (await bench.ask("token1")).cache is CacheState.MISS
 
@@ -266,7 +266,7 @@ async def test_a_page_larger_than_the_limit_is_still_returned() -> None:
     assert bench.cache.store.entries == 0
 
 
-async def test_the_index_drops_the_keys_that_the_store_drops() -> None:
+async def test_a_key_that_leaves_the_store_leaves_the_index() -> None:
     bench = Bench(memory_bytes=8_000)
     for number in range(30):
         await bench.ask(f"token{number}")
@@ -318,7 +318,7 @@ async def test_peek_skips_a_page_that_lacks_rows(bench: Bench) -> None:
 
 
 async def test_peek_returns_none_once_the_token_has_expired(bench: Bench) -> None:
-    """Even if the page itself is cached: the token's expiry is checked first."""
+    """The token's expiry is checked first, even if the page is cached."""
     await bench.ask()
     expired = caller()
     object.__setattr__(expired.token, "expires_at", bench.clock.seconds)
@@ -338,7 +338,7 @@ async def test_a_fresh_large_block_is_preferred_to_a_stale_small_one(bench: Benc
     assert (page.cache, len(page.rows), bench.calls) == (CacheState.HIT, 10, 2)
 
 
-async def test_of_contradicting_blocks_read_at_one_instant_the_later_one_stays(bench: Bench) -> None:
+async def test_of_contradicting_blocks_read_at_the_same_time_the_last_one_stays(bench: Bench) -> None:
     await bench.ask()
     bench.source.date = "2026-02-02T00:00:00"
     await bench.ask(skip=10)
@@ -396,14 +396,14 @@ async def test_closing_cancels_running_refreshes(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("skip", "tells_total", "after_seconds", "expected"),
+    ("skip", "has_total", "after_seconds", "expected"),
     [(10, True, 31, CacheState.HIT), (25, False, 31, CacheState.HIT), (20, False, 31, CacheState.MISS)],
     ids=["a total of its own", "just behind the promised rows", "where rows are promised"],
 )
-async def test_an_empty_block_is_doubtful_only_where_rows_are_promised_and_it_has_no_total(
-    bench: Bench, skip: int, tells_total: bool, after_seconds: float, expected: CacheState
+async def test_an_empty_block_is_doubtful_only_if_it_has_no_total_where_rows_are_expected(
+    bench: Bench, skip: int, has_total: bool, after_seconds: float, expected: CacheState
 ) -> None:
     await bench.ask()
-    bench.source.total, bench.source.tells_total = 0, tells_total
+    bench.source.total, bench.source.has_total = 0, has_total
     await bench.ask(skip=skip)
     assert (await bench.ask(after_seconds=after_seconds, skip=skip)).cache is expected

@@ -30,5 +30,5 @@ def test_a_doubtful_page_never_outlives_the_fresh_period(
         (30, CacheState.MISS),
     ],
 )
-def test_each_period_ends_before_its_last_instant(age_seconds: float, state: CacheState) -> None:
+def test_at_the_end_of_a_period_the_next_one_begins(age_seconds: float, state: CacheState) -> None:
     assert Freshness(10, 20).state(Page((), fetched_at=1_000), 1_000 + age_seconds) is state

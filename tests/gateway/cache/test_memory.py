@@ -65,7 +65,7 @@ async def test_peek_and_get_agree_on_expiry(after_seconds: float, expected: str 
 
 
 @pytest.mark.parametrize("way", ["peek", "get"])
-async def test_each_way_to_read_counts_as_a_use_for_eviction(way: str) -> None:
+async def test_both_ways_of_reading_count_as_a_use_for_eviction(way: str) -> None:
     store = MemoryStore(max_bytes=2 * COST_BYTES)
     await put(store, "used")
     await put(store, "unused")

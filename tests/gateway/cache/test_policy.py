@@ -33,7 +33,9 @@ ALL_ROWS = replace(SHORT, more=False)
         (FULL, 50, jwt(50), Decision.LOAD),
     ],
 )
-def test_decision(page: Page | None, now: float, token: str, decision: Decision) -> None:
+def test_the_policy_serves_refreshes_or_loads_a_page_by_its_age(
+    page: Page | None, now: float, token: str, decision: Decision
+) -> None:
     assert decide(page, query(0, 10), Caller(AccessToken(token)), now, FRESHNESS) is decision
 
 

@@ -23,14 +23,14 @@ ONE, TWO = AccessToken("one"), AccessToken("two")
 
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    found = RedisStore(RedisAddress("127.0.0.1", redis.port))
-    yield found
-    await found.aclose()
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port))
+    yield store
+    await store.aclose()
 
 
 @asynccontextmanager
 async def processes(url: str, store: RedisStore, clock: Clock) -> AsyncIterator[tuple[UpstreamClient, UpstreamClient]]:
-    """Two clients, as in two processes."""
+    """Two upstream clients that share cool-downs, like those of two processes."""
     async with AsyncExitStack() as stack:
         options: dict[str, Any] = {"clock": clock, "shared_cooldowns": RedisCooldowns(store, clock)}
         one, two = [await stack.enter_async_context(client(url, **options)) for _ in range(2)]
@@ -44,9 +44,9 @@ async def test_during_a_cooldown_no_process_calls_the_upstream_for_that_token(st
         with pytest.raises(RateLimited):
             await one.call(page_query(), caller("one"), deadline=float("inf"))
         clock.now += 5
-        with pytest.raises(RateLimited) as told:
+        with pytest.raises(RateLimited) as caught:
             await two.call(page_query(), caller("one"), deadline=float("inf"))
-        assert told.value.retry_after_seconds == 15
+        assert caught.value.retry_after_seconds == 15
         assert len(scripted.requests) == 1
         await two.call(page_query(), caller("two"), deadline=float("inf"))
         clock.now += 16
@@ -54,7 +54,7 @@ async def test_during_a_cooldown_no_process_calls_the_upstream_for_that_token(st
         assert len(scripted.requests) == 3
 
 
-async def test_a_call_costs_one_lookup_and_a_token_known_to_be_throttled_none(
+async def test_a_call_makes_one_lookup_unless_its_token_is_known_to_be_throttled(
     store: RedisStore, redis: RedisServer
 ) -> None:
     async with upstream(GOOD, respond(status=429)) as scripted, processes(scripted.url, store, Clock()) as (one, _):
@@ -87,7 +87,9 @@ async def test_without_redis_each_process_learns_from_the_upstream() -> None:
     await store.aclose()
 
 
-async def test_the_longer_cooldown_wins_and_each_ends_with_its_key(store: RedisStore, redis: RedisServer) -> None:
+async def test_a_later_end_replaces_an_earlier_one_and_expires_with_its_key(
+    store: RedisStore, redis: RedisServer
+) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 60)
@@ -98,7 +100,7 @@ async def test_the_longer_cooldown_wins_and_each_ends_with_its_key(store: RedisS
     assert 50_000 < redis.client.pttl(key) <= 60_000
 
 
-async def test_another_process_clock_can_cause_at_most_ten_minutes(store: RedisStore) -> None:
+async def test_a_wrong_clock_of_another_process_causes_a_cooldown_of_at_most_ten_minutes(store: RedisStore) -> None:
     clock = Clock()
     cooldowns = RedisCooldowns(store, clock)
     await cooldowns.publish(ONE, clock.now + 10_000)

@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer, free_port, redis_server, until
 
 HIT, MISS = CacheState.HIT, CacheState.MISS
 
-# FAULTS.md: the first time, everything included.
+# FAULTS.md: the limit of the first call that meets trouble, everything included.
 FIRST_TIME_SECONDS = 2.0
 
 
@@ -58,13 +58,15 @@ class Bench:
 async def bench(redis: RedisServer) -> AsyncIterator[Bench]:
     async with troubled_redis(redis.port) as proxy, AsyncExitStack() as stack:
         processes = Processes(redis, stack)
-        found = Bench(processes, proxy, await processes.start())
-        stack.push_async_callback(found.process.aclose)
-        yield found
+        bench = Bench(processes, proxy, await processes.start())
+        stack.push_async_callback(bench.process.aclose)
+        yield bench
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_trouble_delays_one_call_and_redis_is_used_again_afterwards(bench: Bench, trouble: str) -> None:
+async def test_redis_trouble_delays_only_one_call_and_redis_is_used_again_afterwards(
+    bench: Bench, trouble: str
+) -> None:
     process = bench.process
     await process.store.start()
     await process.ask(skip=20)
@@ -82,7 +84,7 @@ async def test_trouble_delays_one_call_and_redis_is_used_again_afterwards(bench:
         for skip in (30, 40, 50):
             assert (await process.ask(skip=skip)).cache is MISS
         assert (await process.ask()).cache is HIT
-        # A server that is left out gets no requests.
+        # While the breaker is open, the server gets no requests.
         assert bench.proxy.requests == seen
 
         bench.proxy.trouble = None
@@ -97,20 +99,22 @@ async def test_trouble_delays_one_call_and_redis_is_used_again_afterwards(bench:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_trouble_at_the_start_opens_the_breaker_and_does_not_prevent_it(bench: Bench, trouble: str) -> None:
+async def test_redis_trouble_at_startup_opens_the_breaker_but_does_not_prevent_startup(
+    bench: Bench, trouble: str
+) -> None:
     bench.proxy.trouble = TROUBLES[trouble]
     await bench.process.store.start()
     assert bench.process.store.is_left_out
     assert len((await bench.process.ask()).rows) == 10
     bench.gate.open()
     await asyncio.sleep(0.3)
-    # The probe met the same trouble.
+    # The first probe has failed, too.
     assert bench.process.store.is_left_out
     bench.proxy.trouble = None
     await bench.until_used_again()
 
 
-async def test_a_slow_server_is_left_out_until_it_is_fast_again(bench: Bench) -> None:
+async def test_a_slow_server_is_not_used_until_it_is_fast_again(bench: Bench) -> None:
     await bench.process.store.start()
     bench.proxy.delay_seconds = 0.4
     for skip in (0, 10):
@@ -126,7 +130,7 @@ async def test_a_slow_server_is_left_out_until_it_is_fast_again(bench: Bench) ->
 
 
 @pytest.mark.parametrize("kind", ["replica", "full"])
-async def test_a_server_that_can_be_read_but_not_written_stays_left_out(bench: Bench, kind: str) -> None:
+async def test_a_server_that_can_be_read_but_not_written_is_not_used(bench: Bench, kind: str) -> None:
     client = bench.processes.server.client
     if kind == "replica":
         client.replicaof("127.0.0.1", "1")
@@ -144,7 +148,7 @@ async def test_a_server_that_can_be_read_but_not_written_stays_left_out(bench: B
     await bench.until_used_again()
 
 
-async def test_a_server_that_ends_and_comes_back_is_used_again_by_itself() -> None:
+async def test_a_restarted_server_is_used_again() -> None:
     with redis_server() as server:
         async with AsyncExitStack() as stack:
             processes = Processes(server, stack)
@@ -193,8 +197,8 @@ async def test_a_canceled_call_never_leaves_its_response_for_the_next_one(bench:
         await asyncio.sleep(step * 0.0002)
         task.cancel()
         await asyncio.wait({task})
-        found = await store.get_many(["key7", "key8"])
-        assert found == [b"value7", b"value8"]
+        values = await store.get_many(["key7", "key8"])
+        assert values == [b"value7", b"value8"]
     assert not store.is_left_out
 
 
@@ -223,8 +227,8 @@ async def test_idle_connections_closed_by_the_server_are_not_failures(redis: Red
 
 
 async def test_many_concurrent_calls_share_few_connections(bench: Bench) -> None:
-    found = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(64)))
-    assert found == [[None]] * 64
+    values = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(64)))
+    assert values == [[None]] * 64
     assert bench.proxy.connections <= 32
 
 
@@ -237,7 +241,7 @@ async def test_at_most_the_size_limit_of_a_value_is_read(redis: RedisServer) -> 
     await store.aclose()
 
 
-async def test_a_refusal_while_redis_is_unavailable_applies_when_it_returns(bench: Bench) -> None:
+async def test_a_refusal_while_redis_is_unavailable_is_stored_when_redis_returns(bench: Bench) -> None:
     process, beside = bench.process, bench.beside
     await process.ask()
     bench.proxy.trouble = TROUBLES["cut"]

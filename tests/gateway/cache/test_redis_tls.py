@@ -18,15 +18,15 @@ from tests.redis_server import free_port, redis_server
 async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, is_trusted: bool
 ) -> None:
-    """OpenSSL's environment variable adds certificate authorities, as for private ones."""
+    """OpenSSL's environment variable SSL_CERT_FILE adds certificate authorities, such as a private one."""
     files, port = certificate(tmp_path, address), free_port()
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
     tls = ["--tls-port", str(port), "--tls-auth-clients", "no"]
     with redis_server(*tls, "--tls-cert-file", str(files.chain), "--tls-key-file", str(files.key)):
-        found = cache_address(f"rediss://127.0.0.1:{port}")
-        assert found is not None
-        store = RedisStore(found)
+        redis_address = cache_address(f"rediss://127.0.0.1:{port}")
+        assert redis_address is not None
+        store = RedisStore(redis_address)
         await store.start()
         assert store.is_left_out == (not is_trusted or address != "127.0.0.1")
         await store.aclose()
@@ -34,9 +34,9 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
 
 async def test_an_unencrypted_server_is_not_used() -> None:
     with redis_server() as server:
-        found = cache_address(server.url.replace("redis:", "rediss:"))
-        assert found is not None
-        store = RedisStore(found)
+        redis_address = cache_address(server.url.replace("redis:", "rediss:"))
+        assert redis_address is not None
+        store = RedisStore(redis_address)
         await store.start()
         assert store.is_left_out
         await store.aclose()

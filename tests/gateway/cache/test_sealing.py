@@ -38,7 +38,7 @@ def test_a_sealed_value_opens_only_as_its_own_entry() -> None:
     assert b"secret" not in value
 
 
-def test_the_same_value_is_never_sealed_alike() -> None:
+def test_sealing_the_same_value_twice_gives_different_bytes() -> None:
     place = entry(TOKEN, "block")
     assert place.seal(b"secret") != place.seal(b"secret")
 

@@ -45,11 +45,11 @@ class Process:
         memory_bytes: int = 1_000_000,
     ) -> None:
         self.clock, self.source = clock, source
-        self.told: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
         config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
         self.shared = SharedPages(
-            self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.told.update([outcome])
+            self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
         )
         self.cache = CachedPages(source, config, size_of=page_size_bytes, shared=self.shared, clock=clock)
 
@@ -98,8 +98,8 @@ async def several(server: RedisServer) -> AsyncIterator[Processes]:
 
 @pytest.fixture
 async def processes(redis: RedisServer) -> AsyncIterator[Processes]:
-    async with several(redis) as found:
-        yield found
+    async with several(redis) as processes:
+        yield processes
 
 
 async def test_a_page_read_by_one_process_costs_another_no_upstream_call(processes: Processes) -> None:
@@ -111,7 +111,7 @@ async def test_a_page_read_by_one_process_costs_another_no_upstream_call(process
     assert (second.rows, second.skip, second.more, second.total_count) == (first.rows, 0, True, 25)
     assert (second.stamp, second.fetched_at) == (first.stamp, first.fetched_at)
     assert processes.calls == 1
-    assert (one.told, two.told) == (Counter(miss=1, stored=1), Counter(hit=1))
+    assert (one.outcomes, two.outcomes) == (Counter(miss=1, stored=1), Counter(hit=1))
 
 
 async def test_a_page_from_redis_is_put_into_memory_and_can_hold_renderings(
@@ -123,17 +123,17 @@ async def test_a_page_from_redis_is_put_into_memory_and_can_hold_renderings(
     processes.server.client.flushall()
     assert (await two.ask()).cache is HIT
     assert two.cache.peek(query(), caller()) is not None
-    assert two.told == Counter(hit=1)
+    assert two.outcomes == Counter(hit=1)
 
 
-async def test_neither_memory_hits_nor_peeking_touch_redis(processes: Processes) -> None:
+async def test_neither_memory_hits_nor_peeking_use_redis(processes: Processes) -> None:
     one = await processes.start()
     await one.ask()
     before = processes.server.client.info("stats")["total_commands_processed"]
     assert (await one.ask()).cache is HIT
     assert one.cache.peek(query(), caller()) is not None
     assert one.cache.peek(query(10), caller()) is None
-    # Asking for the number counts itself.
+    # Reading the counter is a command, too.
     assert processes.server.client.info("stats")["total_commands_processed"] == before + 1
 
 
@@ -144,13 +144,13 @@ async def test_an_identical_query_while_the_first_page_is_stored_makes_no_second
     flight = SingleFlight(one.cache)
     pages = await asyncio.gather(*(flight.fetch(query(), caller()) for _ in range(20)))
     assert {len(page.rows) for page in pages} == {10}
-    # Memory has no room at all, so the next one finds it in Redis.
+    # Memory has no room at all, so the page comes from Redis.
     assert (await flight.fetch(query(), caller())).cache is HIT
     assert processes.calls == 1
 
 
 @pytest.mark.parametrize("rows", [1_000, 10_000])
-async def test_large_pages_come_back_whole(processes: Processes, rows: int) -> None:
+async def test_large_pages_are_read_back_from_redis_unchanged(processes: Processes, rows: int) -> None:
     processes.source.total = rows
     one, two = await processes.start(memory_bytes=50_000_000), await processes.start(memory_bytes=50_000_000)
     first = await one.ask(top=rows)
@@ -218,7 +218,7 @@ async def test_a_stale_page_from_redis_is_answered_at_once_while_one_refresh_run
     assert [(warning.code, warning.age_seconds) for warning in page.warnings] == [("STALE_DATA", 150)]
     assert processes.calls == 2
     assert (await two.ask()).cache is HIT
-    # A page that process two refreshed is fresh for all: three finds it, and one's refresh needs no call.
+    # Process two's refresh makes the page fresh for all processes: three reads it, and one's refresh makes no call.
     assert (await three.ask()).cache is HIT
     assert (await one.ask()).cache is STALE
     assert (await one.ask()).cache is HIT
@@ -242,7 +242,7 @@ async def test_an_incomplete_page_is_shared_for_half_a_minute(processes: Process
     assert (await two.ask()).cache is HIT
 
 
-async def test_past_the_stale_period_nothing_is_taken_from_redis(processes: Processes) -> None:
+async def test_after_the_stale_period_no_page_from_redis_is_served(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     processes.clock.seconds += 1_101
@@ -278,13 +278,13 @@ async def test_generations_outlive_their_blocks_and_are_short_lived_without_any(
     assert lives[block] > 1_000_000
 
 
-async def test_nothing_is_taken_from_redis_past_the_expiry_of_the_token(processes: Processes) -> None:
+async def test_after_the_token_expires_no_page_from_redis_is_served(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     token = jwt(processes.clock.seconds + 50)
     await one.ask(token)
     processes.clock.seconds += 51
     assert (await two.ask(token)).cache is MISS
-    assert two.told == Counter()
+    assert two.outcomes == Counter()
 
 
 async def test_failures_are_not_stored(processes: Processes) -> None:
@@ -336,8 +336,8 @@ async def test_a_changed_value_is_a_miss_and_counted(processes: Processes, spoil
     await one.ask()
     processes.server.put({key: spoil(value) for key, value in processes.server.contents().items()})
     assert (await two.ask()).cache is MISS
-    assert two.told["refused"] >= 1
-    # It has been replaced by good ones.
+    assert two.outcomes["refused"] >= 1
+    # Process two has replaced the changed value by a good one.
     assert (await (await processes.start()).ask()).cache is HIT
 
 
@@ -349,7 +349,7 @@ async def test_a_value_of_another_kind_is_a_miss_and_redis_stays_in_use(processe
         client.delete(key)
         client.lpush(key, "planted")
     assert (await two.ask()).cache is MISS
-    assert two.told["refused"] >= 1
+    assert two.outcomes["refused"] >= 1
     assert not two.store.is_left_out
 
 
@@ -362,7 +362,7 @@ async def test_a_value_copied_from_another_key_is_a_miss(processes: Processes) -
     assert len(large) == 2
     processes.server.put(contents | {large[0]: contents[large[1]], large[1]: contents[large[0]]})
     assert (await two.ask("one")).cache is MISS
-    assert two.told == Counter(refused=1, miss=1, stored=1)
+    assert two.outcomes == Counter(refused=1, miss=1, stored=1)
 
 
 @pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
@@ -379,7 +379,7 @@ async def test_a_refusal_makes_every_page_of_the_token_a_miss_everywhere(
         await two.ask("one")
     assert (await two.ask("two")).cache is HIT
     processes.source.error = None
-    # The same token may be good again: what is read now counts.
+    # The upstream may accept the same token later. Pages read from then on are cached.
     assert (await two.ask("one")).cache is MISS
     assert (await one.ask("one")).cache is HIT
 
@@ -395,7 +395,7 @@ async def test_a_read_pending_in_another_process_when_the_token_is_refused_is_no
     await two.cache.drop_token(caller())
     processes.source.gate.set()
     await under_way
-    assert one.told["not_stored"] == 1
+    assert one.outcomes["not_stored"] == 1
     assert (await two.ask()).cache is MISS
 
 
@@ -418,7 +418,7 @@ async def test_a_block_of_a_newer_snapshot_drops_the_older_blocks_in_redis(proce
     await one.ask(skip=10)
     processes.clock.seconds += 1
     processes.source.date = "2026-02-02T00:00:00"
-    # Two holds none of them in memory, and asks for a block that nobody has.
+    # Process two has none of these blocks in memory, and reads a third block.
     await two.ask(skip=20)
     assert (await three.ask(skip=20)).cache is HIT
     assert (await three.ask()).cache is MISS
@@ -443,7 +443,7 @@ async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(p
     processes.clock.seconds += 1
     processes.source.date = "2026-02-02T00:00:00"
     await two.ask()
-    # As if Redis had not taken what two has read.
+    # Restore the earlier entries, as if process two had failed to store its page.
     processes.server.put(contents)
     assert (await two.ask(skip=10)).cache is MISS
     assert two.cache.store.entries == 2
@@ -458,7 +458,7 @@ async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(proces
     processes.clock.seconds -= 10
     processes.source.date = "2026-01-01T00:00:00"
     await two.ask(skip=10)
-    assert two.told["not_stored"] == 1
+    assert two.outcomes["not_stored"] == 1
     assert (await (await processes.start()).ask()).cache is HIT
 
 
@@ -467,7 +467,7 @@ async def test_revalidation_reads_the_upstream_and_updates_redis(processes: Proc
     await one.ask()
     assert (await two.ask(revalidate=True)).cache is MISS
     assert processes.calls == 2
-    assert two.told == Counter(stored=1)
+    assert two.outcomes == Counter(stored=1)
 
 
 async def test_closing_waits_for_pending_stores(processes: Processes) -> None:

@@ -61,7 +61,7 @@ async def troubled_redis(port: int) -> AsyncIterator[TroubledRedis]:
         server.close()
 
 
-def says(response: bytes) -> Trouble:
+def answers_with(response: bytes) -> Trouble:
     """Respond to each command with ``response``."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
@@ -71,7 +71,7 @@ def says(response: bytes) -> Trouble:
     return answer
 
 
-def sends_and_cuts(response: bytes) -> Trouble:
+def sends_and_closes(response: bytes) -> Trouble:
     """Send ``response`` and close the connection."""
 
     async def answer(data: bytes, writer: asyncio.StreamWriter) -> bool:
@@ -95,18 +95,18 @@ def sends_and_hangs(response: bytes) -> Trouble:
 TROUBLES: dict[str, Trouble] = {
     "hanging": sends_and_hangs(b""),
     "hanging in the middle": sends_and_hangs(b"$100\r\nabc"),
-    "cut": sends_and_cuts(b""),
-    "cut in the middle": sends_and_cuts(b"$100\r\nabc"),
-    "garbage": says(b"\x00\xff HTTP/1.1 400 Bad Request\r\n\r\n"),
-    "a length that is no number": says(b"$abc\r\n"),
-    "an endless length": says(b"$99999999999999\r\n"),
-    "numbers for values": says(b":1\r\n"),
-    "lists for values": says(b"*2\r\n:1\r\n:2\r\n"),
-    "LOADING": says(b"-LOADING Redis is loading the dataset in memory\r\n"),
-    "READONLY": says(b"-READONLY You can't write against a read only replica.\r\n"),
-    "OOM": says(b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
-    "NOAUTH": says(b"-NOAUTH Authentication required.\r\n"),
-    "NOPERM": says(b"-NOPERM this user has no permissions to run the command\r\n"),
-    "MOVED": says(b"-MOVED 3999 127.0.0.1:6381\r\n"),
-    "an unknown error": says(b"-ERR unknown\r\n"),
+    "cut": sends_and_closes(b""),
+    "cut in the middle": sends_and_closes(b"$100\r\nabc"),
+    "garbage": answers_with(b"\x00\xff HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "a length that is no number": answers_with(b"$abc\r\n"),
+    "an endless length": answers_with(b"$99999999999999\r\n"),
+    "numbers for values": answers_with(b":1\r\n"),
+    "lists for values": answers_with(b"*2\r\n:1\r\n:2\r\n"),
+    "LOADING": answers_with(b"-LOADING Redis is loading the dataset in memory\r\n"),
+    "READONLY": answers_with(b"-READONLY You can't write against a read only replica.\r\n"),
+    "OOM": answers_with(b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+    "NOAUTH": answers_with(b"-NOAUTH Authentication required.\r\n"),
+    "NOPERM": answers_with(b"-NOPERM this user has no permissions to run the command\r\n"),
+    "MOVED": answers_with(b"-MOVED 3999 127.0.0.1:6381\r\n"),
+    "an unknown error": answers_with(b"-ERR unknown\r\n"),
 }

@@ -26,7 +26,7 @@ def written(folder: Path, content: Any) -> str:
 
 
 def faults_of(path: str) -> list[str]:
-    """The lines of the message about a manifest that cannot be used, whichever step of the start notices."""
+    """Return the lines of the error message about an invalid manifest, whichever step of the startup raises it."""
     with pytest.raises(SettingsError) as caught:
         build(read_settings({"GATEWAY_TRUSTED_DOCUMENTS": path}))
     return str(caught.value).splitlines()
@@ -107,7 +107,7 @@ def test_duplicate_documents_are_allowed(tmp_path: Path) -> None:
 
 
 def test_every_document_is_checked_against_schema_and_limits(tmp_path: Path) -> None:
-    """One line per document, however many errors it has and whatever it quotes."""
+    """The message has one short line per document, even if that has many errors or contains line breaks."""
     faults = faults_of(
         written(
             tmp_path,

@@ -139,7 +139,7 @@ async def test_modules_import_only_modules_that_are_served(page: GraphiQL, clien
         assert (await client.get(main.replace("main.js", name))).status_code == 200
 
 
-async def test_head_and_examples_are_answered(page: GraphiQL, client: httpx.AsyncClient) -> None:
+async def test_a_head_request_and_the_file_of_examples_are_answered(page: GraphiQL, client: httpx.AsyncClient) -> None:
     base = next(asset_paths(page)).rsplit("/", 2)[0]
     assert (await client.head(f"{base}/static/main.js")).status_code == 200
     examples = (await client.get(f"{base}/examples.json")).json()
@@ -167,7 +167,7 @@ async def test_head_and_examples_are_answered(page: GraphiQL, client: httpx.Asyn
         "/graphiql/{digest}/static\\main.js",
     ],
 )
-async def test_other_paths_are_not_found_in_json(page: GraphiQL, client: httpx.AsyncClient, path: str) -> None:
+async def test_other_paths_get_404_as_json(page: GraphiQL, client: httpx.AsyncClient, path: str) -> None:
     """Folders are not listed, paths cannot leave the folder, and other digests are not found."""
     digest = next(asset_paths(page)).split("/")[2]
     response = await client.get(path.replace("{digest}", digest))

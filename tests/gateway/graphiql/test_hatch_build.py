@@ -18,7 +18,7 @@ ASSETS_FILE = Path(hatch_build.__file__).parent / "gateway" / "graphiql" / "asse
 
 
 def make_tarball(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> str:
-    """Write a tarball as npm packs them; return its integrity."""
+    """Write a tarball in npm's format; return its integrity digest."""
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -120,7 +120,7 @@ def test_failure_of_npm_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_node_from_pypi_is_requested_only_without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Return the hook's dynamic build requirements in an unbuilt tree."""
+    """The hook's dynamic build requirements in an unbuilt tree depend on the PATH."""
     hook = object.__new__(hatch_build.GraphiqlBuildHook)
     monkeypatch.setattr(hatch_build.GraphiqlBuildHook, "root", str(tmp_path))
     install_npm(tmp_path / "bin", "exit 0", monkeypatch)

@@ -104,7 +104,7 @@ def test_the_same_origin_is_served_behind_a_proxy_that_ends_tls(gateway: Gateway
 
 
 def test_cross_site_requests_are_refused_for_any_origin(gateway: Gateway) -> None:
-    """For example, a page of the same host without TLS."""
+    """One example is a page of the same host without TLS."""
     headers = {"Origin": own_origin(gateway), "Sec-Fetch-Site": "cross-site"}
     check_refused(gateway.client.post("/graphql", json=QUERY, headers=headers))
 

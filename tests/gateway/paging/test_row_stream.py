@@ -89,7 +89,7 @@ class DatedSource(FakeSource):
     """A source with one dictionary of services and dates per block."""
 
     def __init__(self, dates: list[dict[str, str]]) -> None:
-        super().__init__(lambda: 0.0, 10 * len(dates), tells_total=False)
+        super().__init__(lambda: 0.0, 10 * len(dates), has_total=False)
         self._dates = dates
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:

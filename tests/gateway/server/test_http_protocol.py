@@ -134,7 +134,7 @@ def chunked(*trailers: bytes, headers: str = "") -> bytes:
 
 
 def test_a_trailer_is_not_read_as_a_header(address: tuple[str, int]) -> None:
-    """However the bytes are split: a token in a trailer is ignored, with or without a real one in the head."""
+    """A token in a trailer is ignored, with or without a real one in the head, and however the bytes are split."""
     assert exchange(address, chunked(b"Authorization: Bearer sample\r\n"))[0] == 401
     token = "Authorization: Bearer sample\r\n"
     status, _, body = exchange(address, chunked(b"Authorization: Bearer tailspin\r\n", headers=token))
@@ -156,11 +156,11 @@ def test_an_earlier_large_body_does_not_count_toward_the_head_limit(address: tup
 
 
 def test_a_pending_response_is_sent_before_a_malformed_connection_closes(address: tuple[str, int]) -> None:
-    """The malformed or oversized rest gets no response, which would be taken for the first request's."""
+    """The malformed or oversized rest gets no error response. It would look like the response to the first request."""
     chunk = b"POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"
     malformed = (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000, chunk)
     for number, wrong in enumerate(malformed):
-        # A token for each: a response from the cache could come before the rest arrives.
+        # Use a new token each time: a cached response might be sent before the malformed rest arrives.
         token = f"sample+latency=0.8{number}"
         first = post("{ licenseDeployments { totalCount } }", f"Authorization: Bearer {token}")
         status, _, rest = exchange(address, first + wrong)
@@ -183,7 +183,7 @@ def test_an_upgrade_header_is_ignored(address: tuple[str, int], name: str) -> No
 
 
 def test_upgrade_headers_of_all_pipelined_requests_are_ignored(address: tuple[str, int]) -> None:
-    """Also if they arrive in one packet."""
+    """The requests may arrive in one packet."""
     offer = ("Connection: Upgrade", "Upgrade: h2c")
     request_ = post("{ __typename }", *offer)
     status, _, rest = exchange(address, request_ * 3 + post("{ __typename }", "Connection: close"))
@@ -211,7 +211,7 @@ def test_a_trailer_that_closes_the_connection_closes_it_after_the_response(addre
 
 
 def test_every_pending_response_is_sent_before_the_connection_closes(address: tuple[str, int]) -> None:
-    """Including the response to a complete pipelined request."""
+    """This includes the response to a complete pipelined request."""
     slow = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.2")
     status, _, rest = exchange(address, slow + post("{ __typename }") + b"GARBAGE\r\n\r\n")
     assert status == 200

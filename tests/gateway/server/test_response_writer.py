@@ -112,7 +112,7 @@ CASES = {
     "close": Case([start(length(5), (b"connection", b"close")), body(b"hello")], writes=2),
 }
 
-# Mistakes of an application, of which uvicorn makes an error, or a closed connection.
+# Mistakes of an application, which uvicorn turns into an error response or a closed connection.
 MISTAKES = {
     "too short": Case([start(length(6)), body(b"hello")]),
     "too long": Case([start(length(4)), body(b"hello")]),

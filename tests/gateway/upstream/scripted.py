@@ -257,7 +257,7 @@ def page_query(**changes: Any) -> PageQuery:
 
 
 def sold(page_rows: Sequence[Any]) -> list[int | None]:
-    """Return the numbers passed to ``rows``."""
+    """Return licensesSold of each row, which identifies the row."""
     return [row.licenses_sold for row in page_rows]
 
 

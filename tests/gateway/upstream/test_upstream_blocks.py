@@ -94,7 +94,7 @@ async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("total", "link", "given_rows", "more", "total_told"),
+    ("total", "link", "row_count", "more", "expected_total"),
     [
         (3, None, 3, False, 3),
         (9, "x", 3, True, 9),
@@ -110,15 +110,15 @@ async def test_a_link_shows_that_more_rows_exist_but_not_where(link: Any) -> Non
     ],
 )
 async def test_a_full_block_reports_whether_a_row_follows(
-    total: int | None, link: str | None, given_rows: int, more: bool | None, total_told: int | None
+    total: int | None, link: str | None, row_count: int, more: bool | None, expected_total: int | None
 ) -> None:
     """Total and link together, or the row itself, prove it; either alone does not. Extra rows are dropped."""
-    page, requests = await read(respond(envelope(rows(*range(given_rows)), total, link)), top=3)
+    page, requests = await read(respond(envelope(rows(*range(row_count)), total, link)), top=3)
     assert requests == [(0, 3)]
     assert sold(page.rows) == [0, 1, 2]
     assert page.more is more
-    if given_rows == 3:
-        assert page.total_count == total_told
+    if row_count == 3:
+        assert page.total_count == expected_total
 
 
 async def test_a_total_beyond_the_rows_is_followed_without_a_link() -> None:
@@ -145,9 +145,7 @@ async def test_a_block_beyond_the_end_is_empty_and_keeps_the_total() -> None:
 
 
 @pytest.mark.parametrize(("total", "link"), [(5, None), (None, "x"), (5, "x")])
-async def test_two_empty_responses_despite_a_link_end_the_data_with_a_warning(
-    total: int | None, link: str | None
-) -> None:
+async def test_two_empty_responses_with_a_link_end_the_data_with_a_warning(total: int | None, link: str | None) -> None:
     page, requests = await read(respond(envelope(rows(0, 1), total, link)), respond(envelope([], total, link)))
     assert requests == [(0, 10), (2, 8), (2, 8)]
     assert (sold(page.rows), page.more, page.total_count) == ([0, 1], False, None)
@@ -199,7 +197,7 @@ NEW = rows(10, 11, date="2018-10-21T00:00:00")
 
 
 async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
-    """Without a warning; every call is counted."""
+    """The block has no warning, and every call is counted."""
     steps = [respond(envelope(OLD, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4)), respond(envelope(NEW, 4))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4), (2, 2)]
@@ -219,7 +217,7 @@ async def test_a_changed_total_means_changed_data() -> None:
 
 
 async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> None:
-    """The continuation has no row and no date; only the total shows the change."""
+    """The continuation is empty, so it has no date; only the total shows the change."""
     steps = [respond(envelope(OLD, 4)), respond(envelope([], 1)), respond(envelope(rows(10), 1))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4)]
@@ -227,7 +225,7 @@ async def test_a_block_whose_data_shrank_below_the_rows_read_is_read_again() -> 
 
 
 async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_again() -> None:
-    """With the same date: a row was inserted before the others, so one row would appear twice."""
+    """The date stays the same. A row was inserted before the others, so one row would appear twice."""
     steps = [respond(envelope(rows(0, 1), 3)), respond(envelope(rows(1, 2), 4)), respond(envelope(rows(9, 0, 1, 2), 4))]
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4)]
@@ -250,7 +248,7 @@ async def test_services_may_be_processed_at_different_times() -> None:
 
 
 async def test_a_service_with_two_dates_in_one_response_identifies_no_snapshot() -> None:
-    """Even if another response of the block shows only one of them."""
+    """This holds even if another response of the block shows only one of the dates."""
     mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
     page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(rows(2, 3), 4)), top=4)
     assert (len(requests), page.stamp.dates) == (2, ())
@@ -294,7 +292,7 @@ async def test_paginating_through_all_blocks_returns_every_row_once() -> None:
 Link = Callable[[int, int], bool]
 Total = Callable[[int, int, int], int | None]
 
-# What an upstream may report; the first of each is correct. Only without both, or without a link, may short pages pass.
+# The links and totals that an upstream may report; "right" is correct.
 LINKS: dict[str, Link] = {
     "right": lambda end, count: end < count,
     "always": lambda end, count: True,
@@ -338,13 +336,13 @@ class Model:
 async def test_no_row_is_lost_or_duplicated_whatever_the_upstream_reports(
     count: int, cap: int, skip: int, top: int, link: str, total: str
 ) -> None:
-    """If a link or a total reveals each shortened page; what the page reports about further rows is then correct."""
+    """This holds if a link or a total reveals each shortened page. Then ``more`` is correct, too."""
     model = Model(count, cap, LINKS[link], TOTALS[total])
     page = await reader(model).fetch(page_query(skip=skip, top=top), caller())
     is_betrayed = link != "never" or total in ("right", "high")
     if cap >= top or is_betrayed:
         assert sold(page.rows) == list(range(skip, min(count, skip + top)))
-        # A total that counts only the page, without a link: both wrongly agree that the data ends.
+        # Without a link, a total that counts only the page wrongly confirms that the data ends.
         is_duped = link == "never" and total in ("page", "zero")
         if page.more is not None and "high" not in total and not is_duped:
             assert page.more is (skip + top < count)

@@ -136,7 +136,7 @@ async def test_a_missing_correlation_id_is_generated_and_a_missing_locale_omitte
 async def test_every_status_has_its_code_and_number_of_attempts(
     status: int, error: type[GatewayError], retried: bool, body: bytes
 ) -> None:
-    """Whatever the body. Redirects are not followed, and the client recovers as soon as the upstream does."""
+    """The body does not matter. Redirects are not followed, and the client recovers as soon as the upstream does."""
     observer = RecordingObserver()
     body = b"" if status == 204 else body
     bad = respond(body, status, {"Location": "http://127.0.0.1:1/elsewhere"})
@@ -218,7 +218,7 @@ async def test_a_slow_response_times_out_and_is_requested_once_more(step: Any) -
             await up.all_closed.wait()
 
 
-async def test_the_flights_deadline_bounds_an_attempt_too() -> None:
+async def test_an_attempt_ends_at_the_deadline_of_its_shared_call() -> None:
     async with upstream(hang()) as up, client(up.url, timeout_seconds=60) as it:
         with pytest.raises(UpstreamTimeout):
             await it.call(page_query(), caller(), deadline=asyncio.get_running_loop().time() + 0.1)

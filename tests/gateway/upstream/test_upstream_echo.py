@@ -45,7 +45,7 @@ def with_extra(extra: bytes) -> Step:
 @pytest.mark.parametrize("ids", [OTHERS, {}, {"MS-RequestId": OTHERS["MS-RequestId"]}])
 @pytest.mark.parametrize("status", [200])
 async def test_an_extra_response_in_the_stream_never_reaches_the_next_caller(ids: dict[str, str], status: int) -> None:
-    """With wrong ids or none: three callers get their own rows, on connections without extra responses."""
+    """The extra response has wrong ids or none. Each caller gets its own rows, over another connection."""
     extra = http(status, ids, json.dumps(STALE).encode())
     async with upstream(with_extra(extra)) as up, client(up.url) as it:
         for name in ("one", "two", "three", "four"):
@@ -138,7 +138,7 @@ async def test_an_error_response_without_ids_is_raised_at_once() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 async def test_after_one_response_without_ids_its_connection_is_not_used_again(status: int) -> None:
-    """Even if the upstream echoed ids before: an extra error response would reach another caller."""
+    """This holds even if the upstream echoed ids before. Otherwise another caller could get an extra error response."""
     refusal = http(status, {}, b"")
 
     async def twice(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:

@@ -81,12 +81,12 @@ def test_pauses_grow_to_a_cap_and_have_full_jitter() -> None:
 
 
 @pytest.mark.parametrize("kind", [Retry.ONCE, Retry.TIMEOUT, Retry.FOREIGN])
-def test_other_kinds_are_retried_once_without_a_pause(kind: Retry) -> None:
+def test_kinds_of_failure_without_backoff_are_retried_once_without_a_pause(kind: Retry) -> None:
     retries = Retries(8, lambda: 1.0)
     assert [retries.pause_seconds(kind) for _ in range(2)] == [0.0, None]
 
 
-def test_the_longest_cooldown_counts_and_their_number_is_bounded() -> None:
+def test_the_longest_cooldown_of_a_token_applies_and_the_number_of_cooldowns_is_bounded() -> None:
     clock = Clock(0.0)
     cooldowns = Cooldowns(clock, max_cooldowns=10)
     cooldowns.start(b"first", 500)
@@ -115,7 +115,10 @@ def test_only_active_cooldowns_are_counted() -> None:
 
 
 async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
-    """For one token and for all: each waiting call counts once, and finished calls do not count."""
+    """Each waiting call counts once, whether it waits for its token's limit or the process's.
+
+    Finished calls do not count.
+    """
     limiter = ConcurrencyLimiter(per_token=1, total=2)
     loop = asyncio.get_running_loop()
     async with limiter.hold(b"first", float("inf")), limiter.hold(b"second", float("inf")):
@@ -164,7 +167,7 @@ STORE = {
         (None, None),
     ],
 )
-def test_an_error_code_is_found_in_every_shape_of_body(body: Any, code: int | str | None) -> None:
+def test_an_error_code_is_read_from_every_shape_of_body(body: Any, code: int | str | None) -> None:
     text = json.dumps(body).encode()
     assert error_code(text) == code
     assert error_code(b"\xef\xbb\xbf" + text) == code
@@ -208,7 +211,10 @@ async def test_an_upstream_request_id_that_is_not_a_guid_is_dropped() -> None:
 
 
 def test_every_error_of_the_http_library_is_translated() -> None:
-    """The library raises the leaves of its exception tree. If this fails, it has a new one."""
+    """The library raises the leaves of its exception tree.
+
+    If this test fails, the tree has a new leaf, which needs a translation.
+    """
     kinds = [kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     leaves = {kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)}
     assert leaves == set(LIBRARY_ERRORS)
@@ -229,7 +235,7 @@ def test_an_operating_system_error_means_upstream_unavailable() -> None:
 
 
 def test_a_broken_response_after_a_foreign_one_is_not_requested_a_third_time() -> None:
-    """The refused response may have been the right one: a broken response often lacks its ids."""
+    """The rejected response may have been the right one, because broken responses often lack their ids."""
     retries = Retries(8, lambda: 1.0)
     assert retries.pause_seconds(Retry.FOREIGN) == 0.0
     assert retries.pause_seconds(Retry.ONCE) is None

@@ -40,7 +40,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "br": brotli.compress,
     "zstd": zstandard.ZstdCompressor().compress,
 }
-# RFC 9659 allows at most 8 MB; this one would make the reader allocate 64 MB.
+# A frame with a window of 64 MB, which the reader would allocate; RFC 9659 allows at most 8 MB.
 _wide = zstandard.ZstdCompressor(
     compression_params=zstandard.ZstdCompressionParameters.from_level(3, window_log=26)
 ).compressobj()
@@ -155,7 +155,10 @@ def bomb(encoding: str, size_bytes: int) -> bytes:
 
 @pytest.mark.parametrize("encoding", PACK)
 async def test_a_decompression_bomb_is_cut_off_without_memory_growth_or_blocking(encoding: str) -> None:
-    """256 MiB in a quarter of a megabyte of gzip; in eight kilobytes of zstd; in less than one of br."""
+    """Each bomb contains 256 MiB.
+
+    It takes a quarter of a megabyte with gzip, 8 kB with zstd, and less than 1 kB with br.
+    """
     packed = bomb(encoding, 2**28)
     longest_seconds = 0.0
 

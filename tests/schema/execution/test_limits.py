@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Gateway, StartGateway
 
-# A sanity bound: the checks take milliseconds, and the attacks would take minutes.
+# A generous limit, because the checks take milliseconds, and the attacks would take minutes.
 MAX_CPU_SECONDS = 2.0
 
 CONNECTION = "LicenseDeploymentConnection"
@@ -53,7 +53,7 @@ def everywhere(count: int) -> Iterable[str]:
         yield f"fragment F{i} on Query {{ __typename {' '.join(f'...F{j}' for j in range(i + 1, count))} }}"
 
 
-# Root fields that each need a query.
+# A root field; each number in place of # needs a separate upstream query.
 QUESTIONS = "a#: licenseDeployments(first: #) { totalCount }"
 
 FLOODS = {
@@ -106,7 +106,7 @@ HARMLESS = {
     "commas": "," * 900_000 + "{ __typename }",
     "a huge operation name": "query " + "x" * 900_000 + " { __typename }",
     "a long comment": "#" * 900_000 + "\n{ __typename }",
-    "many operations, one of them asked for": many(280, "query Q# { __typename }"),
+    "many operations, one of them selected": many(280, "query Q# { __typename }"),
 }
 
 
@@ -226,7 +226,7 @@ LISTS = "edges { cursor } nodes { channel }"
 )  # fmt: skip
 @pytest.mark.parametrize("fast_path", [True, False])
 def test_rows_count_for_each_list_that_may_show_them(start_gateway: StartGateway, query: str, fast_path: bool) -> None:
-    """It is refused before any upstream call and before the token is checked."""
+    """An operation with too many rows is refused before any upstream call, and before the token is checked."""
     response = start_gateway(fast_path=fast_path).post(query, None, {"n": 10_000})
     check_error(response, "QUERY_TOO_COMPLEX")
     assert "'nodes', 'edges'" in response.json()["errors"][0]["message"]
@@ -264,10 +264,10 @@ def test_both_lists_of_a_page_are_allowed_with_a_single_root_field(start_gateway
         ("query ($v: [LicenseDeploymentFilter!]) { # }", [{}] * 1_990),
         ("query ($v: [LicenseDeploymentFilter!] = [" + "{}" * 400 + "]) { # }", None),
     ],
-    ids=["given", "by default"],
+    ids=["explicit", "by default"],
 )
 def test_a_variable_counts_at_each_use(gateway: Gateway, query: str, value: object) -> None:
-    """Before, ten fields that each used 8 kB 18 times took five seconds."""
+    """Without this limit, ten fields that each used 8 kB 18 times took five seconds."""
     field = "licenseDeployments(filter: {and: [" + "{and: $v} " * 9 + "]}) { totalCount }"
     text = query.replace("#", " ".join(f"a{i}: {field}" for i in range(10)))
     response = gateway.post(text, variables=None if value is None else {"v": value})

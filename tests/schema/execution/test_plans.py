@@ -27,14 +27,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def test_the_second_time_an_operation_is_answered_from_its_plan(start_gateway: Any, planned: list[bool]) -> None:
+def test_a_repeated_operation_is_answered_from_its_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
-    replies = [gateway.ask(QUERY, "contoso+as=plan-again", n=3) for _ in range(3)]
-    assert replies[0] == replies[1] == replies[2]
+    responses = [gateway.ask(QUERY, "contoso+as=plan-again", n=3) for _ in range(3)]
+    assert responses[0] == responses[1] == responses[2]
     assert planned == [True, True]
 
 
-def test_other_variables_are_another_plan(start_gateway: Any, planned: list[bool]) -> None:
+def test_other_variables_need_another_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     response = [
         len(gateway.ask(QUERY, "contoso+as=plan-variables", n=n)["data"]["licenseDeployments"]["nodes"]) for n in (3, 4)
@@ -55,12 +55,12 @@ def test_a_plan_answers_only_with_the_rows_of_the_caller(
     assert planned == [False] * 2 + [True] * 6
 
 
-def test_a_known_plan_without_a_token_is_refused(start_gateway: Any, planned: list[bool]) -> None:
+def test_an_operation_with_a_plan_still_needs_a_token(start_gateway: Any, planned: list[bool]) -> None:
     gateway = start_gateway()
     gateway.ask(QUERY, "sample+as=plan-no-token", n=1)
-    reply = gateway.post(QUERY, None, {"n": 1})
-    assert reply.status_code == 401
-    assert reply.json()["errors"][0]["path"] == ["licenseDeployments"]
+    response = gateway.post(QUERY, None, {"n": 1})
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["path"] == ["licenseDeployments"]
     assert planned == []
 
 
@@ -84,9 +84,9 @@ def test_new_rows_are_never_answered_with_an_old_rendering(start_gateway: Any, p
 
 def test_rows_with_warnings_bypass_the_plan(start_gateway: Any, planned: list[bool]) -> None:
     gateway, token = start_gateway(), "contoso+rows=5+counts=junk+as=plan-warned"
-    replies = [gateway.ask(QUERY, token, n=2) for _ in range(2)]
-    assert replies[0]["extensions"] == replies[1]["extensions"]
-    assert replies[1]["extensions"]["warnings"][0]["code"] == "UPSTREAM_UNREADABLE_VALUES"
+    responses = [gateway.ask(QUERY, token, n=2) for _ in range(2)]
+    assert responses[0]["extensions"] == responses[1]["extensions"]
+    assert responses[1]["extensions"]["warnings"][0]["code"] == "UPSTREAM_UNREADABLE_VALUES"
     assert planned == [False]
 
 

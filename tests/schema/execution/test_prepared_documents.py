@@ -45,11 +45,11 @@ def test_dropped_documents_are_freed_at_once(text: str) -> None:
     operations = Operations(build_schema(), LIMITS, introspection=True)
     for number in range(3 * PREPARED_DOCUMENTS):
         assert bool(operations.faults_of(text.format(number=number))) is (text is not GOOD)
-        # Validation leaves only young objects.
+        # Objects left over by validation are in the youngest generation.
         gc.collect(0)
-    # A refused document leaves only its error.
+    # Of a refused document, only the error is cached.
     assert alive(DocumentNode) <= (PREPARED_DOCUMENTS if text in (GOOD, WRONG) else 0)
-    # The longer of them has 24.
+    # The longest document has 24 tokens.
     assert alive(Token) <= 25 * PREPARED_DOCUMENTS
 
 

@@ -39,7 +39,7 @@ def check_error(
 
 
 @dataclass(frozen=True)
-class RawReply:
+class RawResponse:
     """A response read from a bare socket."""
 
     status: int
@@ -47,7 +47,7 @@ class RawReply:
     body: bytes
 
 
-def exchange(url: str, request: bytes) -> RawReply:
+def exchange(url: str, request: bytes) -> RawResponse:
     """Send ``request`` verbatim to the server at ``url``, and read until the server closes."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
@@ -56,7 +56,7 @@ def exchange(url: str, request: bytes) -> RawReply:
         while chunk := connection.recv(65_536):
             received += chunk
     head, _, body = bytes(received).partition(b"\r\n\r\n")
-    return RawReply(int(head.split(b" ", 2)[1]), head.decode("latin-1"), body)
+    return RawResponse(int(head.split(b" ", 2)[1]), head.decode("latin-1"), body)
 
 
 def raw_post(body: bytes, *headers: bytes) -> bytes:

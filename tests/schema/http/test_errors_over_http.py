@@ -67,15 +67,15 @@ def test_a_bad_request_has_a_graphql_error(
 def test_a_body_that_does_not_arrive_in_time_is_408_and_ends_the_connection() -> None:
     with served(application(Forgetful(), body_timeout_seconds=0.05)) as url:
         head = b"POST /graphql HTTP/1.1\r\nHost: x\r\n"
-        reply = exchange(url, head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-    assert reply.status == 408
-    assert b'"code":"BAD_REQUEST"' in reply.body
+        response = exchange(url, head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    assert response.status == 408
+    assert b'"code":"BAD_REQUEST"' in response.body
 
 
 # The document and its arguments
 
 
-def test_a_document_that_is_not_graphql(gateway: Gateway) -> None:
+def test_a_document_that_is_not_graphql_fails_to_parse(gateway: Gateway) -> None:
     check_error(gateway.post("{ licenseDeployments("), "GRAPHQL_PARSE_FAILED")
 
 
@@ -93,7 +93,7 @@ def test_a_document_that_is_not_graphql(gateway: Gateway) -> None:
         "mutation { __typename }",
     ],
 )
-def test_a_document_that_does_not_fit_the_schema(gateway: Gateway, query: str) -> None:
+def test_a_document_that_does_not_fit_the_schema_fails_validation(gateway: Gateway, query: str) -> None:
     check_error(gateway.post(query), "GRAPHQL_VALIDATION_FAILED")
 
 
@@ -171,17 +171,17 @@ def test_a_null_for_a_directive_is_a_caller_error(gateway: Gateway, where: str) 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "A" * 400, "💥" * 4])
 @pytest.mark.parametrize("argument", ["after", "before"])
-def test_an_unknown_cursor(gateway: Gateway, argument: str, cursor: str) -> None:
+def test_an_unknown_cursor_is_invalid(gateway: Gateway, argument: str, cursor: str) -> None:
     query = f"query ($cursor: String) {field(f'{argument}: $cursor')}"
     check_error(gateway.post(query, variables={"cursor": cursor}), "INVALID_CURSOR", path=HERE)
 
 
-def test_a_cursor_of_another_query(gateway: Gateway) -> None:
+def test_a_cursor_of_another_query_is_invalid(gateway: Gateway) -> None:
     cursor = gateway.connection("first: 1", fields="pageInfo { endCursor }")["pageInfo"]["endCursor"]
     check_error(gateway.post(field(f'after: "{cursor}", groupBy: [CHANNEL]')), "INVALID_CURSOR", path=HERE)
 
 
-def test_data_reprocessed_after_a_cursor_was_issued(start_gateway: StartGateway) -> None:
+def test_data_reprocessed_after_a_cursor_was_issued_is_a_snapshot_change(start_gateway: StartGateway) -> None:
     gateway, token = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0), "contoso+reprocess-after=1+as=error"
     page = gateway.connection("first: 1", token, "pageInfo { endCursor } nodes { processedDateTime }")
     response = gateway.post(field(f'first: 1, after: "{page["pageInfo"]["endCursor"]}"'), token)
@@ -192,22 +192,22 @@ def test_data_reprocessed_after_a_cursor_was_issued(start_gateway: StartGateway)
 # Limits
 
 
-def test_an_operation_over_a_limit(gateway: Gateway) -> None:
+def test_an_operation_over_a_limit_is_too_complex(gateway: Gateway) -> None:
     check_error(gateway.post("{" + " ".join(f"a{i}: __typename" for i in range(40)) + "}"), "QUERY_TOO_COMPLEX")
 
 
-def test_an_operation_over_its_budget_of_upstream_calls(start_gateway: StartGateway) -> None:
+def test_an_operation_over_its_budget_of_upstream_calls_is_too_complex(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_upstream_calls=2, block_rows=1_000, first_block_rows=1_000)
     response = gateway.post(field("first: 9000"), "contoso+as=error-budget")
     check_error(response, "QUERY_TOO_COMPLEX", path=HERE)
 
 
-def test_a_body_over_the_limit(start_gateway: StartGateway) -> None:
+def test_a_body_over_the_limit_is_too_large(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_request_bytes=1_024)
     check_error(gateway.post("#" * 1_024), "PAYLOAD_TOO_LARGE", 413)
 
 
-def test_a_body_over_the_limit_without_a_declared_length(start_gateway: StartGateway) -> None:
+def test_a_body_over_the_limit_without_a_declared_length_is_too_large(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_request_bytes=1_024)
     response = gateway.client.post("/graphql", content=iter([b"#" * 600] * 2), headers=JSON)
     check_error(response, "PAYLOAD_TOO_LARGE", 413)
@@ -237,8 +237,8 @@ def test_a_malformed_token_is_refused_without_an_upstream_call(
 
 
 @pytest.mark.parametrize("authorization", ["Bearer", "bearer"])
-def test_a_token_that_is_empty_is_not_called_malformed(gateway: Gateway, authorization: str) -> None:
-    """For example, a shell sends it if its variable is unset."""
+def test_the_error_for_an_empty_token_does_not_call_it_malformed(gateway: Gateway, authorization: str) -> None:
+    """A shell command sends an empty token if its variable is unset."""
     response = gateway.client.post("/graphql", json={"query": TOTAL}, headers={"Authorization": authorization})
     check_error(response, "UNAUTHENTICATED", 401, path=HERE)
     assert response.json()["errors"][0]["message"] == (
@@ -255,7 +255,7 @@ def test_a_filter_that_matches_no_row_still_needs_a_token(gateway: Gateway) -> N
     assert gateway.connection("filter: {channel: {in: []}}") == {"totalCount": 0}
 
 
-def test_an_error_beside_data_leaves_the_status_and_the_data(gateway: Gateway) -> None:
+def test_an_error_in_one_of_two_fields_leaves_status_200_and_the_other_field(gateway: Gateway) -> None:
     response = gateway.post(f"{{ __typename {TOTAL[1:]}", token=None)
     check_error(response, "UNAUTHENTICATED", 200, path=HERE)
     assert response.json()["data"] == {"__typename": "Query", "licenseDeployments": None}
@@ -271,7 +271,7 @@ def upstream_facts(response: httpx.Response, code: str, http_status: int = 200) 
     return facts
 
 
-def test_a_token_unknown_to_the_upstream(gateway: Gateway, upstream: Upstream) -> None:
+def test_a_token_unknown_to_the_upstream_is_refused_at_each_call(gateway: Gateway, upstream: Upstream) -> None:
     for _ in range(2):
         response = gateway.post(TOTAL, "somebody-unknown")
         assert upstream_facts(response, "UNAUTHENTICATED", 401)["status"] == 401
@@ -292,11 +292,11 @@ def test_the_error_for_an_unknown_sandbox_token_lists_the_known_ones(start_gatew
     assert "sandbox" not in without_mfa.json()["errors"][0]["message"]
 
 
-def test_a_token_without_multi_factor_authentication(gateway: Gateway) -> None:
+def test_a_token_without_multi_factor_authentication_is_unauthenticated(gateway: Gateway) -> None:
     assert upstream_facts(gateway.post(TOTAL, "contoso+mfa+as=error"), "UNAUTHENTICATED", 401)["code"] == 900421
 
 
-def test_a_token_without_the_role(gateway: Gateway) -> None:
+def test_a_token_without_the_role_is_forbidden(gateway: Gateway) -> None:
     assert upstream_facts(gateway.post(TOTAL, "contoso+status=403+as=error"), "FORBIDDEN")["status"] == 403
 
 
@@ -314,24 +314,24 @@ def test_a_throttled_token_gets_the_time_to_wait_and_makes_no_calls_until_then(
     assert gateway.connection(token="contoso+as=error-not-throttled") == {"totalCount": 12_000}
 
 
-def test_an_upstream_that_does_not_answer(start_gateway: StartGateway) -> None:
+def test_an_upstream_that_does_not_answer_causes_a_timeout(start_gateway: StartGateway) -> None:
     gateway = start_gateway(upstream_timeout_seconds=0.1, operation_timeout_seconds=0.3, upstream_max_retries=0)
     check_error(gateway.post(TOTAL, "contoso+hang+as=error"), "UPSTREAM_TIMEOUT", path=HERE)
 
 
-def test_an_operation_that_exceeds_its_time(start_gateway: StartGateway) -> None:
+def test_an_operation_that_exceeds_its_time_in_a_call_is_an_upstream_timeout(start_gateway: StartGateway) -> None:
     gateway = start_gateway(operation_timeout_seconds=0.3)
     check_error(gateway.post(TOTAL, "contoso+hang+as=error-all"), "UPSTREAM_TIMEOUT", path=HERE)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_an_upstream_that_fails(start_gateway: StartGateway, status: int) -> None:
+def test_an_upstream_with_a_server_error_is_unavailable(start_gateway: StartGateway, status: int) -> None:
     gateway = start_gateway(upstream_max_retries=0)
     response = gateway.post(TOTAL, f"contoso+status={status}+as=error")
     assert upstream_facts(response, "UPSTREAM_UNAVAILABLE")["status"] == status
 
 
-def test_an_upstream_that_is_not_there(start_gateway: StartGateway) -> None:
+def test_an_upstream_that_accepts_no_connection_is_unavailable(start_gateway: StartGateway) -> None:
     gateway = start_gateway(upstream_url="http://127.0.0.1:9", upstream_max_retries=0)
     check_error(gateway.post(TOTAL), "UPSTREAM_UNAVAILABLE", path=HERE)
 
@@ -345,7 +345,7 @@ def test_no_error_body_of_the_upstream_is_passed_on(gateway: Gateway, body: str)
 
 
 @pytest.mark.parametrize("fault", ["status=400", "status=404", "redirect=302", "prefix=v1"])
-def test_an_upstream_that_rejects_the_query(gateway: Gateway, upstream: Upstream, fault: str) -> None:
+def test_a_query_that_the_upstream_rejects_is_sent_once(gateway: Gateway, upstream: Upstream, fault: str) -> None:
     token = f"contoso+{fault}+as=error"
     upstream_facts(gateway.post(TOTAL, token), "UPSTREAM_REJECTED")
     assert len(upstream.calls_of(token)) == 1
@@ -358,7 +358,7 @@ def test_the_error_for_a_wrong_path_names_its_settings(gateway: Gateway) -> None
 
 
 @pytest.mark.parametrize("fault", ["garbage", "json=cut", "json=scalar", "json=deep", "value=object", "rows-junk=all"])
-def test_an_unreadable_upstream_response(start_gateway: StartGateway, fault: str) -> None:
+def test_an_unreadable_upstream_response_is_a_bad_response(start_gateway: StartGateway, fault: str) -> None:
     gateway = start_gateway(upstream_max_retries=0)
     check_error(gateway.post(TOTAL, f"contoso+{fault}+as=error"), "UPSTREAM_BAD_RESPONSE", path=HERE)
 

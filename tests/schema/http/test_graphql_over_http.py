@@ -112,7 +112,7 @@ def test_a_missing_token_and_throttling_set_the_status_in_both_media_types(
 # GET
 
 
-def test_a_query_may_come_by_get(gateway: Gateway) -> None:
+def test_a_query_may_be_sent_with_get(gateway: Gateway) -> None:
     query = "query A { __typename } query B($first: Int) { licenseDeployments(first: $first) { nodes { channel } } }"
     response = gateway.client.get(
         "/graphql",
@@ -125,14 +125,14 @@ def test_a_query_may_come_by_get(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("parameter", ["variables", "extensions"])
 @pytest.mark.parametrize("text", ["1", "[]", "nonsense", '"x"', "{", "[" * 10_000])
-def test_a_parameter_that_is_not_an_object(gateway: Gateway, parameter: str, text: str) -> None:
+def test_a_parameter_that_is_not_an_object_is_refused_by_name(gateway: Gateway, parameter: str, text: str) -> None:
     response = gateway.client.get("/graphql", params={"query": "{ __typename }", parameter: text})
     check_error(response, "BAD_REQUEST", 400)
     assert f"'{parameter}'" in response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("query", ["mutation { __typename }", "mutation M { x } query Q { __typename }"])
-def test_get_refuses_mutations_before_anything_else(gateway: Gateway, query: str) -> None:
+def test_a_mutation_by_get_is_refused_before_validation(gateway: Gateway, query: str) -> None:
     response = gateway.client.get("/graphql", params={"query": query, "operationName": "M" * ("M {" in query)})
     check_error(response, "BAD_REQUEST", 405)
     assert response.headers["Allow"] == "POST"
@@ -238,7 +238,7 @@ def test_a_websocket_is_refused(gateway: Gateway) -> None:
     ],
     ids=lambda body: body[:30].decode("latin-1"),
 )
-def test_a_body_that_is_not_a_json_object_with_a_query(gateway: Gateway, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_with_a_query_is_refused(gateway: Gateway, body: bytes) -> None:
     check_error(post(gateway, body), "BAD_REQUEST", 400)
 
 
@@ -268,11 +268,11 @@ def test_null_members_count_as_absent_and_unknown_ones_are_ignored(gateway: Gate
     assert post(gateway, json.dumps(body).encode()).json() == TYPENAME
 
 
-def test_the_last_of_two_equal_members_counts(gateway: Gateway) -> None:
+def test_the_last_of_two_members_with_one_name_is_used(gateway: Gateway) -> None:
     assert post(gateway, b'{"query": "{ nothing }", "query": "{ __typename }"}').json() == TYPENAME
 
 
-def test_a_byte_order_mark_does_no_harm(gateway: Gateway) -> None:
+def test_a_byte_order_mark_before_the_body_is_ignored(gateway: Gateway) -> None:
     assert post(gateway, b'\xef\xbb\xbf{"query": "{ __typename }"}').json() == TYPENAME
 
 
@@ -314,7 +314,7 @@ def test_json_may_be_spelled_in_several_ways(gateway: Gateway, content_type: str
 
 
 @pytest.mark.parametrize("operation_name", ["Nothing", "", "a" * 10_000])
-def test_an_unknown_operation(gateway: Gateway, operation_name: str) -> None:
+def test_an_unknown_operation_name_is_refused(gateway: Gateway, operation_name: str) -> None:
     body = {"query": "query Known { __typename }", "operationName": operation_name}
     response = post(gateway, json.dumps(body).encode())
     check_error(response, "GRAPHQL_VALIDATION_FAILED")

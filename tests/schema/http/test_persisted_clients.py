@@ -25,9 +25,9 @@ def test_apollo_client_and_urql_send_a_text_once_then_only_its_hash(start_gatewa
     sys.stderr.write(done.stderr)
     results = json.loads(done.stdout)
     assert set(results) == {"Apollo by POST", "Apollo by GET", "urql by POST", "urql by GET"}
-    for name, walk in results.items():
-        assert walk["answers"] == [2, 2, 2], name
-        first, second, *others = walk["requests"]
+    for name, result in results.items():
+        assert result["answers"] == [2, 2, 2], name
+        first, second, *others = result["requests"]
         method = name.rpartition(" ")[2]
         assert first == [method, "hash", 400], name
         # Apollo always sends texts by POST, because they may be long.

@@ -65,7 +65,7 @@ either_method = pytest.mark.parametrize("send", [post, get])
 @either_method
 def test_a_hash_is_unknown_until_the_text_was_sent_with_it(start_gateway: StartGateway, send: Send) -> None:
     """Apollo Client reads the code or the message, urql's exchange only the message."""
-    gateway, text = start_gateway(), unique("Walk")
+    gateway, text = start_gateway(), unique("Unknown")
     refused = send(gateway, apollo(text))
     check_error(refused, "PERSISTED_QUERY_NOT_FOUND")
     assert [error["message"] for error in refused.json()["errors"]] == ["PersistedQueryNotFound"]
@@ -250,14 +250,14 @@ class Store:
         return self._documents.text_of(Parameters(text, extensions=apollo(text)["extensions"]))
 
     def has(self, text: str) -> bool:
-        """Send only the hash, which counts as use."""
+        """Send only the hash, which counts as a use; return whether the text is stored."""
         try:
             return self._documents.text_of(Parameters(extensions=apollo(text)["extensions"])) == text
         except PersistedQueryNotFound:
             return False
 
 
-def test_the_least_recently_used_text_goes_first() -> None:
+def test_the_least_recently_used_text_is_evicted_first() -> None:
     store = Store(max_documents=3)
     for text in "abc":
         store.send(text)
@@ -280,7 +280,7 @@ def test_stored_texts_are_bounded_in_bytes_and_freed_space_is_reused() -> None:
     assert 8 <= len(held) <= 11
 
 
-def test_a_long_text_is_run_but_evicts_no_others() -> None:
+def test_a_long_text_runs_without_being_stored() -> None:
     store = Store()
     store.send("short")
     long = "x" * MAX_DOCUMENT_BYTES
@@ -314,7 +314,7 @@ def test_a_lone_surrogate_can_be_hashed_and_causes_no_error() -> None:
 
 
 @either_method
-def test_a_document_id_is_a_hash_that_says_so(start_gateway: StartGateway, send: Send) -> None:
+def test_a_document_id_may_be_a_hash_with_a_prefix(start_gateway: StartGateway, send: Send) -> None:
     gateway, text = start_gateway(), unique("ById")
     body = {"documentId": f"sha256:{sha256(text)}"}
     check_error(send(gateway, body), "PERSISTED_QUERY_NOT_FOUND")
@@ -335,7 +335,7 @@ def test_without_a_manifest_other_ids_are_unknown_and_ignored_beside_a_text(
     assert send(gateway, {name: "1f2e", "query": "{ __typename }"}).json() == TYPENAME
 
 
-def test_a_document_id_is_text(gateway: Gateway) -> None:
+def test_a_document_id_that_is_not_text_is_refused(gateway: Gateway) -> None:
     response = post(gateway, {"documentId": 5})
     check_error(response, "BAD_REQUEST", 400)
     assert response.json()["errors"][0]["message"] == "'documentId' is not text. Send text, or leave it out."
@@ -385,7 +385,7 @@ def test_a_trusted_operation_runs_by_id_by_hash_or_verbatim(trusting: Gateway, s
 
 
 @either_method
-def test_a_trusted_operation_takes_variables(trusting: Gateway, send: Send) -> None:
+def test_a_trusted_operation_accepts_variables(trusting: Gateway, send: Send) -> None:
     response = send(trusting, {"documentId": sha1(PAGE), "variables": {"n": 1}}).json()
     assert len(response["data"]["licenseDeployments"]["nodes"]) == 1
 
@@ -410,7 +410,7 @@ def test_a_trusted_operation_takes_variables(trusting: Gateway, send: Send) -> N
     ],
     ids=str,
 )
-def test_anything_else_is_not_trusted(
+def test_an_operation_outside_the_manifest_is_refused(
     trusting: Gateway, send: Send, body: dict[str, Any], accept: str, status: int
 ) -> None:
     """Sending its text does not store it either."""
@@ -425,8 +425,8 @@ def test_a_trusted_text_with_another_id_is_refused(trusting: Gateway) -> None:
 
 
 def test_a_trusted_operation_still_needs_a_token(trusting: Gateway) -> None:
-    reply = trusting.client.post("/graphql", json={"documentId": sha1(TOTAL)})
-    assert reply.status_code == 401
+    response = trusting.client.post("/graphql", json={"documentId": sha1(TOTAL)})
+    assert response.status_code == 401
 
 
 def test_a_trusted_operation_makes_one_upstream_call(trusting: Gateway, upstream: Upstream) -> None:

@@ -10,7 +10,7 @@ const [url, token] = process.argv.slice(2);
 const headers = { Authorization: `Bearer ${token}` };
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
-/** A fetch that notes each request's method, whether it held the text, and the reply's status. */
+/** A fetch that notes each request's method, whether it held the text, and the response's status. */
 function noting(requests) {
   return async (address, options) => {
     const method = options.method ?? "GET";

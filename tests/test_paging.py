@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.sandbox.rows import rows_of
 
-WALK = """
-query Walk($first: Int, $after: String) {
+PAGE = """
+query Page($first: Int, $after: String) {
   licenseDeployments(first: $first, after: $after) {
     totalCount
     pageInfo { hasNextPage endCursor }
@@ -24,7 +24,7 @@ def paginate(gateway: Any, token: str, first: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after = None
     while True:
-        page = gateway.ask(WALK, token, first=first, after=after)["data"]["licenseDeployments"]
+        page = gateway.ask(PAGE, token, first=first, after=after)["data"]["licenseDeployments"]
         rows += page["nodes"]
         if not page["pageInfo"]["hasNextPage"]:
             return rows
