@@ -1,7 +1,4 @@
-"""Deviations of an upstream in the queries it runs and the rows it returns.
-
-The endpoint reads its dialect from the state of the ASGI scope, where the fault injector puts it.
-"""
+"""Deviations of an upstream in the queries it runs and the rows it returns."""
 
 from __future__ import annotations
 
@@ -75,6 +72,3 @@ class Dialect:
                 if row.get("serviceCode") == "crm" and DATE_KEY in row:
                     row[DATE_KEY] = (processed - _CRM_LAG).isoformat()
         return rows
-
-
-STANDARD: Final = Dialect()

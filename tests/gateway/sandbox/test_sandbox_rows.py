@@ -11,7 +11,7 @@ from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.customer_names import UNUSUAL_NAMES
 from gateway.sandbox.datasets.license_deployment import generate
 from gateway.sandbox.products import crm_products, o365_products
-from gateway.sandbox.rows import rows_of
+from tests.gateway.sandbox.rows import rows_of
 
 
 @pytest.fixture(scope="module")
