@@ -88,7 +88,7 @@ class RequestCounters(Collector):
         self._operations: Count[tuple[str, str, str]] = Count()
 
     def ended(self, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
-        """Count a finished request."""
+        """Count a finished request. ``method`` is a known HTTP method, or one name for all others."""
         self.in_flight -= 1
         self.durations.add((method, route, status), seconds)
         if facts is not None:

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -45,30 +45,31 @@ class Tracing:
             f"graphql.{name}", record_exception=False, set_status_on_exception=False
         )
 
+    @contextmanager
     def request(
         self, name: str, headers: Mapping[bytes, bytes], attributes: dict[str, str], correlation_id: str
-    ) -> AbstractContextManager[Span]:
-        """Return a span for a request, as part of the caller's trace if its headers name one."""
+    ) -> Iterator[Span]:
+        """Open a span for a request, as part of the caller's trace if its headers name one.
+
+        It is the parent of upstream calls with this correlation id.
+        """
         carrier = {
             key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
         }
-        return self._tracer.start_as_current_span(
+        with self._tracer.start_as_current_span(
             name,
             context=_PROPAGATOR.extract(carrier),
             kind=SpanKind.SERVER,
             attributes={**attributes, "gateway.correlation_id": correlation_id},
             record_exception=False,
             set_status_on_exception=False,
-        )
-
-    def opened(self, correlation_id: str, span: Span) -> None:
-        """Make ``span`` the parent of upstream calls for ``correlation_id``."""
-        self._open[correlation_id] = span
-
-    def closed(self, correlation_id: str, span: Span) -> None:
-        """Stop adding upstream calls to the request's span."""
-        if self._open.get(correlation_id) is span:
-            del self._open[correlation_id]
+        ) as span:
+            self._open[correlation_id] = span
+            try:
+                yield span
+            finally:
+                if self._open.get(correlation_id) is span:
+                    del self._open[correlation_id]
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
         """Create a span for a finished upstream attempt, with the report's path but no query string."""
@@ -140,11 +141,9 @@ class ServerSpans:
 
         attributes = {"http.request.method": method, "http.route": route}
         with self._tracing.request(f"{method} {route}", named_headers(scope), attributes, correlation_id) as span:
-            self._tracing.opened(correlation_id, span)
             try:
                 await self._app(scope, receive, sending)
             finally:
-                self._tracing.closed(correlation_id, span)
                 _finish(span, status, scope["state"].get("facts"))
 
 

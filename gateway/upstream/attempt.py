@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -41,10 +41,6 @@ class RequestIds:
         """Return the caller's correlation id (or a new one if it is invalid) with a new request id."""
         match = GUID.fullmatch(caller.correlation_id)
         return RequestIds(caller.correlation_id if match else str(uuid.uuid4()))
-
-    def renewed(self) -> RequestIds:
-        """Return the same correlation id with a new request id, for an attempt after a response."""
-        return replace(self, request=str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True)

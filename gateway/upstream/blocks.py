@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.client import UpstreamResponse
+from gateway.upstream.decode import UpstreamResponse
 
 
 class _MixedSnapshots(Exception):

@@ -34,11 +34,6 @@ def exact(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-def is_long(value: int) -> bool:
-    """Return True if ``value`` fits in a signed 64-bit integer."""
-    return MIN_LONG <= value <= MAX_LONG
-
-
 def is_date(text: str) -> bool:
     """Return True if ``text`` is an ISO 8601 date, or date and time, that exists."""
     match = _DATE.fullmatch(text)
@@ -59,7 +54,7 @@ def long_of(value: Any) -> int | None:
         value = Decimal(value)
     if isinstance(value, Decimal):
         value = _integral(value)
-    if isinstance(value, int) and not isinstance(value, bool) and is_long(value):
+    if isinstance(value, int) and not isinstance(value, bool) and MIN_LONG <= value <= MAX_LONG:
         return value
     return None
 

@@ -51,38 +51,41 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     parts: list[bytes] = []
     size_bytes = 0
     unpacker = _unpacker(encoding)
-    async for piece in pieces:
-        meter.received_bytes += len(piece)
-        for part in unpacker.feed(piece):
-            parts.append(part)
-            size_bytes += len(part)
-            if size_bytes > max_bytes:
-                raise AttemptFailed(_too_large(max_bytes))
-            if len(parts) % YIELD_PIECES == 0:
-                await asyncio.sleep(0)
-    unpacker.finish()
+    try:
+        async for piece in pieces:
+            meter.received_bytes += len(piece)
+            for part in unpacker.feed(piece):
+                parts.append(part)
+                size_bytes += len(part)
+                if size_bytes > max_bytes:
+                    raise _unusable(f"is larger than {max_bytes} bytes. Request fewer rows or columns.")
+                if len(parts) % YIELD_PIECES == 0:
+                    await asyncio.sleep(0)
+    except (zlib.error, brotli.error, zstandard.ZstdError):
+        raise _garbled() from None
+    if not unpacker.is_complete:
+        raise _garbled()
     return b"".join(parts)
 
 
 class Unpacker(Protocol):
-    """Decompresses a stream. Raises AttemptFailed if it is corrupt."""
+    """Decompresses a stream. Raises AttemptFailed or the library's error if it is corrupt."""
 
     def feed(self, piece: bytes) -> Iterable[bytes]:
         """Decompress ``piece``; yield the output in parts."""
 
-    def finish(self) -> None:
-        """Raise AttemptFailed if the stream is truncated."""
+    @property
+    def is_complete(self) -> bool:
+        """False if the stream is truncated."""
 
 
 class Identity:
-    """A stream without compression."""
+    """A stream without compression. HTTP's framing detects truncation."""
+
+    is_complete = True
 
     def feed(self, piece: bytes) -> Iterable[bytes]:
-        """Return the piece unchanged."""
         return (piece,)
-
-    def finish(self) -> None:
-        """Accept any end: HTTP's framing detects truncation."""
 
 
 class Gzip:
@@ -96,17 +99,13 @@ class Gzip:
         while piece:
             if self._inflate.eof:
                 raise _garbled()
-            try:
-                part = self._inflate.decompress(piece, STEP_BYTES)
-            except zlib.error:
-                raise _garbled() from None
+            part = self._inflate.decompress(piece, STEP_BYTES)
             piece = self._inflate.unconsumed_tail or self._inflate.unused_data
             yield part
 
-    def finish(self) -> None:
-        """Raise AttemptFailed if the member is truncated."""
-        if not self._inflate.eof:
-            raise _garbled()
+    @property
+    def is_complete(self) -> bool:
+        return self._inflate.eof
 
 
 class Brotli:
@@ -117,19 +116,15 @@ class Brotli:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield parts of about STEP_BYTES; the library rounds its buffers up."""
-        try:
-            part: bytes = self._decompressor.process(piece, output_buffer_limit=STEP_BYTES)
-            while part:
-                yield part
-                # The library keeps output beyond the limit until it is called with empty input.
-                part = self._decompressor.process(b"", output_buffer_limit=STEP_BYTES)
-        except brotli.error:
-            raise _garbled() from None
+        part: bytes = self._decompressor.process(piece, output_buffer_limit=STEP_BYTES)
+        while part:
+            yield part
+            # The library keeps output beyond the limit until it is called with empty input.
+            part = self._decompressor.process(b"", output_buffer_limit=STEP_BYTES)
 
-    def finish(self) -> None:
-        """Raise AttemptFailed if the stream is truncated."""
-        if not self._decompressor.is_finished():
-            raise _garbled()
+    @property
+    def is_complete(self) -> bool:
+        return bool(self._decompressor.is_finished())
 
 
 class Zstd:
@@ -146,17 +141,13 @@ class Zstd:
             while packed:
                 if self._frame.eof:
                     self._frame = self._decompressor.decompressobj()
-                try:
-                    part = self._frame.decompress(packed)
-                except zstandard.ZstdError:
-                    raise _garbled() from None
+                part = self._frame.decompress(packed)
                 packed = self._frame.unused_data
                 yield part
 
-    def finish(self) -> None:
-        """Raise AttemptFailed if the last frame is truncated."""
-        if not self._frame.eof:
-            raise _garbled()
+    @property
+    def is_complete(self) -> bool:
+        return self._frame.eof
 
 
 # RFC 9110, section 8.4.1, including the old name of gzip; RFC 7932; RFC 8878.
@@ -169,20 +160,12 @@ def _unpacker(encoding: str) -> Unpacker:
         return Identity()
     if len(names) == 1 and names[0] in _UNPACKERS:
         return _UNPACKERS[names[0]]()
-    raise AttemptFailed(
-        Failure(
-            UpstreamBadResponse(
-                "The upstream's response has a content coding that was not requested. Contact the operator."
-            )
-        )
-    )
+    raise _unusable("has a content coding that was not requested. Contact the operator.")
+
+
+def _unusable(reason: str) -> AttemptFailed:
+    return AttemptFailed(Failure(UpstreamBadResponse(f"The upstream's response {reason}")))
 
 
 def _garbled() -> AttemptFailed:
     return AttemptFailed(Failure(garbled(), Retry.ONCE))
-
-
-def _too_large(max_bytes: int) -> Failure:
-    return Failure(
-        UpstreamBadResponse(f"The upstream's response is larger than {max_bytes} bytes. Request fewer rows or columns.")
-    )
