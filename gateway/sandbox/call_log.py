@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.sandbox.tokens import bearer
@@ -60,9 +61,7 @@ class CallRecorder:
 
 
 def _call(scope: Scope) -> SandboxCall:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    values = Headers(scope=scope)
+    headers = {name: ", ".join(values.getlist(name)) for name in values}
     token = bearer(headers.pop("authorization", None))
     return SandboxCall(scope["path"], scope["query_string"].decode("latin-1"), headers, token)

@@ -16,7 +16,7 @@ from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.engine import Engine
 from gateway.sandbox.odata import FilterError
 from gateway.sandbox.page import NextLink, SandboxPage
-from gateway.sandbox.query import ParameterError, RequestParameters, SandboxQuery, parse_parameters
+from gateway.sandbox.query import ParameterError, SandboxQuery, parse_parameters
 from gateway.sandbox.responses import Refusal
 
 Compare = Literal["casefold", "exact"]
@@ -37,32 +37,31 @@ class DatasetEndpoint:
     ) -> SandboxPage:
         """Return the page that a request asks for. Raises Refusal."""
         try:
-            parameters = parse_parameters(request.scope["query_string"], self._dataset.fields)
-            dialect = dialect_for(parameters.query)
-            link = self._link(request, parameters, dialect)
+            query = parse_parameters(request.scope["query_string"], self._dataset.fields)
+            dialect = dialect_for(query)
+            dialect = replace(dialect, exact=dialect.exact or self._is_exact)
+            link = self._link(request, query, dialect)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._page, account, parameters, dialect, link)
+            return await loop.run_in_executor(self._pool, self._page, account, query, dialect, link)
         except (ParameterError, FilterError) as error:
             # Source of the shape: Store analytics documents.
             raise Refusal(400, "InvalidQueryParameters", str(error), shape="2") from None
 
-    def _page(self, account: Account, parameters: RequestParameters, dialect: Dialect, link: NextLink) -> SandboxPage:
-        view = dialect.view(account, parameters.processed, exact=self._is_exact)
-        if view is None:
+    def _page(self, account: Account, query: SandboxQuery, dialect: Dialect, link: NextLink) -> SandboxPage:
+        weeks_back = dialect.weeks_back(account, query.processed)
+        if weeks_back is None:
             return SandboxPage([], 0, link)
-        query = parameters.query
         limited = replace(query, top=dialect.row_limit(query.top))
-        rows, total = self._engines[account.name].execute(limited, view)
-        processed = account.processed_at(view.weeks_back)
+        rows, total = self._engines[account.name].execute(limited, weeks_back, dialect)
+        processed = account.processed_at(weeks_back)
         return SandboxPage(dialect.dated(rows, processed, grouped=bool(query.group_by)), total, link)
 
-    def _link(self, request: Request, parameters: RequestParameters, dialect: Dialect) -> NextLink:
-        query = parameters.query
+    def _link(self, request: Request, query: SandboxQuery, dialect: Dialect) -> NextLink:
         return NextLink(
             origin=f"{request.url.scheme}://{request.url.netloc}",
             path=request.url.path,
             resource_path=self._dataset.path,
-            parameters=parameters.link_parameters,
+            parameters=query.link_parameters,
             top=query.top,
             skip=query.skip,
             next_skip=query.skip + dialect.step(query.top),

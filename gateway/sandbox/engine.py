@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final
 
 from gateway.sandbox.accounts import SHRINK_PERCENT, Account
 from gateway.sandbox.dataset import SandboxDataset
+from gateway.sandbox.dialect import STANDARD, Dialect
 from gateway.sandbox.odata import Condition, FilterError
 from gateway.sandbox.query import SandboxQuery
 from gateway.sandbox.row_filter import MATCH_ALL, SqlCondition, sql_condition
 
 # Below SQLite's largest integer, 2^63 - 1, and beyond the rows of any account.
 _MAX_SKIP_ROWS: Final = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A state of an account's data: the number of weeks back (-1 is the next processing) and the visible rows."""
-
-    weeks_back: int = 0
-    first_rows: int | None = None
-    drop_some: bool = False
-    exact: bool = False
-    shuffle: int = 0
-
-    def condition(self) -> str:
-        """Return the SQL condition for the rows of this view."""
-        parts = ["1"]
-        if self.weeks_back > 0:
-            parts.append(f"age_weeks >= {self.weeks_back}")
-        if self.first_rows is not None:
-            parts.append(f"id < {self.first_rows}")
-        if self.drop_some:
-            # Drops one row in a thousand, starting with the first, so that every later row moves.
-            parts.append("id % 1000 <> 0")
-        return " AND ".join(parts)
-
-    def count(self, column: str) -> str:
-        """Return the SQL for a license count: smaller in the past, slightly larger after the next processing."""
-        if self.weeks_back < 0:
-            return f"({column} + 1 + {column} * 3 / 100)"
-        return f"({column} * {100 - SHRINK_PERCENT * self.weeks_back} / 100)" if self.weeks_back else column
-
-    def order(self) -> str:
-        """Return the SQL order: the upstream's, or one that depends on the number in ``shuffle``."""
-        return f"(id * 7919 + {self.shuffle * 104729}) % 99991, id" if self.shuffle else "id"
 
 
 class Engine:
@@ -62,26 +29,32 @@ class Engine:
         # A cached total takes a few hundred bytes.
         self._total = lru_cache(maxsize=512)(self._count)
 
-    def execute(self, query: SandboxQuery, view: View) -> tuple[list[dict[str, object]], int]:
+    def execute(
+        self, query: SandboxQuery, weeks_back: int = 0, dialect: Dialect = STANDARD
+    ) -> tuple[list[dict[str, object]], int]:
         """Return the rows or groups of the window, in upstream order with the Microsoft page's keys, and the total.
 
-        The first query generates the account's rows; a large account takes seconds. Raises FilterError if the filter
-        exceeds SQLite's limits.
+        ``weeks_back`` selects the processed date; -1 is the next processing. The first query generates the account's
+        rows; a large account takes seconds. Raises FilterError if the filter exceeds SQLite's limits.
         """
         try:
             with self._lock:
                 connection = self._connection
-                condition = self._condition(query.condition, view)
-                source = f"FROM row WHERE {condition.sql}"
+                condition = self._condition(query.condition, dialect)
+                source = f"FROM row WHERE ({condition.sql}) AND {_visible(weeks_back, dialect)}"
                 if query.group_by:
                     source += f" GROUP BY {','.join(query.group_by)}"
                 total = self._total(source, condition.parameters)
-                records = connection.execute(*self._statement(source, condition.parameters, query, view)).fetchall()
+                columns, order = self._columns(query.group_by, weeks_back), _order(query.group_by, dialect.shuffle)
+                # The text contains only field names and numbers; values are bound.
+                sql = f"SELECT {columns} {source} ORDER BY {order} LIMIT ? OFFSET ?"
+                window = (query.top, min(query.skip, _MAX_SKIP_ROWS))
+                records = connection.execute(sql, (*condition.parameters, *window)).fetchall()
         except sqlite3.OperationalError as error:
             raise FilterError("the filter is too complex") from error
         if query.group_by:
             return self._rows({}, query.group_by, records), total
-        date = self._account.processed_at(view.weeks_back).isoformat()
+        date = self._account.processed_at(weeks_back).isoformat()
         return self._rows({"processedDateTime": date}, self._dataset.fields, records), total
 
     @cached_property
@@ -104,28 +77,21 @@ class Engine:
         connection.execute("COMMIT")
         return connection
 
-    def _condition(self, condition: Condition | None, view: View) -> SqlCondition:
-        selection = MATCH_ALL
-        if condition is not None:
-            selection = sql_condition(condition, lambda field, value: self._texts[field].equal(value, exact=view.exact))
-        return SqlCondition(f"({selection.sql}) AND {view.condition()}", selection.parameters)
+    def _condition(self, condition: Condition | None, dialect: Dialect) -> SqlCondition:
+        if condition is None:
+            return MATCH_ALL
+        return sql_condition(condition, lambda field, value: self._texts[field].equal(value, exact=dialect.exact))
 
     def _count(self, source: str, parameters: tuple[int, ...]) -> int:
         sql = f"SELECT COUNT(*) FROM (SELECT 1 {source})"  # noqa: S608 - names and numbers only, values are bound
         return int(self._connection.execute(sql, parameters).fetchone()[0])
 
-    def _statement(
-        self, source: str, parameters: tuple[int, ...], query: SandboxQuery, view: View
-    ) -> tuple[str, tuple[int, ...]]:
-        """Return the SQL for the rows of a window, with the values of its placeholders."""
-        measures, order = [view.count(measure) for measure in self._dataset.measures], view.order()
-        if query.group_by:
-            # Groups are ordered by their first row.
-            measures, order = [f"SUM({measure})" for measure in measures], "MIN(id)"
-        columns = ",".join((*(query.group_by or self._dataset.fields), *measures))
-        # The text contains only field names and numbers; values are bound.
-        sql = f"SELECT {columns} {source} ORDER BY {order} LIMIT ? OFFSET ?"
-        return sql, (*parameters, query.top, min(query.skip, _MAX_SKIP_ROWS))
+    def _columns(self, group_by: tuple[str, ...], weeks_back: int) -> str:
+        """Return the SQL for the columns of a row or group. Counts are smaller in the past."""
+        measures = [_measure(name, weeks_back) for name in self._dataset.measures]
+        if group_by:
+            measures = [f"SUM({measure})" for measure in measures]
+        return ",".join((*(group_by or self._dataset.fields), *measures))
 
     def _rows(
         self, first_entries: dict[str, object], fields: tuple[str, ...], records: list[tuple[int, ...]]
@@ -144,6 +110,33 @@ class Engine:
             for row, count in zip(rows, counts, strict=True):
                 row[measure] = count
         return rows
+
+
+def _visible(weeks_back: int, dialect: Dialect) -> str:
+    """Return the SQL condition for the rows of a processed date."""
+    parts = ["1"]
+    if weeks_back > 0:
+        parts.append(f"age_weeks >= {weeks_back}")
+    if dialect.first_rows is not None:
+        parts.append(f"id < {dialect.first_rows}")
+    if weeks_back < 0 and dialect.drop_some:
+        # Drops one row in a thousand, starting with the first, so that every later row moves.
+        parts.append("id % 1000 <> 0")
+    return " AND ".join(parts)
+
+
+def _measure(name: str, weeks_back: int) -> str:
+    if weeks_back < 0:
+        return f"({name} + 1 + {name} * 3 / 100)"
+    return f"({name} * {100 - SHRINK_PERCENT * weeks_back} / 100)" if weeks_back else name
+
+
+def _order(group_by: tuple[str, ...], shuffle: int) -> str:
+    """Return the SQL order: the upstream's, or one that depends on the number in ``shuffle``."""
+    if group_by:
+        # Groups are ordered by their first row.
+        return "MIN(id)"
+    return f"(id * 7919 + {shuffle * 104729}) % 99991, id" if shuffle else "id"
 
 
 class _Texts:

@@ -11,8 +11,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -21,6 +19,7 @@ from gateway.sandbox.accounts import Account
 from gateway.sandbox.corruption import encode_page
 from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.faults import Faults, RefusalFaults, TimeFaults
+from gateway.sandbox.forms import RETRY_AFTER_FORMS
 from gateway.sandbox.page import SandboxPage
 from gateway.sandbox.query import SandboxQuery, lenient_skip
 from gateway.sandbox.responses import Refusal, SandboxResponse, refusal_with
@@ -99,14 +98,8 @@ def _check_throttle(window_seconds: float, form: str, history: History) -> None:
     seconds = math.ceil(history.throttled_for(window_seconds, time.monotonic()))
     if seconds == 0:
         return
-    forms = {
-        "seconds": str(seconds),
-        "date": format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True),
-        "junk": "soon",
-        "negative": f"-{seconds}",
-        "huge": "99999999999999999999",
-    }
-    headers = (("Retry-After", forms[form]),) if form != "absent" else ()
+    value = RETRY_AFTER_FORMS[form](seconds)
+    headers = () if value is None else (("Retry-After", value),)
     # Source: Partner Center documents on API throttling.
     message = f"Rate limit is exceeded. Try again in {seconds} seconds."
     raise Refusal(429, 429, message, shape="3", headers=headers)

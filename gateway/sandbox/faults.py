@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from gateway.sandbox.forms import COUNT_FORMS, DATE_FORMS, JSON_FORMS, JUNK_ROWS, TOTAL_FORMS, VALUE_FORMS
+from gateway.sandbox.forms import (
+    COUNT_FORMS,
+    DATE_FORMS,
+    JSON_FORMS,
+    JUNK_ROWS,
+    RETRY_AFTER_FORMS,
+    TOTAL_FORMS,
+    VALUE_FORMS,
+)
 from gateway.sandbox.page import LINK_STYLES
 from gateway.sandbox.responses import SHAPES
 from gateway.sandbox.switches import (
@@ -67,12 +75,7 @@ class RefusalFaults:
     """Faults that refuse a request, and the form of refusals."""
 
     throttle: float | None = switch("throttle=30", seconds, "status 429 for 30 seconds from the first request on")
-    throttle_form: str = switch(
-        "throttle-form=date",
-        choice("seconds", "date", "absent", "junk", "negative", "huge"),
-        "form of Retry-After: seconds, date, absent, junk, negative, huge",
-        default="seconds",
-    )
+    throttle_form: str = form("throttle-form", "form of Retry-After", RETRY_AFTER_FORMS, "date", default="seconds")
     status: int | None = switch("status=503", http_status, "every response has status 503")
     status_times: tuple[int, int] | None = switch(
         "status-once=500",
@@ -95,18 +98,14 @@ class RefusalFaults:
         pair(http_status, text_value, "https://elsewhere.invalid/license"),
         "redirects to another host; redirect=302:URL redirects to that URL",
     )
-    prefix: str | None = switch(
-        "prefix=v1", choice("v1", "partner"), "the only path prefix, the other returns 404: v1, partner"
-    )
+    prefix: str | None = form("prefix", "the only path prefix, the other returns 404", ("v1", "partner"), "v1")
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeFaults:
     """Faults of the object around the rows, and of the size of pages."""
 
-    link: str = switch(
-        "link=absolute", choice(*LINK_STYLES), f"form of the next link: {', '.join(LINK_STYLES)}", default="relative"
-    )
+    link: str = form("link", "form of the next link", LINK_STYLES, "absolute", default="relative")
     link_key: str = switch(
         "link-key=nextLink",
         text_value,

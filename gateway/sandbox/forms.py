@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Final
 
 import msgspec
 
 MISSING: Final = object()
 """Stands for an entry that is left out."""
+
+RETRY_AFTER_FORMS: Final[Mapping[str, Callable[[int], str | None]]] = {
+    "seconds": str,
+    "date": lambda seconds: formatdate(time.time() + seconds, usegmt=True),
+    "absent": lambda _: None,
+    "junk": lambda _: "soon",
+    "negative": lambda seconds: f"-{seconds}",
+    "huge": lambda _: "99999999999999999999",
+}
 
 COUNT_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
     "string": str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,6 +105,6 @@ def _nothing(text: str) -> bool:
     return True
 
 
-def form(name: str, text: str, forms: Mapping[str, object], example: str) -> Any:
+def form(name: str, text: str, forms: Iterable[str], example: str, default: str | None = None) -> Any:
     """Declare a field that holds the name of one of several forms."""
-    return switch(f"{name}={example}", choice(*forms), f"{text}: {', '.join(forms)}")
+    return switch(f"{name}={example}", choice(*forms), f"{text}: {', '.join(forms)}", default)

@@ -52,36 +52,30 @@ class RawResponse:
     body: bytes
 
 
-class RequestBuilder:
-    """Builds requests for one upstream."""
-
-    def __init__(self, config: UpstreamConfig) -> None:
-        self._root = config.base_url.rstrip("/") + config.path_prefix
-        self._slash = "/" if config.trailing_slash else ""
-        self._agent = f"{DISTRIBUTION}/{_version()}"
-
-    def build(self, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
-        """Return the request documented by Microsoft, with ``top`` and ``skip``."""
-        headers = httpx.Headers(
-            {
-                "Authorization": f"Bearer {caller.token.reveal()}",
-                "Accept": "application/json",
-                "MS-RequestId": ids.request,
-                "MS-CorrelationId": ids.correlation,
-                **({"X-Locale": caller.locale} if caller.locale else {}),
-                "Accept-Encoding": ACCEPT_ENCODING,
-                "User-Agent": self._agent,
-            }
-        )
-        url = f"{self._root}/{query.dataset.path}{self._slash}?{query.query_string}"
-        return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
-
-
-def _version() -> str:
+def _user_agent() -> str:
     try:
-        return version(DISTRIBUTION)
+        return f"{DISTRIBUTION}/{version(DISTRIBUTION)}"
     except PackageNotFoundError:
-        return "0"
+        return f"{DISTRIBUTION}/0"
+
+
+_USER_AGENT = _user_agent()
+
+
+def request_for(config: UpstreamConfig, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
+    """Return the request documented by Microsoft, with ``top`` and ``skip``."""
+    headers = {
+        "Authorization": f"Bearer {caller.token.reveal()}",
+        "Accept": "application/json",
+        "MS-RequestId": ids.request,
+        "MS-CorrelationId": ids.correlation,
+        **({"X-Locale": caller.locale} if caller.locale else {}),
+        "Accept-Encoding": ACCEPT_ENCODING,
+        "User-Agent": _USER_AGENT,
+    }
+    slash = "/" if config.trailing_slash else ""
+    url = f"{config.base_url.rstrip('/')}{config.path_prefix}/{query.dataset.path}{slash}?{query.query_string}"
+    return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
 
 
 class Exchanger:

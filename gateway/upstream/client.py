@@ -16,7 +16,7 @@ from gateway.config.upstream import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.attempt import Exchanger, RawResponse, RequestBuilder, RequestIds
+from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
 from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
@@ -69,7 +69,6 @@ class UpstreamClient:
         observer: Callable[[UpstreamCall], None] | None = None,
     ) -> None:
         self._config = config
-        self._requests = RequestBuilder(config)
         self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config.max_connections, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
@@ -130,7 +129,7 @@ class UpstreamClient:
             # A limit on the whole attempt: the library's timeouts only bound the time between two bytes.
             async with asyncio.timeout_at(limit):
                 return await self._exchanger.exchange(
-                    self._requests.build(query, caller, ids),
+                    request_for(self._config, query, caller, ids),
                     ids,
                     meter,
                     limit=limit,

@@ -19,7 +19,7 @@ import msgspec
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
 from gateway.upstream.chunks import split_rows
-from gateway.upstream.coercion import RowDecoder, exact, is_date, total_of
+from gateway.upstream.coercion import date_of, exact, is_date, long_of, text_of, total_of
 
 # Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData use the other names.
 ROWS_NAMES = ("Value", "value")
@@ -115,8 +115,8 @@ class Codec:
         names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
         self._date = attrgetter(names[dataset.date])
         self._service = names[dataset.service]
-        kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
-        self._reader = RowDecoder({name: (names[name], kinds.get(name, "text")) for name in names})
+        readers = dict.fromkeys(names, text_of) | dict.fromkeys(dataset.measures, long_of) | {dataset.date: date_of}
+        self._readers = [(name, attribute, readers[name]) for name, attribute in names.items()]
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
         self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
         # Decimals keep digits that a float would round.
@@ -168,8 +168,10 @@ class Codec:
         unreadable_values = 0
         rows = []
         for fields in objects:
-            values, faults = self._reader.read(fields)
-            unreadable_values += faults
+            values = {
+                attribute: read(fields[name]) for name, attribute, read in self._readers if fields.get(name) is not None
+            }
+            unreadable_values += list(values.values()).count(None)
             rows.append(self._row(**values))
         link = any(is_link(envelope.get(name)) for name in LINK_NAMES)
         total = total_of(envelope.get(name) for name in TOTAL_NAMES)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.datasets.license_deployment import FIELDS, LICENSE_DEPLOYMENT
-from gateway.sandbox.engine import Engine, View
+from gateway.sandbox.dialect import Dialect
+from gateway.sandbox.engine import Engine
 from gateway.sandbox.odata import (
     MAX_COMPARISONS,
     MAX_DEPTH,
@@ -77,7 +78,7 @@ def _holds(tree: Tree, row: dict[str, Any], *, exact: bool) -> bool:
 
 def _matches(text: str, *, exact: bool = False) -> list[dict[str, Any]]:
     query = SandboxQuery(_parse(text), (), 10_000, 0)
-    rows, _ = _ENGINE.execute(query, View(first_rows=len(_ROWS), exact=exact))
+    rows, _ = _ENGINE.execute(query, dialect=Dialect(first_rows=len(_ROWS), exact=exact))
     return rows
 
 
@@ -167,15 +168,14 @@ def test_nested_junctions_with_one_operator_are_merged() -> None:
 def test_null_equals_nothing_and_differs_from_everything() -> None:
     null_rows = [row for row in rows_of("contoso") if row["customerName"] is None]
     assert null_rows
-    view, window = View(), (10_000, 0)
-    rows, _ = _ENGINE.execute(SandboxQuery(_parse("customerName eq ''"), (), *window), view)
-    _, total = _ENGINE.execute(SandboxQuery(_parse("customerName ne 'x'"), (), 1, 0), view)
+    rows, _ = _ENGINE.execute(SandboxQuery(_parse("customerName eq ''"), (), 10_000, 0))
+    _, total = _ENGINE.execute(SandboxQuery(_parse("customerName ne 'x'"), (), 1, 0))
     assert all(row["customerName"] == "" for row in rows)
     assert total == 12_000
 
 
 def test_letters_with_longer_capitals_are_compared_case_insensitively() -> None:
-    rows, _ = _ENGINE.execute(SandboxQuery(_parse("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0), View())
+    rows, _ = _ENGINE.execute(SandboxQuery(_parse("customerName eq 'straße & söhne GMBH'"), (), 10_000, 0))
     assert {row["customerName"] for row in rows} == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
 
 
@@ -194,7 +194,7 @@ def test_thousands_of_comparisons_run_within_three_seconds() -> None:
     pairs = [(row["customerTenantId"], row["productId"]) for row in rows_of("contoso")[: MAX_COMPARISONS // 2]]
     chain = " or ".join(f"(customerTenantId eq '{tenant}' and productId eq '{product}')" for tenant, product in pairs)
     started_seconds = time.perf_counter()
-    _, total = _ENGINE.execute(SandboxQuery(_parse(chain), (), 10_000, 0), View())
+    _, total = _ENGINE.execute(SandboxQuery(_parse(chain), (), 10_000, 0))
     assert total == len(pairs)
     assert time.perf_counter() - started_seconds < 3
     with pytest.raises(FilterError, match=f"more than {MAX_COMPARISONS}"):
