@@ -69,11 +69,9 @@ class Metrics:
         )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
-        """Expose whether Redis is bypassed after a failure."""
         self._readings.gauge("gateway_redis_left_out", "1 while Redis is bypassed after a failure.", is_left_out)
 
     def watch_workers(self, count: int) -> None:
-        """Expose the configured number of workers."""
         text = "Configured number of workers, shown by each worker."
         self._readings.gauge("gateway_workers", text, lambda: count)
 

@@ -162,7 +162,6 @@ class Metering:
         self._thread: threading.Thread | None = None
 
     def start(self, metrics: Metrics, upstream_url: str) -> None:
-        """Start to send ``metrics``."""
         read = Translation(metrics, self._resource, upstream_url).read
         self._thread = threading.Thread(target=self._run, args=(read,), name="metering", daemon=True)
         self._thread.start()

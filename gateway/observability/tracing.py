@@ -105,7 +105,6 @@ class Tracing:
 
     @property
     def layer(self) -> Middleware:
-        """The middleware that creates the spans of requests."""
         return Middleware(ServerSpans, tracing=self)
 
     async def aclose(self) -> None:
@@ -159,7 +158,6 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
 
 
 def exporting(environment: Mapping[str, str]) -> Tracing:
-    """Return the tracing configured by the standard ``OTEL_…`` variables."""
     logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
     provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -113,7 +113,6 @@ class Engine:
 
 
 def _visible(weeks_back: int, dialect: Dialect) -> str:
-    """Return the SQL condition for the rows of a processed date."""
     parts = ["1"]
     if weeks_back > 0:
         parts.append(f"age_weeks >= {weeks_back}")

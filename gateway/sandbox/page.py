@@ -41,7 +41,6 @@ class NextLink:
         return f"{self.resource}?{self.query(skip, encode=False)}"
 
     def absolute(self, origin: str) -> str:
-        """Return a percent-encoded link with scheme and host."""
         return f"{origin}{self.path}?{self.query(self.next_skip, encode=True)}"
 
 

@@ -16,7 +16,6 @@ Parser = Callable[[str], object]
 
 
 def count(text: str) -> int:
-    """Parse a non-negative whole number."""
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise FaultError("takes a whole number")
     return int(text)
@@ -34,7 +33,6 @@ def seconds(text: str) -> float:
 
 
 def http_status(text: str) -> int:
-    """Parse an HTTP status from 200 to 599."""
     code = count(text)
     if not 200 <= code <= 599:
         raise FaultError("takes an HTTP status from 200 to 599")
@@ -95,7 +93,6 @@ def switch(example: str, parse: Parser, text: str, default: Any = None, also: Sw
 
 
 def flag(example: str, text: str) -> Any:
-    """Declare a field whose switch takes no value."""
     return switch(example, _nothing, text, default=False)
 
 

@@ -14,7 +14,8 @@ from gateway.config.upstream import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import PageQuery
-from gateway.upstream.decompress import ACCEPT_ENCODING, Meter, read_body
+from gateway.upstream.call import UpstreamCall
+from gateway.upstream.decompress import ACCEPT_ENCODING, read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
 from gateway.upstream.transport import Connections, HandshakeGuard
@@ -97,7 +98,7 @@ class Exchanger:
         self,
         request: httpx.Request,
         ids: RequestIds,
-        meter: Meter,
+        call: UpstreamCall,
         *,
         limit: float,
         new_connection: bool,
@@ -113,32 +114,32 @@ class Exchanger:
         response = await transport.handle_async_request(request)
         try:
             # Before reading the body: a connection with an unread body is closed, so a foreign response ends it.
-            self._check_echo(response, ids, meter, is_reused=is_reused, accept_foreign=accept_foreign)
-            meter.status = response.status_code
-            body = await self._body(response, meter, limit)
+            self._check_echo(response, ids, call, is_reused=is_reused, accept_foreign=accept_foreign)
+            call.status = response.status_code
+            body = await self._body(response, call, limit)
             return RawResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, meter: Meter, limit: float) -> bytes:
+    async def _body(self, response: httpx.Response, call: UpstreamCall, limit: float) -> bytes:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
         if response.status_code == 200:
-            return await read_body(response.stream, encoding, self._max_body_bytes, meter)
+            return await read_body(response.stream, encoding, self._max_body_bytes, call)
         try:
             # At most half of the remaining time, so that the status is still reported if the body never ends.
             left_seconds = limit - asyncio.get_running_loop().time()
             async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
-                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, meter)
+                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, call)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
             return b""
 
     def _check_echo(
-        self, response: httpx.Response, ids: RequestIds, meter: Meter, *, is_reused: bool, accept_foreign: bool
+        self, response: httpx.Response, ids: RequestIds, call: UpstreamCall, *, is_reused: bool, accept_foreign: bool
     ) -> None:
         echo = _echo(response.headers, ids)
         self._echoes = echo is True
-        meter.is_foreign = echo is False
+        call.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:

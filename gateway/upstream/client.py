@@ -6,7 +6,7 @@ import asyncio
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import httpx
 import structlog
@@ -17,10 +17,10 @@ from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
+from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
 from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
-from gateway.upstream.decompress import Meter
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import NEW_TOKEN, failure_for, response_facts
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
@@ -31,23 +31,6 @@ log = structlog.get_logger("gateway")
 MAX_STRICT_BYTES = 8_388_608
 # Measured: decoding 10,000 rows field by field takes 60 ms, and this many bytes about 4 ms.
 MAX_LENIENT_BYTES = 262_144
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
-    """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` the received size.
-
-    ``is_foreign`` is True if the response named another request, whether it was rejected or accepted. ``path`` is the
-    dataset's path without the query string.
-    """
-
-    status: int | None
-    outcome: str
-    seconds: float
-    bytes: int
-    is_foreign: bool = False
-    path: str = ""
-    correlation_id: str = ""
 
 
 class UpstreamClient:
@@ -105,24 +88,26 @@ class UpstreamClient:
         self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, *, after: Retry
     ) -> UpstreamResponse | Failure:
         """Make one HTTP request. ``after`` is the previous attempt's retry kind, NEVER for the first attempt."""
-        meter = Meter()
+        call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
         locator = caller.token.locator
         self.cooldowns.require_passed(locator)
         async with self.limiter.hold(locator, deadline):
             # Another call may have been throttled while this one waited.
             await self.cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()
-            response = await self._exchange(query, caller, ids, deadline, meter, after)
-            seconds = time.perf_counter() - started
+            response = await self._exchange(query, caller, ids, deadline, call, after)
+            call.seconds = time.perf_counter() - started
         if isinstance(response, Failure):
             result: UpstreamResponse | Failure = response
         else:
             result = await self._interpret(response, query.dataset, ids, caller.token)
-        self._observe(meter, result, seconds, query.dataset.path, ids)
+        call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
+        if self._observer is not None:
+            self._observer(call)
         return result
 
     async def _exchange(
-        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, meter: Meter, after: Retry
+        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, call: UpstreamCall, after: Retry
     ) -> RawResponse | Failure:
         limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
         try:
@@ -131,7 +116,7 @@ class UpstreamClient:
                 return await self._exchanger.exchange(
                     request_for(self._config, query, caller, ids),
                     ids,
-                    meter,
+                    call,
                     limit=limit,
                     # A retry does not trust a connection that was used before.
                     new_connection=after is not Retry.NEVER,
@@ -159,16 +144,6 @@ class UpstreamClient:
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
-
-    def _observe(
-        self, meter: Meter, result: UpstreamResponse | Failure, seconds: float, path: str, ids: RequestIds
-    ) -> None:
-        if self._observer is not None:
-            outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
-            received_bytes, is_foreign = meter.received_bytes, meter.is_foreign
-            self._observer(
-                UpstreamCall(meter.status, outcome, seconds, received_bytes, is_foreign, path, ids.correlation)
-            )
 
 
 async def _decoded(body: bytes, dataset: Dataset) -> UpstreamResponse | Failure:

@@ -75,10 +75,8 @@ def total_of(values: Iterable[Any]) -> int | None:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a text; None for anything else."""
     return value if isinstance(value, str) else None
 
 
 def date_of(value: Any) -> str | None:
-    """Return a date as text; None for anything else."""
     return value if isinstance(value, str) and is_date(value) else None

@@ -40,7 +40,6 @@ class ConcurrencyLimiter:
 
     @property
     def waiting(self) -> int:
-        """The number of callers still waiting."""
         return sum(queue.users for queue in list(self._queues.values())) - self.held
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ import brotli
 import zstandard
 
 from gateway.errors import UpstreamBadResponse
+from gateway.upstream.call import UpstreamCall
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.transport import garbled
 
@@ -31,18 +32,7 @@ YIELD_PIECES = 16
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 
 
-class Meter:
-    """The facts of an attempt, available even if it fails; ``received_bytes`` counts compressed bytes."""
-
-    __slots__ = ("is_foreign", "received_bytes", "status")
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.received_bytes = 0
-        self.is_foreign = False
-
-
-async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, meter: Meter) -> bytes:
+async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, call: UpstreamCall) -> bytes:
     """Return the whole decompressed body. Raises AttemptFailed if it is too large, corrupt or in an unrequested coding.
 
     ``encoding`` is the Content-Encoding header. It may list several codings (RFC 9110, section 8.4); at most one is
@@ -53,7 +43,7 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     unpacker = _unpacker(encoding)
     try:
         async for piece in pieces:
-            meter.received_bytes += len(piece)
+            call.bytes += len(piece)
             for part in unpacker.feed(piece):
                 parts.append(part)
                 size_bytes += len(part)

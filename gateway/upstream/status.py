@@ -44,7 +44,6 @@ _MAX_CODE = 2**63 - 1
 
 
 def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamReply:
-    """Return the facts of an error response that callers may see."""
     request_id = response_id if response_id and GUID.fullmatch(response_id) else sent_id
     return UpstreamReply(status, error_code(body), request_id)
 
@@ -91,7 +90,6 @@ def failure_for(facts: UpstreamReply, retry_after_seconds: int, token_remedy: st
 
 
 def _explanation(status: int, code: int | str | None, token_remedy: str) -> tuple[type[GatewayError], str]:
-    """Return the kind of error for a status, and its message."""
     if status == 401 and code == MFA_NEEDED:
         message = "Multi-factor authentication is required. Get an access token for a user who signed in with it."
         return Unauthenticated, message

@@ -51,7 +51,6 @@ class Connections:
             self.reusing = self.single_use = transport
 
     async def aclose(self) -> None:
-        """Close every connection."""
         await self.reusing.aclose()
         if self.single_use is not self.reusing:
             await self.single_use.aclose()
@@ -91,7 +90,6 @@ class HandshakeGuard:
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
-        """Handle an event of the request."""
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
         elif event == "connection.start_tls.complete":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate, islice
 from random import Random
 from typing import Final
+from uuid import UUID
 
 from gateway.sandbox.accounts import HISTORY_WEEKS, Account
 from gateway.sandbox.customer_names import UNUSUAL_NAMES, company_name
@@ -58,7 +59,7 @@ def _customers(rng: Random) -> Iterator[Row]:
         # Every fifth customer gets an unusual name, until all are used: the first rows of an account contain them.
         index, rest = divmod(number, 5)
         name = UNUSUAL_NAMES[index - 1] if rest == 0 and index <= len(UNUSUAL_NAMES) else company_name(rng)
-        tenant = _guid(rng)
+        tenant = str(UUID(int=rng.getrandbits(128))).upper()
         # Log-normal: the median customer owns 3 or 4 products, the largest customer of a distributor 60 or more.
         size = min(90, max(1, int(rng.lognormvariate(1.35, 0.95))))
         # One scale per customer: counts vary more between customers than between the products of one.
@@ -88,11 +89,6 @@ def _deployed(rng: Random, sold: int) -> int:
     return int(sold * (1.0 - 0.35 * rng.random() * rng.random()) + 0.5)
 
 
-def _guid(rng: Random) -> str:
-    digits = f"{rng.getrandbits(128):032X}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
 def _popularity(count: int, share: float) -> list[float]:
     """Return ``count`` Zipf weights that add up to ``share``."""
     weights = [(rank + 3) ** -_POPULARITY_EXPONENT for rank in range(count)]
@@ -106,7 +102,6 @@ _CUMULATIVE_WEIGHTS: Final = tuple(
 
 
 def _drawn_products(rng: Random, size: int) -> list[Product]:
-    """Draw ``size`` distinct products, weighted by popularity."""
     products: dict[Product, None] = {}
     while len(products) < size:
         drawn = rng.choices(_PRODUCTS, cum_weights=_CUMULATIVE_WEIGHTS, k=size - len(products))
