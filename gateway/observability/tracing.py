@@ -46,21 +46,22 @@ class Tracing:
         )
 
     @contextmanager
-    def request(
-        self, name: str, headers: Mapping[bytes, bytes], attributes: dict[str, str], correlation_id: str
-    ) -> Iterator[Span]:
+    def request(self, scope: Scope) -> Iterator[Span]:
         """Open a span for a request, as part of the caller's trace if its headers name one.
 
-        It is the parent of upstream calls with this correlation id.
+        It is the parent of upstream calls with the request's correlation id.
         """
+        method, route = method_of(scope["method"]), route_of(scope["path"])
+        headers, correlation_id = named_headers(scope), scope["state"]["correlation_id"]
         carrier = {
             key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
         }
+        attributes = {"http.request.method": method, "http.route": route, "gateway.correlation_id": correlation_id}
         with self._tracer.start_as_current_span(
-            name,
+            f"{method} {route}",
             context=_PROPAGATOR.extract(carrier),
             kind=SpanKind.SERVER,
-            attributes={**attributes, "gateway.correlation_id": correlation_id},
+            attributes=attributes,
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
@@ -127,8 +128,6 @@ class ServerSpans:
         if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
-        method = method_of(scope["method"])
-        route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
         # RequestLog, further out, responds to unexpected errors with 500.
         status = 500
 
@@ -138,8 +137,7 @@ class ServerSpans:
                 status = message["status"]
             await send(message)
 
-        attributes = {"http.request.method": method, "http.route": route}
-        with self._tracing.request(f"{method} {route}", named_headers(scope), attributes, correlation_id) as span:
+        with self._tracing.request(scope) as span:
             try:
                 await self._app(scope, receive, sending)
             finally:

@@ -49,14 +49,8 @@ def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults
             del row[names[(number * 7 + 3) % len(names)]]
         if faults.extra_keys:
             row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
-    junk = _junk(faults.rows_junk)[: len(rows)]
+    junk = JUNK_ROWS[faults.rows_junk][: len(rows)] if faults.rows_junk else []
     return [*junk, *rows[len(junk) :]]
-
-
-def _junk(form: str | None) -> list[object]:
-    if form is None:
-        return []
-    return list(JUNK_ROWS.values()) if form == "all" else [JUNK_ROWS[form]]
 
 
 def _corrupt_json(body: bytes, faults: ByteFaults) -> bytes:

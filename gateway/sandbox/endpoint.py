@@ -40,7 +40,8 @@ class DatasetEndpoint:
             query = parse_parameters(request.scope["query_string"], self._dataset.fields)
             dialect = dialect_for(query)
             dialect = replace(dialect, exact=dialect.exact or self._is_exact)
-            link = self._link(request, query, dialect)
+            origin, next_skip = f"{request.url.scheme}://{request.url.netloc}", query.skip + dialect.step(query.top)
+            link = NextLink(origin, request.url.path, self._dataset.path, query, next_skip)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, self._page, account, query, dialect, link)
         except (ParameterError, FilterError) as error:
@@ -55,14 +56,3 @@ class DatasetEndpoint:
         rows, total = self._engines[account.name].execute(limited, weeks_back, dialect)
         processed = account.processed_at(weeks_back)
         return SandboxPage(dialect.dated(rows, processed, grouped=bool(query.group_by)), total, link)
-
-    def _link(self, request: Request, query: SandboxQuery, dialect: Dialect) -> NextLink:
-        return NextLink(
-            origin=f"{request.url.scheme}://{request.url.netloc}",
-            path=request.url.path,
-            resource_path=self._dataset.path,
-            parameters=query.link_parameters,
-            top=query.top,
-            skip=query.skip,
-            next_skip=query.skip + dialect.step(query.top),
-        )

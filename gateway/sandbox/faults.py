@@ -134,8 +134,8 @@ class ValueFaults:
     nulls: bool = flag("nulls", "in every row, one field is null and another missing")
     rows_junk: str | None = switch(
         "rows-junk=null",
-        choice(*JUNK_ROWS, "all", default="all"),
-        f"the first rows are not objects: {', '.join(JUNK_ROWS)}, all",
+        choice(*JUNK_ROWS, default="all"),
+        f"the first rows are not objects: {', '.join(JUNK_ROWS)}",
     )
     extra_keys: bool = flag("extra-keys", "unknown keys in rows and envelope")
     groupdate: bool = flag("groupdate", "grouped rows have processedDateTime too")

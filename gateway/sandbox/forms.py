@@ -44,7 +44,13 @@ DATE_FORMS: Final[Mapping[str, Callable[[str], object]]] = {
     "last": lambda _: "9999-12-31T23:59:59.9999999",
 }
 
-JUNK_ROWS: Final[Mapping[str, object]] = {"null": None, "number": 42, "list": [], "text": "row"}
+JUNK_ROWS: Final[Mapping[str, list[object]]] = {
+    "null": [None],
+    "number": [42],
+    "list": [[]],
+    "text": ["row"],
+    "all": [None, 42, [], "row"],
+}
 
 TOTAL_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
     "missing": lambda _: MISSING,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from gateway.sandbox.forms import MISSING
+from gateway.sandbox.query import SandboxQuery
 
 
 @dataclass(frozen=True, slots=True)
 class NextLink:
-    """The parts of a next link: the request's origin, path and parameters, and the next skip.
+    """The parts of a next link: the request's origin and path, its query, and the next skip.
 
     ``resource_path`` is the dataset's path below the API's root.
     """
@@ -20,16 +21,16 @@ class NextLink:
     origin: str
     path: str
     resource_path: str
-    parameters: Sequence[tuple[str, str]]
-    """The request's parameters except top and skip, decoded."""
-    top: int
-    skip: int
+    query: SandboxQuery
     next_skip: int
 
-    def query(self, skip: int, *, encode: bool) -> str:
-        """Return the query string, percent-encoded, or raw as in Microsoft's examples. top and skip come first."""
-        pairs = (("top", str(self.top)), ("skip", str(skip)), *self.parameters)
-        return "&".join(f"{name}={quote(value, safe='') if encode else value}" for name, value in pairs)
+    def _parameters(self, skip: int) -> Sequence[tuple[str, str]]:
+        return (("top", str(self.query.top)), ("skip", str(skip)), *self.query.link_parameters)
+
+    @property
+    def encoded(self) -> str:
+        """The percent-encoded query string for the next skip."""
+        return urlencode(self._parameters(self.next_skip), quote_via=quote, safe="")
 
     @property
     def resource(self) -> str:
@@ -37,11 +38,11 @@ class NextLink:
         return self.resource_path.rpartition("/")[2]
 
     def relative(self, skip: int) -> str:
-        """Return a raw link relative to the API's root, not to the request. Source: Store analytics documents."""
-        return f"{self.resource}?{self.query(skip, encode=False)}"
+        """Return a raw link relative to the API's root, as in Microsoft's examples and Store analytics documents."""
+        return f"{self.resource}?{'&'.join(f'{name}={value}' for name, value in self._parameters(skip))}"
 
     def absolute(self, origin: str) -> str:
-        return f"{origin}{self.path}?{self.query(self.next_skip, encode=True)}"
+        return f"{origin}{self.path}?{self.encoded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,16 @@ _Style = Callable[[NextLink], object]
 _STYLES: Final[Mapping[str, _Style]] = {
     "relative": lambda link: link.relative(link.next_skip),
     "absolute": lambda link: link.absolute(link.origin),
-    "url-relative": lambda link: f"?{link.query(link.next_skip, encode=True)}",
+    "url-relative": lambda link: f"?{link.encoded}",
     # Seen in a Partner Center incident of November 2021.
-    "double-v1": lambda link: f"{link.origin}/v1//v1/{link.resource_path}?{link.query(link.next_skip, encode=True)}",
+    "double-v1": lambda link: f"{link.origin}/v1//v1/{link.resource_path}?{link.encoded}",
     "foreign": lambda link: link.absolute("https://elsewhere.invalid"),
     "userinfo": lambda link: link.absolute("https://api.partnercenter.microsoft.com@elsewhere.invalid"),
     "changed": lambda link: f"{link.resource}?top=1&skip={link.next_skip}&filter=channel eq 'direct'",
     "control": lambda link: f"{link.resource}?skip={link.next_skip}\r\nHost: elsewhere.invalid\x00",
-    "stuck": lambda link: link.relative(link.skip),
+    "stuck": lambda link: link.relative(link.query.skip),
     "loop": lambda link: link.relative(0),
-    "backward": lambda link: link.relative(max(0, link.skip - link.top)),
+    "backward": lambda link: link.relative(max(0, link.query.skip - link.query.top)),
     "number": lambda link: link.next_skip,
     "object": lambda link: {"uri": link.relative(link.next_skip), "method": "GET"},
     "always-null": lambda _: None,

@@ -173,19 +173,12 @@ class Codec:
             }
             unreadable_values += list(values.values()).count(None)
             rows.append(self._row(**values))
-        link = any(is_link(envelope.get(name)) for name in LINK_NAMES)
+        link = any(envelope.get(name) not in (None, "") for name in LINK_NAMES)
         total = total_of(envelope.get(name) for name in TOTAL_NAMES)
         return UpstreamResponse(tuple(rows), total, link, unreadable_values)
 
 
-def is_link(value: Any) -> bool:
-    """Return True if a link is present, that is, anything but null and the empty string."""
-    return value is not None and value != ""
-
-
-@lru_cache(maxsize=64)
-def _codec(dataset: Dataset) -> Codec:
-    return Codec(dataset)
+_codec = lru_cache(maxsize=64)(Codec)
 
 
 def _envelope(row: type[msgspec.Struct]) -> type[msgspec.Struct]:

@@ -32,8 +32,9 @@ class RecordingEndpoint:
     async def __call__(
         self, request: Request, account: Account, dialect_for: Callable[[SandboxQuery], Dialect]
     ) -> SandboxPage:
-        self.calls.append((account, dialect_for(SandboxQuery(None, (), 10, 0))))
-        return SandboxPage([], 0, NextLink("http://sandbox", PATH, "license", (), top=10, skip=0, next_skip=10))
+        query = SandboxQuery(None, (), top=10, skip=0)
+        self.calls.append((account, dialect_for(query)))
+        return SandboxPage([], 0, NextLink("http://sandbox", PATH, "license", query, next_skip=10))
 
 
 def _request(query: str = "") -> Request:
