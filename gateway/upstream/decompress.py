@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
 
 import brotli
 import zstandard
@@ -40,11 +40,10 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     """
     parts: list[bytes] = []
     size_bytes = 0
-    unpacker = _unpacker(encoding)
+    unpack = _unpacker(encoding)
     try:
-        async for piece in pieces:
-            call.bytes += len(piece)
-            for part in unpacker.feed(piece):
+        async with aclosing(unpack(_counted(pieces, call))) as unpacked:
+            async for part in unpacked:
                 parts.append(part)
                 size_bytes += len(part)
                 if size_bytes > max_bytes:
@@ -53,103 +52,81 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
                     await asyncio.sleep(0)
     except (zlib.error, brotli.error, zstandard.ZstdError):
         raise _garbled() from None
-    if not unpacker.is_complete:
-        raise _garbled()
     return b"".join(parts)
 
 
-class Unpacker(Protocol):
-    """Decompresses a stream. Raises AttemptFailed or the library's error if it is corrupt."""
-
-    def feed(self, piece: bytes) -> Iterable[bytes]:
-        """Decompress ``piece``; yield the output in parts."""
-
-    @property
-    def is_complete(self) -> bool:
-        """False if the stream is truncated."""
+async def _counted(pieces: AsyncIterable[bytes], call: UpstreamCall) -> AsyncGenerator[bytes]:
+    async for piece in pieces:
+        call.bytes += len(piece)
+        yield piece
 
 
-class Identity:
-    """A stream without compression. HTTP's framing detects truncation."""
-
-    is_complete = True
-
-    def feed(self, piece: bytes) -> Iterable[bytes]:
-        return (piece,)
+async def _unchanged(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the pieces. HTTP's framing detects truncation."""
+    async for piece in pieces:
+        yield piece
 
 
-class Gzip:
-    """A stream of one gzip member."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_WINDOW_BITS)
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield parts of at most STEP_BYTES."""
+async def _gunzipped(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of one gzip member in parts of at most STEP_BYTES."""
+    inflate = zlib.decompressobj(_GZIP_WINDOW_BITS)
+    async for piece in pieces:
         while piece:
-            if self._inflate.eof:
+            if inflate.eof:
                 raise _garbled()
-            part = self._inflate.decompress(piece, STEP_BYTES)
-            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
+            part = inflate.decompress(piece, STEP_BYTES)
+            piece = inflate.unconsumed_tail or inflate.unused_data
             yield part
-
-    @property
-    def is_complete(self) -> bool:
-        return self._inflate.eof
+    if not inflate.eof:
+        raise _garbled()
 
 
-class Brotli:
-    """A Brotli stream."""
-
-    def __init__(self) -> None:
-        self._decompressor = brotli.Decompressor()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield parts of about STEP_BYTES; the library rounds its buffers up."""
-        part: bytes = self._decompressor.process(piece, output_buffer_limit=STEP_BYTES)
-        while part:
+async def _brotli_unpacked(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of a Brotli stream in parts of about STEP_BYTES; the library rounds its buffers up."""
+    decompressor = brotli.Decompressor()
+    async for piece in pieces:
+        # The library keeps output beyond the limit until it is called with empty input.
+        while part := decompressor.process(piece, output_buffer_limit=STEP_BYTES):
+            piece = b""
             yield part
-            # The library keeps output beyond the limit until it is called with empty input.
-            part = self._decompressor.process(b"", output_buffer_limit=STEP_BYTES)
-
-    @property
-    def is_complete(self) -> bool:
-        return bool(self._decompressor.is_finished())
+    if not decompressor.is_finished():
+        raise _garbled()
 
 
-class Zstd:
-    """A stream of one or more Zstandard frames (RFC 8878, section 3)."""
-
-    def __init__(self) -> None:
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
-        self._frame = self._decompressor.decompressobj()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield one part for each ZSTD_STEP_PACKED_BYTES of input."""
+async def _zstd_unpacked(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of Zstandard frames (RFC 8878, section 3), a part for each ZSTD_STEP_PACKED_BYTES of input."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+    frame = decompressor.decompressobj()
+    async for piece in pieces:
         for start in range(0, len(piece), ZSTD_STEP_PACKED_BYTES):
             packed = piece[start : start + ZSTD_STEP_PACKED_BYTES]
             while packed:
-                if self._frame.eof:
-                    self._frame = self._decompressor.decompressobj()
-                part = self._frame.decompress(packed)
-                packed = self._frame.unused_data
+                if frame.eof:
+                    frame = decompressor.decompressobj()
+                part = frame.decompress(packed)
+                packed = frame.unused_data
                 yield part
+    if not frame.eof:
+        raise _garbled()
 
-    @property
-    def is_complete(self) -> bool:
-        return self._frame.eof
 
+Unpack = Callable[[AsyncIterable[bytes]], AsyncGenerator[bytes]]
 
 # RFC 9110, section 8.4.1, including the old name of gzip; RFC 7932; RFC 8878.
-_UNPACKERS: dict[str, Callable[[], Unpacker]] = {"gzip": Gzip, "x-gzip": Gzip, "br": Brotli, "zstd": Zstd}
+_UNPACKERS: dict[str, Unpack] = {
+    "gzip": _gunzipped,
+    "x-gzip": _gunzipped,
+    "br": _brotli_unpacked,
+    "zstd": _zstd_unpacked,
+}
 
 
-def _unpacker(encoding: str) -> Unpacker:
+def _unpacker(encoding: str) -> Unpack:
     names = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in ("", "identity")]
     if not names:
-        return Identity()
+        return _unchanged
     if len(names) == 1 and names[0] in _UNPACKERS:
-        return _UNPACKERS[names[0]]()
+        return _UNPACKERS[names[0]]
     raise _unusable("has a content coding that was not requested. Contact the operator.")
 
 
