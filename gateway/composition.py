@@ -31,7 +31,7 @@ from gateway.sandbox import ACCOUNTS, create_sandbox
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
 from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
-from gateway.upstream.embedded import EmbeddedTransport
+from gateway.upstream.transport import EmbeddedTransport
 from schema.build import DATASETS, build_schema, sdl
 from schema.execution.operations import Operations
 from schema.execution.plans import Plans
@@ -112,7 +112,7 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
     address = cache_address(settings.cache_url)
     if address is None:
         return None
-    store = RedisStore(address, on_error=metrics.redis_failed)
+    store = RedisStore(address, on_error=metrics.redis_errors.inc)
     metrics.watch_redis(lambda: store.is_left_out)
     pages = SharedPages(store, Freshness.of(CacheConfig.of(settings)), observer=metrics.redis_page)
     return RedisTier(store, pages, RedisCooldowns(store))
@@ -125,7 +125,7 @@ def _upstream(settings: Settings, metrics: Metrics, redis: RedisTier | None, ote
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
         shared_cooldowns=redis.cooldowns if redis else None,
-        observer=otel.tracing.beside(metrics.upstream_call_ended) if otel.tracing else metrics.upstream_call_ended,
+        observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,
     )
     metrics.watch_upstream(client)
     return client

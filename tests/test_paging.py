@@ -6,7 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gateway.sandbox.rows import rows_of
+from tests.gateway.sandbox.rows import rows_of
 
 PAGE = """
 query Page($first: Int, $after: String) {

@@ -174,7 +174,6 @@ class Settings(BaseSettings):
 
 
 def variable(field: str) -> str:
-    """Return the environment variable of a field."""
     return PREFIX + field.upper()
 
 

@@ -27,7 +27,6 @@ class Compress(CompressMiddleware):
 
     # Not a coroutine: returning the inner awaitable saves one coroutine per request.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
-        """Serve one request."""
         if scope["type"] == "http" and b"accept-encoding" in named_headers(scope):
             return super().__call__(scope, receive, send)
         return self._uncompressed(scope, receive, send)

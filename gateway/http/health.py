@@ -26,7 +26,6 @@ class Health:
         self.is_stopping = False
 
     def started(self) -> None:
-        """Mark the process as ready."""
         self.reasons.pop("starting", None)
 
     def stopping(self) -> None:
@@ -36,7 +35,6 @@ class Health:
 
     @property
     def routes(self) -> list[Route]:
-        """Routes of ``/healthz`` and ``/readyz``."""
         return [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
 
     async def _healthz(self, request: Request) -> Response:
@@ -56,7 +54,6 @@ class LastCall:
         self._health = health
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve or refuse one request."""
         if self._health.is_stopping and scope["type"] == "http" and scope["path"] not in _ALWAYS_OPEN:
             error = ServiceUnavailable("The gateway is shutting down. Retry.")
             response = error_response(error, scope["state"]["correlation_id"], headers={"Connection": "close"})

@@ -46,7 +46,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, sandbox: bool) -> None:
         self._app = app
-        self._metrics = metrics
+        self._counters = metrics.requests
         self._log = log.bind()
         self._headers = [(b"x-content-type-options", b"nosniff")]
         if sandbox:
@@ -69,7 +69,7 @@ class RequestLog:
                 self._complete(message, state["correlation_id"], started)
             await send(message)
 
-        self._metrics.request_started()
+        self._counters.in_flight += 1
         try:
             await self._app(scope, receive, sending)
         except asyncio.CancelledError:
@@ -102,9 +102,7 @@ class RequestLog:
         route = route_of(path)
         # 499: the client disconnected before the response (nginx's convention).
         status = status or 499
-        self._metrics.request_ended(
-            method=method_of(scope["method"]), route=route, status=status, seconds=seconds, facts=facts
-        )
+        self._counters.ended(method_of(scope["method"]), route, status, seconds, facts)
         write_line = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
         write_line(
             "request",
@@ -119,16 +117,14 @@ class RequestLog:
 
 def route_of(path: str) -> str:
     """Return the route of ``path`` in metrics, logs and traces."""
-    return path if path in _ROUTES else _family(path)
+    if path in _ROUTES:
+        return path
+    return next((family for family in _FAMILIES if path.startswith(f"{family}/")), "other")
 
 
 def method_of(method: str) -> str:
     """Return the label of ``method`` in metrics and traces."""
     return method if method in _METHODS else "_OTHER"
-
-
-def _family(path: str) -> str:
-    return next((family for family in _FAMILIES if path.startswith(f"{family}/")), "other")
 
 
 def correlation_id(headers: Mapping[bytes, bytes]) -> str:

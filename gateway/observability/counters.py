@@ -39,7 +39,6 @@ class Spread:
 
     @property
     def count(self) -> int:
-        """Number of durations."""
         return sum(self.counts)
 
     def cumulated(self) -> list[tuple[str, float]]:
@@ -55,7 +54,6 @@ class Durations:
         self._spreads: dict[tuple[str | int, ...], Spread] = {}
 
     def add(self, key: tuple[str | int, ...], seconds: float) -> None:
-        """Count a duration."""
         spread = self._spreads.get(key)
         if spread is None:
             spread = self._spreads[key] = Spread()
@@ -88,7 +86,7 @@ class RequestCounters(Collector):
         self._operations: Count[tuple[str, str, str]] = Count()
 
     def ended(self, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
-        """Count a finished request."""
+        """Count a finished request. ``method`` is a known HTTP method, or one name for all others."""
         self.in_flight -= 1
         self.durations.add((method, route, status), seconds)
         if facts is not None:
@@ -132,7 +130,6 @@ class UpstreamCounters(Collector):
         self._since = time.time()
 
     def ended(self, call: UpstreamCall) -> None:
-        """Count a finished attempt."""
         status = "none" if call.status is None else _STATUSES.get(call.status, OTHER)
         self.durations.add((call.outcome, status), call.seconds)
         self._bytes += call.bytes
@@ -172,15 +169,12 @@ class Readings(Collector):
         self._since = time.time()
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Register a gauge."""
         self._makers.append(lambda: GaugeMetricFamily(name, text, value=float(read())))
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Register a counter."""
         self._makers.append(lambda: CounterMetricFamily(name, text, value=read(), created=self._since))
 
     def counters(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Register a counter with one label."""
 
         def make() -> Metric:
             family = CounterMetricFamily(name, text, labels=(label,))
@@ -191,7 +185,6 @@ class Readings(Collector):
         self._makers.append(make)
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics. Called by the registry."""
         return (make() for make in self._makers)
 
 
@@ -203,7 +196,6 @@ class Labelled(Collector):
         self._label = {label: value}
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics. Called by the exposition."""
         for family in self._registry.collect():
             family.samples = [sample._replace(labels=self._label | sample.labels) for sample in family.samples]
             yield family

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import Metric
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
-from gateway.observability.counters import Durations, Labelled, Readings, RequestCounters, UpstreamCounters
+from gateway.observability.counters import Labelled, Readings, RequestCounters, UpstreamCounters
 from gateway.page import CacheState
-from gateway.upstream import UpstreamCall, UpstreamClient
+from gateway.upstream import UpstreamClient
 
 
 class Metrics:
@@ -23,25 +21,25 @@ class Metrics:
     """
 
     def __init__(self, operation_names: Iterable[str] = ()) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = RequestCounters(operation_names)
-        self._calls = UpstreamCounters()
+        self.registry = CollectorRegistry()
+        self.requests = RequestCounters(operation_names)
+        self.calls = UpstreamCounters()
         self._readings = Readings()
-        self._registry.register(self._requests)
-        self._registry.register(self._readings)
+        self.registry.register(self.requests)
+        self.registry.register(self._readings)
         # Memory, CPU and open files, read from the system at each scrape.
-        ProcessCollector(registry=self._registry)
-        self._registry.register(self._calls)
+        ProcessCollector(registry=self.registry)
+        self.registry.register(self.calls)
         self._redis_pages = self._counter(
             "gateway_redis_pages",
             "Lookups of blocks in Redis (hit, miss, unavailable), values that could not be decrypted (refused), and"
             " writes of blocks (stored, not_stored).",
             "outcome",
         )
-        self._redis_errors = self._counter("gateway_redis_errors", "Redis operations that failed or timed out.")
+        self.redis_errors = self._counter("gateway_redis_errors", "Redis operations that failed or timed out.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self._registry)
+        return Counter(name, text, labels, registry=self.registry)
 
     def watch_cache(self, cache: CachedPages) -> None:
         """Expose the blocks served by the cache, and the memory tier's size and evictions."""
@@ -60,64 +58,30 @@ class Metrics:
     def watch_upstream(self, client: UpstreamClient) -> None:
         """Expose upstream calls in flight and waiting, and throttled tokens."""
         readings = self._readings
-        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls in flight.", lambda: client.calls_in_flight)
+        readings.gauge("gateway_upstream_calls_in_flight", "Upstream calls in flight.", lambda: client.limiter.held)
         readings.gauge(
             "gateway_upstream_calls_waiting",
             "Upstream calls waiting for a free slot of their token or process.",
-            lambda: client.calls_waiting,
+            lambda: client.limiter.waiting,
         )
         readings.gauge(
-            "gateway_cooldowns", "Throttled tokens in cool-down, as known to this process.", client.cooldowns
+            "gateway_cooldowns", "Throttled tokens in cool-down, as known to this process.", client.cooldowns.active
         )
 
     def watch_redis(self, is_left_out: Callable[[], bool]) -> None:
-        """Expose whether Redis is bypassed after a failure."""
         self._readings.gauge("gateway_redis_left_out", "1 while Redis is bypassed after a failure.", is_left_out)
 
     def watch_workers(self, count: int) -> None:
-        """Expose the configured number of workers."""
         text = "Configured number of workers, shown by each worker."
         self._readings.gauge("gateway_workers", text, lambda: count)
-
-    def redis_failed(self) -> None:
-        """Count a Redis operation that failed or got no response."""
-        self._redis_errors.inc()
 
     def redis_page(self, outcome: str) -> None:
         """Count a lookup, a refused value or a store of a page in Redis, by outcome."""
         self._redis_pages.labels(outcome).inc()
 
-    def request_started(self) -> None:
-        """Count a request that has started."""
-        self._requests.in_flight += 1
-
-    def request_ended(
-        self, *, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None
-    ) -> None:
-        """Count a finished request. ``method`` is a known HTTP method, or one name for all others."""
-        self._requests.ended(method, route, status, seconds, facts)
-
-    def upstream_call_ended(self, call: UpstreamCall) -> None:
-        """Count a finished upstream attempt."""
-        self._calls.ended(call)
-
-    @property
-    def request_durations(self) -> Durations:
-        """Durations of requests by method, route and status."""
-        return self._requests.durations
-
-    @property
-    def call_durations(self) -> Durations:
-        """Durations of upstream attempts by outcome and status."""
-        return self._calls.durations
-
-    def families(self) -> Iterable[Metric]:
-        """Return the current metrics. May be called in another thread."""
-        return self._registry.collect()
-
     def exposition(self, worker: int | None = None) -> bytes:
         """Return the metrics in Prometheus' text format, labelled with the number of the ``worker`` if there is one."""
-        return generate_latest(self._registry if worker is None else Labelled(self._registry, "worker", str(worker)))
+        return generate_latest(self.registry if worker is None else Labelled(self.registry, "worker", str(worker)))
 
     def response(self) -> Response:
         """Return the metrics of this process as an HTTP response."""

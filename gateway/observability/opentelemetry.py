@@ -28,7 +28,6 @@ NOTHING = OpenTelemetry()
 
 
 def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
-    """Return the exports that ``environment`` configures."""
     traces, metrics = _is_configured("TRACES", environment), _is_configured("METRICS", environment)
     if not traces and not metrics:
         return NOTHING

@@ -33,7 +33,6 @@ class Seldom(logging.Filter):
         self._quiet_until = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return True if ``record`` is to be logged."""
         now = self._clock()
         if now < self._quiet_until:
             return False

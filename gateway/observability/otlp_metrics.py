@@ -90,13 +90,15 @@ class Translation:
             data = [_point(attributes, spread, self._since, now) for attributes, spread in points]
             return Metric(name, text, "s", Histogram(data, _CUMULATIVE))
 
-        yield histogram("http.server.request.duration", "Time per request.", _requests(self._metrics.request_durations))
-        calls = ((self._upstream | attributes, spread) for attributes, spread in _calls(self._metrics.call_durations))
+        yield histogram(
+            "http.server.request.duration", "Time per request.", _requests(self._metrics.requests.durations)
+        )
+        calls = ((self._upstream | attributes, spread) for attributes, spread in _calls(self._metrics.calls.durations))
         yield histogram("http.client.request.duration", "Time per upstream attempt.", calls)
 
     def _others(self, now: int) -> Iterator[Metric]:
         added = {"gateway_requests_in_flight": _SERVER, "gateway_upstream_calls_in_flight": self._upstream}
-        for family in self._metrics.families():
+        for family in self._metrics.registry.collect():
             if family.name in _LEFT_OUT:
                 continue
             name, unit = _CONVENTIONS.get(family.name) or _name_and_unit(family.name)
@@ -160,7 +162,6 @@ class Metering:
         self._thread: threading.Thread | None = None
 
     def start(self, metrics: Metrics, upstream_url: str) -> None:
-        """Start to send ``metrics``."""
         read = Translation(metrics, self._resource, upstream_url).read
         self._thread = threading.Thread(target=self._run, args=(read,), name="metering", daemon=True)
         self._thread.start()

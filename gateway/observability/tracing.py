@@ -10,8 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -45,30 +45,32 @@ class Tracing:
             f"graphql.{name}", record_exception=False, set_status_on_exception=False
         )
 
-    def request(
-        self, name: str, headers: Mapping[bytes, bytes], attributes: dict[str, str], correlation_id: str
-    ) -> AbstractContextManager[Span]:
-        """Return a span for a request, as part of the caller's trace if its headers name one."""
+    @contextmanager
+    def request(self, scope: Scope) -> Iterator[Span]:
+        """Open a span for a request, as part of the caller's trace if its headers name one.
+
+        It is the parent of upstream calls with the request's correlation id.
+        """
+        method, route = method_of(scope["method"]), route_of(scope["path"])
+        headers, correlation_id = named_headers(scope), scope["state"]["correlation_id"]
         carrier = {
             key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
         }
-        return self._tracer.start_as_current_span(
-            name,
+        attributes = {"http.request.method": method, "http.route": route, "gateway.correlation_id": correlation_id}
+        with self._tracer.start_as_current_span(
+            f"{method} {route}",
             context=_PROPAGATOR.extract(carrier),
             kind=SpanKind.SERVER,
-            attributes={**attributes, "gateway.correlation_id": correlation_id},
+            attributes=attributes,
             record_exception=False,
             set_status_on_exception=False,
-        )
-
-    def opened(self, correlation_id: str, span: Span) -> None:
-        """Make ``span`` the parent of upstream calls for ``correlation_id``."""
-        self._open[correlation_id] = span
-
-    def closed(self, correlation_id: str, span: Span) -> None:
-        """Stop adding upstream calls to the request's span."""
-        if self._open.get(correlation_id) is span:
-            del self._open[correlation_id]
+        ) as span:
+            self._open[correlation_id] = span
+            try:
+                yield span
+            finally:
+                if self._open.get(correlation_id) is span:
+                    del self._open[correlation_id]
 
     def upstream_call_ended(self, call: UpstreamCall) -> None:
         """Create a span for a finished upstream attempt, with the report's path but no query string."""
@@ -104,7 +106,6 @@ class Tracing:
 
     @property
     def layer(self) -> Middleware:
-        """The middleware that creates the spans of requests."""
         return Middleware(ServerSpans, tracing=self)
 
     async def aclose(self) -> None:
@@ -127,8 +128,6 @@ class ServerSpans:
         if scope["type"] != "http" or scope["path"] in QUIET:
             await self._app(scope, receive, send)
             return
-        method = method_of(scope["method"])
-        route, correlation_id = route_of(scope["path"]), scope["state"]["correlation_id"]
         # RequestLog, further out, responds to unexpected errors with 500.
         status = 500
 
@@ -138,13 +137,10 @@ class ServerSpans:
                 status = message["status"]
             await send(message)
 
-        attributes = {"http.request.method": method, "http.route": route}
-        with self._tracing.request(f"{method} {route}", named_headers(scope), attributes, correlation_id) as span:
-            self._tracing.opened(correlation_id, span)
+        with self._tracing.request(scope) as span:
             try:
                 await self._app(scope, receive, sending)
             finally:
-                self._tracing.closed(correlation_id, span)
                 _finish(span, status, scope["state"].get("facts"))
 
 
@@ -160,7 +156,6 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
 
 
 def exporting(environment: Mapping[str, str]) -> Tracing:
-    """Return the tracing configured by the standard ``OTEL_…`` variables."""
     logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
     provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

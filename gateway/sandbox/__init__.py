@@ -6,6 +6,6 @@ It shares no code with the gateway, so agreement between the two is evidence tha
 from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.app import create_sandbox
 from gateway.sandbox.call_log import SandboxCall
-from gateway.sandbox.fault_table import FAULTS_HELP
+from gateway.sandbox.tokens import FAULTS_HELP
 
 __all__ = ["ACCOUNTS", "FAULTS_HELP", "SandboxCall", "create_sandbox"]

@@ -26,6 +26,14 @@ class Account:
         """Return the processed date ``weeks_back`` weeks before the latest; -1 is the next processing."""
         return self.latest - timedelta(weeks=weeks_back)
 
+    def weeks_back(self, processed: datetime, *, newest: int) -> int | None:
+        """Return how many weeks a processed date lies behind the latest one, or None if the account lacks that date.
+
+        ``newest`` is 0, or -1 after the next processing.
+        """
+        dates = {self.processed_at(weeks): weeks for weeks in range(newest, self.history_weeks)}
+        return dates.get(processed)
+
 
 ACCOUNTS: Final = {
     account.name: account

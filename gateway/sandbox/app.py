@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from starlette.applications import Starlette
@@ -13,15 +14,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.sandbox import responses
 from gateway.sandbox.call_log import MAX_CALLS, CallLog, CallRecorder
 from gateway.sandbox.datasets import DATASETS
 from gateway.sandbox.endpoint import Compare, DatasetEndpoint
 from gateway.sandbox.fault_injector import FaultInjector
 from gateway.sandbox.faults import Faults
-from gateway.sandbox.response_headers import with_headers
-from gateway.sandbox.store import Store
-from gateway.sandbox.tokens import Tokens
+from gateway.sandbox.responses import refusal_with
+from gateway.sandbox.tokens import History
 from gateway.sandbox.wire import ClientConnection
 
 # Microsoft page: the syntax line shows the first, with a trailing slash; the example shows the second, without.
@@ -35,11 +34,12 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
     ("casefold") or case-sensitive ("exact") filters. ``app.state.calls`` holds the last 10,000 requests.
     """
     calls: CallLog = deque(maxlen=MAX_CALLS)
-    tokens = Tokens()
+    # Bounds memory; the least recently used tokens lose their history.
+    history = lru_cache(maxsize=10_000)(lambda token: History())
     routes = [
         Route(prefix + dataset.path + slash, injector)
         for dataset in DATASETS
-        for injector in (FaultInjector(dataset, DatasetEndpoint(dataset, Store(dataset), compare), tokens),)
+        for injector in (FaultInjector(dataset.measures, DatasetEndpoint(dataset, compare), history),)
         for prefix in PREFIXES
         for slash in ("", "/")
     ]
@@ -60,5 +60,4 @@ async def _healthz(request: Request) -> JSONResponse:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
-    response = with_headers(responses.not_found().response(), Request(scope), Faults().headers, first=False)
-    await ClientConnection(receive, send).send_response(response, Faults(), accepts_gzip=False)
+    await ClientConnection(Request(scope), receive, send).send_response(refusal_with(404).response(), Faults())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.sandbox.tokens import bearer
@@ -16,7 +17,7 @@ from gateway.sandbox.tokens import bearer
 MAX_CALLS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SandboxCall:
     """One request. ``query_string`` is verbatim; ``status`` is 0 until a response starts."""
 
@@ -47,9 +48,8 @@ class CallRecorder:
         self.calls.append(call)
 
         async def record_status(message: Message) -> None:
-            nonlocal call
             if message["type"] == "http.response.start":
-                call = self._with_status(call, message["status"])
+                call.status = message["status"]
             await send(message)
 
         try:
@@ -59,20 +59,9 @@ class CallRecorder:
                 took_milliseconds = (time.perf_counter() - started_seconds) * 1000
                 self.log(f"{scope['method']} {call.path} -> {call.status or 'no answer'} in {took_milliseconds:.0f} ms")
 
-    def _with_status(self, call: SandboxCall, status: int) -> SandboxCall:
-        """Replace the call in the log with one that has the status. Searches from the end, where recent calls are."""
-        completed = replace(call, status=status)
-        for back in range(1, len(self.calls) + 1):
-            if self.calls[-back] is call:
-                self.calls[-back] = completed
-                break
-        return completed
-
 
 def _call(scope: Scope) -> SandboxCall:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    values = Headers(scope=scope)
+    headers = {name: ", ".join(values.getlist(name)) for name in values}
     token = bearer(headers.pop("authorization", None))
     return SandboxCall(scope["path"], scope["query_string"].decode("latin-1"), headers, token)

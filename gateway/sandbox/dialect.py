@@ -1,7 +1,4 @@
-"""Deviations of an upstream in the queries it runs and the rows it returns.
-
-The endpoint reads its dialect from the state of the ASGI scope, where the fault injector puts it.
-"""
+"""Deviations of an upstream in the queries it runs and the rows it returns."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.sandbox.accounts import Account
-from gateway.sandbox.engine import View
-from gateway.sandbox.query import weeks_back
 
 _Row = dict[str, object]
 DATE_KEY: Final = "processedDateTime"
@@ -44,19 +39,12 @@ class Dialect:
     mixed_dates: bool = False
     """Dynamics rows have an earlier processed date than the others."""
 
-    def view(self, account: Account, processed: datetime | None, *, exact: bool) -> View | None:
-        """Return the view for a request, or None if the account is empty or lacks the processed date."""
+    def weeks_back(self, account: Account, processed: datetime | None) -> int | None:
+        """Return the weeks between a request's date and the latest; None if the account is empty or lacks the date."""
         newest = -1 if self.next_processing else 0
-        weeks = newest if processed is None else weeks_back(account, processed, newest=newest)
-        if weeks is None or self.blank:
+        if self.blank:
             return None
-        return View(
-            weeks_back=weeks,
-            first_rows=self.first_rows,
-            drop_some=weeks < 0 and self.drop_some,
-            exact=exact or self.exact,
-            shuffle=self.shuffle,
-        )
+        return newest if processed is None else account.weeks_back(processed, newest=newest)
 
     def step(self, top: int) -> int:
         """Return how far the next link advances beyond the request's skip."""

@@ -2,63 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 from starlette.requests import Request
 
-from gateway.sandbox import responses
+from gateway.sandbox.accounts import ACCOUNTS, Account
 from gateway.sandbox.dataset import SandboxDataset
-from gateway.sandbox.dialect import STANDARD, Dialect
-from gateway.sandbox.links import NextLink
+from gateway.sandbox.dialect import Dialect
+from gateway.sandbox.engine import Engine
 from gateway.sandbox.odata import FilterError
-from gateway.sandbox.page import SandboxPage
-from gateway.sandbox.query import ParameterError, RequestParameters, parse_parameters
-from gateway.sandbox.store import Store
-from gateway.sandbox.tokens import authenticate
+from gateway.sandbox.page import NextLink, SandboxPage
+from gateway.sandbox.query import ParameterError, SandboxQuery, parse_parameters
+from gateway.sandbox.responses import Refusal
 
 Compare = Literal["casefold", "exact"]
 
 
-@dataclass(frozen=True, slots=True)
 class DatasetEndpoint:
-    """The endpoint behind all paths of a dataset."""
+    """The endpoint of a dataset, with one engine per account. All engines together take about 40 MB."""
 
-    dataset: SandboxDataset
-    store: Store
-    compare: Compare
+    def __init__(self, dataset: SandboxDataset, compare: Compare) -> None:
+        self._dataset = dataset
+        self._is_exact = compare == "exact"
+        self._engines = {account.name: Engine(dataset, account) for account in ACCOUNTS.values()}
+        # A separate pool: generating 250,000 rows must not block other work in threads.
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sandbox")
 
-    async def __call__(self, request: Request) -> SandboxPage:
+    async def __call__(
+        self, request: Request, account: Account, dialect_for: Callable[[SandboxQuery], Dialect]
+    ) -> SandboxPage:
         """Return the page that a request asks for. Raises Refusal."""
-        if request.method != "GET":
-            raise responses.method_not_allowed()
-        account = authenticate(request.headers.get("authorization"))
-        dialect: Dialect = getattr(request.state, "dialect", STANDARD)
         try:
-            parameters = parse_parameters(request.scope["query_string"], self.dataset.fields)
-            link = self._link(request, parameters, dialect)
-            return await self.store.in_thread(lambda: self._page(account, parameters, dialect, link))
+            query = parse_parameters(request.scope["query_string"], self._dataset.fields)
+            dialect = dialect_for(query)
+            dialect = replace(dialect, exact=dialect.exact or self._is_exact)
+            origin, next_skip = f"{request.url.scheme}://{request.url.netloc}", query.skip + dialect.step(query.top)
+            link = NextLink(origin, request.url.path, self._dataset.path, query, next_skip)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._page, account, query, dialect, link)
         except (ParameterError, FilterError) as error:
-            raise responses.bad_parameter(str(error)) from None
+            # Source of the shape: Store analytics documents.
+            raise Refusal(400, "InvalidQueryParameters", str(error), shape="2") from None
 
-    def _page(self, account: str, parameters: RequestParameters, dialect: Dialect, link: NextLink) -> SandboxPage:
-        engine = self.store.engine(account)
-        view = dialect.view(engine.account, parameters.processed, exact=self.compare == "exact")
-        if view is None:
+    def _page(self, account: Account, query: SandboxQuery, dialect: Dialect, link: NextLink) -> SandboxPage:
+        weeks_back = dialect.weeks_back(account, query.processed)
+        if weeks_back is None:
             return SandboxPage([], 0, link)
-        query = parameters.query
-        result = engine.execute(replace(query, top=dialect.row_limit(query.top)), view)
-        processed = engine.account.processed_at(view.weeks_back)
-        return SandboxPage(dialect.dated(result.rows, processed, grouped=bool(query.group_by)), result.total, link)
-
-    def _link(self, request: Request, parameters: RequestParameters, dialect: Dialect) -> NextLink:
-        query = parameters.query
-        return NextLink(
-            origin=f"{request.url.scheme}://{request.url.netloc}",
-            path=request.url.path,
-            resource_path=self.dataset.path,
-            parameters=parameters.link_parameters,
-            top=query.top,
-            skip=query.skip,
-            next_skip=query.skip + dialect.step(query.top),
-        )
+        limited = replace(query, top=dialect.row_limit(query.top))
+        rows, total = self._engines[account.name].execute(limited, weeks_back, dialect)
+        processed = account.processed_at(weeks_back)
+        return SandboxPage(dialect.dated(rows, processed, grouped=bool(query.group_by)), total, link)

@@ -1,105 +1,71 @@
 """The layer around an endpoint that applies the faults of a token.
 
-Before the endpoint, it delays and refuses requests, and puts the dialect into the scope's state. After the endpoint, it
+Before the endpoint, it delays and refuses requests. The endpoint gets the dialect of the faults. After the endpoint, it
 encodes and corrupts the page, and sends the bytes. A token without faults makes it a plain encoder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from gateway.sandbox import responses
+from gateway.sandbox.accounts import Account
 from gateway.sandbox.corruption import encode_page
-from gateway.sandbox.dataset import SandboxDataset
-from gateway.sandbox.dialect import STANDARD, Dialect
-from gateway.sandbox.fault_values import FaultError
-from gateway.sandbox.faults import Faults, SandboxToken, TimeFaults, UnknownAccountError, parse_token
-from gateway.sandbox.injected_refusals import check_prefix, check_refusals
+from gateway.sandbox.dialect import Dialect
+from gateway.sandbox.faults import Faults, RefusalFaults, TimeFaults
+from gateway.sandbox.forms import RETRY_AFTER_FORMS
 from gateway.sandbox.page import SandboxPage
-from gateway.sandbox.query import ParameterError, SandboxQuery, lenient_skip, parse_parameters
-from gateway.sandbox.response_headers import with_headers
-from gateway.sandbox.responses import Refusal, SandboxResponse
-from gateway.sandbox.tokens import History, Tokens, bearer
+from gateway.sandbox.query import SandboxQuery, lenient_skip
+from gateway.sandbox.responses import Refusal, SandboxResponse, refusal_with
+from gateway.sandbox.tokens import History, authenticate
 from gateway.sandbox.wire import ClientConnection, ClientGone
+
+Endpoint = Callable[[Request, Account, Callable[[SandboxQuery], Dialect]], Awaitable[SandboxPage]]
 
 
 @dataclass(frozen=True, slots=True)
 class FaultInjector:
-    """The ASGI application behind all paths of a dataset."""
+    """The ASGI application behind all paths of a dataset. ``history`` returns the history of a token."""
 
-    dataset: SandboxDataset
-    endpoint: Callable[[Request], Awaitable[SandboxPage]]
-    tokens: Tokens
+    measures: tuple[str, ...]
+    endpoint: Endpoint
+    history: Callable[[str], History]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        connection = ClientConnection(receive, send)
+        connection = ClientConnection(request, receive, send)
         faults, history = Faults(), History()
         try:
             try:
-                token = _token(request)
-                if token is None:
-                    page = await self.endpoint(request)
-                else:
-                    faults, history = token.faults, self.tokens.history(token)
-                    page = await self._page(request, token, history, connection)
-                body = await asyncio.to_thread(encode_page, page, self.dataset.measures, faults)
-                response = SandboxResponse(200, body)
+                if request.method != "GET":
+                    raise Refusal(405, 405, "Method not allowed", headers=(("Allow", "GET"),))
+                token = authenticate(request.headers.get("authorization"))
+                faults, history = token.faults, self.history(token.text)
+                history.requests += 1
+                await _apply_before(request, faults, history, connection)
+                page = await self.endpoint(request, token.account, lambda query: _dialect(query, faults, history))
+                response = SandboxResponse(200, await asyncio.to_thread(encode_page, page, self.measures, faults))
             except Refusal as refusal:
                 response = refusal.response(faults.refusals.error_body)
-            response = with_headers(response, request, faults.headers, first=history.requests <= 1)
-            accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
-            await connection.send_response(response, faults, accepts_gzip=accepts_gzip)
+            await connection.send_response(response, faults, is_first=history.requests <= 1)
         except ClientGone:
             return
 
-    async def _page(
-        self, request: Request, token: SandboxToken, history: History, connection: ClientConnection
-    ) -> SandboxPage:
-        faults = token.faults
-        skip = lenient_skip(request.scope["query_string"])
-        history.requests += 1
-        check_prefix(request.url.path, faults.refusals)
-        await _wait(skip, faults.time, connection)
-        check_refusals(skip, faults.refusals, history)
-        dialect = self._dialect(request, faults, history)
-        return await self.endpoint(_forwarded(request, token.account, dialect))
 
-    def _dialect(self, request: Request, faults: Faults, history: History) -> Dialect:
-        """Return the dialect of a response, and count the response unless its parameters are invalid."""
-        if faults == Faults():
-            return STANDARD
-        try:
-            parameters = parse_parameters(request.scope["query_string"], self.dataset.fields)
-        except ParameterError:
-            # The endpoint refuses the request.
-            return STANDARD
-        return _counted_dialect(parameters.query, faults, history)
-
-
-def _token(request: Request) -> SandboxToken | None:
-    """Return the request's token, or None if the endpoint refuses the request. Raises Refusal for invalid faults."""
-    if request.method != "GET":
-        return None
-    try:
-        return parse_token(bearer(request.headers.get("authorization")))
-    except UnknownAccountError:
-        return None
-    except FaultError as error:
-        raise responses.bad_fault(str(error)) from None
-
-
-def _forwarded(request: Request, account: str, dialect: Dialect) -> Request:
-    """Return the request with a token that has no faults, and with the dialect in its state."""
-    headers = [(name, value) for name, value in request.scope["headers"] if name.lower() != b"authorization"]
-    headers.append((b"authorization", f"Bearer {account}".encode()))
-    state = {**request.scope.get("state", {}), "dialect": dialect}
-    return Request({**request.scope, "headers": headers, "state": state})
+async def _apply_before(request: Request, faults: Faults, history: History, connection: ClientConnection) -> None:
+    """Delay a request, and raise Refusal if the faults refuse it. Raises ClientGone."""
+    skip = lenient_skip(request.scope["query_string"])
+    prefix = faults.refusals.prefix
+    if prefix is not None and request.url.path.startswith("/partner/") != (prefix == "partner"):
+        raise refusal_with(404)
+    await _wait(skip, faults.time, connection)
+    _check_refusals(skip, faults.refusals, history)
 
 
 async def _wait(skip: int, faults: TimeFaults, connection: ClientConnection) -> None:
@@ -108,10 +74,39 @@ async def _wait(skip: int, faults: TimeFaults, connection: ClientConnection) -> 
     if faults.slow_page is not None and skip == faults.slow_page[0]:
         await connection.pause(faults.slow_page[1])
     if faults.hang:
-        await connection.hang()
+        await connection.pause(None)
 
 
-def _counted_dialect(query: SandboxQuery, faults: Faults, history: History) -> Dialect:
+def _check_refusals(skip: int, faults: RefusalFaults, history: History) -> None:
+    """Raise Refusal if the faults refuse a request. Counts injected failures."""
+    if faults.throttle is not None:
+        _check_throttle(faults.throttle, faults.throttle_form, history)
+    if faults.mfa:
+        raise Refusal(401, 900421, "MFA required")
+    if faults.redirect is not None:
+        code, location = faults.redirect
+        raise replace(refusal_with(code), headers=(("Location", location),))
+    if faults.status is not None:
+        raise refusal_with(faults.status)
+    if faults.status_times is not None and history.take_failure(faults.status_times[1]):
+        raise refusal_with(faults.status_times[0])
+    if faults.status_from is not None and skip >= faults.status_from[1]:
+        raise refusal_with(faults.status_from[0])
+
+
+def _check_throttle(window_seconds: float, form: str, history: History) -> None:
+    seconds = math.ceil(history.throttled_for(window_seconds, time.monotonic()))
+    if seconds == 0:
+        return
+    value = RETRY_AFTER_FORMS[form](seconds)
+    headers = () if value is None else (("Retry-After", value),)
+    # Source: Partner Center documents on API throttling.
+    message = f"Rate limit is exceeded. Try again in {seconds} seconds."
+    raise Refusal(429, 429, message, shape="3", headers=headers)
+
+
+def _dialect(query: SandboxQuery, faults: Faults, history: History) -> Dialect:
+    """Return the dialect of a successful response, and count that response."""
     rows, envelope = faults.rows, faults.envelope
     successes = history.successful_responses
     history.successful_responses += 1

@@ -7,8 +7,8 @@ input can exhaust the stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 # Limits of this project, not of Microsoft: far above handwritten filters, and within the limits of SQLite.
@@ -42,62 +42,48 @@ class ParsedJunction:
 Condition = ParsedComparison | ParsedJunction
 
 
-@dataclass(slots=True)
-class _Level:
-    """The content of one pair of parentheses: a disjunction of conjunctions."""
-
-    alternatives: list[list[Condition]] = field(default_factory=lambda: [[]])
-
-    def condition(self) -> Condition:
-        return _join("or", [_join("and", terms) for terms in self.alternatives])
-
-
 def parse_filter(text: str, fields: Sequence[str]) -> Condition:
     """Parse a filter on ``fields``. Raises FilterError for a syntax error or an exceeded limit."""
     tokens = _FilterTokens(text)
-    levels = [_Level()]
+    # For each open parenthesis, and the whole filter, a disjunction of conjunctions.
+    levels: list[list[list[Condition]]] = [[[]]]
     comparisons = 0
     while True:
         while tokens.take("("):
-            levels.append(_Level())
+            levels.append([[]])
             if len(levels) > MAX_DEPTH + 1:
                 raise FilterError(f"parentheses are nested more than {MAX_DEPTH} deep")
-        levels[-1].alternatives[-1].append(_comparison(tokens, fields))
+        levels[-1][-1].append(_comparison(tokens, fields))
         comparisons += 1
         if comparisons > MAX_COMPARISONS:
             raise FilterError(f"the filter has more than {MAX_COMPARISONS} comparisons")
         _close(tokens, levels)
         if tokens.take("or"):
-            levels[-1].alternatives.append([])
+            levels[-1].append([])
         elif not tokens.take("and"):
             break
     if len(levels) > 1 or not tokens.at_end:
         raise FilterError(f"expected 'and', 'or' or the end of the filter {tokens.place}")
-    return levels[0].condition()
+    return _condition(levels[0])
 
 
-def _close(tokens: _FilterTokens, levels: list[_Level]) -> None:
+def _close(tokens: _FilterTokens, levels: list[list[list[Condition]]]) -> None:
     while tokens.take(")"):
         if len(levels) == 1:
             raise FilterError(f"unexpected ')' before {tokens.place}")
-        closed = levels.pop().condition()
-        levels[-1].alternatives[-1].append(closed)
+        closed = _condition(levels.pop())
+        levels[-1][-1].append(closed)
 
 
 def _comparison(tokens: _FilterTokens, fields: Sequence[str]) -> ParsedComparison:
-    place = tokens.place
-    name = tokens.next()
-    if name not in fields:
-        raise FilterError(f"expected one of the fields {', '.join(fields)} {place}")
-    place = tokens.place
-    operator = tokens.next().lower()
-    if operator != "eq" and operator != "ne":
-        raise FilterError(f"expected 'eq' or 'ne' {place}")
-    place = tokens.place
-    value = tokens.next()
-    if not value.startswith("'"):
-        raise FilterError(f"expected a value in single quotes {place}")
-    return ParsedComparison(name, "eq" if operator == "eq" else "ne", value[1:-1].replace("''", "'"))
+    name = tokens.expect(lambda token: token in fields, f"one of the fields {', '.join(fields)}")
+    operator = tokens.expect(lambda token: token.lower() in ("eq", "ne"), "'eq' or 'ne'")
+    value = tokens.expect(lambda token: token.startswith("'"), "a value in single quotes")
+    return ParsedComparison(name, "eq" if operator.lower() == "eq" else "ne", value[1:-1].replace("''", "'"))
+
+
+def _condition(alternatives: list[list[Condition]]) -> Condition:
+    return _join("or", [_join("and", terms) for terms in alternatives])
 
 
 def _join(operator: Literal["and", "or"], terms: list[Condition]) -> Condition:
@@ -133,12 +119,19 @@ class _FilterTokens:
 
     @property
     def place(self) -> str:
-        """The position of the token ahead, in words."""
         return f"at position {self._position}"
 
     def next(self) -> str:
         """Consume and return the next token; "" at the end."""
         token, self._ahead = self._ahead, next(self._stream, "")
+        return token
+
+    def expect(self, is_valid: Callable[[str], bool], wanted: str) -> str:
+        """Consume and return the next token. Raises FilterError if it is invalid."""
+        place = self.place
+        token = self.next()
+        if not is_valid(token):
+            raise FilterError(f"expected {wanted} {place}")
         return token
 
     def take(self, word: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,22 +76,14 @@ _INVENTED_CRM: Final = tuple(
 _NAMELESS: Final = (("nameless 1", "UNKNOWN"), ("nameless 2", "UNKNOWN"), ("nameless 3", None))
 
 
-def _invented_id(seed: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"partner-center-graphql sandbox product {seed}"))
+def _products(
+    service: tuple[str, str], known: Iterable[tuple[str, str]], invented: Iterable[tuple[str, str | None]]
+) -> tuple[Product, ...]:
+    """Return products of a service, most popular first. The ids of invented products are generated from seeds."""
+    prefix = "partner-center-graphql sandbox product"
+    generated = ((str(uuid.uuid5(uuid.NAMESPACE_URL, f"{prefix} {seed}")), name) for seed, name in invented)
+    return tuple(Product(product_id.upper(), name, *service) for product_id, name in (*known, *generated))
 
 
-def _product(product_id: str, name: str | None, service: tuple[str, str]) -> Product:
-    return Product(product_id.upper(), name, *service)
-
-
-def o365_products() -> tuple[Product, ...]:
-    """Return the Office 365 products, most popular first."""
-    invented = [(_invented_id(name), name) for name in _INVENTED_O365]
-    nameless = [(_invented_id(seed), name) for seed, name in _NAMELESS]
-    return tuple(_product(*pair, _O365) for pair in (*_KNOWN_O365, *nameless, *invented))
-
-
-def crm_products() -> tuple[Product, ...]:
-    """Return the Dynamics products, most popular first."""
-    invented = [(_invented_id(name), name) for name in _INVENTED_CRM]
-    return tuple(_product(*pair, _CRM) for pair in (*_KNOWN_CRM, *invented))
+O365_PRODUCTS: Final = _products(_O365, _KNOWN_O365, (*_NAMELESS, *((name, name) for name in _INVENTED_O365)))
+CRM_PRODUCTS: Final = _products(_CRM, _KNOWN_CRM, ((name, name) for name in _INVENTED_CRM))

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.sandbox.accounts import Account
 from gateway.sandbox.odata import Condition, FilterError, parse_filter
 
 # Microsoft page: "The maximum value and the default value if not specified is 10000".
@@ -24,27 +23,21 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SandboxQuery:
-    """A filter, the fields to group by (empty for plain rows), and a window of rows or groups."""
+    """The parsed parameters of one request: a filter, the fields to group by, and a window of rows or groups.
+
+    ``group_by`` is empty for plain rows, and ``processed`` is None for the latest date. ``link_parameters`` are the
+    decoded parameters except top and skip, in order; the next link repeats them.
+    """
 
     condition: Condition | None
     group_by: tuple[str, ...]
     top: int
     skip: int
+    processed: datetime | None = None
+    link_parameters: Sequence[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestParameters:
-    """The parsed parameters of one request.
-
-    ``link_parameters`` are the decoded parameters except top and skip, in order; the next link repeats them.
-    """
-
-    query: SandboxQuery
-    processed: datetime | None
-    link_parameters: Sequence[tuple[str, str]]
-
-
-def parse_parameters(query_string: bytes, fields: Sequence[str]) -> RequestParameters:
+def parse_parameters(query_string: bytes, fields: Sequence[str]) -> SandboxQuery:
     """Parse a query string for a dataset with ``fields``, ignoring unknown parameters. Raises ParameterError."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
@@ -54,18 +47,14 @@ def parse_parameters(query_string: bytes, fields: Sequence[str]) -> RequestParam
     for name, value in pairs:
         if name.lower() in _KNOWN and values.setdefault(name.lower(), value) != value:
             raise ParameterError(f"{name} parameter is given twice")
-    query = SandboxQuery(_condition(values, fields), _group_by(values, fields), _top(values), _skip(values))
-    link_parameters = [(name, value) for name, value in pairs if name.lower() in _KNOWN - {"top", "skip"}]
-    return RequestParameters(query, _processed(values), link_parameters)
-
-
-def weeks_back(account: Account, processed: datetime, *, newest: int = 0) -> int | None:
-    """Return how many weeks a processed date lies behind the latest one, or None if the account lacks that date.
-
-    ``newest`` is 0, or -1 after the next processing.
-    """
-    dates = {account.processed_at(weeks): weeks for weeks in range(newest, account.history_weeks)}
-    return dates.get(processed)
+    return SandboxQuery(
+        condition=_condition(values, fields),
+        group_by=_group_by(values, fields),
+        top=_top(values),
+        skip=_skip(values),
+        processed=_processed(values),
+        link_parameters=[(name, value) for name, value in pairs if name.lower() in _KNOWN - {"top", "skip"}],
+    )
 
 
 def lenient_skip(query_string: bytes) -> int:

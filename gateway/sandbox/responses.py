@@ -9,8 +9,6 @@ from typing import Final
 import msgspec
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
-HTML_TYPE: Final = "text/html; charset=utf-8"
-_SOURCE: Final = "PartnerCenterSandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,63 +33,26 @@ class Refusal(Exception):
 
     def response(self, shape: str | None = None) -> SandboxResponse:
         """Return the error response. ``shape`` overrides the shape of the body."""
-        chosen = shape or self.shape
-        content_type = HTML_TYPE if chosen == "html" else None if chosen == "empty" else JSON_TYPE
         headers = self.headers
         if self.status == 401:
             # Source: Partner Center documents on errors. {cid} stands for the correlation id, which is added later.
             headers += (("WWW-Authenticate", "OAuth realm=urn:cpsvc:cpid:{cid}"),)
-        return SandboxResponse(self.status, _SHAPES[chosen](self), headers, content_type)
+        shape = shape or self.shape
+        if shape == "empty":
+            return SandboxResponse(self.status, b"", headers, content_type=None)
+        if shape == "html":
+            page = f"<html><head><title>{self.status}</title></head><body><h1>Service error</h1></body></html>"
+            return SandboxResponse(self.status, page.encode(), headers, "text/html; charset=utf-8")
+        return SandboxResponse(self.status, msgspec.json.encode(_JSON_BODIES[shape](self)), headers)
 
 
-def access_denied() -> Refusal:
-    """Unknown account. Source of status and code: Partner Center documents, error codes."""
-    return Refusal(401, 400, "Access denied")
-
-
-def missing_token() -> Refusal:
-    """Missing bearer token. Source: Partner Center documents, error codes."""
-    return Refusal(401, 800001, "Partner token is missing in the request context")
-
-
-def mfa_required() -> Refusal:
-    """Token without the claim of multi-factor authentication."""
-    return Refusal(401, 900421, "MFA required")
-
-
-def not_found() -> Refusal:
-    """Unknown path. Source: Partner Center documents, error codes."""
-    return Refusal(404, 1000, "The resource was not found")
-
-
-def method_not_allowed() -> Refusal:
-    """Any method other than GET."""
-    return Refusal(405, 405, "Method not allowed", headers=(("Allow", "GET"),))
-
-
-def bad_parameter(message: str) -> Refusal:
-    """Invalid query parameter. Source of the shape: Store analytics documents."""
-    return Refusal(400, "InvalidQueryParameters", message, shape="2")
-
-
-def bad_fault(message: str) -> Refusal:
-    """Token with an unknown fault switch or an invalid value."""
-    return Refusal(400, 800002, message)
-
-
-def throttled(remaining_seconds: int, headers: tuple[tuple[str, str], ...]) -> Refusal:
-    """Too many requests. Source: Partner Center documents on API throttling."""
-    return Refusal(
-        429, 429, f"Rate limit is exceeded. Try again in {remaining_seconds} seconds.", shape="3", headers=headers
-    )
-
-
-def injected_status(status: int) -> Refusal:
-    """Refusal with the status of a fault, and with the error code that the documents list for that status, if any."""
+def refusal_with(status: int) -> Refusal:
+    """Return the refusal with a status, and with the error code that the documents list for that status, if any."""
     code, description = _DOCUMENTED_CODES.get(status, (status, "The sandbox was asked for this status"))
     return Refusal(status, code, description, shape="3" if status == 429 else "empty" if status in (204, 304) else "1")
 
 
+# Source: Partner Center documents, error codes.
 _DOCUMENTED_CODES: Final[Mapping[int, tuple[int, str]]] = {
     400: (800002, "The request input is invalid"),
     401: (400, "Access denied"),
@@ -102,17 +63,7 @@ _DOCUMENTED_CODES: Final[Mapping[int, tuple[int, str]]] = {
 }
 
 
-def _partner_center(refusal: Refusal) -> bytes:
-    body: dict[str, object] = {
-        "code": refusal.code,
-        "description": refusal.description[:1024],
-        "data": [],
-        "source": _SOURCE,
-    }
-    return msgspec.json.encode(body)
-
-
-def _store(refusal: Refusal) -> bytes:
+def _store_analytics(refusal: Refusal) -> object:
     inner = {
         "code": str(refusal.code),
         "data": [refusal.description],
@@ -120,35 +71,43 @@ def _store(refusal: Refusal) -> bytes:
         "message": "One or More Query Parameters has invalid values.",
         "source": "AnalyticsAPI",
     }
-    message = "The calling client sent a bad request to the service."
-    body: dict[str, object] = {"code": "BadRequest", "data": [], "details": [], "innererror": inner, "message": message}
-    return msgspec.json.encode({**body, "source": "AnalyticsAPI"})
+    return {
+        "code": "BadRequest",
+        "data": [],
+        "details": [],
+        "innererror": inner,
+        "message": "The calling client sent a bad request to the service.",
+        "source": "AnalyticsAPI",
+    }
 
 
-def _gateway(refusal: Refusal) -> bytes:
-    return msgspec.json.encode({"statusCode": refusal.status, "message": refusal.description})
-
-
-def _newer_partner_api(refusal: Refusal) -> bytes:
-    error = {"code": str(refusal.code), "message": refusal.description, "target": "license", "innerError": None}
-    return msgspec.json.encode({"error": error})
-
-
-def _entra(refusal: Refusal) -> bytes:
-    text = f"AADSTS{refusal.code}: {refusal.description}"
-    return msgspec.json.encode({"error": "invalid_grant", "error_description": text, "error_codes": [refusal.code]})
-
-
-def _html(refusal: Refusal) -> bytes:
-    return f"<html><head><title>{refusal.status}</title></head><body><h1>Service error</h1></body></html>".encode()
-
-
-_SHAPES: Final[Mapping[str, Callable[[Refusal], bytes]]] = {
-    "1": _partner_center,
-    "2": _store,
-    "3": _gateway,
-    "4": _newer_partner_api,
-    "5": _entra,
-    "html": _html,
-    "empty": lambda _: b"",
+_JSON_BODIES: Final[Mapping[str, Callable[[Refusal], object]]] = {
+    # Partner Center
+    "1": lambda refusal: {
+        "code": refusal.code,
+        "description": refusal.description[:1024],
+        "data": [],
+        "source": "PartnerCenterSandbox",
+    },
+    "2": _store_analytics,
+    # Throttling gateway
+    "3": lambda refusal: {"statusCode": refusal.status, "message": refusal.description},
+    # Newer Partner API
+    "4": lambda refusal: {
+        "error": {
+            "code": str(refusal.code),
+            "message": refusal.description,
+            "target": "license",
+            "innerError": None,
+        }
+    },
+    # Entra
+    "5": lambda refusal: {
+        "error": "invalid_grant",
+        "error_description": f"AADSTS{refusal.code}: {refusal.description}",
+        "error_codes": [refusal.code],
+    },
 }
+
+SHAPES: Final = (*_JSON_BODIES, "html", "empty")
+"""The shapes of error bodies."""

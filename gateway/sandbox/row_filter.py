@@ -10,7 +10,7 @@ into parenthesized chunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,46 +46,25 @@ def sql_condition(condition: Condition, codes: Codes) -> SqlCondition:
     else:
         condition_terms = condition.terms
         conjunction = condition.operator == "and"
-    columns: dict[str, _SqlColumn] = {}
+    # A conjunction intersects the lists of "eq" and unites those of "ne"; a disjunction does the reverse.
+    lists: dict[tuple[str, str], frozenset[int]] = {}
     parts: list[SqlCondition] = []
     for term in condition_terms:
         if isinstance(term, ParsedComparison):
-            columns.setdefault(term.field, _SqlColumn(conjunction)).add(term.operator, codes(term.field, term.value))
+            key, matching = (term.field, term.operator), codes(term.field, term.value)
+            before = lists.get(key, matching)
+            lists[key] = before & matching if (term.operator == "eq") == conjunction else before | matching
         else:
             part = sql_condition(term, codes)
             # AND binds tighter, so only an OR inside an AND needs parentheses.
             parts.append(part.parenthesized() if conjunction else part)
-    parts.extend(leaf for name, column in columns.items() for leaf in column.leaves(name))
+    parts.extend(_membership(*key, matching) for key, matching in lists.items())
     return _chain(parts, " AND " if conjunction else " OR ")
 
 
-@dataclass(slots=True)
-class _SqlColumn:
-    """All comparisons of one column in one junction, merged.
-
-    A conjunction intersects the ``eq`` lists and unites the ``ne`` lists; a disjunction does the reverse.
-    """
-
-    conjunction: bool
-    equal: frozenset[int] | None = None
-    unequal: frozenset[int] | None = None
-
-    def add(self, operator: str, codes: frozenset[int]) -> None:
-        if operator == "eq":
-            self.equal = _merged(self.equal, codes, intersect=self.conjunction)
-        else:
-            self.unequal = _merged(self.unequal, codes, intersect=not self.conjunction)
-
-    def leaves(self, name: str) -> Iterable[SqlCondition]:
-        for codes, operator in ((self.equal, "IN"), (self.unequal, "NOT IN")):
-            if codes is not None:
-                yield SqlCondition(f"{name} {operator} ({','.join('?' * len(codes))})", tuple(sorted(codes)))
-
-
-def _merged(before: frozenset[int] | None, codes: frozenset[int], *, intersect: bool) -> frozenset[int]:
-    if before is None:
-        return codes
-    return before & codes if intersect else before | codes
+def _membership(name: str, operator: str, codes: frozenset[int]) -> SqlCondition:
+    placeholders = ",".join("?" * len(codes))
+    return SqlCondition(f"{name} {'IN' if operator == 'eq' else 'NOT IN'} ({placeholders})", tuple(sorted(codes)))
 
 
 def _chain(parts: list[SqlCondition], operator: str) -> SqlCondition:

@@ -1,22 +1,32 @@
-"""Authentication by bearer token, and the history of each token."""
+"""Tokens: an account followed by faults, such as ``contoso+latency=2+bom``.
+
+Values are percent-decoded, so that ``content-type=application/problem%2Bjson`` can contain a plus sign.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
-from gateway.sandbox import responses
-from gateway.sandbox.accounts import ACCOUNTS
-from gateway.sandbox.faults import SandboxToken
+from gateway.sandbox.accounts import ACCOUNTS, Account
+from gateway.sandbox.faults import Faults, switches_help
+from gateway.sandbox.responses import Refusal, refusal_with
+from gateway.sandbox.switches import FaultError
 
-# Bounds memory; the least recently used tokens lose their history.
-_MAX_TOKENS: Final = 10_000
+
+@dataclass(frozen=True, slots=True)
+class SandboxToken:
+    """A parsed token: the account and its faults."""
+
+    text: str
+    account: Account
+    faults: Faults
 
 
 @dataclass(slots=True)
 class History:
-    """Counters for the requests of one token."""
+    """Counters for the requests of one token. The same account with other faults is another token."""
 
     requests: int = 0
     successful_responses: int = 0
@@ -39,32 +49,45 @@ class History:
         return True
 
 
-@dataclass(slots=True)
-class Tokens:
-    """The histories of the most recently used tokens."""
-
-    histories: OrderedDict[str, History] = field(default_factory=OrderedDict)
-
-    def history(self, token: SandboxToken) -> History:
-        """Return the history of a token. The same account with other faults is another token."""
-        history = self.histories.setdefault(token.text, History())
-        self.histories.move_to_end(token.text)
-        if len(self.histories) > _MAX_TOKENS:
-            self.histories.popitem(last=False)
-        return history
-
-
 def bearer(header: str | None) -> str:
     """Return the bearer token of an Authorization header, or "". The scheme is case-insensitive (RFC 9110, 11.1)."""
     scheme, _, token = (header or "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(header: str | None) -> str:
-    """Return the account of a request whose token is the name of an account. Raises Refusal."""
-    account = bearer(header)
-    if not account:
-        raise responses.missing_token()
+def authenticate(header: str | None) -> SandboxToken:
+    """Return the token of an Authorization header. Raises Refusal."""
+    text = bearer(header)
+    if not text:
+        # Source: Partner Center documents, error codes.
+        raise Refusal(401, 800001, "Partner token is missing in the request context")
+    account, *switches = text.split("+")
     if account not in ACCOUNTS:
-        raise responses.access_denied()
-    return account
+        raise refusal_with(401)
+    try:
+        return SandboxToken(text, ACCOUNTS[account], parse_faults(switches))
+    except FaultError as error:
+        raise Refusal(400, 800002, str(error)) from None
+
+
+def parse_faults(switches: list[str]) -> Faults:
+    """Parse the switches of a token. Raises FaultError for an unknown switch or an invalid value."""
+    faults = Faults()
+    for switch in switches:
+        name, _, value = switch.partition("=")
+        faults = faults.with_switch(name, unquote(value))
+    return faults
+
+
+def _help() -> str:
+    lines = ["Tokens (Authorization: Bearer TOKEN):", ""]
+    lines += [
+        f"  {account.name:<24} {account.row_count:,} rows, processed at {account.latest.isoformat()}"
+        for account in ACCOUNTS.values()
+    ]
+    lines += ["", "Add faults with a plus sign: contoso+latency=2+throttle=30+bom+link=absolute", ""]
+    return "\n".join([*lines, switches_help()])
+
+
+FAULTS_HELP: Final = _help()
+"""All tokens and fault switches, each with an example."""

@@ -1,21 +1,25 @@
-"""Sends a response, with the faults of bytes and time, and stops when the client disconnects."""
+"""Sends a response, with the faults of bytes, headers and time, and stops when the client disconnects."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import uuid
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import Receive, Send
 
-from gateway.sandbox.faults import Faults
-from gateway.sandbox.responses import SandboxResponse
+from gateway.sandbox.faults import Faults, HeaderFaults
+from gateway.sandbox.responses import JSON_TYPE, SandboxResponse
 
 _BLOCK: Final = b" " * 65_536
-_FOREVER_SECONDS: Final = 31_536_000.0
+_IDS: Final = ("MS-CorrelationId", "MS-RequestId")
 
 
 class ClientGone(Exception):
@@ -24,13 +28,14 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """The receiving and sending side of one request."""
+    """One request, with its receiving and sending side."""
 
+    request: Request
     receive: Receive
     send: Send
 
-    async def pause(self, seconds: float) -> None:
-        """Wait for some seconds. Raises ClientGone as soon as the client disconnects."""
+    async def pause(self, seconds: float | None) -> None:
+        """Wait for some seconds, or forever. Raises ClientGone as soon as the client disconnects."""
         try:
             async with asyncio.timeout(seconds):
                 while (await self.receive())["type"] != "http.disconnect":
@@ -39,52 +44,41 @@ class ClientConnection:
             return
         raise ClientGone
 
-    async def hang(self) -> None:
-        """Wait until the client disconnects, then raise ClientGone."""
-        while True:
-            await self.pause(_FOREVER_SECONDS)
-
-    async def send_response(self, response: SandboxResponse, faults: Faults, *, accepts_gzip: bool) -> None:
-        """Send a response as the faults specify. Raises ClientGone."""
-        headers = list(response.headers)
+    async def send_response(self, response: SandboxResponse, faults: Faults, *, is_first: bool = False) -> None:
+        """Send a response as the faults specify; ``is_first`` marks a token's first one. Raises ClientGone."""
+        headers = _headers(response, self.request, faults.headers, is_first=is_first)
         body = response.body
-        if faults.bytes.gzip and accepts_gzip:
+        is_packed = faults.bytes.gzip and "gzip" in self.request.headers.get("accept-encoding", "")
+        if is_packed:
             body = await asyncio.to_thread(gzip.compress, body, 5)
-        if faults.bytes.bomb is not None or (faults.bytes.gzip and accepts_gzip):
+        if is_packed or faults.bytes.bomb is not None:
             headers.append(("Content-Encoding", "gzip"))
         if faults.bytes.bomb is None and faults.bytes.big is None and response.status != 204:
             headers.append(("Content-Length", str(len(body))))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         await self.send({"type": "http.response.start", "status": response.status, "headers": raw})
         if faults.time.hang_body:
-            await self.hang()
+            await self.pause(None)
         async for part in self._parts(body, faults):
             await self.send({"type": "http.response.body", "body": part, "more_body": True})
         if not (faults.bytes.truncate and body):
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _parts(self, body: bytes, faults: Faults) -> AsyncIterator[bytes]:
-        if faults.bytes.bomb is not None:
-            for part in _bomb(faults.bytes.bomb):
-                yield part
-                await self.pause(0)
-        elif faults.bytes.big is not None:
-            for part in _big(faults.bytes.big):
+        if faults.bytes.bomb is not None or faults.bytes.big is not None:
+            for part in _big(faults.bytes.big or 0) if faults.bytes.bomb is None else _bomb(faults.bytes.bomb):
                 yield part
                 await self.pause(0)
         elif faults.bytes.truncate:
             yield body[: len(body) // 2]
         elif faults.time.trickle is not None:
-            async for part in self._trickle(body, max(1, faults.time.trickle)):
-                yield part
+            bytes_per_second = max(1, faults.time.trickle)
+            size_bytes = max(1, bytes_per_second // 10)
+            for start in range(0, len(body), size_bytes):
+                yield body[start : start + size_bytes]
+                await self.pause(size_bytes / bytes_per_second)
         else:
             yield body
-
-    async def _trickle(self, body: bytes, bytes_per_second: int) -> AsyncIterator[bytes]:
-        size = max(1, bytes_per_second // 10)
-        for start in range(0, len(body), size):
-            yield body[start : start + size]
-            await self.pause(size / bytes_per_second)
 
 
 def _big(size_bytes: int) -> Iterator[bytes]:
@@ -102,3 +96,28 @@ def _bomb(size_bytes: int) -> Iterator[bytes]:
         if compressed := compressor.compress(part):
             yield compressed
     yield compressor.flush()
+
+
+def _headers(
+    response: SandboxResponse, request: Request, faults: HeaderFaults, *, is_first: bool
+) -> list[tuple[str, str]]:
+    """Return the headers of the Microsoft page's example, and those that faults add."""
+    is_other = faults.ids == "other" or (faults.ids == "other-once" and is_first)
+    ids = [(name, _new_id() if is_other else request.headers.get(name) or _new_id()) for name in _IDS]
+    headers = [(name, value.replace("{cid}", ids[0][1])) for name, value in response.headers]
+    content_type = response.content_type
+    if content_type == JSON_TYPE and faults.content_type is not None:
+        content_type = None if faults.content_type == "none" else faults.content_type
+    if content_type is not None:
+        headers.append(("Content-Type", content_type))
+    if faults.ids != "none":
+        headers += ids
+    headers += [("MS-CV", f"{b64encode(uuid.uuid4().bytes[:12]).decode()}.0"), ("MS-ServerId", "4")]
+    headers.append(("Date", formatdate(usegmt=True)))
+    if faults.cookie:
+        headers.append(("Set-Cookie", f"session={_new_id()}; Path=/; HttpOnly"))
+    return headers + [(f"X-Needless-{number}", "x") for number in range(faults.extra)]
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

@@ -37,13 +37,8 @@ class CannotListen(Exception):
     """Listening on the address failed; the message says what to do."""
 
 
-def _number(error: Exception) -> int:
-    return (error.errno or 0) if isinstance(error, OSError) else 0
-
-
-def _reason(error: Exception) -> str:
+def _reason(number: int) -> str:
     # Python's own message for a failed bind repeats the address.
-    number = _number(error)
     if number == errno.EADDRINUSE:
         return "it is in use"
     return os.strerror(number).lower() if number in errno.errorcode else "there is no such address"
@@ -64,9 +59,10 @@ class Listener:
         try:
             return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
         except (OSError, UnicodeError) as error:
+            number = getattr(error, "errno", None) or 0
             raise CannotListen(
-                f"Cannot listen on {self.host} port {self.port}: {_reason(error)}. Choose another with"
-                f" {'--port' if _number(error) in _PORT_ERRORS else '--host'}."
+                f"Cannot listen on {self.host} port {self.port}: {_reason(number)}. Choose another with"
+                f" {'--port' if number in _PORT_ERRORS else '--host'}."
             ) from None
 
     def config(self, app: ASGIApp | Factory, *, workers: int = 1) -> uvicorn.Config:

@@ -6,7 +6,9 @@ exchange (attempt) over a transport (transport). ``decode`` reads successful bod
 """
 
 from gateway.upstream.blocks import BlockReader
-from gateway.upstream.client import UpstreamCall, UpstreamClient, UpstreamResponse
+from gateway.upstream.call import UpstreamCall
+from gateway.upstream.client import UpstreamClient
+from gateway.upstream.decode import UpstreamResponse
 from gateway.upstream.status import NEW_TOKEN
 
 __all__ = ["NEW_TOKEN", "BlockReader", "UpstreamCall", "UpstreamClient", "UpstreamResponse"]

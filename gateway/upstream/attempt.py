@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -14,7 +14,8 @@ from gateway.config.groups import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import PageQuery
-from gateway.upstream.decompress import ACCEPT_ENCODING, Meter, read_body
+from gateway.upstream.call import UpstreamCall
+from gateway.upstream.decompress import ACCEPT_ENCODING, read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
 from gateway.upstream.transport import Connections, HandshakeGuard
@@ -42,10 +43,6 @@ class RequestIds:
         match = GUID.fullmatch(caller.correlation_id)
         return RequestIds(caller.correlation_id if match else str(uuid.uuid4()))
 
-    def renewed(self) -> RequestIds:
-        """Return the same correlation id with a new request id, for an attempt after a response."""
-        return replace(self, request=str(uuid.uuid4()))
-
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
@@ -56,36 +53,30 @@ class RawResponse:
     body: bytes
 
 
-class RequestBuilder:
-    """Builds requests for one upstream."""
-
-    def __init__(self, config: UpstreamConfig) -> None:
-        self._root = config.base_url.rstrip("/") + config.path_prefix
-        self._slash = "/" if config.trailing_slash else ""
-        self._agent = f"{DISTRIBUTION}/{_version()}"
-
-    def build(self, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
-        """Return the request documented by Microsoft, with ``top`` and ``skip``."""
-        headers = httpx.Headers(
-            {
-                "Authorization": f"Bearer {caller.token.reveal()}",
-                "Accept": "application/json",
-                "MS-RequestId": ids.request,
-                "MS-CorrelationId": ids.correlation,
-                **({"X-Locale": caller.locale} if caller.locale else {}),
-                "Accept-Encoding": ACCEPT_ENCODING,
-                "User-Agent": self._agent,
-            }
-        )
-        url = f"{self._root}/{query.dataset.path}{self._slash}?{query.query_string}"
-        return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
-
-
-def _version() -> str:
+def _user_agent() -> str:
     try:
-        return version(DISTRIBUTION)
+        return f"{DISTRIBUTION}/{version(DISTRIBUTION)}"
     except PackageNotFoundError:
-        return "0"
+        return f"{DISTRIBUTION}/0"
+
+
+_USER_AGENT = _user_agent()
+
+
+def request_for(config: UpstreamConfig, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
+    """Return the request documented by Microsoft, with ``top`` and ``skip``."""
+    headers = {
+        "Authorization": f"Bearer {caller.token.reveal()}",
+        "Accept": "application/json",
+        "MS-RequestId": ids.request,
+        "MS-CorrelationId": ids.correlation,
+        **({"X-Locale": caller.locale} if caller.locale else {}),
+        "Accept-Encoding": ACCEPT_ENCODING,
+        "User-Agent": _USER_AGENT,
+    }
+    slash = "/" if config.trailing_slash else ""
+    url = f"{config.base_url.rstrip('/')}{config.path_prefix}/{query.dataset.path}{slash}?{query.query_string}"
+    return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
 
 
 class Exchanger:
@@ -107,7 +98,7 @@ class Exchanger:
         self,
         request: httpx.Request,
         ids: RequestIds,
-        meter: Meter,
+        call: UpstreamCall,
         *,
         limit: float,
         new_connection: bool,
@@ -123,32 +114,32 @@ class Exchanger:
         response = await transport.handle_async_request(request)
         try:
             # Check before reading the body: if the response is rejected, closing it unread also closes its connection.
-            self._check_echo(response, ids, meter, is_reused=is_reused, accept_foreign=accept_foreign)
-            meter.status = response.status_code
-            body = await self._body(response, meter, limit)
+            self._check_echo(response, ids, call, is_reused=is_reused, accept_foreign=accept_foreign)
+            call.status = response.status_code
+            body = await self._body(response, call, limit)
             return RawResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, meter: Meter, limit: float) -> bytes:
+    async def _body(self, response: httpx.Response, call: UpstreamCall, limit: float) -> bytes:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
         if response.status_code == 200:
-            return await read_body(response.stream, encoding, self._max_body_bytes, meter)
+            return await read_body(response.stream, encoding, self._max_body_bytes, call)
         try:
             # At most half of the remaining time, so that the status is still reported if the body never ends.
             left_seconds = limit - asyncio.get_running_loop().time()
             async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
-                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, meter)
+                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, call)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
             return b""
 
     def _check_echo(
-        self, response: httpx.Response, ids: RequestIds, meter: Meter, *, is_reused: bool, accept_foreign: bool
+        self, response: httpx.Response, ids: RequestIds, call: UpstreamCall, *, is_reused: bool, accept_foreign: bool
     ) -> None:
         echo = _echo(response.headers, ids)
         self._echoes = echo is True
-        meter.is_foreign = echo is False
+        call.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:

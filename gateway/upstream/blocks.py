@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.client import UpstreamResponse
+from gateway.upstream.decode import UpstreamResponse
 
 
 class _MixedSnapshots(Exception):
@@ -101,7 +101,6 @@ class _BlockBuilder:
 
     @property
     def next_query(self) -> PageQuery:
-        """The query for the rows still missing."""
         return self._query.rows(self._end, self._query.top - len(self._rows))
 
     def take(self, response: UpstreamResponse) -> None:
@@ -180,7 +179,6 @@ class _BlockBuilder:
             self._total = None
 
     def page(self, now: float) -> Page:
-        """Return the completed block."""
         if self._unreadable_values:
             message = "Values that the gateway cannot read are null."
             self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))

@@ -6,9 +6,7 @@ import asyncio
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import replace
 
 import httpx
 import structlog
@@ -18,11 +16,11 @@ from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
-from gateway.upstream.attempt import Exchanger, RawResponse, RequestBuilder, RequestIds
+from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
+from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
-from gateway.upstream.decode import Decoded, decode_cooperatively, decode_leniently, decode_strictly
-from gateway.upstream.decompress import Meter
+from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import NEW_TOKEN, failure_for, response_facts
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
@@ -33,37 +31,6 @@ log = structlog.get_logger("gateway")
 MAX_STRICT_BYTES = 8_388_608
 # Measured: decoding 10,000 rows field by field takes 60 ms, and this many bytes about 4 ms.
 MAX_LENIENT_BYTES = 262_144
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamResponse:
-    """The rows of one response, perhaps more than requested, with its total and link as sent.
-
-    ``attempts`` counts the HTTP requests needed to get it.
-    """
-
-    rows: tuple[Any, ...]
-    total_count: int | None
-    has_link: bool
-    unreadable_values: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
-    """One attempt, for metrics and logs: ``outcome`` is ``ok`` or an error code, ``bytes`` the received size.
-
-    ``is_foreign`` is True if the response named another request, whether it was rejected or accepted. ``path`` is the
-    dataset's path without the query string.
-    """
-
-    status: int | None
-    outcome: str
-    seconds: float
-    bytes: int
-    is_foreign: bool = False
-    path: str = ""
-    correlation_id: str = ""
 
 
 class UpstreamClient:
@@ -85,39 +52,16 @@ class UpstreamClient:
         observer: Callable[[UpstreamCall], None] | None = None,
     ) -> None:
         self._config = config
-        self._requests = RequestBuilder(config)
-        self._limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
+        self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config.max_connections, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._token_remedy = token_remedy
-        self._cooldowns = Cooldowns(clock, shared=shared_cooldowns)
+        self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; calls in flight fail."""
         await self._connections.aclose()
-
-    @property
-    def calls_in_flight(self) -> int:
-        """The number of attempts in flight."""
-        return self._limiter.held
-
-    @property
-    def calls_waiting(self) -> int:
-        """The number of attempts waiting for the concurrency limits."""
-        return self._limiter.waiting
-
-    def cooldowns(self) -> int:
-        """Return the number of tokens in a cool-down."""
-        return self._cooldowns.active()
 
     async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
         """Return the upstream's response to ``query``. Raises GatewayError."""
@@ -130,49 +74,49 @@ class UpstreamClient:
         while True:
             attempts += 1
             result = await self._attempt(query, caller, ids, deadline, after=last)
-            if isinstance(result, Decoded):
-                return UpstreamResponse(
-                    result.rows, result.total_count, result.has_link, result.unreadable_values, attempts
-                )
+            if isinstance(result, UpstreamResponse):
+                return replace(result, attempts=attempts)
             pause_seconds = retries.pause_seconds(result.retry)
             if pause_seconds is None or loop.time() + pause_seconds >= deadline:
                 raise result.error
             if pause_seconds:
                 await self._sleep(pause_seconds)
-            ids = ids if result.retry is Retry.TIMEOUT else ids.renewed()
+            ids = ids if result.retry is Retry.TIMEOUT else RequestIds(ids.correlation)
             last = result.retry
 
     async def _attempt(
         self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, *, after: Retry
-    ) -> Decoded | Failure:
+    ) -> UpstreamResponse | Failure:
         """Make one HTTP request. ``after`` is the previous attempt's retry kind, NEVER for the first attempt."""
-        meter = Meter()
+        call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
         locator = caller.token.locator
-        self._cooldowns.require_passed(locator)
-        async with self._limiter.hold(locator, deadline):
+        self.cooldowns.require_passed(locator)
+        async with self.limiter.hold(locator, deadline):
             # Another call may have been throttled while this one waited.
-            await self._cooldowns.require_passed_everywhere(caller.token)
+            await self.cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()
-            response = await self._exchange(query, caller, ids, deadline, meter, after)
-            seconds = time.perf_counter() - started
+            response = await self._exchange(query, caller, ids, deadline, call, after)
+            call.seconds = time.perf_counter() - started
         if isinstance(response, Failure):
-            result: Decoded | Failure = response
+            result: UpstreamResponse | Failure = response
         else:
             result = await self._interpret(response, query.dataset, ids, caller.token)
-        self._observe(meter, result, seconds, query.dataset.path, ids)
+        call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
+        if self._observer is not None:
+            self._observer(call)
         return result
 
     async def _exchange(
-        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, meter: Meter, after: Retry
+        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, call: UpstreamCall, after: Retry
     ) -> RawResponse | Failure:
         limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
         try:
             # A limit on the whole attempt: the library's timeouts only bound the time between two bytes.
             async with asyncio.timeout_at(limit):
                 return await self._exchanger.exchange(
-                    self._requests.build(query, caller, ids),
+                    request_for(self._config, query, caller, ids),
                     ids,
-                    meter,
+                    call,
                     limit=limit,
                     # A retry does not trust a connection that was used before.
                     new_connection=after is not Retry.NEVER,
@@ -189,7 +133,7 @@ class UpstreamClient:
 
     async def _interpret(
         self, response: RawResponse, dataset: Dataset, ids: RequestIds, token: AccessToken
-    ) -> Decoded | Failure:
+    ) -> UpstreamResponse | Failure:
         if response.status == 200:
             return await _decoded(response.body, dataset)
         facts = response_facts(
@@ -198,19 +142,11 @@ class UpstreamClient:
         pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock())
         failure = failure_for(facts, pause_seconds, self._token_remedy)
         if isinstance(failure.error, RateLimited):
-            await self._cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
+            await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
 
-    def _observe(self, meter: Meter, result: Decoded | Failure, seconds: float, path: str, ids: RequestIds) -> None:
-        if self._observer is not None:
-            outcome = "ok" if isinstance(result, Decoded) else result.error.code
-            received_bytes, is_foreign = meter.received_bytes, meter.is_foreign
-            self._observer(
-                UpstreamCall(meter.status, outcome, seconds, received_bytes, is_foreign, path, ids.correlation)
-            )
 
-
-async def _decoded(body: bytes, dataset: Dataset) -> Decoded | Failure:
+async def _decoded(body: bytes, dataset: Dataset) -> UpstreamResponse | Failure:
     try:
         if len(body) > MAX_STRICT_BYTES:
             decoded = await asyncio.to_thread(decode_strictly, body, dataset)

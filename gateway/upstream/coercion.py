@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -34,11 +34,6 @@ def exact(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-def is_long(value: int) -> bool:
-    """Return True if ``value`` fits in a signed 64-bit integer."""
-    return MIN_LONG <= value <= MAX_LONG
-
-
 def is_date(text: str) -> bool:
     """Return True if ``text`` is a valid date, or date and time, in ISO 8601."""
     match = _DATE.fullmatch(text)
@@ -59,7 +54,7 @@ def long_of(value: Any) -> int | None:
         value = Decimal(value)
     if isinstance(value, Decimal):
         value = _integral(value)
-    if isinstance(value, int) and not isinstance(value, bool) and is_long(value):
+    if isinstance(value, int) and not isinstance(value, bool) and MIN_LONG <= value <= MAX_LONG:
         return value
     return None
 
@@ -79,34 +74,9 @@ def total_of(values: Iterable[Any]) -> int | None:
     return next((count for count in counts if count is not None and count >= 0), None)
 
 
-class RowDecoder:
-    """Reads rows field by field. ``fields`` maps each upstream name to an attribute name and a kind."""
-
-    def __init__(self, fields: Mapping[str, tuple[str, str]]) -> None:
-        self._fields = tuple((name, attribute, kind) for name, (attribute, kind) in fields.items())
-
-    def read(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-        """Return values by attribute name and the number of unreadable values. Null and missing fields are valid."""
-        values: dict[str, Any] = {}
-        faults = 0
-        for name, attribute, kind in self._fields:
-            json_value = row.get(name)
-            if json_value is None:
-                continue
-            value = _READERS[kind](json_value)
-            if value is None:
-                faults += 1
-            else:
-                values[attribute] = value
-        return values, faults
-
-
-def _text_of(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _date_of(value: Any) -> str | None:
+def date_of(value: Any) -> str | None:
     return value if isinstance(value, str) and is_date(value) else None
-
-
-_READERS = {"long": long_of, "text": _text_of, "date": _date_of}

@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from gateway.errors import DeadlineExceeded, GatewayError, ServiceUnavailable
+
+_token_is_busy = partial(
+    DeadlineExceeded,
+    "Timed out waiting for this token's other upstream requests. Retry later, or request less at once.",
+)
+no_connection_left = partial(ServiceUnavailable, "All upstream connections of the gateway are in use. Retry later.")
 
 
 class _TokenQueue:
@@ -33,7 +40,6 @@ class ConcurrencyLimiter:
 
     @property
     def waiting(self) -> int:
-        """The number of callers still waiting."""
         return sum(queue.users for queue in list(self._queues.values())) - self.held
 
     @asynccontextmanager
@@ -45,37 +51,31 @@ class ConcurrencyLimiter:
         queue = self._queues.setdefault(locator, _TokenQueue(self._per_token))
         queue.users += 1
         try:
-            await _acquire(queue.permits, deadline, _token_is_busy)
-            try:
-                await _acquire(self._all, deadline, no_connection_left)
+            async with (
+                _permit(queue.permits, deadline, _token_is_busy),
+                _permit(self._all, deadline, no_connection_left),
+            ):
                 self.held += 1
                 try:
                     yield
                 finally:
                     self.held -= 1
-                    self._all.release()
-            finally:
-                queue.permits.release()
         finally:
             queue.users -= 1
             if not queue.users:
                 del self._queues[locator]
 
 
-async def _acquire(permits: asyncio.Semaphore, deadline: float, timeout_error: Callable[[], GatewayError]) -> None:
+@asynccontextmanager
+async def _permit(
+    permits: asyncio.Semaphore, deadline: float, timeout_error: Callable[[], GatewayError]
+) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout_at(deadline):
             await permits.acquire()
     except TimeoutError:
         raise timeout_error() from None
-
-
-def _token_is_busy() -> GatewayError:
-    return DeadlineExceeded(
-        "Timed out waiting for this token's other upstream requests. Retry later, or request less at once."
-    )
-
-
-def no_connection_left() -> GatewayError:
-    """Return the error for a call that timed out waiting for one of the process's upstream connections."""
-    return ServiceUnavailable("All upstream connections of the gateway are in use. Retry later.")
+    try:
+        yield
+    finally:
+        permits.release()

@@ -61,7 +61,6 @@ class Cooldowns:
         return until
 
     def require_passed(self, locator: bytes) -> None:
-        """Raise RateLimited during the token's cool-down."""
         until = self._until.get(locator)
         if until is None:
             return
@@ -95,7 +94,6 @@ class Cooldowns:
 
 
 def throttled(seconds: int, upstream: UpstreamErrorFacts | None = None) -> RateLimited:
-    """Return the error for a throttled token."""
     return RateLimited(
         f"The upstream throttles this token. Try again in {seconds} seconds.",
         retry_after_seconds=seconds,

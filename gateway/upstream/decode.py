@@ -19,7 +19,7 @@ import msgspec
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
 from gateway.upstream.chunks import split_rows
-from gateway.upstream.coercion import RowDecoder, exact, is_date, total_of
+from gateway.upstream.coercion import date_of, exact, is_date, long_of, text_of, total_of
 
 # Microsoft page (Value, @nextLink, TotalCount); the Store and Partner Insights APIs and OData use the other names.
 ROWS_NAMES = ("Value", "value")
@@ -36,13 +36,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """A body's rows, its total if valid, whether it has a link, and the number of unreadable values."""
+class UpstreamResponse:
+    """The rows of a successful response, perhaps more than requested, its total if valid, and whether it has a link.
+
+    ``attempts`` counts the HTTP requests needed to get it.
+    """
 
     rows: tuple[Any, ...]
     total_count: int | None
     has_link: bool
     unreadable_values: int = 0
+    attempts: int = 1
 
 
 def without_bom(body: bytes) -> Text:
@@ -50,20 +54,14 @@ def without_bom(body: bytes) -> Text:
     return memoryview(body)[len(BOM) :] if body.startswith(BOM) else body
 
 
-def decode(body: bytes, dataset: Dataset) -> Decoded:
-    """Decode ``body``. Raises UpstreamBadResponse if it is invalid JSON or not a list of rows."""
-    decoded = decode_strictly(body, dataset)
-    return decoded if decoded is not None else decode_leniently(body, dataset)
-
-
-def decode_strictly(body: bytes, dataset: Dataset) -> Decoded | None:
+def decode_strictly(body: bytes, dataset: Dataset) -> UpstreamResponse | None:
     """Decode ``body`` in one pass; None if it needs lenient decoding. Raises UpstreamBadResponse."""
     return _guarded(_codec(dataset).strict, body)
 
 
 async def decode_cooperatively(
     body: bytes, dataset: Dataset, yield_control: Callable[[], Awaitable[None]], chunk_bytes: int = CHUNK_BYTES
-) -> Decoded | None:
+) -> UpstreamResponse | None:
     """Decode strictly, awaiting ``yield_control`` before and after each chunk of a large body."""
     if len(body) > chunk_bytes:
         codec, marker = _codec(dataset), secrets.token_hex(8)
@@ -77,7 +75,7 @@ async def decode_cooperatively(
 
 async def _in_chunks(
     codec: Codec, marker: str, envelope: bytes, chunks: Iterable[bytes], yield_control: Callable[[], Awaitable[None]]
-) -> Decoded | None:
+) -> UpstreamResponse | None:
     decoded = codec.envelope(envelope, marker)
     if decoded is None:
         return None
@@ -93,7 +91,7 @@ async def _in_chunks(
     return replace(decoded, rows=tuple(chain.from_iterable(rows)))
 
 
-def decode_leniently(body: bytes, dataset: Dataset) -> Decoded:
+def decode_leniently(body: bytes, dataset: Dataset) -> UpstreamResponse:
     """Decode ``body`` field by field, which is several times slower. Raises UpstreamBadResponse."""
     return _guarded(_codec(dataset).lenient, body)
 
@@ -117,14 +115,14 @@ class Codec:
         names = {field.encode_name: field.name for field in msgspec.structs.fields(dataset.row)}
         self._date = attrgetter(names[dataset.date])
         self._service = names[dataset.service]
-        kinds = dict.fromkeys(dataset.measures, "long") | {dataset.date: "date"}
-        self._reader = RowDecoder({name: (names[name], kinds.get(name, "text")) for name in names})
+        readers = dict.fromkeys(names, text_of) | dict.fromkeys(dataset.measures, long_of) | {dataset.date: date_of}
+        self._readers = [(name, attribute, readers[name]) for name, attribute in names.items()]
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
         self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
         # Decimals keep digits that a float would round.
         self._untyped = msgspec.json.Decoder(float_hook=exact)
 
-    def strict(self, text: Text) -> Decoded | None:
+    def strict(self, text: Text) -> UpstreamResponse | None:
         """Decode a body in one typed pass; None if it needs lenient decoding."""
         try:
             envelope: Any = self._typed.decode(text)
@@ -134,13 +132,13 @@ class Codec:
         if rows is msgspec.UNSET or not self._have_dates(rows):
             return None
         link = any((envelope.link_0, envelope.link_1, envelope.link_2))
-        return Decoded(rows, total_of((envelope.total_0, envelope.total_1, envelope.total_2)), link)
+        return UpstreamResponse(rows, total_of((envelope.total_0, envelope.total_1, envelope.total_2)), link)
 
     def marked(self, marker: str) -> bytes:
         """Return a row with ``marker`` as its service, as JSON."""
         return msgspec.json.encode(self._row(**{self._service: marker}))
 
-    def envelope(self, text: bytes, marker: str) -> Decoded | None:
+    def envelope(self, text: bytes, marker: str) -> UpstreamResponse | None:
         """Decode an envelope whose only row is marked by ``marker``; None if it has other rows or is invalid."""
         try:
             decoded = self.strict(without_bom(text))
@@ -160,7 +158,7 @@ class Codec:
     def _have_dates(self, rows: tuple[Any, ...]) -> bool:
         return all(map(is_date, set(map(self._date, rows)) - {None}))
 
-    def lenient(self, text: Text) -> Decoded:
+    def lenient(self, text: Text) -> UpstreamResponse:
         """Decode a body field by field. Raises UpstreamBadResponse if it has no list of objects."""
         document = self._untyped.decode(text)
         envelope = document if isinstance(document, dict) else {}
@@ -170,22 +168,17 @@ class Codec:
         unreadable_values = 0
         rows = []
         for fields in objects:
-            values, faults = self._reader.read(fields)
-            unreadable_values += faults
+            values = {
+                attribute: read(fields[name]) for name, attribute, read in self._readers if fields.get(name) is not None
+            }
+            unreadable_values += list(values.values()).count(None)
             rows.append(self._row(**values))
-        link = any(is_link(envelope.get(name)) for name in LINK_NAMES)
+        link = any(envelope.get(name) not in (None, "") for name in LINK_NAMES)
         total = total_of(envelope.get(name) for name in TOTAL_NAMES)
-        return Decoded(tuple(rows), total, link, unreadable_values)
+        return UpstreamResponse(tuple(rows), total, link, unreadable_values)
 
 
-def is_link(value: Any) -> bool:
-    """Return True if a link is present, that is, anything but null and the empty string."""
-    return value is not None and value != ""
-
-
-@lru_cache(maxsize=64)
-def _codec(dataset: Dataset) -> Codec:
-    return Codec(dataset)
+_codec = lru_cache(maxsize=64)(Codec)
 
 
 def _envelope(row: type[msgspec.Struct]) -> type[msgspec.Struct]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
 
 import brotli
 import zstandard
 
 from gateway.errors import UpstreamBadResponse
+from gateway.upstream.call import UpstreamCall
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.transport import garbled
 
@@ -31,18 +32,7 @@ YIELD_PIECES = 16
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 
 
-class Meter:
-    """The facts of an attempt, available even if it fails; ``received_bytes`` counts compressed bytes."""
-
-    __slots__ = ("is_foreign", "received_bytes", "status")
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.received_bytes = 0
-        self.is_foreign = False
-
-
-async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, meter: Meter) -> bytes:
+async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, call: UpstreamCall) -> bytes:
     """Return the whole decompressed body. Raises AttemptFailed if it is too large, corrupt or in an unrequested coding.
 
     ``encoding`` is the Content-Encoding header. It may list several codings (RFC 9110, section 8.4); at most one is
@@ -50,139 +40,99 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     """
     parts: list[bytes] = []
     size_bytes = 0
-    unpacker = _unpacker(encoding)
-    async for piece in pieces:
-        meter.received_bytes += len(piece)
-        for part in unpacker.feed(piece):
-            parts.append(part)
-            size_bytes += len(part)
-            if size_bytes > max_bytes:
-                raise AttemptFailed(_too_large(max_bytes))
-            if len(parts) % YIELD_PIECES == 0:
-                await asyncio.sleep(0)
-    unpacker.finish()
+    unpack = _unpacker(encoding)
+    try:
+        async with aclosing(unpack(_counted(pieces, call))) as unpacked:
+            async for part in unpacked:
+                parts.append(part)
+                size_bytes += len(part)
+                if size_bytes > max_bytes:
+                    raise _unusable(f"is larger than {max_bytes} bytes. Request fewer rows or columns.")
+                if len(parts) % YIELD_PIECES == 0:
+                    await asyncio.sleep(0)
+    except (zlib.error, brotli.error, zstandard.ZstdError):
+        raise _garbled() from None
     return b"".join(parts)
 
 
-class Unpacker(Protocol):
-    """Decompresses a stream. Raises AttemptFailed if it is corrupt."""
-
-    def feed(self, piece: bytes) -> Iterable[bytes]:
-        """Decompress ``piece``; yield the output in parts."""
-
-    def finish(self) -> None:
-        """Raise AttemptFailed if the stream is truncated."""
+async def _counted(pieces: AsyncIterable[bytes], call: UpstreamCall) -> AsyncGenerator[bytes]:
+    async for piece in pieces:
+        call.bytes += len(piece)
+        yield piece
 
 
-class Identity:
-    """A stream without compression."""
-
-    def feed(self, piece: bytes) -> Iterable[bytes]:
-        """Return the piece unchanged."""
-        return (piece,)
-
-    def finish(self) -> None:
-        """Accept any end: HTTP's framing detects truncation."""
+async def _unchanged(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the pieces. HTTP's framing detects truncation."""
+    async for piece in pieces:
+        yield piece
 
 
-class Gzip:
-    """A stream of one gzip member."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_WINDOW_BITS)
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield parts of at most STEP_BYTES."""
+async def _gunzipped(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of one gzip member in parts of at most STEP_BYTES."""
+    inflate = zlib.decompressobj(_GZIP_WINDOW_BITS)
+    async for piece in pieces:
         while piece:
-            if self._inflate.eof:
+            if inflate.eof:
                 raise _garbled()
-            try:
-                part = self._inflate.decompress(piece, STEP_BYTES)
-            except zlib.error:
-                raise _garbled() from None
-            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
+            part = inflate.decompress(piece, STEP_BYTES)
+            piece = inflate.unconsumed_tail or inflate.unused_data
             yield part
-
-    def finish(self) -> None:
-        """Raise AttemptFailed if the member is truncated."""
-        if not self._inflate.eof:
-            raise _garbled()
+    if not inflate.eof:
+        raise _garbled()
 
 
-class Brotli:
-    """A Brotli stream."""
-
-    def __init__(self) -> None:
-        self._decompressor = brotli.Decompressor()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield parts of about STEP_BYTES; the library rounds its buffers up."""
-        try:
-            part: bytes = self._decompressor.process(piece, output_buffer_limit=STEP_BYTES)
-            while part:
-                yield part
-                # The library keeps output beyond the limit until it is called with empty input.
-                part = self._decompressor.process(b"", output_buffer_limit=STEP_BYTES)
-        except brotli.error:
-            raise _garbled() from None
-
-    def finish(self) -> None:
-        """Raise AttemptFailed if the stream is truncated."""
-        if not self._decompressor.is_finished():
-            raise _garbled()
+async def _brotli_unpacked(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of a Brotli stream in parts of about STEP_BYTES; the library rounds its buffers up."""
+    decompressor = brotli.Decompressor()
+    async for piece in pieces:
+        # The library keeps output beyond the limit until it is called with empty input.
+        while part := decompressor.process(piece, output_buffer_limit=STEP_BYTES):
+            piece = b""
+            yield part
+    if not decompressor.is_finished():
+        raise _garbled()
 
 
-class Zstd:
-    """A stream of one or more Zstandard frames (RFC 8878, section 3)."""
-
-    def __init__(self) -> None:
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
-        self._frame = self._decompressor.decompressobj()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield one part for each ZSTD_STEP_PACKED_BYTES of input."""
+async def _zstd_unpacked(pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the content of Zstandard frames (RFC 8878, section 3), a part for each ZSTD_STEP_PACKED_BYTES of input."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+    frame = decompressor.decompressobj()
+    async for piece in pieces:
         for start in range(0, len(piece), ZSTD_STEP_PACKED_BYTES):
             packed = piece[start : start + ZSTD_STEP_PACKED_BYTES]
             while packed:
-                if self._frame.eof:
-                    self._frame = self._decompressor.decompressobj()
-                try:
-                    part = self._frame.decompress(packed)
-                except zstandard.ZstdError:
-                    raise _garbled() from None
-                packed = self._frame.unused_data
+                if frame.eof:
+                    frame = decompressor.decompressobj()
+                part = frame.decompress(packed)
+                packed = frame.unused_data
                 yield part
+    if not frame.eof:
+        raise _garbled()
 
-    def finish(self) -> None:
-        """Raise AttemptFailed if the last frame is truncated."""
-        if not self._frame.eof:
-            raise _garbled()
 
+Unpack = Callable[[AsyncIterable[bytes]], AsyncGenerator[bytes]]
 
 # RFC 9110, section 8.4.1, including the old name of gzip; RFC 7932; RFC 8878.
-_UNPACKERS: dict[str, Callable[[], Unpacker]] = {"gzip": Gzip, "x-gzip": Gzip, "br": Brotli, "zstd": Zstd}
+_UNPACKERS: dict[str, Unpack] = {
+    "gzip": _gunzipped,
+    "x-gzip": _gunzipped,
+    "br": _brotli_unpacked,
+    "zstd": _zstd_unpacked,
+}
 
 
-def _unpacker(encoding: str) -> Unpacker:
+def _unpacker(encoding: str) -> Unpack:
     names = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in ("", "identity")]
     if not names:
-        return Identity()
+        return _unchanged
     if len(names) == 1 and names[0] in _UNPACKERS:
-        return _UNPACKERS[names[0]]()
-    raise AttemptFailed(
-        Failure(
-            UpstreamBadResponse(
-                "The upstream's response has a content coding that was not requested. Contact the operator."
-            )
-        )
-    )
+        return _UNPACKERS[names[0]]
+    raise _unusable("has a content coding that was not requested. Contact the operator.")
+
+
+def _unusable(reason: str) -> AttemptFailed:
+    return AttemptFailed(Failure(UpstreamBadResponse(f"The upstream's response {reason}")))
 
 
 def _garbled() -> AttemptFailed:
     return AttemptFailed(Failure(garbled(), Retry.ONCE))
-
-
-def _too_large(max_bytes: int) -> Failure:
-    return Failure(
-        UpstreamBadResponse(f"The upstream's response is larger than {max_bytes} bytes. Request fewer rows or columns.")
-    )

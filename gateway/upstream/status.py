@@ -44,7 +44,6 @@ _MAX_CODE = 2**63 - 1
 
 
 def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamErrorFacts:
-    """Return the facts of an error response that callers may see."""
     request_id = response_id if response_id and GUID.fullmatch(response_id) else sent_id
     return UpstreamErrorFacts(status, error_code(body), request_id)
 
@@ -86,36 +85,24 @@ def failure_for(facts: UpstreamErrorFacts, retry_after_seconds: int, token_remed
     status = facts.status or 0
     if status == 429:
         return Failure(throttled(retry_after_seconds, facts))
-    return Failure(_error(status, facts, token_remedy), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
+    kind, message = _explanation(status, facts.code, token_remedy)
+    return Failure(kind(message, upstream=facts), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 
 
-def _error(status: int, facts: UpstreamErrorFacts, token_remedy: str) -> GatewayError:
+def _explanation(status: int, code: int | str | None, token_remedy: str) -> tuple[type[GatewayError], str]:
+    if status == 401 and code == MFA_NEEDED:
+        message = "Multi-factor authentication is required. Get an access token for a user who signed in with it."
+        return Unauthenticated, message
     if status == 401:
-        return Unauthenticated(_refused_token(facts, token_remedy), upstream=facts)
+        return Unauthenticated, f"The upstream refused the access token. {token_remedy}"
     if status == 403:
-        return Forbidden(
-            "The token's user lacks permission for this data. Use the token of a user with the required role.",
-            upstream=facts,
-        )
+        message = "The token's user lacks permission for this data. Use the token of a user with the required role."
+        return Forbidden, message
     if status == 404:
-        return UpstreamRejected(_unknown_path(), upstream=facts)
+        names = f"{variable('upstream_path_prefix')} and {variable('upstream_trailing_slash')}"
+        return UpstreamRejected, f"The upstream does not know this path. Ask the operator to check {names}."
     if status == 408 or 500 <= status <= 599:
-        return UpstreamUnavailable(f"The upstream failed with status {status}. Retry later.", upstream=facts)
+        return UpstreamUnavailable, f"The upstream failed with status {status}. Retry later."
     if 300 <= status <= 499:
-        return UpstreamRejected(
-            f"The upstream refused the request with status {status}. Change the request.", upstream=facts
-        )
-    return UpstreamBadResponse(
-        f"The upstream returned the unexpected status {status}. Contact the operator.", upstream=facts
-    )
-
-
-def _refused_token(facts: UpstreamErrorFacts, remedy: str) -> str:
-    if facts.code == MFA_NEEDED:
-        return "Multi-factor authentication is required. Get an access token for a user who signed in with it."
-    return f"The upstream refused the access token. {remedy}"
-
-
-def _unknown_path() -> str:
-    names = f"{variable('upstream_path_prefix')} and {variable('upstream_trailing_slash')}"
-    return f"The upstream does not know this path. Ask the operator to check {names}."
+        return UpstreamRejected, f"The upstream refused the request with status {status}. Change the request."
+    return UpstreamBadResponse, f"The upstream returned the unexpected status {status}. Contact the operator."

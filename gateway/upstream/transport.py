@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import h11
@@ -38,7 +39,9 @@ class Connections:
     """
 
     def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        _silence()
+        # Below WARNING, these loggers log every request with its address and headers.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         if transport is None:
             # Read SSL_CERT_FILE and SSL_CERT_DIR, as most programs do: they may hold a company's certificate authority.
             trust = httpx.create_ssl_context(trust_env=True)
@@ -48,7 +51,6 @@ class Connections:
             self.reusing = self.single_use = transport
 
     async def aclose(self) -> None:
-        """Close every connection."""
         await self.reusing.aclose()
         if self.single_use is not self.reusing:
             await self.single_use.aclose()
@@ -61,6 +63,23 @@ def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.Async
     return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, http2=False, retries=0, limits=limits)
 
 
+class EmbeddedTransport(httpx.AsyncBaseTransport):
+    """Sends requests to an ASGI application. A response that it breaks off raises the same error as on a socket."""
+
+    def __init__(self, app: Any) -> None:
+        self._inner = httpx.ASGITransport(app)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response. Raises httpx.RemoteProtocolError if the application ends before its response does."""
+        try:
+            return await self._inner.handle_async_request(request)
+        except AssertionError:
+            pass
+        # On a socket, the HTTP parser detects a truncated response and raises this cause.
+        reason = "the application ended before its response did"
+        raise httpx.RemoteProtocolError(reason, request=request) from h11.RemoteProtocolError(reason)
+
+
 class HandshakeGuard:
     """Closes a connection whose TLS handshake is canceled; the library would leave it open.
 
@@ -71,7 +90,6 @@ class HandshakeGuard:
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
-        """Handle an event of the request."""
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
         elif event == "connection.start_tls.complete":
@@ -80,38 +98,18 @@ class HandshakeGuard:
             await self._stream.aclose()
 
 
-def _silence() -> None:
-    # Below WARNING, these loggers log every request with its address and headers.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def timed_out() -> GatewayError:
-    """Return the error for an attempt that did not complete in time."""
-    return UpstreamTimeout("The upstream did not answer in time. Try again, or request fewer rows.")
-
-
-def _unreachable() -> GatewayError:
-    return UpstreamUnavailable("The upstream cannot be reached. Retry later.")
-
-
-def _cut() -> GatewayError:
-    return UpstreamUnavailable("The upstream closed the connection before it had answered. Retry later.")
-
-
-def garbled() -> GatewayError:
-    """Return the error for a response that violates HTTP or its content coding."""
-    return UpstreamBadResponse(
-        "The upstream's response is truncated or corrupt. Try again; if this persists, contact the operator."
-    )
-
-
-def _too_long() -> GatewayError:
-    return UpstreamRejected("The query is too long for the upstream. Use a shorter filter.")
-
+timed_out = partial(UpstreamTimeout, "The upstream did not answer in time. Try again, or request fewer rows.")
+_unreachable = partial(UpstreamUnavailable, "The upstream cannot be reached. Retry later.")
+_cut = partial(UpstreamUnavailable, "The upstream closed the connection before it had answered. Retry later.")
+_too_long = partial(UpstreamRejected, "The query is too long for the upstream. Use a shorter filter.")
+# The response violates HTTP or its content coding.
+garbled = partial(
+    UpstreamBadResponse,
+    "The upstream's response is truncated or corrupt. Try again; if this persists, contact the operator.",
+)
 
 # Every leaf of the library's exception tree. A test fails if the library adds one.
-LIBRARY_ERRORS: Mapping[type[Exception], tuple[object, Retry]] = {
+LIBRARY_ERRORS: Mapping[type[Exception], tuple[Callable[[], GatewayError], Retry]] = {
     httpx.ConnectTimeout: (timed_out, Retry.TIMEOUT),
     httpx.ReadTimeout: (timed_out, Retry.TIMEOUT),
     httpx.WriteTimeout: (timed_out, Retry.TIMEOUT),
@@ -150,7 +148,6 @@ def failure_of(error: Exception) -> Failure:
     for kind in type(error).__mro__:
         if kind in LIBRARY_ERRORS:
             make, retry = LIBRARY_ERRORS[kind]
-            assert callable(make)
             return Failure(make(), retry)
     return Failure(_unreachable(), Retry.BACKOFF) if isinstance(error, OSError) else Failure(InternalServerError())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from playwright.sync_api import Locator, expect
 
-from gateway.sandbox.rows import rows_of
+from tests.gateway.sandbox.rows import rows_of
 
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage

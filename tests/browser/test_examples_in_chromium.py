@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
-from gateway.sandbox.rows import rows_of
 from tests.browser.results import results, sold_to
+from tests.gateway.sandbox.rows import rows_of
 
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage

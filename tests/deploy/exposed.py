@@ -39,12 +39,12 @@ def exercised() -> Metrics:
     metrics.watch_upstream(client)
     metrics.watch_redis(lambda: False)
     metrics.watch_workers(2)
-    metrics.request_started()
+    metrics.requests.in_flight += 1
     facts = {"operation": "Named", "outcome": "ok", "cache": "hit"}
-    metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=facts)
-    metrics.upstream_call_ended(UpstreamCall(200, "ok", 0.1, 10, is_foreign=True))
+    metrics.requests.ended("POST", "/graphql", 200, 0.1, facts)
+    metrics.calls.ended(UpstreamCall(200, "ok", 0.1, 10, is_foreign=True))
     metrics.redis_page("hit")
-    metrics.redis_failed()
+    metrics.redis_errors.inc()
     return metrics
 
 

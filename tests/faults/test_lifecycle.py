@@ -199,7 +199,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
     assert cache.store.evictions > 5_000
     for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes._tasks"):
         assert sizes[path] == 0
-    assert len(client._limiter) == 0
+    assert len(client.limiter) == 0
 
 
 def test_the_search_for_collections_finds_one_that_grows() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.sandbox.rows import rows_of
+from tests.gateway.sandbox.rows import rows_of
 from tests.properties import model
 
 # Few rows and tiny blocks, so that most pages cross some boundary.

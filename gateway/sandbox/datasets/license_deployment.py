@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from random import Random
 from typing import Final
+from uuid import UUID
 
 from gateway.sandbox.accounts import HISTORY_WEEKS, Account
 from gateway.sandbox.customer_names import UNUSUAL_NAMES, company_name
 from gateway.sandbox.dataset import Row, SandboxDataset
-from gateway.sandbox.products import Product, crm_products, o365_products
+from gateway.sandbox.products import CRM_PRODUCTS, O365_PRODUCTS, Product
 
 # Source: the Microsoft page lists these seven fields for filter and groupby. The order is that of its example row.
 FIELDS: Final = (
@@ -53,19 +53,18 @@ def generate(account: Account) -> Iterator[Row]:
 
 def _customers(rng: Random) -> Iterator[Row]:
     """Yield the rows of one customer after another, without end."""
-    catalog = _Catalog.build()
     number = 0
     while True:
         number += 1
         # Every fifth customer gets an unusual name, until all are used: the first rows of an account contain them.
         index, rest = divmod(number, 5)
         name = UNUSUAL_NAMES[index - 1] if rest == 0 and index <= len(UNUSUAL_NAMES) else company_name(rng)
-        tenant = _guid(rng)
+        tenant = str(UUID(int=rng.getrandbits(128))).upper()
         # Log-normal: the median customer owns 3 or 4 products, the largest customer of a distributor 60 or more.
         size = min(90, max(1, int(rng.lognormvariate(1.35, 0.95))))
         # One scale per customer: counts vary more between customers than between the products of one.
         scale = rng.gauss(1.95, 1.7)
-        for product in catalog.pick(rng, size):
+        for product in _drawn_products(rng, size):
             yield _row(rng, tenant, name, product, scale)
 
 
@@ -90,37 +89,24 @@ def _deployed(rng: Random, sold: int) -> int:
     return int(sold * (1.0 - 0.35 * rng.random() * rng.random()) + 0.5)
 
 
-def _guid(rng: Random) -> str:
-    digits = f"{rng.getrandbits(128):032X}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Catalog:
-    """All products and their cumulative popularity."""
-
-    products: tuple[Product, ...]
-    weights: tuple[float, ...]
-
-    @classmethod
-    def build(cls) -> _Catalog:
-        shares = ((o365_products(), 1 - _CRM_SHARE), (crm_products(), _CRM_SHARE))
-        products = [product for group, _ in shares for product in group]
-        weights = [weight for group, share in shares for weight in _popularity(len(group), share)]
-        return cls(tuple(products), tuple(accumulate(weights)))
-
-    def pick(self, rng: Random, size: int) -> list[Product]:
-        """Draw ``size`` distinct products, weighted by popularity."""
-        products: dict[Product, None] = {}
-        while len(products) < size:
-            products.update(dict.fromkeys(rng.choices(self.products, cum_weights=self.weights, k=size - len(products))))
-        return list(products)
-
-
 def _popularity(count: int, share: float) -> list[float]:
     """Return ``count`` Zipf weights that add up to ``share``."""
     weights = [(rank + 3) ** -_POPULARITY_EXPONENT for rank in range(count)]
     return [weight * share / sum(weights) for weight in weights]
+
+
+_PRODUCTS: Final = (*O365_PRODUCTS, *CRM_PRODUCTS)
+_CUMULATIVE_WEIGHTS: Final = tuple(
+    accumulate((*_popularity(len(O365_PRODUCTS), 1 - _CRM_SHARE), *_popularity(len(CRM_PRODUCTS), _CRM_SHARE)))
+)
+
+
+def _drawn_products(rng: Random, size: int) -> list[Product]:
+    products: dict[Product, None] = {}
+    while len(products) < size:
+        drawn = rng.choices(_PRODUCTS, cum_weights=_CUMULATIVE_WEIGHTS, k=size - len(products))
+        products.update(dict.fromkeys(drawn))
+    return list(products)
 
 
 # Source of the path: the Microsoft page.

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def test_requests_are_counted_by_route_outcome_and_time() -> None:
     metrics = Metrics()
     for seconds in (0.002, 0.0021, 700.0):
-        metrics.request_started()
+        metrics.requests.in_flight += 1
         facts = {"operation": None, "outcome": "ok", "cache": None}
-        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=seconds, facts=facts)
-    metrics.request_started()
+        metrics.requests.ended("POST", "/graphql", 200, seconds, facts)
+    metrics.requests.in_flight += 1
     text = bytes(metrics.response().body).decode()
     values = {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -60,9 +60,9 @@ def counted(metrics: Metrics) -> dict[tuple[str, ...], float]:
 def test_only_operations_of_trusted_documents_have_their_own_label() -> None:
     metrics = Metrics(["Known"])
     for name in ("Known", "Invented", None):
-        metrics.request_started()
+        metrics.requests.in_flight += 1
         facts = {"operation": name, "outcome": "ok", "cache": "hit"}
-        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=facts)
+        metrics.requests.ended("POST", "/graphql", 200, 0.1, facts)
     values = counted(metrics)
     assert values["gateway_operations_total", "hit", "Known", "ok"] == 1
     assert values["gateway_operations_total", "hit", "other", "ok"] == 2
@@ -72,9 +72,9 @@ def test_a_manifest_of_any_length_makes_a_bounded_number_of_series() -> None:
     names = [f"Name{number}" for number in range(2 * MAX_OPERATION_NAMES)]
     metrics = Metrics(names)
     for name in names:
-        metrics.request_started()
+        metrics.requests.in_flight += 1
         facts = {"operation": name, "outcome": "ok", "cache": "hit"}
-        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=facts)
+        metrics.requests.ended("POST", "/graphql", 200, 0.1, facts)
     series = {key: value for key, value in counted(metrics).items() if key[0] == "gateway_operations_total"}
     assert len(series) == MAX_OPERATION_NAMES + 1
     assert series["gateway_operations_total", "hit", "other", "ok"] == MAX_OPERATION_NAMES
@@ -83,7 +83,7 @@ def test_a_manifest_of_any_length_makes_a_bounded_number_of_series() -> None:
 def test_upstream_attempts_are_counted_by_outcome_and_known_status() -> None:
     metrics = Metrics()
     for status in (200, 429, 799, 798, None):
-        metrics.upstream_call_ended(UpstreamCall(status, "ok", 0.1, 10, is_foreign=status == 429))
+        metrics.calls.ended(UpstreamCall(status, "ok", 0.1, 10, is_foreign=status == 429))
     values = counted(metrics)
     assert {key[2]: value for key, value in values.items() if key[0] == "gateway_upstream_calls_total"} == {
         "200": 1,

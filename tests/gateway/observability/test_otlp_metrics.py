@@ -183,8 +183,8 @@ def test_a_duration_is_in_the_same_bucket_as_for_prometheus() -> None:
 def test_server_errors_have_an_error_type_and_caller_errors_do_not() -> None:
     metrics = exercised()
     for status in (404, 503):
-        metrics.request_started()
-        metrics.request_ended(method="GET", route="/", status=status, seconds=0.1, facts=None)
+        metrics.requests.in_flight += 1
+        metrics.requests.ended("GET", "/", status, 0.1, None)
     found = metrics_of(Translation(metrics, Resource({}), "http://a").read())
     errors = {
         attributes["http.response.status_code"]: attributes.get("error.type")
@@ -199,8 +199,8 @@ def test_the_operations_page_lists_every_metric_with_its_attributes() -> None:
         for name, attributes in re.findall(r"^\| `((?:http|process)\.[\w.]+)` \| .*? \| (.*) \|$", PAGE, re.MULTILINE)
     }
     metrics = exercised()
-    metrics.request_started()
-    metrics.request_ended(method="GET", route="/", status=500, seconds=0.1, facts=None)
+    metrics.requests.in_flight += 1
+    metrics.requests.ended("GET", "/", 500, 0.1, None)
     found = metrics_of(Translation(metrics, Resource({}), "http://a").read())
     prometheus = set(re.findall(r"^\| `(gateway_\w+?)(?:_total)?` \|", PAGE, re.MULTILINE))
     told = {name.replace(".", "_") for name in found if name.startswith("gateway.")}

@@ -76,8 +76,8 @@ def worker(folder: Path | None, requests: int = 0) -> Worker:
     """Return a worker that has counted ``requests`` requests."""
     metrics = Metrics()
     for _ in range(requests):
-        metrics.request_started()
-        metrics.request_ended(method="POST", route="/graphql", status=200, seconds=0.1, facts=None)
+        metrics.requests.in_flight += 1
+        metrics.requests.ended("POST", "/graphql", 200, 0.1, None)
     return Worker(Workers(2, folder), metrics)
 
 

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 
 from gateway.sandbox import SandboxCall, create_sandbox
 from gateway.sandbox.datasets.license_deployment import FIELDS
-from gateway.sandbox.rows import rows_of
 from tests.gateway.sandbox.client import PATH, query
+from tests.gateway.sandbox.rows import rows_of
 
 
 @pytest.mark.parametrize("prefix", ["", "/partner"])

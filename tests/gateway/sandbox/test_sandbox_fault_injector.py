@@ -2,82 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 from starlette.requests import Request
 
+from gateway.sandbox.accounts import ACCOUNTS, Account
 from gateway.sandbox.datasets.license_deployment import LICENSE_DEPLOYMENT
-from gateway.sandbox.dialect import STANDARD, Dialect
+from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.endpoint import DatasetEndpoint
 from gateway.sandbox.fault_injector import FaultInjector
-from gateway.sandbox.links import NextLink
-from gateway.sandbox.page import SandboxPage
-from gateway.sandbox.responses import Refusal
-from gateway.sandbox.rows import rows_of
-from gateway.sandbox.store import Store
-from gateway.sandbox.tokens import Tokens
+from gateway.sandbox.page import NextLink, SandboxPage
+from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.tokens import History
 from tests.gateway.sandbox.client import PATH, get
+from tests.gateway.sandbox.rows import rows_of
 
-_ENDPOINT = DatasetEndpoint(LICENSE_DEPLOYMENT, Store(LICENSE_DEPLOYMENT), "casefold")
+_SAMPLE = ACCOUNTS["sample"]
 
 
+@dataclass
 class RecordingEndpoint:
-    """An endpoint that records its requests and returns an empty page."""
+    """An endpoint that records the accounts and dialects of its requests, and returns an empty page."""
 
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
+    calls: list[tuple[Account, Dialect]] = field(default_factory=list)
 
-    async def __call__(self, request: Request) -> SandboxPage:
-        self.requests.append(request)
-        return SandboxPage([], 0, NextLink("http://sandbox", PATH, "license", (), top=10, skip=0, next_skip=10))
+    async def __call__(
+        self, request: Request, account: Account, dialect_for: Callable[[SandboxQuery], Dialect]
+    ) -> SandboxPage:
+        query = SandboxQuery(None, (), top=10, skip=0)
+        self.calls.append((account, dialect_for(query)))
+        return SandboxPage([], 0, NextLink("http://sandbox", PATH, "license", query, next_skip=10))
 
 
-def _request(token: str, query: str = "", **state: Any) -> Request:
-    headers = [(b"host", b"sandbox"), (b"authorization", f"Bearer {token}".encode())]
+def _request(query: str = "") -> Request:
     return Request(
         {
             "type": "http", "method": "GET", "scheme": "http", "server": ("sandbox", 80), "root_path": "",
-            "path": PATH, "query_string": query.encode(), "headers": headers, "state": state,
+            "path": PATH, "query_string": query.encode(), "headers": [(b"host", b"sandbox")],
         }
     )  # fmt: skip
 
 
-async def _injected(token: str, query: str = "top=10") -> tuple[httpx.Response, list[Request]]:
+async def _page(dialect: Dialect, query: str = "") -> SandboxPage:
+    return await DatasetEndpoint(LICENSE_DEPLOYMENT, "casefold")(_request(query), _SAMPLE, lambda _: dialect)
+
+
+async def _injected(token: str, query: str = "top=10") -> tuple[httpx.Response, list[tuple[Account, Dialect]]]:
     endpoint = RecordingEndpoint()
-    app = FaultInjector(LICENSE_DEPLOYMENT, endpoint, Tokens())
+    app = FaultInjector(LICENSE_DEPLOYMENT.measures, endpoint, lambda _: History())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox") as client:
-        return await get(client, token, query), endpoint.requests
+        return await get(client, token, query), endpoint.calls
 
 
 async def test_the_endpoint_works_without_the_injector() -> None:
-    page = await _ENDPOINT(_request("sample", "top=1"))
+    page = await _page(Dialect(), "top=1")
     assert (page.rows, page.total, page.has_next) == (rows_of("sample")[:1], 2, True)
 
 
-async def test_the_endpoint_accepts_no_token_with_faults() -> None:
-    with pytest.raises(Refusal) as refused:
-        await _ENDPOINT(_request("sample+bom"))
-    assert refused.value.status == 401
-
-
-async def test_the_endpoint_reads_its_dialect_from_the_state() -> None:
-    page = await _ENDPOINT(_request("sample", dialect=Dialect(first_rows=1)))
+async def test_the_endpoint_follows_its_dialect() -> None:
+    page = await _page(Dialect(first_rows=1))
     assert (len(page.rows), page.total) == (1, 1)
 
 
-async def test_the_injector_forwards_the_account_and_the_dialect() -> None:
-    response, [request] = await _injected("contoso+rows=7+cap=3+bom")
+async def test_the_injector_passes_on_the_account_and_the_dialect() -> None:
+    response, [call] = await _injected("sample+rows=7+cap=3+bom")
     assert response.content.startswith(b"\xef\xbb\xbf")
-    assert request.headers.getlist("authorization") == ["Bearer contoso"]
-    assert request.state.dialect == Dialect(first_rows=7, max_rows=3)
+    assert call == (_SAMPLE, Dialect(first_rows=7, max_rows=3))
 
 
 async def test_a_token_without_faults_gets_the_standard_dialect() -> None:
-    response, [request] = await _injected("contoso")
+    response, [call] = await _injected("sample")
     assert response.json() == {"Value": [], "@nextLink": None, "TotalCount": 0}
-    assert request.state.dialect is STANDARD
+    assert call == (_SAMPLE, Dialect())
+
+
+async def test_a_token_with_an_unknown_fault_never_reaches_the_endpoint() -> None:
+    response, calls = await _injected("sample+unknown")
+    assert response.status_code == 400
+    assert calls == []
 
 
 @pytest.mark.parametrize("switch", ["status=503", "mfa", "throttle=60", "prefix=partner", "redirect=302"])

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from gateway.sandbox.datasets.license_deployment import FIELDS
-from gateway.sandbox.rows import rows_of
 from tests.gateway.sandbox.client import query
+from tests.gateway.sandbox.rows import rows_of
 
 
 async def test_paginating_by_skip_returns_every_row_once_and_in_order(client: httpx.AsyncClient) -> None:

@@ -10,8 +10,8 @@ import pytest
 from gateway.sandbox.accounts import ACCOUNTS
 from gateway.sandbox.customer_names import UNUSUAL_NAMES
 from gateway.sandbox.datasets.license_deployment import generate
-from gateway.sandbox.products import crm_products, o365_products
-from gateway.sandbox.rows import rows_of
+from gateway.sandbox.products import CRM_PRODUCTS, O365_PRODUCTS
+from tests.gateway.sandbox.rows import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_an_earlier_date_has_fewer_rows_and_smaller_counts(contoso: list[dict[st
 
 
 def test_product_ids_are_unique_upper_case_guids_and_two_products_share_a_name() -> None:
-    products = [*o365_products(), *crm_products()]
+    products = [*O365_PRODUCTS, *CRM_PRODUCTS]
     assert len({product.product_id for product in products}) == len(products)
     assert all(product.product_id == product.product_id.upper() for product in products)
     names = Counter(product.name for product in products)

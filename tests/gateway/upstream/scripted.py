@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,13 +237,13 @@ class Clock:
         self.now += seconds
 
 
-def client(url: str, **changes: Any) -> UpstreamClient:
+def client(url: str, **changes: Any) -> aclosing[UpstreamClient]:
     """Return a client with short timeouts and no pauses between attempts."""
     clock = changes.pop("clock", None) or Clock()
     bounds: dict[str, Any] = {"timeout_seconds": 5.0, "operation_timeout_seconds": 20.0, "max_body_bytes": 2**20}
     bounds |= {name: changes.pop(name) for name in UpstreamConfig.__dataclass_fields__ if name in changes}
     runtime: dict[str, Any] = {"clock": clock, "sleep": clock.sleep, "random": lambda: 0.5}
-    return UpstreamClient(UpstreamConfig(url, **bounds), **{**runtime, **changes})
+    return aclosing(UpstreamClient(UpstreamConfig(url, **bounds), **{**runtime, **changes}))
 
 
 def caller(secret: str = SECRET, **changes: Any) -> Caller:

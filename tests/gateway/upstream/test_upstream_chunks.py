@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
 from gateway.upstream.chunks import split_rows
-from gateway.upstream.decode import Decoded, decode_cooperatively, decode_strictly
+from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, envelope
 
 ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for number in range(100)]
@@ -21,7 +21,7 @@ ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for numbe
 TRICKS = ["},{", '"},{"', '"Value":[', "]", "}]", "[{", '\\"},', "\\", '"', "},", "é},{", ""]
 
 
-async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[Decoded | None, int]:
+async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[UpstreamResponse | None, int]:
     """Return the result of decoding in chunks, and how often other tasks could run."""
     turns = 0
 

@@ -297,7 +297,7 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
         gate.open.set()
         await asyncio.gather(*calls)
         assert gate.most <= 4
-        assert len(it._limiter) == 0
+        assert len(it.limiter) == 0
 
 
 async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
@@ -335,7 +335,7 @@ async def test_a_canceled_call_closes_its_connection_and_releases_its_permit() -
             await up.all_closed.wait()
         gate.open.set()
         await it.call(page_query(), caller(), deadline=FAR)
-        assert len(it._limiter) == 0
+        assert len(it.limiter) == 0
 
 
 async def test_no_cookie_of_one_caller_is_sent_with_anothers_token() -> None:

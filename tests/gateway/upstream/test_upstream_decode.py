@@ -10,11 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadResponse
+from gateway.query import Dataset
+from gateway.upstream import UpstreamResponse
 from gateway.upstream.coercion import is_date
-from gateway.upstream.decode import decode, decode_leniently, decode_strictly
+from gateway.upstream.decode import decode_leniently, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, Row, envelope
 
 FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
+
+
+def decode(body: bytes, dataset: Dataset) -> UpstreamResponse:
+    """Decode a body as the client does: strictly if possible, else leniently."""
+    return decode_strictly(body, dataset) or decode_leniently(body, dataset)
 
 
 def body(row: Any, **others: Any) -> bytes:

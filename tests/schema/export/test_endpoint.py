@@ -22,7 +22,6 @@ from gateway.config.settings import read_settings
 from gateway.page import Caller, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
-from gateway.sandbox.rows import rows_of
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from schema.export.arguments import ExportArguments
@@ -30,6 +29,7 @@ from schema.export.endpoint import STATUSES, Exports
 from schema.export.row_formats import csv_lines
 from tests.conftest import Gateway, StartGateway, Upstream
 from tests.gateway.running import eventually
+from tests.gateway.sandbox.rows import rows_of
 
 CSV, NDJSON = "/export/licenseDeployments.csv", "/export/licenseDeployments.ndjson"
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)

@@ -23,10 +23,10 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.export.command import export as command
-from gateway.sandbox.rows import rows_of
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
 from tests.gateway.running import environment, kill
+from tests.gateway.sandbox.rows import rows_of
 
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
 FORMATS = [

@@ -1,4 +1,4 @@
-"""The rows of an account as Python values, for tests that compare them with responses."""
+"""The rows of a sandbox account as Python values, to compare with responses."""
 
 from __future__ import annotations
 

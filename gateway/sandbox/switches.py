@@ -1,9 +1,11 @@
-"""Parsers for the values of fault switches. Each returns one value or raises FaultError."""
+"""Fault switches: their declaration as fields, and the parsers of their values, which raise FaultError."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class FaultError(ValueError):
@@ -13,15 +15,7 @@ class FaultError(ValueError):
 Parser = Callable[[str], object]
 
 
-def flag(text: str) -> bool:
-    """Parse a switch that takes no value."""
-    if text:
-        raise FaultError("takes no value")
-    return True
-
-
 def count(text: str) -> int:
-    """Parse a non-negative whole number."""
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise FaultError("takes a whole number")
     return int(text)
@@ -38,8 +32,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def status(text: str) -> int:
-    """Parse an HTTP status from 200 to 599."""
+def http_status(text: str) -> int:
     code = count(text)
     if not 200 <= code <= 599:
         raise FaultError("takes an HTTP status from 200 to 599")
@@ -80,6 +73,35 @@ def pair(first: Parser, second: Parser, default: str | None = None) -> Parser:
     return parse
 
 
-def optional(parser: Parser, default: object) -> Parser:
-    """Build a parser for an optional value."""
-    return lambda text: parser(text) if text else default
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One fault. ``example`` is its form in a token."""
+
+    example: str
+    parse: Parser
+    help: str
+
+    @property
+    def name(self) -> str:
+        return self.example.partition("=")[0]
+
+
+def switch(example: str, parse: Parser, text: str, default: Any = None, also: Switch | None = None) -> Any:
+    """Declare a field with the switch that sets it. ``also`` is a second switch that sets it."""
+    switches = (Switch(example, parse, text), *((also,) if also else ()))
+    return field(default=default, metadata={"switches": switches})
+
+
+def flag(example: str, text: str) -> Any:
+    return switch(example, _nothing, text, default=False)
+
+
+def _nothing(text: str) -> bool:
+    if text:
+        raise FaultError("takes no value")
+    return True
+
+
+def form(name: str, text: str, forms: Iterable[str], example: str, default: str | None = None) -> Any:
+    """Declare a field that holds the name of one of several forms."""
+    return switch(f"{name}={example}", choice(*forms), f"{text}: {', '.join(forms)}", default)
