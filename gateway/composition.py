@@ -12,11 +12,10 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.cache.cooldowns import RedisCooldowns
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
@@ -163,7 +162,6 @@ def _cache(settings: Settings, client: UpstreamClient, metrics: Metrics, redis: 
         freshness=_freshness(settings),
         first_block_rows=settings.first_block_rows,
         block_rows=settings.block_rows,
-        size_of=page_size_bytes,
         shared=redis.pages if redis else None,
     )
     metrics.watch_cache(cache)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass
 
-from gateway.cache.index import query_key as query_key_of
 from gateway.page import Caller
 from gateway.query import PageQuery
 
@@ -30,9 +30,12 @@ class Block:
             self if query is self.query else Block(query, self.caller, self.query_key, block_key(self.query_key, query))
         )
 
-    def with_caller(self, caller: Caller) -> Block:
-        """Return this block with other limits for the same token and locale."""
-        return replace(self, caller=caller)
+
+def query_key_of(query: PageQuery, caller: Caller) -> str:
+    """Return a digest of the whole token, the locale and the canonical query. It reveals none of them."""
+    # The first two parts have fixed lengths, so different keys never concatenate to the same bytes.
+    parts = caller.token.locator + query.digest + (caller.locale or "").encode()
+    return hashlib.blake2b(parts, digest_size=32, person=b"pcg-question").hexdigest()
 
 
 def block_key(query_key: str, query: PageQuery) -> str:

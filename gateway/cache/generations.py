@@ -53,31 +53,12 @@ class SealedPage(msgspec.Struct, array_like=True, frozen=True):
     packed: bytes
 
 
-T = TypeVar("T")
-
-_QUERY_GENERATIONS = msgspec.msgpack.Decoder(QueryGeneration)
-_SEALED_PAGES = msgspec.msgpack.Decoder(SealedPage)
+T = TypeVar("T", QueryGeneration, SealedPage)
 
 
-def encoded(value: QueryGeneration | SealedPage) -> bytes:
-    """Encode ``value`` for sealing."""
-    return msgspec.msgpack.encode(value)
-
-
-def query_generation(plain: bytes | None) -> QueryGeneration | None:
+def decoded(plain: bytes | None, kind: type[T]) -> T | None:
     """Decode ``plain``; return None if it is invalid."""
-    return _decoded(_QUERY_GENERATIONS, plain)
-
-
-def sealed_page(plain: bytes | None) -> SealedPage | None:
-    """Decode ``plain``; return None if it is invalid."""
-    return _decoded(_SEALED_PAGES, plain)
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[T], plain: bytes | None) -> T | None:
-    if plain is None:
-        return None
     try:
-        return decoder.decode(plain)
+        return None if plain is None else msgspec.msgpack.decode(plain, type=kind)
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
-from gateway.page import Caller, Stamp
-from gateway.query import PageQuery
-
-
-def query_key(query: PageQuery, caller: Caller) -> str:
-    """Return a digest of the whole token, the locale and the canonical query. It reveals none of them."""
-    # The first two parts have fixed lengths, so different keys never concatenate to the same bytes.
-    parts = caller.token.locator + query.digest + (caller.locale or "").encode()
-    return hashlib.blake2b(parts, digest_size=32, person=b"pcg-question").hexdigest()
+from gateway.page import Stamp
 
 
 class Index:

@@ -36,7 +36,7 @@ class RedisStore:
         self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
         self._on_error = on_error
         self._breaker = Breaker(self._probe, on_close=self._returned, sleep=sleep)
-        self.on_return: Callable[[], Awaitable[None]] = _do_nothing
+        self.on_return: Callable[[], Awaitable[None]] | None = None
 
     @property
     def is_left_out(self) -> bool:
@@ -119,11 +119,8 @@ class RedisStore:
                 raise ValueError("unexpected value")
 
     async def _returned(self) -> None:
-        await self.on_return()
-
-
-async def _do_nothing() -> None:
-    """Do nothing: the default of ``on_return``."""
+        if self.on_return is not None:
+            await self.on_return()
 
 
 def _positive(seconds: float) -> float:

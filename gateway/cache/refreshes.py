@@ -53,7 +53,7 @@ class Refreshes:
             return
         # The refresh outlives the request, so it inherits neither its context variables nor its budget and deadline.
         heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
-        task = asyncio.create_task(self._load(block.with_caller(heir)), context=contextvars.Context())
+        task = asyncio.create_task(self._load(replace(block, caller=heir)), context=contextvars.Context())
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
 from gateway.access_token import AccessToken
 from gateway.cache import generations
-from gateway.cache.freshness import Freshness
 from gateway.cache.generations import QueryGeneration, SealedPage
 from gateway.cache.packing import pack, unpack
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
@@ -120,7 +122,7 @@ class SharedPages:
     def _opened_generation(self, query_entry: Entry, value: bytes | None) -> QueryGeneration | None:
         if value is None:
             return None
-        generation = generations.query_generation(query_entry.open(value))
+        generation = generations.decoded(query_entry.open(value), QueryGeneration)
         if generation is None:
             self._observe("refused")
         return generation
@@ -145,7 +147,7 @@ class SharedPages:
         """Open ``value``; None if it is outdated. Also None, and counted, if it was not sealed for this location."""
         if value is None:
             return None
-        sealed = generations.sealed_page(block_entry.open(value))
+        sealed = generations.decoded(block_entry.open(value), SealedPage)
         if sealed is None:
             self._observe("refused")
             return None
@@ -181,14 +183,14 @@ class SharedPages:
             return False
         block_entry = _block_entry(query, caller)
         value = block_entry.seal(
-            generations.encoded(SealedPage(token_generation, generation.generation, expires_at, packed))
+            msgspec.msgpack.encode(SealedPage(token_generation, generation.generation, expires_at, packed))
         )
         if len(value) > MAX_VALUE_BYTES:
             return False
         generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(query_entry.name, query_entry.seal(generations.encoded(generation)), generation_seconds),
+                Write(query_entry.name, query_entry.seal(msgspec.msgpack.encode(generation)), generation_seconds),
                 Write(block_entry.name, value, expires_at - self._clock()),
                 # Renew the token's generation, so that it outlives the blocks sealed with it.
                 Write(token_entry.name, None, generation_seconds),

@@ -7,9 +7,8 @@ import time
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
+from gateway.cache.policy import Freshness
 from gateway.config.upstream import UpstreamConfig
 from gateway.observability.metrics import Metrics
 from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
@@ -36,7 +35,6 @@ def exercised() -> Metrics:
         freshness=Freshness(900, 3_600),
         first_block_rows=1_000,
         block_rows=10_000,
-        size_of=page_size_bytes,
     )
     metrics = Metrics(["Named"])
     metrics.watch_cache(cache)

@@ -15,9 +15,8 @@ import httpx
 import pytest
 
 from gateway.access_token import AccessToken
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
+from gateway.cache.policy import Freshness
 from gateway.config.upstream import UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import Caller
@@ -184,7 +183,6 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
         freshness=Freshness(900, 3_600),
         first_block_rows=10,
         block_rows=10,
-        size_of=page_size_bytes,
     )
     flights = SingleFlight(cache)
     outcomes: dict[str, int] = {}

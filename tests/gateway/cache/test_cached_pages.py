@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.cache.freshness import Freshness
+from gateway.cache.memory import page_size_bytes
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
+from gateway.cache.policy import Freshness
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
 from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Stamp
 from gateway.query import PageQuery
@@ -27,9 +27,7 @@ class Bench:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
         options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
-        self.cache = CachedPages(
-            self.source, freshness=Freshness(100, 1_000), size_of=page_size_bytes, clock=self.clock, **options
-        )
+        self.cache = CachedPages(self.source, freshness=Freshness(100, 1_000), clock=self.clock, **options)
 
     async def ask(
         self, token: str = "one", *, after_seconds: float = 0, skip: int = 0, top: int = 10, **changes: Any
@@ -278,7 +276,7 @@ async def test_the_index_drops_the_keys_that_the_store_drops() -> None:
 
 async def test_keys_and_index_reveal_neither_token_nor_query(bench: Bench) -> None:
     await bench.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
-    seen = repr((bench.cache._index.__dict__, bench.cache.store._cache.__dict__))
+    seen = repr((bench.cache._index.__dict__, bench.cache.store.__dict__))
     assert "canary-token" not in seen
     assert "1999-09-09" not in seen
 

@@ -13,7 +13,7 @@ SIZE_BYTES = 10_000
 async def kept(store: MemoryStore, key: str) -> KeptRenderings:
     """Renderings of a page in the store."""
     found = KeptRenderings(store, key)
-    assert await store.set(key, object(), size_bytes=100, ttl_seconds=60, owner=found)
+    assert await store.put(key, object(), size_bytes=100, ttl_seconds=60, owner=found)
     return found
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
 from gateway.page import CacheState, Caller, Page, PageWarning
@@ -45,9 +44,7 @@ class Process:
             self.store, freshness, clock=clock, observer=lambda outcome: self.told.update([outcome])
         )
         options: dict[str, Any] = {"max_bytes": 1_000_000, "first_block_rows": 5, "block_rows": 10} | changes
-        self.cache = CachedPages(
-            source, freshness=freshness, size_of=page_size_bytes, shared=self.shared, clock=clock, **options
-        )
+        self.cache = CachedPages(source, freshness=freshness, shared=self.shared, clock=clock, **options)
 
     async def ask(self, token: str = "one", *, skip: int = 0, top: int = 10, **changes: Any) -> Page:
         """Return a page after all background work has ended."""
