@@ -39,7 +39,7 @@ from schema.execution.prepared_documents import Phase
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
-from schema.http.view import FastPath, GraphQLView
+from schema.http.view import GraphQLView
 
 # The embedded sandbox's URL; RFC 6761 reserves the ending, so it can never be a real host.
 EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
@@ -194,7 +194,7 @@ def _graphql(
         limits=operations.limits,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
-        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
+        plans=Plans(cache) if settings.fast_path else None,
     )
 
 

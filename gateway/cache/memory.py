@@ -10,7 +10,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aiocache.base import BaseCache
@@ -36,24 +36,18 @@ SAMPLE_ROWS = 64
 SAMPLE_MARGIN = 1.1
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
-    """A value with its size in bytes. Only ``owner`` may change the cost of its entry later."""
+@dataclass(slots=True)
+class Record:
+    """A value with the bytes that it costs and its expiry. Only ``owner`` may change the cost later."""
 
     value: Any
-    size_bytes: int
-    owner: object = None
-
-
-@dataclass(slots=True)
-class _Record:
-    content: Sized
-    expires_at: float
     cost_bytes: int
+    owner: object = None
+    expires_at: float = float("inf")
 
 
 class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
-    """An aiocache back end for :class:`Sized` values whose total size never exceeds ``max_bytes``.
+    """An aiocache back end for :class:`Record` values whose total size never exceeds ``max_bytes``.
 
     ``get`` returns the value alone. ``used_bytes`` is the total size of all entries, overhead included, and
     ``evictions`` counts the entries evicted for lack of space. Expiry is checked when a key is read, without timers.
@@ -71,7 +65,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self.evictions = 0
         self._clock = clock
         self._on_evict = on_evict
-        self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._records: OrderedDict[str, Record] = OrderedDict()
 
     @property
     def entries(self) -> int:
@@ -80,7 +74,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
         """Store ``value``; False if it exceeds ``max_bytes`` by itself. Only ``owner`` may change its cost later."""
-        return cast(bool, await self.set(key, Sized(value, size_bytes, owner), ttl=ttl_seconds))
+        return cast(bool, await self.set(key, Record(value, size_bytes + ENTRY_OVERHEAD_BYTES, owner), ttl=ttl_seconds))
 
     async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Any | None:
         record = self._records.get(key)
@@ -90,13 +84,12 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
             self._evict(key)
             return None
         self._records.move_to_end(key)
-        return record.content.value
+        return record.value
 
     async def _set(
-        self, key: str, value: Sized, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
+        self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
-        expires_at = self._clock() + ttl if ttl else float("inf")
-        record = _Record(value, expires_at, value.size_bytes + ENTRY_OVERHEAD_BYTES)
+        record = replace(value, expires_at=self._clock() + ttl) if ttl else value
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
@@ -111,12 +104,12 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         if record is None or record.expires_at <= self._clock():
             return None
         self._records.move_to_end(key)
-        return record.content.value
+        return record.value
 
     def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
         """Add ``extra_bytes``, perhaps negative, to the cost of ``key``; False if ``owner``'s value was evicted."""
         record = self._records.get(key)
-        if record is None or record.content.owner is not owner:
+        if record is None or record.owner is not owner:
             return False
         record.cost_bytes += extra_bytes
         self.used_bytes += extra_bytes
@@ -148,7 +141,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         return True
 
 
-def _linger(record: _Record) -> None:
+def _linger(record: Record) -> None:
     """Free ``record`` after LINGER_SECONDS if an event loop is running."""
     try:
         loop = asyncio.get_running_loop()
@@ -157,7 +150,7 @@ def _linger(record: _Record) -> None:
     loop.call_later(LINGER_SECONDS, _free, record)
 
 
-def _free(record: _Record) -> None:
+def _free(record: Record) -> None:
     """Do nothing: the timer held the last reference to ``record``."""
 
 

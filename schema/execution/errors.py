@@ -46,6 +46,11 @@ def coercion_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
     return located
 
 
+def graphql_error(cause: GatewayError) -> GraphQLError:
+    """Return ``cause`` as an error of the whole operation."""
+    return GraphQLError(cause.message, original_error=cause)
+
+
 def gateway_error(error: GraphQLError, correlation_id: str) -> GatewayError:
     """Return the coded error behind ``error``; log any other exception and return InternalServerError.
 

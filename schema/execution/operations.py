@@ -8,7 +8,7 @@ of Strawberry: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -29,12 +29,7 @@ from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayEr
 from gateway.paging.blocks import GRACE_SECONDS
 from schema.execution.context import Limits, OperationContext
 from schema.execution.cost import check_cost
-from schema.execution.errors import (
-    MAX_ERRORS,
-    coercion_failed,
-    formatted,
-    gateway_error,
-)
+from schema.execution.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, graphql_error
 from schema.execution.executor import FastExecutor
 from schema.execution.prepared_documents import Phase, PreparedDocuments
 
@@ -87,12 +82,12 @@ class Operations:
         if prepared.document is not None and not request.may_mutate:
             _require_query(prepared.document, request.operation_name)
         if prepared.document is None or prepared.errors:
-            return _failed(list(prepared.errors), context)
+            return _outcome(prepared.errors, context)
         try:
             operation = _operation(prepared.document, request.operation_name)
             check_cost(prepared.document, operation, request.variables, prepared.uses, self.limits)
         except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
-            return _failed([GraphQLError(error.message, original_error=error)], context)
+            return _outcome([graphql_error(error)], context)
         with self._phase("execute"):
             return await self._execute(prepared.document, operation, request, context)
 
@@ -127,14 +122,14 @@ class Operations:
                 )
         except TimeoutError:
             late = DeadlineExceeded("The operation took too long. Request fewer rows or fields at once.")
-            return _executed(None, [GraphQLError(late.message, original_error=late)], context, operation)
+            return _outcome([graphql_error(late)], context, executed=operation)
         except RecursionError:
             deep = QueryTooComplex("The variables are nested too deeply. Flatten them.")
-            return _failed([GraphQLError(deep.message, original_error=deep)], context)
+            return _outcome([graphql_error(deep)], context)
         if result.data is None:
             # Every root field is nullable, so data is null only when nothing was executed.
-            return _failed(coercion_failed(result.errors or []), context)
-        return _executed(result.data, list(result.errors or []), context, operation)
+            return _outcome(coercion_failed(result.errors or []), context)
+        return _outcome(result.errors or [], context, executed=operation, data=result.data)
 
 
 def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefinitionNode]:
@@ -159,23 +154,15 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return candidates[0]
 
 
-def _failed(errors: list[GraphQLError], context: OperationContext) -> Outcome:
-    return _outcome(False, None, errors, context, None)
-
-
-def _executed(
-    data: dict[str, Any] | None, errors: list[GraphQLError], context: OperationContext, node: OperationDefinitionNode
-) -> Outcome:
-    return _outcome(True, data, errors, context, node.name.value if node.name else None)
-
-
 def _outcome(
-    executed: bool,
-    data: dict[str, Any] | None,
-    errors: list[GraphQLError],
+    errors: Sequence[GraphQLError],
     context: OperationContext,
-    operation_name: str | None,
+    *,
+    executed: OperationDefinitionNode | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Outcome:
+    """Return the outcome of an operation; ``executed`` is None if it failed before any field was resolved."""
     causes = [gateway_error(error, context.correlation_id) for error in errors]
     members = [formatted(error, cause, context.correlation_id) for error, cause in zip(errors, causes, strict=True)]
-    return Outcome(executed, data, members, causes, operation_name)
+    name = executed.name.value if executed is not None and executed.name else None
+    return Outcome(executed is not None, data, members, causes, name)

@@ -53,9 +53,10 @@ class Plan:
 
 
 class Plans:
-    """The plans of the operations run most recently."""
+    """The plans of the operations run most recently, and the pages that they are run with."""
 
-    def __init__(self) -> None:
+    def __init__(self, cached_pages: KeptPages) -> None:
+        self.cached_pages = cached_pages
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
 
     def find(self, key: PlanKey) -> Plan | None:

@@ -28,8 +28,7 @@ from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import Dataset
 from schema.execution.context import Limits
-from schema.export.arguments import ExportArguments
-from schema.export.parameters import read_parameters
+from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of

@@ -16,7 +16,6 @@ from gateway.cli.token.exit_codes import (
     SetupRequired,
     SignInDeclined,
     SignInEnded,
-    SignInFailed,
 )
 
 Meaning = tuple[type[SignInEnded], str]
@@ -115,4 +114,4 @@ def _numbers(document: Mapping[str, Any]) -> Iterable[int]:
 
 def _unknown(numbers: list[int]) -> Meaning:
     link = f" See https://login.microsoftonline.com/error?code={numbers[0]}" if numbers else ""
-    return SignInFailed, f"The identity service refused the sign-in.{link}"
+    return SignInEnded, f"The identity service refused the sign-in.{link}"
