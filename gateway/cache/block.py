@@ -20,7 +20,6 @@ class Block:
 
     @classmethod
     def of(cls, query: PageQuery, caller: Caller) -> Block:
-        """Compute the keys of ``query`` for ``caller``."""
         query_key = query_key_of(query, caller)
         return cls(query, caller, query_key, block_key(query_key, query))
 
@@ -39,5 +38,4 @@ def query_key_of(query: PageQuery, caller: Caller) -> str:
 
 
 def block_key(query_key: str, query: PageQuery) -> str:
-    """Return the memory cache's key of a block."""
     return f"{query_key}:{query.skip}:{query.top}"

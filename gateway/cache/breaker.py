@@ -41,7 +41,6 @@ class Breaker:
         return self._recovery is not None
 
     def succeeded(self) -> None:
-        """Record a successful operation."""
         self._failures = 0
 
     def failed(self, error: Exception, *, at_once: bool = False) -> None:
@@ -53,7 +52,6 @@ class Breaker:
             self._recovery = asyncio.create_task(self._recover(), context=contextvars.Context())
 
     async def aclose(self) -> None:
-        """Stop probing."""
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import entry
 
 # CONTRACT 6: the longest cool-down. It also limits the effect of another process's wrong clock.
 MAX_COOLDOWN_SECONDS = 600.0
-
-_TIMESTAMPS = msgspec.msgpack.Decoder(float)
 
 
 class RedisCooldowns:
@@ -31,20 +27,13 @@ class RedisCooldowns:
         """Return the end of the token's cool-down (seconds since 1970), None if unknown; one round trip."""
         cooldown_entry = entry(token, "cool-down")
         values = await self._store.get_many([cooldown_entry.name])
-        plain = cooldown_entry.open(values[0]) if values and values[0] else None
-        if plain is None:
-            return None
-        try:
-            until = _TIMESTAMPS.decode(plain)
-        except msgspec.MsgspecError:
-            return None
-        return min(until, self._clock() + MAX_COOLDOWN_SECONDS)
+        until = cooldown_entry.open_value(values[0], float) if values and values[0] else None
+        return None if until is None else min(until, self._clock() + MAX_COOLDOWN_SECONDS)
 
     async def publish(self, token: AccessToken, until: float) -> None:
         """Share the end of a cool-down, unless a later one is shared already."""
         if until <= (await self.until(token) or 0):
             return
         cooldown_entry = entry(token, "cool-down")
-        await self._store.set(
-            cooldown_entry.name, cooldown_entry.seal(msgspec.msgpack.encode(until)), ttl_seconds=until - self._clock()
-        )
+        value = cooldown_entry.seal_value(until)
+        await self._store.set(cooldown_entry.name, value, ttl_seconds=until - self._clock())

@@ -9,7 +9,6 @@ processed again. Evicting a generation invalidates its blocks.
 from __future__ import annotations
 
 import os
-from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +18,6 @@ GENERATION_BYTES = 16
 
 
 def new_generation() -> bytes:
-    """Return a unique generation."""
     return os.urandom(GENERATION_BYTES)
 
 
@@ -51,14 +49,3 @@ class SealedPage(msgspec.Struct, array_like=True, frozen=True):
     query_generation: bytes
     expires_at: float
     packed: bytes
-
-
-T = TypeVar("T", QueryGeneration, SealedPage)
-
-
-def decoded(plain: bytes | None, kind: type[T]) -> T | None:
-    """Decode ``plain``; return None if it is invalid."""
-    try:
-        return None if plain is None else msgspec.msgpack.decode(plain, type=kind)
-    except (msgspec.MsgspecError, ValueError):
-        return None

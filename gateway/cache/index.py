@@ -42,5 +42,4 @@ class Index:
             yield key, stamp, fetched_at
 
     def keys_of(self, locator: bytes) -> list[str]:
-        """Return every cached key of a token."""
         return [key for query_key in self._tokens.get(locator, ()) for key in self._queries[query_key]]

@@ -69,7 +69,6 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     @property
     def entries(self) -> int:
-        """The number of entries."""
         return len(self._records)
 
     async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:

@@ -6,21 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from gateway.cache.block import Block, block_key, query_key_of
 from gateway.cache.index import Index
 from gateway.cache.memory import MemoryStore, page_size_bytes
-from gateway.cache.pending_reads import PendingReads
 from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
-from gateway.cache.refreshes import Refreshes
+from gateway.cache.reads import PendingReads, Refreshes
 from gateway.cache.renderings import KeptRenderings
+from gateway.cache.shared import SharedPages
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
-
-if TYPE_CHECKING:
-    from gateway.cache.shared import SharedPages
 
 # Measured: Redis in the same data center stores the largest page sooner. The wait lets the caller's next request find
 # the page from another process, and is negligible after an upstream call.
@@ -91,7 +87,6 @@ class CachedPages:
         return None
 
     async def aclose(self) -> None:
-        """Cancel running refreshes, and close the shared tier."""
         await self._refreshes.aclose()
         if self._shared is not None:
             await self._shared.aclose()

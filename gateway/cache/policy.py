@@ -41,7 +41,6 @@ def decide(page: Page | None, query: PageQuery, caller: Caller, now: float, fres
 
 
 def is_expired(caller: Caller, now: float) -> bool:
-    """Return True once the caller's token has expired."""
     expires_at = caller.token.expires_at
     return expires_at is not None and expires_at <= now
 
@@ -53,7 +52,6 @@ def expiry(caller: Caller, now: float, lifetime_seconds: float) -> float:
 
 
 def stale_warning(page: Page, now: float) -> PageWarning:
-    """Return the warning that accompanies a stale page."""
     return PageWarning(
         "STALE_DATA",
         "The rows are stale. A refresh is under way.",

@@ -86,7 +86,6 @@ class RedisStore:
         return bool(await self._guarded(lambda: self._cache.write_many(writes)))
 
     async def aclose(self) -> None:
-        """Close every connection."""
         await self._breaker.aclose()
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-import msgspec
-
 from gateway.access_token import AccessToken
 from gateway.cache import generations
 from gateway.cache.generations import QueryGeneration, SealedPage
@@ -122,7 +120,7 @@ class SharedPages:
     def _opened_generation(self, query_entry: Entry, value: bytes | None) -> QueryGeneration | None:
         if value is None:
             return None
-        generation = generations.decoded(query_entry.open(value), QueryGeneration)
+        generation = query_entry.open_value(value, QueryGeneration)
         if generation is None:
             self._observe("refused")
         return generation
@@ -147,7 +145,7 @@ class SharedPages:
         """Open ``value``; None if it is outdated. Also None, and counted, if it was not sealed for this location."""
         if value is None:
             return None
-        sealed = generations.decoded(block_entry.open(value), SealedPage)
+        sealed = block_entry.open_value(value, SealedPage)
         if sealed is None:
             self._observe("refused")
             return None
@@ -182,15 +180,13 @@ class SharedPages:
         if generation is None:
             return False
         block_entry = _block_entry(query, caller)
-        value = block_entry.seal(
-            msgspec.msgpack.encode(SealedPage(token_generation, generation.generation, expires_at, packed))
-        )
+        value = block_entry.seal_value(SealedPage(token_generation, generation.generation, expires_at, packed))
         if len(value) > MAX_VALUE_BYTES:
             return False
         generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(query_entry.name, query_entry.seal(msgspec.msgpack.encode(generation)), generation_seconds),
+                Write(query_entry.name, query_entry.seal_value(generation), generation_seconds),
                 Write(block_entry.name, value, expires_at - self._clock()),
                 # Renew the token's generation, so that it outlives the blocks sealed with it.
                 Write(token_entry.name, None, generation_seconds),

@@ -36,7 +36,6 @@ class TokenGenerations:
         store.on_return = self._write_all
 
     def entry(self, token: AccessToken) -> Entry:
-        """Return the entry of the token's generation."""
         return entry(token, "token")
 
     def lifetime_seconds(self, token: AccessToken) -> float:

@@ -69,11 +69,5 @@ class OperationContext:
         return max(0, int((time.time() if now is None else now) - min(times))) if times else None
 
     @property
-    def upstream_calls(self) -> int:
-        """The upstream calls of the operation; a block that failed to load counts as one."""
-        return self.budget.spent_calls
-
-    @property
     def rows(self) -> int:
-        """The number of rows in all results."""
         return sum(len(piece.rows) for result in self.results for piece in result.connection.pieces)

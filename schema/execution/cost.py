@@ -53,7 +53,6 @@ class _UseCounter(Visitor):
         return SKIP
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        """Count one use."""
         self.uses[node.name.value] += 1
 
 

@@ -27,12 +27,10 @@ _QUOTED_ERROR = ", but encountered error "
 
 
 def parse_failed(error: GraphQLError) -> list[GraphQLError]:
-    """Convert a syntax error to ParseFailed."""
     return [_located(error, ParseFailed(_clipped(error.message)))]
 
 
 def validation_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    """Convert validation errors to ValidationFailed."""
     return [_located(error, ValidationFailed(_public_message(error))) for error in errors[:MAX_ERRORS]]
 
 

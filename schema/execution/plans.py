@@ -60,7 +60,6 @@ class Plans:
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
 
     def find(self, key: PlanKey) -> Plan | None:
-        """Return the plan of an operation that was run before."""
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)

@@ -67,7 +67,6 @@ class MisplacedFieldRule(FieldsOnCorrectTypeRule):
     """
 
     def enter_field(self, node: FieldNode, *args: Any) -> None:
-        """Report a field that its parent lacks."""
         if self.context.get_field_def():
             return
         parent = self.context.get_parent_type()

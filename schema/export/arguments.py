@@ -144,7 +144,6 @@ def _offset(text: str) -> int:
 
 
 def _value(name: str, text: str) -> Any:
-    """Convert a parameter to the JSON value of its argument."""
     if name == "groupBy" and not text.startswith("["):
         return [part.strip() for part in text.split(",")]
     if name == "processedDateTime":

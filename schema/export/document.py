@@ -50,7 +50,6 @@ class ExportDocument:
 
 
 def dataset_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """Return the columns of all fields of a dataset."""
     return tuple(Column(name, name in dataset.measures) for name in dataset.attributes)
 
 
@@ -104,7 +103,6 @@ def _flat(
 
 
 def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:
-    """Yield the fields that are selected of each row."""
     for node in _flat(connection.selection_set, fragments):
         if node.name.value == "nodes":
             yield from _flat(node.selection_set, fragments)
@@ -115,7 +113,6 @@ def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]
 
 
 def _columns(rows: Iterator[FieldNode]) -> dict[str, FieldNode]:
-    """Return the fields of a row by their columns' names."""
     columns: dict[str, FieldNode] = {}
     for node in rows:
         name = _name(node)

@@ -90,7 +90,6 @@ class Exports:
     is_closed: bool = False
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
-        """Return one route for each dataset and format."""
         return [
             Route(f"/export/{dataset.name}.{row_format.extension}", ExportView(self, dataset, row_format))
             for dataset in datasets
@@ -160,7 +159,6 @@ class ExportView:
                 yield self.row_format.lines(page.rows[start : start + SLICE_ROWS], cells, request.raw)
 
     def _request(self, scope: Scope) -> ExportRequest:
-        """Return what is requested. Raises CallerError."""
         if scope["method"] != "GET":
             raise BadRequest("Use GET.", status=405)
         exports = self.exports

@@ -109,7 +109,6 @@ Documents = AutomaticDocuments | TrustedDocuments
 
 
 def _names_in(text: str) -> Iterator[str]:
-    """Yield the names of a document's operations."""
     for definition in parse(text, no_location=True).definitions:
         if isinstance(definition, OperationDefinitionNode) and definition.name is not None:
             yield definition.name.value

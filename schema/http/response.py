@@ -1,13 +1,21 @@
-"""Write the response to a GraphQL request: body, status and headers. GraphQL over HTTP, section "Response"."""
+"""Write the response to a GraphQL request: GraphQL over HTTP, section "Response".
+
+The application's compression layer compresses each response in the event loop. Large responses would block it, so they
+are compressed here, in a worker thread. A response from the cache is compressed once while its rows are cached.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any
 
+import brotli
 import msgspec
+import zstandard
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,17 +27,28 @@ from gateway.errors import (
     ServiceUnavailable,
     Unauthenticated,
 )
+from gateway.http.compression import COMPRESS_FROM_BYTES
 from gateway.http.error_responses import error_response, status_headers
+from gateway.page import Renderings
 from schema.execution.context import OperationContext
 from schema.execution.operations import Outcome
-from schema.http.content_negotiation import GRAPHQL_JSON, response_type
+from schema.http.content_negotiation import GRAPHQL_JSON, coding_for, response_type
 from schema.http.request import header
+
+# Measured: this size takes 0.2 (zstd) to 0.8 (gzip) milliseconds; 10,000 rows, 3.5 MB, take 8 to over 35.
+LARGE_BYTES = 131_072
+
+# The same levels as in the compression layer.
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "zstd": lambda body: zstandard.ZstdCompressor(level=4).compress(body),
+    "br": lambda body: brotli.compress(body, quality=4),
+    "gzip": lambda body: gzip.compress(body, 4, mtime=0),
+}
 
 VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
 def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) -> Response:
-    """Return the response to an operation."""
     media_type = response_type(header(scope, b"accept"))
     body = msgspec.json.encode(_payload(context, outcome))
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
@@ -103,7 +122,6 @@ class RenderedResponse:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -126,3 +144,30 @@ def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
         # A rejected GET request named a mutation or subscription, which POST may send.
         return {"Allow": "POST" if method == "GET" else "GET, POST"}
     return {"Connection": "close"} if status == 408 else {}
+
+
+async def compress(
+    scope: Scope, response: Response | RenderedResponse, stored_as: tuple[Renderings, Hashable] | None = None
+) -> None:
+    """Compress the body of ``response`` if the client accepts it, and the body is large or ``stored_as`` is given.
+
+    ``stored_as`` is a store for the compressed body and a key, which must identify the whole body.
+    """
+    min_bytes = LARGE_BYTES if stored_as is None else COMPRESS_FROM_BYTES
+    coding = coding_for(header(scope, b"accept-encoding")) if len(response.body) >= min_bytes else None
+    if coding is None:
+        return
+    renderings, name = stored_as or (None, None)
+    body: bytes | None = None if renderings is None else renderings.get((coding, name))
+    if body is None:
+        body = await _compressed(coding, bytes(response.body))
+        if renderings is not None:
+            renderings.keep((coding, name), body, len(body))
+    response.body = body
+    response.raw_headers[:] = [pair for pair in response.raw_headers if pair[0] != b"content-length"]
+    response.raw_headers += [(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(body))]
+
+
+async def _compressed(coding: str, body: bytes) -> bytes:
+    compressor = _COMPRESS[coding]
+    return compressor(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(compressor, body)

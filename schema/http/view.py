@@ -18,12 +18,11 @@ from gateway.paging.blocks import BlockSizes
 from schema.execution.context import Limits, OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
-from schema.http.compression import compress
 from schema.http.content_negotiation import prefers_html
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
-from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
+from schema.http.response import VARY, RenderedResponse, compress, outcome_response, refusal
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
@@ -83,7 +82,7 @@ class GraphQLView:
                 operation=outcome.operation_name,
                 cache=context.cache_state,
                 rows=context.rows,
-                upstream_calls=context.upstream_calls,
+                upstream_calls=context.budget.spent_calls,
             )
             response = outcome_response(scope, context, outcome)
             await compress(scope, response)

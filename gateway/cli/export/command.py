@@ -170,7 +170,6 @@ def _format_name(output: Path | None) -> str:
 
 
 def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | QueryExport, Sequence[Column]]:
-    """Return what to export, and its columns."""
     from gateway.cli.export.dataset_export import DatasetExport
     from gateway.cli.export.query_export import QueryExport
     from schema.build import DATASETS

@@ -57,7 +57,6 @@ class ResumePoint(msgspec.Struct, frozen=True):
     version: int = VERSION
 
     def after(self, step: Step) -> ResumePoint:
-        """Return the resume point after one more step."""
         rows, size_bytes = self.rows + step.rows, self.size_bytes + len(step.data)
         return ResumePoint(self.request_digest, rows, size_bytes, step.cursor, step.is_complete, step.is_incomplete)
 
@@ -151,7 +150,6 @@ class StandardOutput:
         self.resume_point = ResumePoint("")
 
     def append(self, step: Step) -> None:
-        """Write a step."""
         self._stream.write(step.data)
         self._stream.flush()
         self.resume_point = self.resume_point.after(step)

@@ -9,7 +9,6 @@ import asyncio
 import os
 import re
 import ssl
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,15 +29,6 @@ MAX_RESPONSE_BYTES = 1_048_576
 _ADDRESS = re.compile(r"https://[!-~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityResponse:
-    """The attributes of a response that MSAL reads."""
-
-    status_code: int
-    text: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 class IdentityService:
     """The ``http_client`` of an MSAL application.
 
@@ -49,18 +39,17 @@ class IdentityService:
     def __init__(self, response_seconds: float = RESPONSE_SECONDS) -> None:
         self._response_seconds = response_seconds
 
-    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> IdentityResponse:
+    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Fetch metadata. Raises SignInEnded for an error response, because MSAL's own error would omit the reason."""
         status, document = self._request("GET", url, params=params, headers=headers)
         if status != 200:
             raise sign_in_error(document)
-        return _response(status, document)
+        return httpx.Response(status, json=document)
 
-    def post(
-        self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any
-    ) -> IdentityResponse:
+    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Post a form and return the response, successful or not."""
-        return _response(*self._request("POST", url, params=params, data=data, headers=headers))
+        status, document = self._request("POST", url, params=params, data=data, headers=headers)
+        return httpx.Response(status, json=document)
 
     def close(self) -> None:
         """Do nothing: no connection stays open between requests."""
@@ -129,7 +118,3 @@ def _document(host: str, status: int, body: bytes) -> dict[str, Any]:
         f"{host} does not respond like an identity service (status {status}). Check --authority, and whether a proxy"
         " responds in its place."
     )
-
-
-def _response(status: int, document: dict[str, Any]) -> IdentityResponse:
-    return IdentityResponse(status, msgspec.json.encode(document).decode())

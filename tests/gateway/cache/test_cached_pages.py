@@ -40,7 +40,7 @@ class Bench:
     async def settle(self) -> None:
         """Wait for running refreshes."""
         if self.source.gate.is_set():
-            await asyncio.gather(*self.cache._refreshes.tasks(), return_exceptions=True)
+            await asyncio.gather(*self.cache._refreshes._tasks.values(), return_exceptions=True)
             await asyncio.sleep(0)
 
     @property

@@ -54,8 +54,8 @@ class Process:
 
     async def settle(self) -> None:
         """Wait for refreshes and stores."""
-        while self.cache._refreshes or self.shared._stores:
-            await asyncio.gather(*self.cache._refreshes.tasks(), *self.shared._stores, return_exceptions=True)
+        while self.cache._refreshes._tasks or self.shared._stores:
+            await asyncio.gather(*self.cache._refreshes._tasks.values(), *self.shared._stores, return_exceptions=True)
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:

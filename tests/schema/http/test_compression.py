@@ -12,7 +12,7 @@ import zstandard
 from starlette.responses import Response
 
 from gateway.http.compression import COMPRESS_FROM_BYTES
-from schema.http.compression import LARGE_BYTES, compress
+from schema.http.response import LARGE_BYTES, compress
 
 BODY = b"0123456789" * (LARGE_BYTES // 5)
 
