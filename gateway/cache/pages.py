@@ -9,10 +9,9 @@ from dataclasses import replace
 
 from gateway.cache.block import Block, block_key, query_key_of
 from gateway.cache.index import Index
-from gateway.cache.memory import MemoryStore, page_size_bytes
+from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
 from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
-from gateway.cache.renderings import KeptRenderings
 from gateway.cache.shared import SharedPages
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource

@@ -11,13 +11,12 @@ from typing import Any, Literal, TypeVar
 
 from gateway.access_token import AccessToken
 from gateway.cache import generations
-from gateway.cache.generations import QueryGeneration, SealedPage
+from gateway.cache.generations import QueryGeneration, SealedPage, TokenGenerations
 from gateway.cache.packing import pack, unpack
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
-from gateway.cache.token_generations import TokenGenerations
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 

@@ -2,7 +2,9 @@
 
 Operations run directly in graphql-core with Strawberry's executor. ``strawberry.Schema.execute`` would hide which phase
 failed, and the phase determines code and HTTP status. Only this module and schema/export/arguments.py use private names
-of Strawberry: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
+of Strawberry and graphql-core: ``Schema._schema``, ``StrawberryGraphQLCoreExecutionContext``, and its methods
+``complete_object_value`` and ``collect_subfields``. Therefore both are pinned, and a test fails if a new version lacks
+one of the methods.
 """
 
 from __future__ import annotations
@@ -14,24 +16,31 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
 
+import msgspec
 import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
     OperationDefinitionNode,
     OperationType,
     execute,
+    get_named_type,
 )
+from graphql.execution.collect_fields import FieldDetailsList
+from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from gateway.paging.blocks import GRACE_SECONDS
+from schema.connection import ConnectionValue
 from schema.execution.context import Limits, OperationContext
 from schema.execution.cost import check_cost
 from schema.execution.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, graphql_error
-from schema.execution.executor import FastExecutor
 from schema.execution.prepared_documents import Phase, PreparedDocuments
+from schema.execution.projection import Field, Selection, render
 
 _NO_OPERATION = "The document has no operation. Send one that has."
 
@@ -55,6 +64,41 @@ class Outcome:
     errors: list[dict[str, Any]]
     causes: list[GatewayError]
     operation_name: str | None = None
+
+
+class FastExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Renders a whole connection at once, as bytes that the response's encoder copies; its base does the rest."""
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """Return the object's result; for a ConnectionValue, its JSON."""
+        if isinstance(result, ConnectionValue):
+            selection = self.select(return_type, field_details_list)
+            self.context_value.selections.append(selection)
+            return msgspec.Raw(render(selection, result))
+        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+    def select(self, object_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Selection:
+        """Return the selection of the collected fields of ``object_type``, at every level."""
+        grouped = self.collect_subfields(object_type, field_details_list).grouped_field_set
+        return Selection(
+            object_type.name,
+            tuple(self._field(object_type, key, details) for key, details in grouped.items()),
+        )
+
+    def _field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field:
+        name = details[0].node.name.value
+        definition = parent.fields.get(name)
+        inner = None if definition is None else get_named_type(definition.type)
+        inside = self.select(inner, details) if isinstance(inner, GraphQLObjectType) else None
+        return Field(key, name, inside)
 
 
 class Operations:

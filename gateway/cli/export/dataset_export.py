@@ -88,12 +88,12 @@ class RowSplitter:
 
     def __init__(self, step_rows: int, *, is_csv: bool, has_header: bool) -> None:
         self._step_rows = step_rows
-        self._end = b"\r\n" if is_csv else b"\n"
         self._is_csv = is_csv
+        self._end = b"\r\n" if is_csv else b"\n"
         # The header is no row.
         self._rows = -1 if has_header else 0
-        self._lines: list[bytes] = []
-        self._complete_lines = 0
+        self._data = bytearray()
+        self._row = bytearray()
         self._is_quoted = False
         self._tail = b""
 
@@ -101,19 +101,18 @@ class RowSplitter:
         """Yield bytes and number of rows of each full step."""
         *lines, self._tail = (self._tail + data).split(self._end)
         for line in lines:
-            self._lines.append(line)
-            if self._is_csv and line.count(b'"') % 2:
-                self._is_quoted = not self._is_quoted
-            if self._is_quoted:
-                continue
-            self._rows += 1
-            self._complete_lines = len(self._lines)
-            if self._rows == self._step_rows:
-                yield self.rest()
+            self._row += line + self._end
+            self._is_quoted ^= self._is_csv and line.count(b'"') % 2 == 1
+            if not self._is_quoted:
+                self._data += self._row
+                self._row.clear()
+                self._rows += 1
+                if self._rows == self._step_rows:
+                    yield self.rest()
 
     def rest(self) -> tuple[bytes, int]:
         """Return bytes and number of the complete rows that are left."""
-        lines = self._lines[: self._complete_lines]
-        del self._lines[: self._complete_lines]
-        rows, self._rows, self._complete_lines = max(0, self._rows), 0, 0
-        return b"".join(line + self._end for line in lines), rows
+        data, rows = bytes(self._data), max(0, self._rows)
+        self._data.clear()
+        self._rows = 0
+        return data, rows

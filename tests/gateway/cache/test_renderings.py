@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cache.memory import MemoryStore
-from gateway.cache.renderings import RENDERING_OVERHEAD_BYTES, KeptRenderings
+from gateway.cache.memory import RENDERING_OVERHEAD_BYTES, KeptRenderings, MemoryStore
 
 SIZE_BYTES = 10_000
 

@@ -11,12 +11,22 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from starlette.applications import Starlette
 
 from gateway.cli.export.dataset_export import DatasetExport, RowSplitter
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped
 from gateway.cli.export.partial_file import StandardOutput
 from gateway.cli.export.retries import RETRY_SECONDS
+from gateway.config.settings import read_settings
+from gateway.page import Caller, Page, PageWarning
+from gateway.paging.blocks import BlockSizes
+from gateway.query import PageQuery
+from schema.build import build_schema
+from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
+from schema.execution.context import Limits
+from schema.export.arguments import ExportArguments
+from schema.export.endpoint import Exports
 from tests.gateway.cli.export.recording import Recording
 
 ROWS = [["a", "b"], ['1 "x"', "line\r\nline"], ["2", "\r\n"], ["3", '"'], ["4", ""]]
@@ -176,3 +186,34 @@ async def test_an_embedded_response_is_read_while_it_is_written() -> None:
             pass
     assert sent == 100
     await response.aclose()
+
+
+class EmbeddedExport(Recording):
+    """Exports from an application of this process."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__()
+        self.handle_async_request = StreamingTransport(app).handle_async_request  # type: ignore[method-assign]
+
+
+class LateWarning:
+    """A source of four blocks of one row; the third has a warning."""
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        warnings = (PageWarning("UPSTREAM_UNREADABLE_VALUES", "Null."),) if query.skip == 2 else ()
+        rows = (LICENSE_DEPLOYMENTS.row(licenses_sold=query.skip),)
+        return Page(rows, skip=query.skip, more=query.skip < 3, warnings=warnings, calls=1)
+
+
+def test_an_embedded_export_shows_a_warning_of_a_block_behind_the_headers() -> None:
+    settings = read_settings({})
+    exports = Exports(
+        ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
+        LateWarning(),
+        BlockSizes(1, 1),
+        Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__}),
+    )
+    export = EmbeddedExport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
+    export.export(DatasetExport("/export/licenseDeployments.ndjson", {}, "ndjson", 100))
+    assert export.written.count(b"\n") == 4
+    assert export.notes == ["The gateway warns: UPSTREAM_UNREADABLE_VALUES."]
