@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
@@ -13,22 +14,22 @@ from gateway.cache.sealing import entry
 MAX_COOLDOWN_SECONDS = 600.0
 
 
+@dataclass(frozen=True, slots=True)
 class RedisCooldowns:
     """The cool-downs shared by all processes of one Redis. ``clock`` is in seconds since 1970.
 
     Without Redis, each process learns of a cool-down only from its own upstream responses.
     """
 
-    def __init__(self, store: RedisStore, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._clock = clock
+    store: RedisStore
+    clock: Callable[[], float] = time.time
 
     async def until(self, token: AccessToken) -> float | None:
         """Return the end of the token's cool-down (seconds since 1970), None if unknown; one round trip."""
         cooldown_entry = entry(token, "cool-down")
-        values = await self._store.get_many([cooldown_entry.name])
+        values = await self.store.get_many([cooldown_entry.name])
         until = cooldown_entry.open_value(values[0], float) if values and values[0] else None
-        return None if until is None else min(until, self._clock() + MAX_COOLDOWN_SECONDS)
+        return None if until is None else min(until, self.clock() + MAX_COOLDOWN_SECONDS)
 
     async def publish(self, token: AccessToken, until: float) -> None:
         """Share the end of a cool-down, unless a later one is shared already."""
@@ -36,4 +37,4 @@ class RedisCooldowns:
             return
         cooldown_entry = entry(token, "cool-down")
         value = cooldown_entry.seal_value(until)
-        await self._store.set(cooldown_entry.name, value, ttl_seconds=until - self._clock())
+        await self.store.set(cooldown_entry.name, value, ttl_seconds=until - self.clock())

@@ -129,9 +129,6 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return int(self._remove(key))
 
-    async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return key in self._records
-
     def _evict(self, key: str) -> None:
         if self._remove(key) and self._on_evict is not None:
             self._on_evict(key)

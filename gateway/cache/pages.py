@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from gateway.cache.block import Block, block_key, query_key_of
-from gateway.cache.index import Index
+from gateway.cache.block import Block, Index, block_key, query_key_of
 from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
 from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes

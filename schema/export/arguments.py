@@ -29,24 +29,23 @@ _OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 _MAX_OFFSET_DIGITS = 15
 
 
+@dataclass(frozen=True, slots=True)
 class ExportArguments:
     """Converts export arguments to a query, as if they were a document's variables."""
 
-    def __init__(self, schema: strawberry.Schema, *, max_filter_bytes: int, introspection: bool) -> None:
-        self._schema = schema
-        self._max_filter_bytes = max_filter_bytes
-        # Suggestions would reveal names of the schema, so they need introspection.
-        self._hide_suggestions = not introspection
+    schema: strawberry.Schema
+    max_filter_bytes: int
+    introspection: bool
 
     def query(self, dataset: Dataset, values: Mapping[str, Any]) -> PageQuery:
         """Return the query of ``values``, whose keys are in ARGUMENTS. Raises BadUserInput naming the argument."""
-        fields = self._schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
+        fields = self.schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
         (field,) = (field for field in fields if field.python_name == dataset.name)
         arguments = convert_arguments(
             self._coerced(dataset, values),
             field.arguments,
-            scalar_registry=self._schema.schema_converter.scalar_registry,
-            config=self._schema.config,
+            scalar_registry=self.schema.schema_converter.scalar_registry,
+            config=self.schema.config,
         )
         # An explicit null is the same as leaving the argument out.
         return page_query(
@@ -54,18 +53,19 @@ class ExportArguments:
             arguments.get("filter"),
             arguments.get("group_by") or (),
             arguments.get("processed_date_time"),
-            self._max_filter_bytes,
+            self.max_filter_bytes,
         )
 
     def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
-        operation = parse(f"query ({declared(self._schema, dataset)}) {{ __typename }}").definitions[0]
+        operation = parse(f"query ({declared(self.schema, dataset)}) {{ __typename }}").definitions[0]
         assert isinstance(operation, OperationDefinitionNode)
         coerced = get_variable_values(
-            self._schema._schema,
+            self.schema._schema,
             operation.variable_definitions or (),
             dict(values),
             max_errors=MAX_ERRORS,
-            hide_suggestions=self._hide_suggestions,
+            # Suggestions would reveal names of the schema, so they need introspection.
+            hide_suggestions=not self.introspection,
         )
         if isinstance(coerced, list):
             raise _refusal(coerced)

@@ -41,20 +41,19 @@ class IdentityService:
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Fetch metadata. Raises SignInEnded for an error response, because MSAL's own error would omit the reason."""
-        status, document = self._request("GET", url, params=params, headers=headers)
-        if status != 200:
-            raise sign_in_error(document)
-        return httpx.Response(status, json=document)
+        response = self._request("GET", url, params=params, headers=headers)
+        if response.status_code != 200:
+            raise sign_in_error(response.json())
+        return response
 
     def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Post a form and return the response, successful or not."""
-        status, document = self._request("POST", url, params=params, data=data, headers=headers)
-        return httpx.Response(status, json=document)
+        return self._request("POST", url, params=params, data=data, headers=headers)
 
     def close(self) -> None:
         """Do nothing: no connection stays open between requests."""
 
-    def _request(self, method: str, url: str, **parts: Any) -> tuple[int, dict[str, Any]]:
+    def _request(self, method: str, url: str, **parts: Any) -> httpx.Response:
         if not _ADDRESS.fullmatch(url):
             raise IdentityServiceFailed("The identity service names an address that is not https. Check --authority.")
         host = urlsplit(url).netloc
@@ -66,7 +65,7 @@ class IdentityService:
             raise _failure(host, error) from None
         if status == 429 or status >= 500:
             raise IdentityServiceUnreachable(f"{host} is not available (status {status}). Try again later.")
-        return status, _document(host, status, body)
+        return httpx.Response(status, json=_document(host, status, body))
 
     async def _exchange(self, method: str, url: str, *, headers: Any, **parts: Any) -> tuple[int, bytes]:
         body = bytearray()
