@@ -12,11 +12,10 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.cache.cooldowns import RedisCooldowns
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
@@ -39,7 +38,7 @@ from schema.execution.prepared_documents import Phase
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
-from schema.http.view import FastPath, GraphQLView
+from schema.http.view import GraphQLView
 
 # The embedded sandbox's URL; RFC 6761 reserves the ending, so it can never be a real host.
 EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
@@ -142,9 +141,7 @@ def _cache(settings: Settings, client: UpstreamClient, metrics: Metrics, redis: 
         clock=time.time,
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
-    cache = CachedPages(
-        reader, CacheConfig.of(settings), size_of=page_size_bytes, shared=redis.pages if redis else None
-    )
+    cache = CachedPages(reader, CacheConfig.of(settings), shared=redis.pages if redis else None)
     metrics.watch_cache(cache)
     return cache
 
@@ -175,7 +172,7 @@ def _graphql(
         limits=operations.limits,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
-        fast_path=FastPath(Plans(), cache) if settings.fast_path else None,
+        plans=Plans(cache) if settings.fast_path else None,
     )
 
 

@@ -138,6 +138,11 @@ class Page:
         """Offset after the last row."""
         return self.skip + len(self.rows)
 
+    @property
+    def is_incomplete(self) -> bool:
+        """True if the upstream promised more rows than it returned."""
+        return any(warning.code == INCOMPLETE.code for warning in self.warnings)
+
     def reaches(self, stop: int) -> bool:
         """Return True if the page needs no further rows up to ``stop``."""
         return self.more is False or self.end >= stop

@@ -1,11 +1,12 @@
-"""Block: one query with its caller and its cache keys."""
+"""Block: one query with its caller and its cache keys; and the index of all cached blocks by query and token."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from gateway.cache.index import query_key as query_key_of
-from gateway.page import Caller
+from gateway.page import Caller, Stamp
 from gateway.query import PageQuery
 
 
@@ -20,7 +21,6 @@ class Block:
 
     @classmethod
     def of(cls, query: PageQuery, caller: Caller) -> Block:
-        """Compute the keys of ``query`` for ``caller``."""
         query_key = query_key_of(query, caller)
         return cls(query, caller, query_key, block_key(query_key, query))
 
@@ -30,11 +30,51 @@ class Block:
             self if query is self.query else Block(query, self.caller, self.query_key, block_key(self.query_key, query))
         )
 
-    def with_caller(self, caller: Caller) -> Block:
-        """Return this block with other limits for the same token and locale."""
-        return replace(self, caller=caller)
+
+def query_key_of(query: PageQuery, caller: Caller) -> str:
+    """Return a digest of the whole token, the locale and the canonical query. It reveals none of them."""
+    # The first two parts have fixed lengths, so different keys never concatenate to the same bytes.
+    parts = caller.token.locator + query.digest + (caller.locale or "").encode()
+    return hashlib.blake2b(parts, digest_size=32, person=b"pcg-question").hexdigest()
 
 
 def block_key(query_key: str, query: PageQuery) -> str:
-    """Return the memory cache's key of a block."""
     return f"{query_key}:{query.skip}:{query.top}"
+
+
+class Index:
+    """Keys of the cached blocks by token and query, each with its block's stamp and time of reading.
+
+    The index holds exactly the keys in the store: every change of the store calls ``add`` or ``discard``.
+    """
+
+    def __init__(self) -> None:
+        self._queries: dict[str, dict[str, tuple[Stamp, float]]] = {}
+        self._tokens: dict[bytes, set[str]] = {}
+        self._owners: dict[str, bytes] = {}
+
+    def add(self, locator: bytes, query_key: str, key: str, stamp: Stamp, fetched_at: float) -> None:
+        """Record that ``key`` was stored."""
+        self._queries.setdefault(query_key, {})[key] = (stamp, fetched_at)
+        self._tokens.setdefault(locator, set()).add(query_key)
+        self._owners[query_key] = locator
+
+    def discard(self, key: str) -> None:
+        """Record that ``key`` left the store."""
+        query_key = key.partition(":")[0]
+        blocks = self._queries.get(query_key, {})
+        blocks.pop(key, None)
+        if not blocks and query_key in self._queries:
+            del self._queries[query_key]
+            locator = self._owners.pop(query_key)
+            self._tokens[locator].discard(query_key)
+            if not self._tokens[locator]:
+                del self._tokens[locator]
+
+    def blocks(self, query_key: str) -> Iterator[tuple[str, Stamp, float]]:
+        """Yield the key, stamp and time of reading of every cached block of a query."""
+        for key, (stamp, fetched_at) in list(self._queries.get(query_key, {}).items()):
+            yield key, stamp, fetched_at
+
+    def keys_of(self, locator: bytes) -> list[str]:
+        return [key for query_key in self._tokens.get(locator, ()) for key in self._queries[query_key]]

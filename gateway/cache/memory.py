@@ -1,20 +1,23 @@
 """The memory tier: an aiocache store with a size limit in bytes that evicts the least recently used entries.
 
-aiocache's own memory cache has no size limit and one timer per key. aiocache has no type annotations; only this module
-uses its memory interface, and :class:`MemoryStore` adds the types.
+aiocache's own memory cache has no size limit and one timer per key. The renderings of a page count toward its entry.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
+from msgspec.structs import astuple
+
+from gateway.page import Page
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
 ENTRY_OVERHEAD_BYTES = 1_024
@@ -23,27 +26,38 @@ ENTRY_OVERHEAD_BYTES = 1_024
 # size are freed later, when the response that evicted them has probably been sent.
 LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.005
 
+# A pointer in the tuple of rows (CPython, 64 bits).
+POINTER_BYTES = 8
 
-@dataclass(frozen=True, slots=True)
-class Sized:
-    """A value with its size in bytes. Only ``owner`` may change the cost of its entry later."""
+# Pages up to this size are measured row by row; the size of larger pages is estimated from evenly spaced rows.
+SAMPLE_ROWS = 64
 
-    value: Any
-    size_bytes: int
-    owner: object = None
+# The safety factor for an estimate.
+SAMPLE_MARGIN = 1.1
+
+# A key, its parts and its table entries (measured with tracemalloc over selections of ten fields, rounded up).
+RENDERING_OVERHEAD_BYTES = 2_048
+
+# The share of the store for one page's renderings, so that no page evicts all others.
+MAX_SHARE = 0.25
 
 
 @dataclass(slots=True)
-class _Record:
-    content: Sized
-    expires_at: float
+class Record:
+    """A value with the bytes that it costs and its expiry. Only ``owner`` may change the cost later."""
+
+    value: Any
     cost_bytes: int
+    owner: object = None
+    expires_at: float = float("inf")
 
 
-class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no types
-    """An aiocache back end for :class:`Sized` values whose total size never exceeds ``max_bytes``.
+class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
+    """An aiocache back end for :class:`Record` values whose total size never exceeds ``max_bytes``.
 
-    Expiry is checked when a key is read, without timers. ``on_evict`` gets each key that expires or is evicted.
+    ``get`` returns the value alone. ``used_bytes`` is the total size of all entries, overhead included, and
+    ``evictions`` counts the entries evicted for lack of space. Expiry is checked when a key is read, without timers.
+    ``on_evict`` gets each key that expires or is evicted.
     """
 
     NAME = "bounded-memory"
@@ -57,12 +71,17 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         self.evictions = 0
         self._clock = clock
         self._on_evict = on_evict
-        self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._records: OrderedDict[str, Record] = OrderedDict()
 
-    def __len__(self) -> int:
+    @property
+    def entries(self) -> int:
         return len(self._records)
 
-    async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Sized | None:
+    async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
+        """Store ``value``; False if it exceeds ``max_bytes`` by itself. Only ``owner`` may change its cost later."""
+        return cast(bool, await self.set(key, Record(value, size_bytes + ENTRY_OVERHEAD_BYTES, owner), ttl=ttl_seconds))
+
+    async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Any | None:
         record = self._records.get(key)
         if record is None:
             return None
@@ -70,13 +89,12 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
             self._evict(key)
             return None
         self._records.move_to_end(key)
-        return record.content
+        return record.value
 
     async def _set(
-        self, key: str, value: Sized, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
+        self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
-        expires_at = self._clock() + ttl if ttl else float("inf")
-        record = _Record(value, expires_at, value.size_bytes + ENTRY_OVERHEAD_BYTES)
+        record = replace(value, expires_at=self._clock() + ttl) if ttl else value
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
@@ -91,12 +109,12 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         if record is None or record.expires_at <= self._clock():
             return None
         self._records.move_to_end(key)
-        return record.content.value
+        return record.value
 
     def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
         """Add ``extra_bytes``, perhaps negative, to the cost of ``key``; False if ``owner``'s value was evicted."""
         record = self._records.get(key)
-        if record is None or record.content.owner is not owner:
+        if record is None or record.owner is not owner:
             return False
         record.cost_bytes += extra_bytes
         self.used_bytes += extra_bytes
@@ -110,9 +128,6 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return int(self._remove(key))
-
-    async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return key in self._records
 
     def _evict(self, key: str) -> None:
         if self._remove(key) and self._on_evict is not None:
@@ -128,7 +143,7 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         return True
 
 
-def _linger(record: _Record) -> None:
+def _linger(record: Record) -> None:
     """Free ``record`` after LINGER_SECONDS if an event loop is running."""
     try:
         loop = asyncio.get_running_loop()
@@ -137,55 +152,58 @@ def _linger(record: _Record) -> None:
     loop.call_later(LINGER_SECONDS, _free, record)
 
 
-def _free(record: _Record) -> None:
+def _free(record: Record) -> None:
     """Do nothing: the timer held the last reference to ``record``."""
 
 
-class MemoryStore:
-    """The typed interface of :class:`BoundedMemoryCache`."""
+def page_size_bytes(page: Page) -> int:
+    """Return the bytes of ``page``'s rows with all values; for a large page, an estimate that errs upward."""
+    if not page.rows:
+        return 0
+    step = -(-len(page.rows) // SAMPLE_ROWS)
+    sample = page.rows[::step]
+    sample_bytes = sum(sum(map(sys.getsizeof, astuple(row))) for row in sample)
+    sample_bytes += len(sample) * (sys.getsizeof(page.rows[0]) + POINTER_BYTES)
+    if step == 1:
+        return sample_bytes
+    return int(sample_bytes * len(page.rows) / len(sample) * SAMPLE_MARGIN)
 
-    def __init__(
-        self, *, max_bytes: int, clock: Callable[[], float] = time.time, on_evict: Callable[[str], None] | None = None
-    ) -> None:
-        self._cache = BoundedMemoryCache(max_bytes=max_bytes, clock=clock, on_evict=on_evict)
 
-    async def get(self, key: str) -> Any | None:
-        """Return the value of ``key``, or None."""
-        content = cast(Sized | None, await self._cache.get(key))
-        return None if content is None else content.value
+class KeptRenderings:
+    """The renderings of the page cached as ``key``; the least recently used are evicted first."""
 
-    def peek(self, key: str) -> Any | None:
-        """Return the value like ``get``, but synchronously."""
-        return self._cache.peek(key)
+    def __init__(self, store: MemoryStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        # Each value with its cost in bytes.
+        self._renderings: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._used_bytes = 0
 
-    async def set(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
-        """Store ``value``; False if it exceeds ``max_bytes`` by itself. Only ``owner`` may change its cost later."""
-        return cast(bool, await self._cache.set(key, Sized(value, size_bytes, owner), ttl=ttl_seconds))
+    def get(self, key: Hashable) -> Any:
+        """Return the rendering cached as ``key``, or None."""
+        rendering = self._renderings.get(key)
+        if rendering is None:
+            return None
+        self._renderings.move_to_end(key)
+        return rendering[0]
 
-    def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
-        """Add to the cost of ``key``; False if the value stored with ``owner`` was evicted."""
-        return self._cache.charge(key, owner, extra_bytes)
+    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        """Cache ``value`` while its page is cached and space permits."""
+        cost_bytes = size_bytes + RENDERING_OVERHEAD_BYTES
+        max_bytes = self._store.max_bytes * MAX_SHARE
+        if cost_bytes > max_bytes or key in self._renderings:
+            return
+        while self._used_bytes + cost_bytes > max_bytes:
+            _, (_, oldest_bytes) = self._renderings.popitem(last=False)
+            self._charge(-oldest_bytes)
+        if self._charge(cost_bytes):
+            self._renderings[key] = (value, cost_bytes)
 
-    @property
-    def max_bytes(self) -> int:
-        """The size limit."""
-        return self._cache.max_bytes
-
-    async def delete(self, key: str) -> None:
-        """Remove ``key``."""
-        await self._cache.delete(key)
-
-    @property
-    def used_bytes(self) -> int:
-        """The total size of all entries, overhead included."""
-        return self._cache.used_bytes
-
-    @property
-    def entries(self) -> int:
-        """The number of entries."""
-        return len(self._cache)
-
-    @property
-    def evictions(self) -> int:
-        """The number of entries evicted for lack of space since the start."""
-        return self._cache.evictions
+    def _charge(self, extra_bytes: int) -> bool:
+        self._used_bytes += extra_bytes
+        if self._store.charge(self._key, self, extra_bytes):
+            return True
+        # The page was evicted. Free its renderings, even if a caller still holds the page.
+        self._renderings.clear()
+        self._used_bytes = 0
+        return False

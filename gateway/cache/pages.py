@@ -6,24 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from gateway.cache.block import Block, block_key
-from gateway.cache.freshness import Freshness, is_incomplete
-from gateway.cache.index import Index
-from gateway.cache.index import query_key as query_key_of
-from gateway.cache.memory import MemoryStore
-from gateway.cache.pending_reads import PendingReads
-from gateway.cache.policy import Decision, decide, expiry, is_expired, stale_warning
-from gateway.cache.refreshes import Refreshes
-from gateway.cache.renderings import KeptRenderings
+from gateway.cache.block import Block, Index, block_key, query_key_of
+from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
+from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
+from gateway.cache.reads import PendingReads, Refreshes
+from gateway.cache.shared import SharedPages
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
-
-if TYPE_CHECKING:
-    from gateway.cache.shared import SharedPages
 
 # Measured: Redis in the same data center stores the largest page sooner. The wait lets the caller's next request find
 # the page from another process, and is negligible after an upstream call.
@@ -43,7 +35,6 @@ class CachedPages:
         source: PageSource,
         config: CacheConfig,
         *,
-        size_of: Callable[[Page], int],
         shared: SharedPages | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -51,7 +42,6 @@ class CachedPages:
         self._shared = shared
         self._freshness = Freshness.of(config)
         self._first_tops = (config.first_block_rows, config.block_rows)
-        self._size_of = size_of
         self._clock = clock
         self._index = Index()
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
@@ -88,13 +78,12 @@ class CachedPages:
         query_key = query_key_of(query, caller)
         for candidate in self._candidates(query):
             page: Page | None = self.store.peek(block_key(query_key, candidate))
-            if decide(page, query, caller, now, self._freshness) is Decision.SERVE:
+            if decide(page, query, caller, now, self._freshness) is CacheState.HIT:
                 self.answered_blocks[CacheState.HIT] += 1
                 return page
         return None
 
     async def aclose(self) -> None:
-        """Cancel running refreshes, and close the shared tier."""
         await self._refreshes.aclose()
         if self._shared is not None:
             await self._shared.aclose()
@@ -112,9 +101,9 @@ class CachedPages:
         best: tuple[Page, CacheState, Block] | None = None
         for candidate in map(block.sibling, self._candidates(block.query)):
             page: Page | None = await self.store.get(candidate.key)
-            decision = decide(page, block.query, block.caller, self._clock(), self._freshness)
-            if page is not None and decision is not Decision.LOAD and (best is None or decision < best[1]):
-                best = (page, CacheState(decision), candidate)
+            state = decide(page, block.query, block.caller, self._clock(), self._freshness)
+            if page is not None and state is not CacheState.MISS and (best is None or state < best[1]):
+                best = (page, state, candidate)
         return best
 
     def _candidates(self, query: PageQuery) -> Iterator[PageQuery]:
@@ -165,7 +154,7 @@ class CachedPages:
 
     async def _keep(self, block: Block, page: Page, token_generation: bytes | None) -> Page:
         """Cache a page of the source unless it expires at once. Return it; in memory it can hold renderings."""
-        doubtful = is_incomplete(page) or (not page.rows and await self._had_rows(block, page))
+        doubtful = page.is_incomplete or (not page.rows and await self._had_rows(block, page))
         lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
         expires_at = expiry(block.caller, self._clock(), lifetime_seconds)
         if expires_at <= self._clock():
@@ -208,8 +197,8 @@ class CachedPages:
         cached_page = page.having(renderings=renderings)
         self._index.add(block.caller.token.locator, block.query_key, key, page.stamp, page.fetched_at)
         ttl_seconds = expires_at - self._clock()
-        if ttl_seconds > 0 and await self.store.set(
-            key, cached_page, size_bytes=self._size_of(page), ttl_seconds=ttl_seconds, owner=renderings
+        if ttl_seconds > 0 and await self.store.put(
+            key, cached_page, size_bytes=page_size_bytes(page), ttl_seconds=ttl_seconds, owner=renderings
         ):
             return cached_page
         await self._remove(key)

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from dataclasses import dataclass
 
-from gateway.cache.freshness import Freshness
-from gateway.page import Caller, Page, PageWarning
+from gateway.config.groups import CacheConfig
+from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.query import PageQuery
 
-
-class Decision(IntEnum):
-    """The treatment of a cached page, best first. SERVE and SERVE_STALE equal the CacheState they lead to."""
-
-    SERVE = 0
-    SERVE_STALE = 1
-    LOAD = 2
+# A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
+DOUBTFUL_SECONDS = 30.0
 
 
-def decide(page: Page | None, query: PageQuery, caller: Caller, now: float, freshness: Freshness) -> Decision:
-    """Return how to answer ``query`` given the cached ``page``; ``now`` is in seconds since 1970."""
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How long a page is fresh, and then stale, in seconds. A doubtful page is fresh briefly and never stale."""
+
+    fresh_seconds: float
+    stale_seconds: float
+
+    @classmethod
+    def of(cls, config: CacheConfig) -> Freshness:
+        """Return the periods that ``config`` sets."""
+        return cls(config.fresh_seconds, config.stale_seconds)
+
+    def lifetime_seconds(self, *, doubtful: bool) -> float:
+        """Return the seconds until a page must leave the cache."""
+        return min(DOUBTFUL_SECONDS, self.fresh_seconds) if doubtful else self.fresh_seconds + self.stale_seconds
+
+    def state(self, page: Page, now: float) -> CacheState:
+        """Return HIT while the page is fresh, then STALE, and MISS after both periods."""
+        age_seconds = now - page.fetched_at
+        if age_seconds < self.fresh_seconds:
+            return CacheState.HIT
+        return CacheState.STALE if age_seconds < self.fresh_seconds + self.stale_seconds else CacheState.MISS
+
+
+def decide(page: Page | None, query: PageQuery, caller: Caller, now: float, freshness: Freshness) -> CacheState:
+    """Return the state of the cached ``page`` as the response to ``query``: MISS if it must be loaded.
+
+    ``now`` is in seconds since 1970.
+    """
     if page is None or not page.reaches(query.skip + query.top) or is_expired(caller, now):
-        return Decision.LOAD
-    return Decision(freshness.state(page, now))
+        return CacheState.MISS
+    return freshness.state(page, now)
 
 
 def is_expired(caller: Caller, now: float) -> bool:
-    """Return True once the caller's token has expired."""
     expires_at = caller.token.expires_at
     return expires_at is not None and expires_at <= now
 
@@ -37,7 +58,6 @@ def expiry(caller: Caller, now: float, lifetime_seconds: float) -> float:
 
 
 def stale_warning(page: Page, now: float) -> PageWarning:
-    """Return the warning that accompanies a stale page."""
     return PageWarning(
         "STALE_DATA",
         "The rows are stale. A refresh is under way.",

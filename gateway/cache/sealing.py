@@ -11,11 +11,15 @@ import base64
 import hmac
 import os
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.access_token import AccessToken
+
+T = TypeVar("T")
 
 # The format of sealed values. Values of other versions, from other releases of the gateway, cannot be opened.
 VERSION = b"\x01"
@@ -44,6 +48,18 @@ class Entry:
         try:
             return AESGCM(self._key).decrypt(nonce, ciphertext, self._associated_data)
         except (InvalidTag, ValueError):
+            return None
+
+    def seal_value(self, value: Any) -> bytes:
+        """Encode ``value`` as MessagePack and encrypt it."""
+        return self.seal(msgspec.msgpack.encode(value))
+
+    def open_value(self, value: bytes, kind: type[T]) -> T | None:
+        """Decrypt and decode a value of type ``kind``; return None if it is not one."""
+        plain = self.open(value)
+        try:
+            return None if plain is None else msgspec.msgpack.decode(plain, type=kind)
+        except (msgspec.MsgspecError, ValueError):
             return None
 
     @property

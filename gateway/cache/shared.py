@@ -11,13 +11,12 @@ from typing import Any, Literal, TypeVar
 
 from gateway.access_token import AccessToken
 from gateway.cache import generations
-from gateway.cache.freshness import Freshness
-from gateway.cache.generations import QueryGeneration, SealedPage
+from gateway.cache.generations import QueryGeneration, SealedPage, TokenGenerations
 from gateway.cache.packing import pack, unpack
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
-from gateway.cache.token_generations import TokenGenerations
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 
@@ -120,7 +119,7 @@ class SharedPages:
     def _opened_generation(self, query_entry: Entry, value: bytes | None) -> QueryGeneration | None:
         if value is None:
             return None
-        generation = generations.query_generation(query_entry.open(value))
+        generation = query_entry.open_value(value, QueryGeneration)
         if generation is None:
             self._observe("refused")
         return generation
@@ -145,7 +144,7 @@ class SharedPages:
         """Decrypt ``value``. Return None if it is outdated or was not sealed for this entry; the latter is counted."""
         if value is None:
             return None
-        sealed = generations.sealed_page(block_entry.open(value))
+        sealed = block_entry.open_value(value, SealedPage)
         if sealed is None:
             self._observe("refused")
             return None
@@ -180,15 +179,13 @@ class SharedPages:
         if generation is None:
             return False
         block_entry = _block_entry(query, caller)
-        value = block_entry.seal(
-            generations.encoded(SealedPage(token_generation, generation.generation, expires_at, packed))
-        )
+        value = block_entry.seal_value(SealedPage(token_generation, generation.generation, expires_at, packed))
         if len(value) > MAX_VALUE_BYTES:
             return False
         generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(query_entry.name, query_entry.seal(generations.encoded(generation)), generation_seconds),
+                Write(query_entry.name, query_entry.seal_value(generation), generation_seconds),
                 Write(block_entry.name, value, expires_at - self._clock()),
                 # Renew the token's generation, so that it outlives the blocks sealed with it.
                 Write(token_entry.name, None, generation_seconds),

@@ -43,7 +43,7 @@ commands.add_command(token)
 _serve_options = [
     click.option("--host", help="Address to listen on; overrides GATEWAY_HOST."),
     click.option("--port", type=int, help="Port to listen on, 0 for a free one; overrides GATEWAY_PORT."),
-    click.option("--upstream", help="`sandbox` or an origin; overrides GATEWAY_UPSTREAM_URL."),
+    click.option("--upstream", "upstream_url", help="`sandbox` or an origin; overrides GATEWAY_UPSTREAM_URL."),
     click.option("--workers", type=int, help="Server processes; overrides GATEWAY_WORKERS."),
 ]
 
@@ -56,12 +56,11 @@ def _with_serve_options(command: Any) -> Any:
 
 @commands.command()
 @_with_serve_options
-def serve(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
+def serve(**overrides: Any) -> None:
     """Serve GraphQL, and GraphiQL for browsers.
 
     Without any settings it serves made-up data from the sandbox.
     """
-    overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     settings = _settings(overrides)
     from gateway.composition import build, create, operations_of
     from gateway.observability.logging import configure_logging
@@ -150,12 +149,11 @@ def schema(file: Path | None) -> None:
 
 @commands.command()
 @_with_serve_options
-def settings(host: str | None, port: int | None, upstream: str | None, workers: int | None) -> None:
+def settings(**overrides: Any) -> None:
     """Print every setting.
 
     Each line shows the value, the default and where the value came from.
     """
-    overrides = {"host": host, "port": port, "upstream_url": upstream, "workers": workers}
     current, origins = _settings(overrides), sources(os.environ, overrides)
     for name, field in Settings.model_fields.items():
         value, default = _shown(getattr(current, name)), _shown(field.default) or "none"

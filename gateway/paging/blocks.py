@@ -97,7 +97,6 @@ class Blocks:
         return bool(exists)
 
     async def is_empty(self) -> bool:
-        """Return True if the query has no rows."""
         return not self.total_count and not await self.exists(0)
 
     def rows(self, start: int, stop: int) -> Iterator[tuple[Page, int, int]]:

@@ -49,7 +49,6 @@ class Snapshot:
 
     @classmethod
     def of(cls, stamp: Stamp) -> Snapshot:
-        """Return the compact form of ``stamp``."""
         dates = sorted((_digest(service.encode(), 4), _digits(when)) for service, when in stamp.dates)
         return cls(stamp.total_count, tuple(dates[:MAX_SERVICES]))
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, Stamp
+from gateway.page import CacheState, Caller, Page, PageSource, Stamp
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import FALSE, PageQuery
@@ -121,8 +121,7 @@ class RowStream:
         finally:
             self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages
-        is_incomplete = any(warning.code == INCOMPLETE.code for warning in page.warnings)
-        if is_incomplete and not accepts_incomplete:
+        if page.is_incomplete and not accepts_incomplete:
             # A file cannot carry warnings, so an incomplete one would be taken for complete.
             raise UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
         self.cache_states.add(page.cache)

@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.page import Stamp
+from gateway.paging.cursor import MAX_SERVICES
 
 # Three bytes, so that base64 needs no padding.
 _VERSION = b"\0\0\1"
-
-# Keeps the text small: of more services, only the first ones are compared, as in a cursor.
-MAX_SERVICES = 12
 
 _DIGEST_BYTES = 6
 _MAX_CHARACTERS = 256
@@ -34,7 +32,6 @@ class SnapshotDigest:
 
     @classmethod
     def of(cls, stamp: Stamp, export: str) -> SnapshotDigest:
-        """Return the digests of ``stamp``."""
         dates = sorted((_digest(export, service), _digest(export, service, when)) for service, when in stamp.dates)
         total = _NO_TOTAL if stamp.total_count is None else _digest(export, str(stamp.total_count))
         return cls(export, total, dict(dates[:MAX_SERVICES]))
@@ -55,7 +52,6 @@ class SnapshotDigest:
 
     @property
     def text(self) -> str:
-        """The opaque text."""
         content = self.total + b"".join(service + when for service, when in self.dates.items())
         checksum = _digest(self.export, content.hex())
         return urlsafe_b64encode(_VERSION + checksum + content).decode()

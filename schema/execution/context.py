@@ -50,17 +50,11 @@ class OperationContext:
         states = [state for result in self.results for state in result.cache_states]
         return max(states).name.lower() if states else None
 
-    def age_seconds(self, now: float | None = None) -> int | None:
+    def age_seconds(self) -> int | None:
         """Return the age of the oldest block used; None if no block was used."""
         times = [moment for result in self.results for moment in result.fetched_at]
-        return max(0, int((time.time() if now is None else now) - min(times))) if times else None
-
-    @property
-    def upstream_calls(self) -> int:
-        """The upstream calls of the operation; a block that failed to load counts as one."""
-        return self.budget.spent_calls
+        return max(0, int(time.time() - min(times))) if times else None
 
     @property
     def rows(self) -> int:
-        """The number of rows in all results."""
         return sum(len(piece.rows) for result in self.results for piece in result.connection.pieces)

@@ -13,6 +13,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     IntValueNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableDefinitionNode,
@@ -35,10 +36,10 @@ _ROW_LISTS = ("nodes", "edges")
 _MIN_PAGES = len(_ROW_LISTS)
 
 
-def variable_uses(document: DocumentNode) -> Counter[str]:
-    """Return the number of uses of each variable in ``document``."""
+def variable_uses(node: Node) -> Counter[str]:
+    """Return the number of uses of each variable in a document or in a part of it."""
     counter = _UseCounter()
-    visit(document, counter)
+    visit(node, counter)
     return counter.uses
 
 
@@ -52,7 +53,6 @@ class _UseCounter(Visitor):
         return SKIP
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        """Count one use."""
         self.uses[node.name.value] += 1
 
 

@@ -27,12 +27,10 @@ _QUOTED_ERROR = ", but encountered error "
 
 
 def parse_failed(error: GraphQLError) -> list[GraphQLError]:
-    """Convert a syntax error to ParseFailed."""
     return [_located(error, ParseFailed(_clipped(error.message)))]
 
 
 def validation_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    """Convert validation errors to ValidationFailed."""
     return [_located(error, ValidationFailed(_public_message(error))) for error in errors[:MAX_ERRORS]]
 
 
@@ -44,6 +42,11 @@ def coercion_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
         cause = BadUserInput(_public_message(error), argument=variable.group(1) if variable else "variables")
         located.append(_located(error, cause))
     return located
+
+
+def graphql_error(cause: GatewayError) -> GraphQLError:
+    """Return ``cause`` as an error of the whole operation."""
+    return GraphQLError(cause.message, original_error=cause)
 
 
 def gateway_error(error: GraphQLError, correlation_id: str) -> GatewayError:

@@ -41,7 +41,6 @@ class Measure:
     fields: int = 0
 
     def combined(self, other: Measure) -> Measure:
-        """Return the measure of both in one selection set."""
         return Measure(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
 
 
@@ -119,5 +118,4 @@ def _too_complex(what: str, value: int, bound: int) -> QueryTooComplex:
 
 
 def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    """Return the fragments of ``document`` by name."""
     return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}

@@ -2,42 +2,46 @@
 
 Operations run directly in graphql-core with Strawberry's executor. ``strawberry.Schema.execute`` would hide which phase
 failed, and the phase determines code and HTTP status. Only this module and schema/export/arguments.py use private names
-of Strawberry: ``Schema._schema`` and ``StrawberryGraphQLCoreExecutionContext``.
+of Strawberry and graphql-core: ``Schema._schema``, ``StrawberryGraphQLCoreExecutionContext``, and its methods
+``complete_object_value`` and ``collect_subfields``. Therefore both are pinned, and a test fails if a new version lacks
+one of the methods.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
 
+import msgspec
 import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
     OperationDefinitionNode,
     OperationType,
     execute,
+    get_named_type,
 )
+from graphql.execution.collect_fields import FieldDetailsList
+from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from gateway.paging.blocks import GRACE_SECONDS
+from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost
-from schema.execution.errors import (
-    MAX_ERRORS,
-    coercion_failed,
-    formatted,
-    gateway_error,
-)
-from schema.execution.executor import FastExecutor
+from schema.execution.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, graphql_error
 from schema.execution.prepared_documents import Phase, PreparedDocuments
+from schema.execution.projection import Field, Selection, render
 
 _NO_OPERATION = "The document has no operation. Send one that has."
 
@@ -61,6 +65,41 @@ class Outcome:
     errors: list[dict[str, Any]]
     causes: list[GatewayError]
     operation_name: str | None = None
+
+
+class FastExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Renders a whole connection at once, as bytes that the response's encoder copies; its base does the rest."""
+
+    def complete_object_value(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """Return the object's result; for a ConnectionValue, its JSON."""
+        if isinstance(result, ConnectionValue):
+            selection = self.select(return_type, field_details_list)
+            self.context_value.selections.append(selection)
+            return msgspec.Raw(render(selection, result))
+        return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+    def select(self, object_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Selection:
+        """Return the selection of the collected fields of ``object_type``, at every level."""
+        grouped = self.collect_subfields(object_type, field_details_list).grouped_field_set
+        return Selection(
+            object_type.name,
+            tuple(self._field(object_type, key, details) for key, details in grouped.items()),
+        )
+
+    def _field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field:
+        name = details[0].node.name.value
+        definition = parent.fields.get(name)
+        inner = None if definition is None else get_named_type(definition.type)
+        inside = self.select(inner, details) if isinstance(inner, GraphQLObjectType) else None
+        return Field(key, name, inside)
 
 
 class Operations:
@@ -88,12 +127,12 @@ class Operations:
         if prepared.document is not None and not request.may_mutate:
             _require_query(prepared.document, request.operation_name)
         if prepared.document is None or prepared.errors:
-            return _failed(list(prepared.errors), context)
+            return _outcome(prepared.errors, context)
         try:
             operation = _operation(prepared.document, request.operation_name)
             check_cost(prepared.document, operation, request.variables, prepared.uses, self.limits)
         except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
-            return _failed([GraphQLError(error.message, original_error=error)], context)
+            return _outcome([graphql_error(error)], context)
         with self._phase("execute"):
             return await self._execute(prepared.document, operation, request, context)
 
@@ -128,14 +167,14 @@ class Operations:
                 )
         except TimeoutError:
             late = DeadlineExceeded("The operation took too long. Request fewer rows or fields at once.")
-            return _executed(None, [GraphQLError(late.message, original_error=late)], context, operation)
+            return _outcome([graphql_error(late)], context, executed=operation)
         except RecursionError:
             deep = QueryTooComplex("The variables are nested too deeply. Flatten them.")
-            return _failed([GraphQLError(deep.message, original_error=deep)], context)
+            return _outcome([graphql_error(deep)], context)
         if result.data is None:
             # Every root field is nullable, so data is null only when nothing was executed.
-            return _failed(coercion_failed(result.errors or []), context)
-        return _executed(result.data, list(result.errors or []), context, operation)
+            return _outcome(coercion_failed(result.errors or []), context)
+        return _outcome(result.errors or [], context, executed=operation, data=result.data)
 
 
 def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefinitionNode]:
@@ -160,23 +199,15 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return candidates[0]
 
 
-def _failed(errors: list[GraphQLError], context: OperationContext) -> Outcome:
-    return _outcome(False, None, errors, context, None)
-
-
-def _executed(
-    data: dict[str, Any] | None, errors: list[GraphQLError], context: OperationContext, node: OperationDefinitionNode
-) -> Outcome:
-    return _outcome(True, data, errors, context, node.name.value if node.name else None)
-
-
 def _outcome(
-    executed: bool,
-    data: dict[str, Any] | None,
-    errors: list[GraphQLError],
+    errors: Sequence[GraphQLError],
     context: OperationContext,
-    operation_name: str | None,
+    *,
+    executed: OperationDefinitionNode | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Outcome:
+    """Return the outcome of an operation; ``executed`` is None if it failed before any field was resolved."""
     causes = [gateway_error(error, context.correlation_id) for error in errors]
     members = [formatted(error, cause, context.correlation_id) for error, cause in zip(errors, causes, strict=True)]
-    return Outcome(executed, data, members, causes, operation_name)
+    name = executed.name.value if executed is not None and executed.name else None
+    return Outcome(executed is not None, data, members, causes, name)

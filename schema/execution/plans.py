@@ -56,13 +56,13 @@ class Plan:
 
 
 class Plans:
-    """The plans of the operations run most recently."""
+    """The plans of the operations run most recently, and the pages that they are run with."""
 
-    def __init__(self) -> None:
+    def __init__(self, cached_pages: KeptPages) -> None:
+        self.cached_pages = cached_pages
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
 
     def find(self, key: PlanKey) -> Plan | None:
-        """Return the plan of an operation that was run before."""
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)

@@ -6,8 +6,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    parse,
+    specified_rules,
+    validate,
+)
 from graphql.validation import (
     ASTValidationRule,
     FieldsOnCorrectTypeRule,
@@ -20,9 +31,8 @@ from graphql.validation.validate import ValidationAbortedError
 from gateway.config.groups import Limits
 from gateway.errors import GatewayError, QueryTooComplex
 from schema.execution.cost import variable_uses
-from schema.execution.errors import MAX_ERRORS, parse_failed, validation_failed
+from schema.execution.errors import MAX_ERRORS, graphql_error, parse_failed, validation_failed
 from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text
-from schema.execution.validation_rules import MisplacedFieldRule
 
 # The number of cached parsed and validated documents. Longer texts are rare and not cached: together below about 30 MB.
 PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
@@ -48,6 +58,27 @@ class PreparedDocument:
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
     uses: Mapping[str, int] = field(default_factory=dict)
+
+
+class MisplacedFieldRule(FieldsOnCorrectTypeRule):
+    """Fields on correct type; for a field one level too high, the message names its place, such as ``nodes``.
+
+    With hidden suggestions, the messages are those of the base rule.
+    """
+
+    def enter_field(self, node: FieldNode, *args: Any) -> None:
+        if self.context.get_field_def():
+            return
+        parent = self.context.get_parent_type()
+        places = [] if self.context.hide_suggestions else _places_of(node.name.value, parent)
+        if not places:
+            super().enter_field(node, *args)
+            return
+        name = node.name.value
+        inside = f"{name} {{ … }}" if node.selection_set else name
+        choices = " or ".join(f"'{place} {{ {inside} }}'" for place in places)
+        message = f"Cannot query field '{name}' on type '{parent}'. It belongs one level deeper: write {choices}."
+        self.report_error(GraphQLError(message, node))
 
 
 class PreparedDocuments:
@@ -135,4 +166,12 @@ def _drop_traceback(error: BaseException | None) -> None:
 
 
 def _refused(error: GatewayError) -> PreparedDocument:
-    return PreparedDocument(None, (GraphQLError(error.message, original_error=error),))
+    return PreparedDocument(None, (graphql_error(error),))
+
+
+def _places_of(name: str, parent: Any) -> list[str]:
+    """Return the fields of ``parent`` whose type has a field ``name``."""
+    if not isinstance(parent, GraphQLObjectType):
+        return []
+    types = {place: get_named_type(field.type) for place, field in parent.fields.items()}
+    return [place for place, type_ in types.items() if isinstance(type_, GraphQLObjectType) and name in type_.fields]

@@ -51,11 +51,6 @@ class Selection:
     type_name: str
     fields: tuple[Field, ...]
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The response keys."""
-        return tuple(field.key for field in self.fields)
-
 
 def render(selection: Selection, connection: ConnectionValue) -> bytes:
     """Return the JSON of ``connection``; if its block was rendered this way before, the stored JSON."""
@@ -139,7 +134,8 @@ def _is_whole_row(selection: Selection, attributes: Mapping[str, str]) -> bool:
 
 def _structs(selection: Selection, columns: Iterator[Iterable[Any]], rows: int) -> Iterable[Any]:
     # Directives may remove all fields of a selection.
-    return map(_struct(selection.keys), *columns) if selection.fields else repeat({}, rows)
+    keys = tuple(field.key for field in selection.fields)
+    return map(_struct(keys), *columns) if keys else repeat({}, rows)
 
 
 def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:

@@ -1,12 +1,18 @@
-"""Queries of datasets from plain JSON values, converted by the schema's own rules without a GraphQL document."""
+"""The query parameters of an export: the arguments of its query, and where and how to write its rows.
+
+The schema's own rules convert the arguments to a query, without a GraphQL document.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, get_variable_values, parse
+from starlette.datastructures import QueryParams
 from strawberry.types.arguments import convert_arguments
 
 from gateway.errors import BadUserInput
@@ -17,25 +23,29 @@ from schema.field import page_query
 # The arguments of a dataset's field that determine its query; the others select rows of the result.
 ARGUMENTS = ("filter", "groupBy", "processedDateTime")
 
+_OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 
+# Longer numbers of rows cannot occur, and Python refuses to convert very long ones.
+_MAX_OFFSET_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
 class ExportArguments:
     """Converts export arguments to a query, as if they were a document's variables."""
 
-    def __init__(self, schema: strawberry.Schema, *, max_filter_bytes: int, introspection: bool) -> None:
-        self._schema = schema
-        self._max_filter_bytes = max_filter_bytes
-        # Suggestions would reveal names of the schema, so they need introspection.
-        self._hide_suggestions = not introspection
+    schema: strawberry.Schema
+    max_filter_bytes: int
+    introspection: bool
 
     def query(self, dataset: Dataset, values: Mapping[str, Any]) -> PageQuery:
         """Return the query of ``values``, whose keys are in ARGUMENTS. Raises BadUserInput naming the argument."""
-        fields = self._schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
+        fields = self.schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
         (field,) = (field for field in fields if field.python_name == dataset.name)
         arguments = convert_arguments(
             self._coerced(dataset, values),
             field.arguments,
-            scalar_registry=self._schema.schema_converter.scalar_registry,
-            config=self._schema.config,
+            scalar_registry=self.schema.schema_converter.scalar_registry,
+            config=self.schema.config,
         )
         # An explicit null is the same as leaving the argument out.
         return page_query(
@@ -43,18 +53,19 @@ class ExportArguments:
             arguments.get("filter"),
             arguments.get("group_by") or (),
             arguments.get("processed_date_time"),
-            self._max_filter_bytes,
+            self.max_filter_bytes,
         )
 
     def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
-        operation = parse(f"query ({declared(self._schema, dataset)}) {{ __typename }}").definitions[0]
+        operation = parse(f"query ({declared(self.schema, dataset)}) {{ __typename }}").definitions[0]
         assert isinstance(operation, OperationDefinitionNode)
         coerced = get_variable_values(
-            self._schema._schema,
+            self.schema._schema,
             operation.variable_definitions or (),
             dict(values),
             max_errors=MAX_ERRORS,
-            hide_suggestions=self._hide_suggestions,
+            # Suggestions would reveal names of the schema, so they need introspection.
+            hide_suggestions=not self.introspection,
         )
         if isinstance(coerced, list):
             raise _refusal(coerced)
@@ -74,3 +85,71 @@ def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
     # For values nested too deeply, graphql-core's message names no variable.
     argument = variable if variable in ARGUMENTS else ARGUMENTS[0]
     return BadUserInput(cause.message.replace(f"Variable '${argument}'", f"'{argument}'"), argument=argument)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportParameters:
+    """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
+
+    ``offset`` is the number of rows that the client has of ``snapshot``; both are None for an export from the start.
+    """
+
+    arguments: Mapping[str, Any]
+    raw: bool
+    incomplete: bool
+    offset: int | None
+    snapshot: str | None
+
+
+def read_parameters(query_string: bytes) -> ExportParameters:
+    """Return the parameters of a request. An empty one counts as absent. Raises BadUserInput naming the parameter."""
+    texts: dict[str, str] = {}
+    for name, text in QueryParams(query_string).multi_items():
+        if name not in (*ARGUMENTS, *_OPTIONS) or name in texts:
+            raise BadUserInput(
+                "A parameter is unknown or repeated. Give each of"
+                f" {', '.join((*ARGUMENTS, *_OPTIONS[:-1]))} and {_OPTIONS[-1]} at most once.",
+                argument=name[:100],
+            )
+        texts[name] = text
+    given = {name: text for name, text in texts.items() if text}
+    raw, incomplete = _switch(given, "raw"), _switch(given, "incomplete")
+    offset, snapshot = given.pop("offset", None), given.pop("snapshot", None)
+    if (offset is None) != (snapshot is None):
+        raise BadUserInput(
+            "'offset' and 'snapshot' go together: the number of rows that you have, and the X-Snapshot of the response"
+            " that they come from.",
+            argument="offset" if offset is None else "snapshot",
+        )
+    return ExportParameters(
+        arguments={name: _value(name, text) for name, text in given.items()},
+        raw=raw,
+        incomplete=incomplete,
+        offset=None if offset is None else _offset(offset),
+        snapshot=snapshot,
+    )
+
+
+def _switch(given: dict[str, str], name: str) -> bool:
+    text = given.pop(name, "0")
+    if text not in ("0", "1"):
+        raise BadUserInput(f"'{name}' is neither 0 nor 1. Give 1 to switch it on, or leave it out.", argument=name)
+    return text == "1"
+
+
+def _offset(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_OFFSET_DIGITS):
+        raise BadUserInput("'offset' is not a number of rows. Give 0 or more.", argument="offset")
+    return int(text)
+
+
+def _value(name: str, text: str) -> Any:
+    if name == "groupBy" and not text.startswith("["):
+        return [part.strip() for part in text.split(",")]
+    if name == "processedDateTime":
+        return text
+    try:
+        return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        example = '{"serviceCode": {"eq": "o365"}}' if name == "filter" else '["PRODUCT_NAME"]'
+        raise BadUserInput(f"'{name}' is not JSON. Write it like {example}.", argument=name) from None

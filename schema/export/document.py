@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     FieldNode,
@@ -12,19 +11,16 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
-    Node,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    VariableNode,
-    Visitor,
     parse,
     print_ast,
-    visit,
 )
 
 from gateway.query import Dataset
 from schema.build import DATASETS
+from schema.execution.cost import variable_uses
 
 # The variables that select a page.
 FIRST, AFTER = "exportFirst", "exportAfter"
@@ -54,7 +50,6 @@ class ExportDocument:
 
 
 def dataset_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """Return the columns of all fields of a dataset."""
     return tuple(Column(name, name in dataset.measures) for name in dataset.attributes)
 
 
@@ -108,7 +103,6 @@ def _flat(
 
 
 def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:
-    """Yield the fields that are selected of each row."""
     for node in _flat(connection.selection_set, fragments):
         if node.name.value == "nodes":
             yield from _flat(node.selection_set, fragments)
@@ -119,7 +113,6 @@ def _rows(connection: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]
 
 
 def _columns(rows: Iterator[FieldNode]) -> dict[str, FieldNode]:
-    """Return the fields of a row by their columns' names."""
     columns: dict[str, FieldNode] = {}
     for node in rows:
         name = _name(node)
@@ -141,7 +134,7 @@ def _numbers(field: str) -> frozenset[str]:
 
 def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[FieldNode]) -> str:
     kept_arguments = [node for node in connection.arguments or () if node.name.value not in _PAGING]
-    used = {name for node in (*kept_arguments, *rows) for name in _variables(node)}
+    used = {name for node in (*kept_arguments, *rows) for name in variable_uses(node)}
     declared = [node for node in operation.variable_definitions or () if node.variable.name.value in used]
     declarations = ", ".join([f"${FIRST}: Int", f"${AFTER}: String", *map(print_ast, declared)])
     arguments = ", ".join([f"first: ${FIRST}", f"after: ${AFTER}", *map(print_ast, kept_arguments)])
@@ -152,14 +145,3 @@ def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[
         f" {alias}{connection.name.value}({arguments}) {{"
         f" totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {fields} }} }} }}"
     )
-
-
-def _variables(node: Node) -> set[str]:
-    names: set[str] = set()
-
-    class VariableCollector(Visitor):
-        def enter_variable(self, node: VariableNode, *_: Any) -> None:
-            names.add(node.name.value)
-
-    visit(node, VariableCollector())
-    return names

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -27,8 +28,7 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import Dataset
-from schema.export.arguments import ExportArguments
-from schema.export.parameters import read_parameters
+from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
@@ -90,7 +90,6 @@ class Exports:
     is_closed: bool = False
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
-        """Return one route for each dataset and format."""
         return [
             Route(f"/export/{dataset.name}.{row_format.extension}", ExportView(self, dataset, row_format))
             for dataset in datasets
@@ -136,7 +135,7 @@ class ExportView:
         outcome = "disconnected"
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
-            async for body in self._bodies(request, opening):
+            async for body in self._bodies(scope, request, opening):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 # Sending waits for slow clients only; let other tasks run beside fast ones.
                 await asyncio.sleep(0)
@@ -148,15 +147,18 @@ class ExportView:
         finally:
             _note(scope, outcome, stream)
 
-    async def _bodies(self, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
+    async def _bodies(self, scope: Scope, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
         if not request.is_continued:
-            yield self.row_format.head(self.dataset)
+            yield self.row_format.head(self.dataset.attributes)
+        cells = attrgetter(*self.dataset.attributes.values())
+        # For the command, which runs the application itself: warnings of later blocks are in no header.
+        warnings: set[str] = scope["state"].setdefault("export_warnings", set())
         async for page in request.stream.pages(opening):
-            for rows in _slices(page):
-                yield self.row_format.lines(self.dataset, rows, request.raw)
+            warnings.update(warning.code for warning in page.warnings)
+            for start in range(0, len(page.rows), SLICE_ROWS):
+                yield self.row_format.lines(page.rows[start : start + SLICE_ROWS], cells, request.raw)
 
     def _request(self, scope: Scope) -> ExportRequest:
-        """Return what is requested. Raises CallerError."""
         if scope["method"] != "GET":
             raise BadRequest("Use GET.", status=405)
         exports = self.exports
@@ -206,11 +208,6 @@ def _snapshot(text: str, identity: str) -> SnapshotDigest:
             " without 'offset' and 'snapshot'.",
             argument="snapshot",
         ) from None
-
-
-def _slices(page: Page) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(page.rows), SLICE_ROWS):
-        yield page.rows[start : start + SLICE_ROWS]
 
 
 def _refusal(scope: Scope, error: GatewayError) -> Any:

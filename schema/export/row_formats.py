@@ -6,12 +6,9 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from operator import attrgetter
 from typing import Any
 
 import msgspec
-
-from gateway.query import Dataset
 
 # Spreadsheets may run a cell that begins with one of these as a formula (OWASP, "CSV Injection").
 _FORMULA_STARTS = frozenset("=+-@\t\r")
@@ -19,19 +16,14 @@ _FORMULA_STARTS = frozenset("=+-@\t\r")
 _JSON = msgspec.json.Encoder()
 
 
-def csv_lines(rows: Iterable[Sequence[Any]], *, raw: bool = False) -> bytes:
+def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
     """Return one line for each row; null is an empty cell. Text like a formula gets a ``'`` prefix unless ``raw``."""
     text = StringIO(newline="")
     csv.writer(text).writerows(rows if raw else map(_guarded, rows))
     return text.getvalue().encode()
 
 
-def ndjson_lines(rows: Iterable[Any]) -> bytes:
-    """Return one JSON object on a line for each row, a struct or a dict."""
-    return _JSON.encode_lines(rows)
-
-
-def _guarded(row: Sequence[Any]) -> list[Any]:
+def _guarded(row: Iterable[Any]) -> list[Any]:
     # Only text is prefixed: a negative number is not a formula.
     return [cell if cell.__class__ is not str or cell[:1] not in _FORMULA_STARTS else f"'{cell}" for cell in row]
 
@@ -40,39 +32,33 @@ def _guarded(row: Sequence[Any]) -> list[Any]:
 class RowFormat:
     """A file format: filename extension, media types, and functions that write the header and some rows.
 
-    ``continued_media_type`` is the type of a response without the header.
+    ``continued_media_type`` is the type of a response without the header. ``lines`` gets the rows, the function that
+    returns the cells of a row in the order of the columns, and whether to leave cells unchanged.
     """
 
     extension: str
     media_type: str
     continued_media_type: str
-    head: Callable[[Dataset], bytes]
-    lines: Callable[[Dataset, Sequence[Any], bool], bytes]
+    head: Callable[[Iterable[str]], bytes]
+    lines: Callable[[Sequence[Any], Callable[[Any], Iterable[Any]], bool], bytes]
 
 
-def _csv_head(dataset: Dataset) -> bytes:
-    return csv_lines([list(dataset.attributes)])
-
-
-def _csv(dataset: Dataset, rows: Sequence[Any], raw: bool) -> bytes:
-    return csv_lines(map(attrgetter(*dataset.attributes.values()), rows), raw=raw)
-
-
-FORMATS = (
+CSV = RowFormat(
+    "csv",
     # RFC 4180, section 3.
-    RowFormat(
-        "csv",
-        "text/csv; charset=utf-8; header=present",
-        "text/csv; charset=utf-8; header=absent",
-        _csv_head,
-        _csv,
-    ),
-    # https://github.com/ndjson/ndjson-spec, section 3.3.
-    RowFormat(
-        "ndjson",
-        "application/x-ndjson",
-        "application/x-ndjson",
-        lambda _: b"",
-        lambda _, rows, raw: ndjson_lines(rows),
-    ),
+    "text/csv; charset=utf-8; header=present",
+    "text/csv; charset=utf-8; header=absent",
+    lambda names: csv_lines([names]),
+    lambda rows, cells, raw: csv_lines(map(cells, rows), raw=raw),
 )
+
+NDJSON = RowFormat(
+    "ndjson",
+    # https://github.com/ndjson/ndjson-spec, section 3.3.
+    "application/x-ndjson",
+    "application/x-ndjson",
+    lambda names: b"",
+    lambda rows, cells, raw: _JSON.encode_lines(rows),
+)
+
+FORMATS = (CSV, NDJSON)

@@ -11,7 +11,6 @@ import hashlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
 
 from graphql import OperationDefinitionNode, parse
 
@@ -27,21 +26,10 @@ MAX_CACHED_DOCUMENTS, MAX_CACHED_BYTES, MAX_DOCUMENT_BYTES = 1_024, 8_388_608, 1
 FaultsOf = Callable[[str], list[str]]
 
 
-class Documents(Protocol):
-    """Looks up the document of a request. ``operation_names`` lists the operations that may run; empty if any may."""
-
-    @property
-    def operation_names(self) -> tuple[str, ...]:
-        """The operation names that callers cannot choose freely."""
-
-    def text_of(self, parameters: Parameters) -> str:
-        """Return the text to run. Raises BadRequest and DocumentRefused."""
-
-
 class AutomaticDocuments:
     """A cache of valid texts by hash, filled by clients; the least recently used texts are evicted first."""
 
-    # Empty, because clients may send any operation.
+    # The only names that may run; empty, because clients may send any operation.
     operation_names: tuple[str, ...] = ()
 
     def __init__(
@@ -55,7 +43,7 @@ class AutomaticDocuments:
         self._used_bytes = 0
 
     def text_of(self, parameters: Parameters) -> str:
-        """See :class:`Documents`. An invalid text is returned, too, so that execution reports its errors."""
+        """Return the text to run, even an invalid one, so that execution reports its errors. Raises BadRequest."""
         name, text = parameters.document_id(), parameters.query
         if name is None or not name.startswith(SHA256):
             if not text:
@@ -102,7 +90,7 @@ class TrustedDocuments:
         self._by_id = {**{digest_of(text): text for text in self._texts}, **manifest}
 
     def text_of(self, parameters: Parameters) -> str:
-        """See :class:`Documents`."""
+        """Return the text to run. Raises BadRequest and OperationNotTrusted."""
         name, text = parameters.document_id(), parameters.query
         # Apollo's clients send any id as if it were a hash.
         document = None if name is None else self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256))
@@ -117,8 +105,10 @@ class TrustedDocuments:
         return document
 
 
+Documents = AutomaticDocuments | TrustedDocuments
+
+
 def _names_in(text: str) -> Iterator[str]:
-    """Yield the names of a document's operations."""
     for definition in parse(text, no_location=True).definitions:
         if isinstance(definition, OperationDefinitionNode) and definition.name is not None:
             yield definition.name.value

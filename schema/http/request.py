@@ -145,7 +145,6 @@ class _Started:
             self.message = end.value
 
     def close(self) -> None:
-        """Stop waiting."""
         if self.message is None:
             self._steps.close()
 

@@ -1,4 +1,4 @@
-"""Write the response to a GraphQL request: body, status and headers. GraphQL over HTTP, section "Response"."""
+"""Write the response to a GraphQL request: GraphQL over HTTP, section "Response"."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
 def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) -> Response:
-    """Return the response to an operation."""
     media_type = response_type(header(scope, b"accept"))
     body = msgspec.json.encode(_payload(context, outcome))
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
@@ -103,7 +102,6 @@ class RenderedResponse:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -15,7 +15,7 @@ from gateway.config.groups import Limits
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, KeptPages, PageSource
+from gateway.page import Budget, Caller, PageSource
 from gateway.paging.blocks import BlockSizes
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
@@ -30,16 +30,8 @@ BODY_TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class FastPath:
-    """The fast path for operations that ran before: their plans, and the cached pages."""
-
-    plans: Plans
-    cached_pages: KeptPages
-
-
-@dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``fast_path`` are None if switched off."""
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off."""
 
     operations: Operations
     source: PageSource
@@ -48,7 +40,7 @@ class GraphQLView:
     max_request_bytes: int
     documents: Documents
     page: Callable[[], Response] | None = None
-    fast_path: FastPath | None = None
+    plans: Plans | None = None
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,15 +75,15 @@ class GraphQLView:
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
         try:
             outcome = await unless_disconnected(receive, self.operations.run(operation, context))
-            if self.fast_path is not None and outcome.data and not outcome.errors:
-                self.fast_path.plans.learn(key, outcome.data, context, outcome.operation_name)
+            if self.plans is not None and outcome.data and not outcome.errors:
+                self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(
                 scope,
                 outcome=outcome.causes[0].code if outcome.causes else "ok",
                 operation=outcome.operation_name,
                 cache=context.cache_state,
                 rows=context.rows,
-                upstream_calls=context.upstream_calls,
+                upstream_calls=context.budget.spent_calls,
             )
             return outcome_response(scope, context, outcome)
         finally:
@@ -100,11 +92,11 @@ class GraphQLView:
     async def _planned(self, scope: Scope, key: PlanKey) -> RenderedResponse | None:
         """Return the response to an operation that ran before, if the caller's rows are cached and fresh."""
         # A GET response has an ETag, which only the ordinary path creates.
-        plan = self.fast_path.plans.find(key) if self.fast_path is not None and scope["method"] == "POST" else None
-        if plan is None or self.fast_path is None:
+        plan = self.plans.find(key) if self.plans is not None and scope["method"] == "POST" else None
+        if plan is None or self.plans is None:
             return None
         try:
-            rendered = plan.run(self.fast_path.cached_pages, Caller(access_token(scope), locale_of(scope)))
+            rendered = plan.run(self.plans.cached_pages, Caller(access_token(scope), locale_of(scope)))
         except Unauthenticated:
             # The ordinary path reports the missing token with the field's path.
             return None
@@ -122,10 +114,9 @@ class GraphQLView:
         budget = Budget(self.limits.max_upstream_calls)
         deadline = asyncio.get_running_loop().time() + self.limits.operation_timeout_seconds
 
+        correlation_id = correlation_id_of(scope)
+
         def caller() -> Caller:
-            return self._caller(scope, budget, deadline)
+            return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
-        return OperationContext(self.source, self.sizes, self.limits, correlation_id_of(scope), budget, caller)
-
-    def _caller(self, scope: Scope, budget: Budget, deadline: float) -> Caller:
-        return Caller(access_token(scope), locale_of(scope), correlation_id_of(scope), deadline, budget)
+        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller)

@@ -8,7 +8,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.observability.metrics import Metrics
 from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
@@ -32,7 +31,6 @@ def exercised() -> Metrics:
     cache = CachedPages(
         BlockReader(client, max_calls=1, clock=time.time, operation_timeout_seconds=1),
         CacheConfig(1_000, 900, 3_600, first_block_rows=1_000, block_rows=10_000),
-        size_of=page_size_bytes,
     )
     metrics = Metrics(["Named"])
     metrics.watch_cache(cache)

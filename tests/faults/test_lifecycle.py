@@ -16,7 +16,6 @@ import pytest
 
 from gateway.access_token import AccessToken
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import Caller
@@ -180,7 +179,6 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
     cache = CachedPages(
         BlockReader(client, max_calls=60, clock=time.time, operation_timeout_seconds=120),
         CacheConfig(CACHE_BYTES, 900, 3_600, first_block_rows=10, block_rows=10),
-        size_of=page_size_bytes,
     )
     flights = SingleFlight(cache)
     outcomes: dict[str, int] = {}

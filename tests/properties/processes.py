@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.access_token import AccessToken
+from gateway.cache.block import query_key_of
 from gateway.cache.cooldowns import RedisCooldowns
-from gateway.cache.freshness import Freshness
-from gateway.cache.index import query_key
 from gateway.cache.pages import CachedPages
+from gateway.cache.policy import Freshness
 from gateway.cache.shared import SharedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.page import CacheState, Caller
@@ -90,7 +89,6 @@ class Process:
         self.cache = CachedPages(
             BlockReader(self.client, max_calls=60, clock=environment.clock, operation_timeout_seconds=600),
             config,
-            size_of=page_size_bytes,
             shared=SharedPages(self.redis, Freshness.of(config), clock=environment.clock),
             clock=environment.clock,
         )
@@ -118,7 +116,7 @@ class Process:
         """Return whether memory holds the block of ``call``, fresh and read by this process itself."""
         timeline = self.environment.timelines[call.token]
         block_query = page_query(call.filter_number, call.skip, call.top)
-        key = f"{query_key(block_query, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
+        key = f"{query_key_of(block_query, Caller(timeline.token, call.locale))}:{call.skip}:{call.top}"
         page = self.cache.store.peek(key)
         if page is None or page.fetched_at not in self.response_moments:
             return False

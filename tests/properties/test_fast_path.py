@@ -19,7 +19,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
 from gateway.sandbox import create_sandbox
-from schema.execution.executor import FastExecutor
+from schema.execution.operations import FastExecutor
 from tests.conftest import served
 from tests.properties.model import FIELDS
 

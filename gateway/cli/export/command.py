@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,10 @@ import click
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
 
 if TYPE_CHECKING:
-    from gateway.cli.export.formats import FileFormat
+    from gateway.cli.export.dataset_export import DatasetExport
     from gateway.cli.export.gateway_client import GatewayClient
-    from gateway.cli.export.run import ExportSource
+    from gateway.cli.export.partial_file import Finisher
+    from gateway.cli.export.query_export import QueryExport
     from schema.export.document import Column, ExportDocument
 
 FORMATS = ("csv", "ndjson", "parquet")
@@ -120,37 +123,40 @@ def _export(options: ExportOptions) -> None:
     format_name = options.format or _format_name(options.output)
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.export.credentials import read_token, token_hint
-    from gateway.cli.export.formats import format_of
     from gateway.cli.export.gateway_client import gateway_for
+    from gateway.cli.export.parquet import write_parquet
 
     source, columns = _source(options, format_name)
-    file_format = format_of(format_name, columns, raw=options.raw)
+    is_parquet = format_name == "parquet"
+    if is_parquet and find_spec("pyarrow") is None:
+        raise click.UsageError("Parquet needs the package pyarrow. Run: pip install pyarrow.")
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
-    _run(options, gateway_for(options.url, options.upstream, token), source, file_format)
+    finisher = partial(write_parquet, columns=columns) if is_parquet else None
+    _run(options, gateway_for(options.url, options.upstream, token), source, finisher)
 
 
 def _run(
     options: ExportOptions,
     connection: AbstractAsyncContextManager[GatewayClient],
-    source: ExportSource,
-    file_format: FileFormat,
+    source: DatasetExport | QueryExport,
+    finisher: Finisher | None,
 ) -> None:
-    from gateway.cli.export.partial_file import PartialFile
-    from gateway.cli.export.run import StandardOutput, run
+    from gateway.cli.export.partial_file import PartialFile, StandardOutput
+    from gateway.cli.export.run import run
 
     if options.output is not None:
         target = PartialFile(options.output, source.digest, resume=options.resume, restart=options.restart)
-        asyncio.run(run(connection, source, file_format, target))
-    elif file_format.finisher is None:
-        asyncio.run(run(connection, source, file_format, StandardOutput(sys.stdout.buffer)))
+        asyncio.run(run(connection, source, target, finisher))
+    elif finisher is None:
+        asyncio.run(run(connection, source, StandardOutput(sys.stdout.buffer)))
     elif sys.stdout.isatty():
         raise click.UsageError("Parquet is binary and cannot be shown on a terminal. Use --output, or redirect it.")
     else:
         # Parquet can be written only once all rows are known.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "export")
-            asyncio.run(run(connection, source, file_format, PartialFile(path, source.digest)))
+            asyncio.run(run(connection, source, PartialFile(path, source.digest), finisher))
             with path.open("rb") as file:
                 copyfileobj(file, sys.stdout.buffer)
 
@@ -163,13 +169,16 @@ def _format_name(output: Path | None) -> str:
     return ending
 
 
-def _source(options: ExportOptions, format_name: str) -> tuple[ExportSource, Sequence[Column]]:
-    """Return what to export, and its columns."""
-    from gateway.cli.export.run import DatasetExport, QueryExport
+def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | QueryExport, Sequence[Column]]:
+    from gateway.cli.export.dataset_export import DatasetExport
+    from gateway.cli.export.query_export import QueryExport
     from schema.build import DATASETS
     from schema.export.document import dataset_columns
+    from schema.export.row_formats import CSV, NDJSON
 
     written_as = f"{format_name}{' raw' if options.raw else ''}"
+    # Parquet is made of the NDJSON lines.
+    row_format = CSV if format_name == "csv" else NDJSON
     parameters = _parameters(options)
     if options.query is not None:
         if parameters:
@@ -178,14 +187,14 @@ def _source(options: ExportOptions, format_name: str) -> tuple[ExportSource, Seq
             )
         document = _document(options.query)
         variables = {} if options.variables is None else _json(options.variables, "--variables")
-        return QueryExport(document, variables, written_as, options.page_rows), document.columns
+        source = QueryExport(document, variables, row_format, written_as, options.raw, options.page_rows)
+        return source, document.columns
     if options.variables is not None:
         raise click.UsageError("--variables needs --query.")
     dataset, _ = DATASETS[0]
-    # Parquet is made of the NDJSON lines.
-    path = f"/export/{dataset.name}.{'csv' if format_name == 'csv' else 'ndjson'}"
     if options.raw:
         parameters["raw"] = "1"
+    path = f"/export/{dataset.name}.{row_format.extension}"
     return DatasetExport(path, parameters, written_as, options.page_rows), dataset_columns(dataset)
 
 

@@ -18,7 +18,8 @@ class StreamingTransport(httpx.AsyncBaseTransport):
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response as soon as it starts."""
+        """Return the response as soon as it starts; its extension ``state`` is that of the request's scope."""
+        state: dict[str, Any] = {}
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -32,7 +33,7 @@ class StreamingTransport(httpx.AsyncBaseTransport):
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "client": ("127.0.0.1", 0),
             "server": (request.url.host, request.url.port),
-            "state": {},
+            "state": state,
         }
         body = _ResponseBody(self._app, scope, await request.aread())
         try:
@@ -40,7 +41,7 @@ class StreamingTransport(httpx.AsyncBaseTransport):
         except BaseException:
             await body.aclose()
             raise
-        return httpx.Response(start["status"], headers=start["headers"], stream=body)
+        return httpx.Response(start["status"], headers=start["headers"], stream=body, extensions={"state": state})
 
 
 class _ResponseBody(httpx.AsyncByteStream):

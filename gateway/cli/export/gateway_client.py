@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import httpx
@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
-from gateway.cli.export.paginator import GatewayResponse
+from gateway.cli.export.exit_codes import ExportFailed
+from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.observability.logging import configure_logging
@@ -32,6 +33,15 @@ MAX_PAGE_ROWS = 100_000
 CACHE_BYTES = 33_554_432
 
 
+class GatewayPayload(msgspec.Struct):
+    """A response in JSON."""
+
+    errors: list[ErrorPayload] = []
+
+
+Payload = TypeVar("Payload", bound=GatewayPayload)
+
+
 class GatewayClient:
     """Sends requests over ``transport``, without an ``httpx.AsyncClient``.
 
@@ -48,32 +58,33 @@ class GatewayClient:
         }
         self._extensions = {"timeout": httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS).as_dict()}
 
-    async def post(self, body: Mapping[str, Any]) -> GatewayResponse:
-        """Send one GraphQL request. Raises httpx.TransportError."""
-        request = httpx.Request(
-            "POST",
-            f"{self._origin}/graphql",
-            headers={**self._headers, "Accept": "application/json", "Content-Type": "application/json"},
-            content=msgspec.json.encode(body),
-            extensions=self._extensions,
-        )
-        response = await self._transport.handle_async_request(request)
-        try:
-            return GatewayResponse(response.status_code, await response.aread())
-        finally:
-            await response.aclose()
-
     @asynccontextmanager
-    async def get(self, path: str, parameters: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-        """Open the response to a GET request, whose body is read while it arrives. Raises httpx.TransportError."""
+    async def response_to(self, method: str, path: str, **parts: Any) -> AsyncIterator[httpx.Response]:
+        """Send a request and open its response, whose body is read while it arrives. Raises StepFailed."""
         request = httpx.Request(
-            "GET", f"{self._origin}{path}", params=parameters, headers=self._headers, extensions=self._extensions
+            method, f"{self._origin}{path}", headers=self._headers, extensions=self._extensions, **parts
         )
-        response = await self._transport.handle_async_request(request)
         try:
-            yield response
-        finally:
-            await response.aclose()
+            response = await self._transport.handle_async_request(request)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx.TransportError, httpx.DecodingError):
+            raise StepFailed(UNREACHABLE) from None
+
+
+async def payload_of(response: httpx.Response, kind: type[Payload]) -> Payload:
+    """Return the body of ``response``. Raises StepFailed for its first error, and ExportFailed if it is malformed."""
+    try:
+        payload = msgspec.json.decode(await response.aread(), type=kind)
+    except ValueError:
+        raise ExportFailed(
+            f"The response with status {response.status_code} did not come from a gateway. Check --url."
+        ) from None
+    if payload.errors:
+        raise StepFailed(payload.errors[0])
+    return payload
 
 
 def gateway_for(

@@ -1,4 +1,4 @@
-"""The partial file of an unfinished export, and its resume point. Together they survive a kill at any moment.
+"""Where an export writes: standard output, or a partial file with a resume point, which survive a kill at any moment.
 
 ``FILE.partial`` grows page by page. After each page, ``FILE.partial.json`` is replaced by a resume point: the number of
 valid bytes and the cursor of the last row. The next run truncates whatever a kill left after the valid bytes. ``FILE``
@@ -8,8 +8,10 @@ itself appears only at the end, complete.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +22,23 @@ VERSION = 1
 
 # Converts the partial file (first path) into the finished file (second path).
 Finisher = Callable[[Path, Path], None]
+
+
+def request_digest(*parts: Any) -> str:
+    """Return the digest that identifies an export without revealing its ``parts``."""
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Some complete rows as bytes. ``cursor`` identifies the last of them; ``total`` is that of all rows, if known."""
+
+    data: bytes
+    rows: int
+    cursor: str | None
+    is_complete: bool = False
+    is_incomplete: bool = False
+    total: int | None = None
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
@@ -37,12 +56,9 @@ class ResumePoint(msgspec.Struct, frozen=True):
     is_incomplete: bool = False
     version: int = VERSION
 
-    def after(
-        self, size_bytes: int, *, rows: int, cursor: str | None, is_complete: bool, is_incomplete: bool = False
-    ) -> ResumePoint:
-        """Return the resume point after one more page."""
-        total_rows, total_bytes = self.rows + rows, self.size_bytes + size_bytes
-        return ResumePoint(self.request_digest, total_rows, total_bytes, cursor, is_complete, is_incomplete)
+    def after(self, step: Step) -> ResumePoint:
+        rows, size_bytes = self.rows + step.rows, self.size_bytes + len(step.data)
+        return ResumePoint(self.request_digest, rows, size_bytes, step.cursor, step.is_complete, step.is_incomplete)
 
 
 class PartialFile:
@@ -69,12 +85,12 @@ class PartialFile:
         self._file.truncate(self.resume_point.size_bytes)
         self._file.seek(self.resume_point.size_bytes)
 
-    def append(self, data: bytes, **progress: Any) -> None:
-        """Write a page to disk, then update the resume point; ``progress`` as for :meth:`ResumePoint.after`."""
-        self._file.write(data)
+    def append(self, step: Step) -> None:
+        """Write a step to disk, then update the resume point."""
+        self._file.write(step.data)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.resume_point = self.resume_point.after(len(data), **progress)
+        self.resume_point = self.resume_point.after(step)
         new_path = self._resume_path.with_name(f"{self._resume_path.name}.new")
         with new_path.open("wb") as file:
             file.write(msgspec.json.encode(self.resume_point))
@@ -124,3 +140,22 @@ class PartialFile:
             return None
         has_all_bytes = os.fstat(self._file.fileno()).st_size >= resume_point.size_bytes
         return resume_point if resume_point.version == VERSION and has_all_bytes else None
+
+
+class StandardOutput:
+    """Standard output as the target of an export, which cannot be resumed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.resume_point = ResumePoint("")
+
+    def append(self, step: Step) -> None:
+        self._stream.write(step.data)
+        self._stream.flush()
+        self.resume_point = self.resume_point.after(step)
+
+    def finish(self, finisher: Finisher | None = None) -> None:
+        """Do nothing: every step is already written."""
+
+    def close(self) -> None:
+        """Do nothing: standard output stays open."""

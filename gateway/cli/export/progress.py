@@ -31,7 +31,6 @@ class Progress:
         self._noted: set[str] = set()
 
     def show(self, rows: int, total: int | None) -> None:
-        """Show the number of rows written so far."""
         seconds = max(self._clock() - self._started, 0.001)
         rate = (rows - self._start_rows) / seconds
         if not total:
@@ -63,7 +62,6 @@ class Progress:
             self._stream.flush()
 
     def end(self, rows: int) -> None:
-        """Replace the live line by the final number of rows."""
         if self._is_terminal:
             self._rewrite(f"{rows:,} rows\n")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
+from gateway.cli.export.progress import Progress
 
 # Pauses before each retry of one step (our choice: half a minute in total; the gateway itself retries, too).
 RETRY_SECONDS = (1, 2, 4, 8, 16)
@@ -31,23 +32,19 @@ UNREACHABLE = ErrorPayload("The gateway cannot be reached.", {"code": "UPSTREAM_
 BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_UNAVAILABLE"})
 
 
-class ProgressListener(Protocol):
-    """Receives waits and warnings during an export."""
+class StepFailed(Exception):
+    """A step of an export failed; ``error`` decides whether it can be tried again."""
 
-    async def wait(self, reason: str, seconds: float) -> None:
-        """Wait ``seconds``, showing the reason."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show a message permanently."""
-        ...
+    def __init__(self, error: ErrorPayload) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class ExportRetries:
     """The retries of one step of an export."""
 
-    def __init__(self, listener: ProgressListener) -> None:
-        self._listener = listener
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._pauses = iter(RETRY_SECONDS)
         self._throttled = 0
 
@@ -56,12 +53,12 @@ class ExportRetries:
         code = error.extensions.get("code")
         if code == "RATE_LIMITED" and self._throttled < MAX_THROTTLED:
             self._throttled += 1
-            await self._listener.wait("The upstream throttles this token", _retry_after_seconds(error))
+            await self._progress.wait("The upstream throttles this token", _retry_after_seconds(error))
             return
         pause = next(self._pauses, None) if code in TEMPORARY_CODES else None
         if pause is None:
             raise _export_ended(error)
-        await self._listener.wait(error.message, pause)
+        await self._progress.wait(error.message, pause)
 
 
 def _retry_after_seconds(error: ErrorPayload) -> float:

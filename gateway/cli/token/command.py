@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from gateway.cli.token.exit_codes import EXIT_CODES, SignInFailed
+from gateway.cli.token.exit_codes import EXIT_CODES, SignInEnded
 from gateway.config.origin import upstream_origin
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     so is the extra `token`. The token is not stored; run this again when it has expired.
     """
     if find_spec("msal") is None:
-        raise SignInFailed("Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'")
+        raise SignInEnded("Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'")
     required = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
     missing = [name for name, value in required.items() if not value]
     if missing:
@@ -87,9 +87,9 @@ def _print(secret: str) -> None:
         # Bypass Python's buffer, which would be flushed again at exit, fail again and print an error.
         os.write(sys.stdout.fileno(), f"{secret}\n".encode())
     except BrokenPipeError:
-        sys.exit(SignInFailed.exit_code)
+        sys.exit(SignInEnded.exit_code)
     except OSError as error:
-        raise SignInFailed(f"Cannot write: {(error.strerror or 'no reason given').lower()}.") from None
+        raise SignInEnded(f"Cannot write: {(error.strerror or 'no reason given').lower()}.") from None
 
 
 def _tenant(text: str) -> str:

@@ -39,7 +39,6 @@ class Instructions(msgspec.Struct):
 
     @property
     def text(self) -> str:
-        """The instructions as one sentence."""
         minutes = max(1, self.expires_in // 60)
         return (
             f"Within {minutes} minute{'s' if minutes > 1 else ''} open {self.verification_uri} in a browser, enter the"

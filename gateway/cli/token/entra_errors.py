@@ -16,96 +16,73 @@ from gateway.cli.token.exit_codes import (
     SetupRequired,
     SignInDeclined,
     SignInEnded,
-    SignInFailed,
 )
 
 Meaning = tuple[type[SignInEnded], str]
 
-_CODE_EXPIRED: Meaning = CodeExpired, "Nobody signed in before the code expired. Run this again to get a new code."
+# Numbers are from learn.microsoft.com/entra/identity-platform/reference-error-codes; names are from RFC 6749, 5.2,
+# RFC 8628, 3.5, OpenID Connect Core, 3.1.2.6, and Microsoft's page about the device authorization grant.
+_ENDS: tuple[tuple[type[SignInEnded], tuple[int | str, ...], str], ...] = (
+    (
+        CodeExpired,
+        # If the code expires between two polls, the last response has one of the first two names.
+        (70019, 70020, "authorization_pending", "slow_down", "expired_token", "bad_verification_code"),
+        "Nobody signed in before the code expired. Run this again to get a new code.",
+    ),
+    (
+        SignInDeclined,
+        (65004, "access_denied", "authorization_declined"),
+        "The sign-in was declined. Run this again and accept it.",
+    ),
+    (
+        SetupRequired,
+        (65001, 65002, 65005, 90094, 650057, "consent_required"),
+        "The app has no consent to use Partner Center in this tenant. In the Entra admin center, under App"
+        " registrations, API permissions, an administrator adds user_impersonation of Microsoft Partner Center and"
+        " grants admin consent.",
+    ),
+    (
+        SetupRequired,
+        (7000218,),
+        "The app registration does not allow device code. In the Entra admin center, under App registrations,"
+        ' Authentication, set "Allow public client flows" to Yes.',
+    ),
+    (
+        SetupRequired,
+        (90002, 900023, "invalid_tenant"),
+        "There is no such tenant. Check --tenant, and --authority if the tenant is in another cloud.",
+    ),
+    (
+        SetupRequired,
+        (700016, "unauthorized_client"),
+        "The tenant has no app registration with this id. Check --client-id and --tenant.",
+    ),
+    (
+        SetupRequired,
+        (70011, 500011, 650052, "invalid_scope"),
+        "The tenant does not know the requested scope. Omit --scope, or correct it.",
+    ),
+    (
+        SetupRequired,
+        (50020, 50034, 50105),
+        "The user who signed in is not allowed to use this app here. Sign in as a user of the partner tenant, and have"
+        " an administrator assign the user to the app if the app requires assignment.",
+    ),
+    (
+        PolicyRefused,
+        (50072, 50074, 50076, 50078, 50079, 50158, 53004),
+        "Multi-factor authentication is required. Set it up at https://aka.ms/mfasetup, then run this again and use"
+        " it.",
+    ),
+    (
+        PolicyRefused,
+        (50097, 53000, 53001, 53002, 53003, 530032, "interaction_required"),
+        "Conditional access of the tenant blocks this sign-in: it does not allow device code, this device or this"
+        " location. Ask an administrator, or sign in with Azure CLI on an allowed device.",
+    ),
+)
 
-_DECLINED: Meaning = SignInDeclined, "The sign-in was declined. Run this again and accept it."
-
-_CONSENT: Meaning = (
-    SetupRequired,
-    "The app has no consent to use Partner Center in this tenant. In the Entra admin center, under App registrations,"
-    " API permissions, an administrator adds user_impersonation of Microsoft Partner Center and grants admin consent.",
-)
-_PUBLIC_CLIENT: Meaning = (
-    SetupRequired,
-    "The app registration does not allow device code. In the Entra admin center, under App registrations,"
-    ' Authentication, set "Allow public client flows" to Yes.',
-)
-_TENANT: Meaning = (
-    SetupRequired,
-    "There is no such tenant. Check --tenant, and --authority if the tenant is in another cloud.",
-)
-_APP: Meaning = SetupRequired, "The tenant has no app registration with this id. Check --client-id and --tenant."
-_SCOPE: Meaning = SetupRequired, "The tenant does not know the requested scope. Omit --scope, or correct it."
-_USER: Meaning = (
-    SetupRequired,
-    "The user who signed in is not allowed to use this app here. Sign in as a user of the partner tenant, and have an"
-    " administrator assign the user to the app if the app requires assignment.",
-)
-_MFA: Meaning = (
-    PolicyRefused,
-    "Multi-factor authentication is required. Set it up at https://aka.ms/mfasetup, then run this again and use it.",
-)
-_CONDITIONAL_ACCESS: Meaning = (
-    PolicyRefused,
-    "Conditional access of the tenant blocks this sign-in: it does not allow device code, this device or this location."
-    " Ask an administrator, or sign in with Azure CLI on an allowed device.",
-)
-
-# learn.microsoft.com/entra/identity-platform/reference-error-codes
-_BY_NUMBER: Mapping[int, Meaning] = {
-    50020: _USER,
-    50034: _USER,
-    50072: _MFA,
-    50074: _MFA,
-    50076: _MFA,
-    50078: _MFA,
-    50079: _MFA,
-    50097: _CONDITIONAL_ACCESS,
-    50105: _USER,
-    50158: _MFA,
-    53000: _CONDITIONAL_ACCESS,
-    53001: _CONDITIONAL_ACCESS,
-    53002: _CONDITIONAL_ACCESS,
-    53003: _CONDITIONAL_ACCESS,
-    53004: _MFA,
-    65001: _CONSENT,
-    65002: _CONSENT,
-    65004: _DECLINED,
-    65005: _CONSENT,
-    70011: _SCOPE,
-    70019: _CODE_EXPIRED,
-    70020: _CODE_EXPIRED,
-    90002: _TENANT,
-    90094: _CONSENT,
-    500011: _SCOPE,
-    530032: _CONDITIONAL_ACCESS,
-    650052: _SCOPE,
-    650057: _CONSENT,
-    700016: _APP,
-    900023: _TENANT,
-    7000218: _PUBLIC_CLIENT,
-}
-
-# RFC 6749, 5.2; RFC 8628, 3.5; OpenID Connect Core, 3.1.2.6; Microsoft's device authorization grant page.
-_BY_NAME: Mapping[str, Meaning] = {
-    "access_denied": _DECLINED,
-    "authorization_declined": _DECLINED,
-    # The last response is one of these two if the code expires between two polls.
-    "authorization_pending": _CODE_EXPIRED,
-    "slow_down": _CODE_EXPIRED,
-    "expired_token": _CODE_EXPIRED,
-    "bad_verification_code": _CODE_EXPIRED,
-    "consent_required": _CONSENT,
-    "interaction_required": _CONDITIONAL_ACCESS,
-    "invalid_scope": _SCOPE,
-    "invalid_tenant": _TENANT,
-    "unauthorized_client": _APP,
-}
+_MEANINGS = {code: (error_class, advice) for error_class, codes, advice in _ENDS for code in codes}
 
 _NAME = re.compile(r"[a-z_]{1,40}")
 _ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -116,8 +93,8 @@ def sign_in_error(document: Mapping[str, Any]) -> SignInEnded:
     name = document.get("error")
     name = name if isinstance(name, str) and _NAME.fullmatch(name) else ""
     numbers = list(dict.fromkeys(_numbers(document)))
-    known = [_BY_NUMBER[number] for number in numbers if number in _BY_NUMBER]
-    error_class, text = next(iter([*known, *filter(None, [_BY_NAME.get(name)])]), _unknown(numbers))
+    known = [_MEANINGS[code] for code in (*numbers, name) if code in _MEANINGS]
+    error_class, text = known[0] if known else _unknown(numbers)
     facts = [f"AADSTS{number}" for number in numbers[:3]] or [name or "an error without a name"]
     correlation = document.get("correlation_id")
     if isinstance(correlation, str) and _ID.fullmatch(correlation):
@@ -137,4 +114,4 @@ def _numbers(document: Mapping[str, Any]) -> Iterable[int]:
 
 def _unknown(numbers: list[int]) -> Meaning:
     link = f" See https://login.microsoftonline.com/error?code={numbers[0]}" if numbers else ""
-    return SignInFailed, f"The identity service refused the sign-in.{link}"
+    return SignInEnded, f"The identity service refused the sign-in.{link}"

@@ -19,13 +19,9 @@ Exit codes:
 
 
 class SignInEnded(click.ClickException):
-    """Base of all ends without a token. The class sets the exit code; the message says what to do."""
+    """A sign-in without a token, for a reason without its own exit code; the message says what to do."""
 
     exit_code: ClassVar[int] = 1
-
-
-class SignInFailed(SignInEnded):
-    """The sign-in failed for a reason without its own exit code."""
 
 
 class CodeExpired(SignInEnded):

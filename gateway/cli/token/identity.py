@@ -9,7 +9,6 @@ import asyncio
 import os
 import re
 import ssl
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,15 +29,6 @@ MAX_RESPONSE_BYTES = 1_048_576
 _ADDRESS = re.compile(r"https://[!-~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityResponse:
-    """The attributes of a response that MSAL reads."""
-
-    status_code: int
-    text: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 class IdentityService:
     """The ``http_client`` of an MSAL application.
 
@@ -49,23 +39,21 @@ class IdentityService:
     def __init__(self, response_seconds: float = RESPONSE_SECONDS) -> None:
         self._response_seconds = response_seconds
 
-    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> IdentityResponse:
+    def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Fetch metadata. Raises SignInEnded for an error response, because MSAL's own error would omit the reason."""
-        status, document = self._request("GET", url, params=params, headers=headers)
-        if status != 200:
-            raise sign_in_error(document)
-        return _response(status, document)
+        response = self._request("GET", url, params=params, headers=headers)
+        if response.status_code != 200:
+            raise sign_in_error(response.json())
+        return response
 
-    def post(
-        self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any
-    ) -> IdentityResponse:
+    def post(self, url: str, *, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Post a form and return the response, successful or not."""
-        return _response(*self._request("POST", url, params=params, data=data, headers=headers))
+        return self._request("POST", url, params=params, data=data, headers=headers)
 
     def close(self) -> None:
         """Do nothing: no connection stays open between requests."""
 
-    def _request(self, method: str, url: str, **parts: Any) -> tuple[int, dict[str, Any]]:
+    def _request(self, method: str, url: str, **parts: Any) -> httpx.Response:
         if not _ADDRESS.fullmatch(url):
             raise IdentityServiceFailed("The identity service names an address that is not https. Check --authority.")
         host = urlsplit(url).netloc
@@ -77,7 +65,7 @@ class IdentityService:
             raise _failure(host, error) from None
         if status == 429 or status >= 500:
             raise IdentityServiceUnreachable(f"{host} is not available (status {status}). Try again later.")
-        return status, _document(host, status, body)
+        return httpx.Response(status, json=_document(host, status, body))
 
     async def _exchange(self, method: str, url: str, *, headers: Any, **parts: Any) -> tuple[int, bytes]:
         body = bytearray()
@@ -129,7 +117,3 @@ def _document(host: str, status: int, body: bytes) -> dict[str, Any]:
         f"{host} does not respond like an identity service (status {status}). Check --authority, and whether a proxy"
         " responds in its place."
     )
-
-
-def _response(status: int, document: dict[str, Any]) -> IdentityResponse:
-    return IdentityResponse(status, msgspec.json.encode(document).decode())

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from gateway.cache.memory import page_size_bytes
 from gateway.cache.pages import CachedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
 from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Stamp
@@ -27,7 +27,7 @@ class Bench:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
         config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
-        self.cache = CachedPages(self.source, config, size_of=page_size_bytes, clock=self.clock)
+        self.cache = CachedPages(self.source, config, clock=self.clock)
 
     async def ask(
         self, token: str = "one", *, after_seconds: float = 0, skip: int = 0, top: int = 10, **changes: Any
@@ -40,7 +40,7 @@ class Bench:
     async def settle(self) -> None:
         """Wait for running refreshes."""
         if self.source.gate.is_set():
-            await asyncio.gather(*self.cache._refreshes.tasks(), return_exceptions=True)
+            await asyncio.gather(*self.cache._refreshes._tasks.values(), return_exceptions=True)
             await asyncio.sleep(0)
 
     @property
@@ -276,7 +276,7 @@ async def test_a_key_that_leaves_the_store_leaves_the_index() -> None:
 
 async def test_keys_and_index_reveal_neither_token_nor_query(bench: Bench) -> None:
     await bench.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
-    seen = repr((bench.cache._index.__dict__, bench.cache.store._cache.__dict__))
+    seen = repr((bench.cache._index.__dict__, bench.cache.store.__dict__))
     assert "canary-token" not in seen
     assert "1999-09-09" not in seen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cache.freshness import Freshness
+from gateway.cache.policy import Freshness
 from gateway.page import CacheState, Page
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cache.index import Index
+from gateway.cache.block import Index
 from gateway.page import Stamp
 
 

@@ -13,7 +13,7 @@ COST_BYTES = VALUE_BYTES + ENTRY_OVERHEAD_BYTES
 
 async def put(store: MemoryStore, key: str, value: object = "value", ttl_seconds: float = 10) -> bool:
     """Store a value of VALUE_BYTES."""
-    return await store.set(key, value, size_bytes=VALUE_BYTES, ttl_seconds=ttl_seconds)
+    return await store.put(key, value, size_bytes=VALUE_BYTES, ttl_seconds=ttl_seconds)
 
 
 async def test_replacing_a_value_releases_its_bytes() -> None:
@@ -27,7 +27,7 @@ async def test_replacing_a_value_releases_its_bytes() -> None:
 async def test_replacing_a_charged_value_releases_the_charged_bytes() -> None:
     store = MemoryStore(max_bytes=10 * COST_BYTES)
     owner = object()
-    await store.set("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
+    await store.put("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
     assert store.charge("key", owner, 500)
     assert store.used_bytes == COST_BYTES + 500
     await put(store, "key")
@@ -39,7 +39,7 @@ async def test_replacing_a_charged_value_releases_the_charged_bytes() -> None:
 async def test_a_replacement_larger_than_the_limit_removes_the_entry() -> None:
     store = MemoryStore(max_bytes=2 * COST_BYTES)
     await put(store, "key")
-    assert not await store.set("key", 2, size_bytes=3 * COST_BYTES, ttl_seconds=10)
+    assert not await store.put("key", 2, size_bytes=3 * COST_BYTES, ttl_seconds=10)
     assert (store.used_bytes, store.entries, store.peek("key")) == (0, 0, None)
 
 
@@ -79,7 +79,7 @@ async def test_a_charge_that_evicts_its_own_value_is_reported() -> None:
     evicted: list[str] = []
     store = MemoryStore(max_bytes=2 * COST_BYTES, on_evict=evicted.append)
     owner = object()
-    await store.set("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
+    await store.put("key", 1, size_bytes=VALUE_BYTES, ttl_seconds=10, owner=owner)
     assert store.charge("key", owner, COST_BYTES)
     assert not store.charge("key", owner, 1)
     assert (store.used_bytes, store.entries, evicted) == (0, 0, ["key"])

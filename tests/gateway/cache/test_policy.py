@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.access_token import AccessToken
-from gateway.cache.freshness import Freshness
-from gateway.cache.policy import Decision, decide, expiry, stale_warning
-from gateway.page import Caller, Page
+from gateway.cache.policy import Freshness, decide, expiry, stale_warning
+from gateway.page import CacheState, Caller, Page
 from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.fakes import caller, query
 
@@ -22,19 +21,19 @@ ALL_ROWS = replace(SHORT, more=False)
 @pytest.mark.parametrize(
     ("page", "now", "token", "decision"),
     [
-        (None, 0, "opaque", Decision.LOAD),
-        (FULL, 99, "opaque", Decision.SERVE),
-        (FULL, 100, "opaque", Decision.SERVE_STALE),
-        (FULL, 1_099, "opaque", Decision.SERVE_STALE),
-        (FULL, 1_100, "opaque", Decision.LOAD),
-        (SHORT, 0, "opaque", Decision.LOAD),
-        (ALL_ROWS, 0, "opaque", Decision.SERVE),
-        (FULL, 49, jwt(50), Decision.SERVE),
-        (FULL, 50, jwt(50), Decision.LOAD),
+        (None, 0, "opaque", CacheState.MISS),
+        (FULL, 99, "opaque", CacheState.HIT),
+        (FULL, 100, "opaque", CacheState.STALE),
+        (FULL, 1_099, "opaque", CacheState.STALE),
+        (FULL, 1_100, "opaque", CacheState.MISS),
+        (SHORT, 0, "opaque", CacheState.MISS),
+        (ALL_ROWS, 0, "opaque", CacheState.HIT),
+        (FULL, 49, jwt(50), CacheState.HIT),
+        (FULL, 50, jwt(50), CacheState.MISS),
     ],
 )
-def test_the_policy_serves_refreshes_or_loads_a_page_by_its_age(
-    page: Page | None, now: float, token: str, decision: Decision
+def test_the_state_of_a_page_follows_its_age_rows_and_token(
+    page: Page | None, now: float, token: str, decision: CacheState
 ) -> None:
     assert decide(page, query(0, 10), Caller(AccessToken(token)), now, FRESHNESS) is decision
 

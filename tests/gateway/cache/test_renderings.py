@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cache.memory import MemoryStore
-from gateway.cache.renderings import RENDERING_OVERHEAD_BYTES, KeptRenderings
+from gateway.cache.memory import RENDERING_OVERHEAD_BYTES, KeptRenderings, MemoryStore
 
 SIZE_BYTES = 10_000
 
@@ -13,7 +12,7 @@ SIZE_BYTES = 10_000
 async def stored_renderings(store: MemoryStore, key: str) -> KeptRenderings:
     """Store a page; return its renderings."""
     renderings = KeptRenderings(store, key)
-    assert await store.set(key, object(), size_bytes=100, ttl_seconds=60, owner=renderings)
+    assert await store.put(key, object(), size_bytes=100, ttl_seconds=60, owner=renderings)
     return renderings
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.cache.freshness import Freshness
 from gateway.cache.pages import CachedPages
+from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
-from gateway.cache.size import page_size_bytes
 from gateway.config.groups import CacheConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
@@ -51,7 +50,7 @@ class Process:
         self.shared = SharedPages(
             self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
         )
-        self.cache = CachedPages(source, config, size_of=page_size_bytes, shared=self.shared, clock=clock)
+        self.cache = CachedPages(source, config, shared=self.shared, clock=clock)
 
     async def ask(self, token: str = "one", *, skip: int = 0, top: int = 10, **changes: Any) -> Page:
         """Return a page after all background work has ended."""
@@ -61,8 +60,8 @@ class Process:
 
     async def settle(self) -> None:
         """Wait for refreshes and stores."""
-        while self.cache._refreshes or self.shared._stores:
-            await asyncio.gather(*self.cache._refreshes.tasks(), *self.shared._stores, return_exceptions=True)
+        while self.cache._refreshes._tasks or self.shared._stores:
+            await asyncio.gather(*self.cache._refreshes._tasks.values(), *self.shared._stores, return_exceptions=True)
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.cli.export.partial_file import PartialFile
+from gateway.cli.export.partial_file import PartialFile, Step
 
 
 def started(path: Path) -> PartialFile:
     """A partial file with one page in it."""
     partial = PartialFile(path, "q")
-    partial.append(b"one\n", rows=1, cursor="c1", is_complete=False)
+    partial.append(Step(b"one\n", 1, "c1"))
     return partial
 
 
@@ -22,7 +22,7 @@ def test_the_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) ->
     path.write_text("old", encoding="utf-8")
     partial = started(path)
     assert path.read_text(encoding="utf-8") == "old"
-    partial.append(b"two\n", rows=1, cursor="c2", is_complete=True)
+    partial.append(Step(b"two\n", 1, "c2", is_complete=True))
     partial.finish()
     partial.close()
     assert path.read_bytes() == b"one\ntwo\n"
@@ -36,7 +36,7 @@ def test_bytes_after_the_resume_point_are_truncated(tmp_path: Path) -> None:
         file.write(b"tw")
     partial = PartialFile(path, "q", resume=True)
     assert (partial.resume_point.rows, partial.resume_point.cursor, partial.resume_point.size_bytes) == (1, "c1", 4)
-    partial.append(b"two\n", rows=1, cursor=None, is_complete=True)
+    partial.append(Step(b"two\n", 1, None, is_complete=True))
     partial.finish()
     partial.close()
     assert path.read_bytes() == b"one\ntwo\n"
@@ -84,7 +84,7 @@ def test_two_exports_cannot_write_one_file(tmp_path: Path) -> None:
 def test_a_failed_finisher_leaves_a_partial_file_that_can_be_finished(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     partial = PartialFile(path, "q")
-    partial.append(b"one\n", rows=1, cursor=None, is_complete=True)
+    partial.append(Step(b"one\n", 1, None, is_complete=True))
 
     def fails(lines: Path, finished: Path) -> None:
         finished.write_bytes(b"half")

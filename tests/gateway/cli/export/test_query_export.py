@@ -1,9 +1,7 @@
-"""Pagination waits, retries or ends, depending on the gateway's error code."""
+"""The pages of an operation: pagination waits, retries or ends, depending on the gateway's error code."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -11,8 +9,12 @@ import msgspec
 import pytest
 
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
-from gateway.cli.export.paginator import GatewayResponse, Paginator
+from gateway.cli.export.partial_file import ResumePoint
+from gateway.cli.export.query_export import QueryExport
 from gateway.cli.export.retries import MAX_THROTTLED, RETRY_SECONDS
+from schema.export.document import Column, ExportDocument
+from schema.export.row_formats import NDJSON
+from tests.gateway.cli.export.recording import Recording
 
 
 def page(**members: Any) -> dict[str, Any]:
@@ -26,51 +28,52 @@ def error(code: str, **facts: Any) -> dict[str, Any]:
     return {"errors": [{"message": "Refused.", "extensions": {"code": code, **facts}}], "data": {"rows": None}}
 
 
-class ScriptedGateway:
-    """Responds by a script, repeating its last step, and records requests, waits and notes."""
+class ScriptedGateway(Recording):
+    """Responds by a script, repeating its last step, and records requests."""
 
     def __init__(self, *steps: dict[str, Any] | Exception | bytes) -> None:
+        super().__init__()
         self.steps = list(steps)
-        self.requests: list[Mapping[str, Any]] = []
-        self.waits: list[float] = []
-        self.notes: list[str] = []
-        self.paginator = Paginator(self.post, lambda cursor: {"after": cursor}, "rows", self)
+        self.requests: list[Any] = []
 
-    async def post(self, body: Mapping[str, Any]) -> GatewayResponse:
-        self.requests.append(body)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append((request.method, request.url.path, msgspec.json.decode(request.content)))
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         if isinstance(step, Exception):
             raise step
-        return GatewayResponse(200, step if isinstance(step, bytes) else msgspec.json.encode(step))
-
-    async def wait(self, reason: str, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+        return httpx.Response(200, content=step if isinstance(step, bytes) else msgspec.json.encode(step))
 
 
-def first(gateway: ScriptedGateway) -> Any:
-    """Fetch the first page."""
-    return asyncio.run(gateway.paginator.after(None))
+DOCUMENT = ExportDocument("query Q", "rows", (Column("a", is_number=True),))
+
+
+def rows(gateway: ScriptedGateway, cursor: str | None = None) -> bytes:
+    """Export the rows after ``cursor``."""
+    gateway.target.resume_point = ResumePoint("", cursor=cursor)
+    gateway.export(QueryExport(DOCUMENT, {"x": 1}, NDJSON, "ndjson", raw=False, page_rows=5))
+    return gateway.written
 
 
 def test_a_page_is_requested_by_the_previous_cursor() -> None:
-    gateway = ScriptedGateway(page())
-    assert asyncio.run(gateway.paginator.after("c0")).nodes == [{"a": 1}]
-    assert gateway.requests == [{"after": "c0"}]
+    more = page(pageInfo={"hasNextPage": True, "endCursor": "c1"})
+    gateway = ScriptedGateway(more, page())
+    assert rows(gateway, "c0") == b'{"a":1}\n{"a":1}\n'
+    assert gateway.requests == [
+        ("POST", "/graphql", {"query": "query Q", "variables": {"x": 1, "exportFirst": 5, "exportAfter": cursor}})
+        for cursor in ("c0", "c1")
+    ]
 
 
 def test_a_throttled_page_waits_as_long_as_the_error_says() -> None:
     gateway = ScriptedGateway(error("RATE_LIMITED", retryAfterSeconds=30), error("RATE_LIMITED"), page())
-    assert first(gateway).nodes == [{"a": 1}]
+    assert rows(gateway) == b'{"a":1}\n'
     assert gateway.waits == [30, 1]
 
 
 def test_endless_throttling_stops_the_export() -> None:
     gateway = ScriptedGateway(error("RATE_LIMITED", retryAfterSeconds=5))
     with pytest.raises(ExportStopped):
-        first(gateway)
+        rows(gateway)
     assert gateway.waits == [5] * MAX_THROTTLED
 
 
@@ -86,11 +89,11 @@ def test_endless_throttling_stops_the_export() -> None:
 )
 def test_temporary_errors_are_retried_with_growing_pauses(step: Any) -> None:
     gateway = ScriptedGateway(step, step, page())
-    assert first(gateway).nodes == [{"a": 1}]
+    assert rows(gateway) == b'{"a":1}\n'
     assert gateway.waits == [1, 2]
     endless = ScriptedGateway(step)
     with pytest.raises(ExportStopped):
-        first(endless)
+        rows(endless)
     assert endless.waits == list(RETRY_SECONDS)
 
 
@@ -109,7 +112,7 @@ def test_temporary_errors_are_retried_with_growing_pauses(step: Any) -> None:
 def test_other_errors_end_the_export_at_once_with_code_and_correlation_id(code: str, kind: type[ExportEnded]) -> None:
     gateway = ScriptedGateway(error(code, correlationId="id-1"))
     with pytest.raises(kind) as caught:
-        first(gateway)
+        rows(gateway)
     assert gateway.waits == []
     assert caught.value.message == f"Refused. ({code}, correlation id id-1)"
 
@@ -130,22 +133,22 @@ def test_other_errors_end_the_export_at_once_with_code_and_correlation_id(code: 
 )
 def test_a_malformed_page_ends_the_export(step: Any) -> None:
     with pytest.raises(ExportFailed):
-        first(ScriptedGateway(step))
+        rows(ScriptedGateway(step))
 
 
 def test_a_page_that_returns_its_own_cursor_ends_the_export() -> None:
     gateway = ScriptedGateway(page(pageInfo={"hasNextPage": True, "endCursor": "c0"}))
     with pytest.raises(ExportFailed):
-        asyncio.run(gateway.paginator.after("c0"))
+        rows(gateway, "c0")
 
 
 def test_warnings_are_shown_and_an_incomplete_result_is_remembered() -> None:
     unreadable = {"code": "UPSTREAM_UNREADABLE_VALUES", "message": "Null.", "count": 3, "path": ["rows"]}
     gateway = ScriptedGateway({**page(), "extensions": {"warnings": [unreadable]}})
-    first(gateway)
+    rows(gateway)
     assert gateway.notes == ["UPSTREAM_UNREADABLE_VALUES: Null. (3)"]
-    assert not gateway.paginator.is_incomplete
+    assert not gateway.target.resume_point.is_incomplete
     incomplete = {"code": "UPSTREAM_INCOMPLETE", "message": "Early."}
     early = ScriptedGateway({**page(), "extensions": {"warnings": [incomplete]}})
-    first(early)
-    assert early.paginator.is_incomplete
+    rows(early)
+    assert early.target.resume_point.is_incomplete

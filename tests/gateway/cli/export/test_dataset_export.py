@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from starlette.applications import Starlette
 
+from gateway.cli.export.dataset_export import DatasetExport, RowSplitter
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped
-from gateway.cli.export.partial_file import ResumePoint
+from gateway.cli.export.partial_file import StandardOutput
 from gateway.cli.export.retries import RETRY_SECONDS
-from gateway.cli.export.row_reader import RowReader, RowSplitter
+from gateway.config.groups import Limits
+from gateway.config.settings import read_settings
+from gateway.page import Caller, Page, PageWarning
+from gateway.paging.blocks import BlockSizes
+from gateway.query import PageQuery
+from schema.build import build_schema
+from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
+from schema.export.arguments import ExportArguments
+from schema.export.endpoint import Exports
+from tests.gateway.cli.export.recording import Recording
 
 ROWS = [["a", "b"], ['1 "x"', "line\r\nline"], ["2", "\r\n"], ["3", '"'], ["4", ""]]
 
@@ -50,52 +61,29 @@ def test_a_header_alone_has_no_rows() -> None:
     assert splitter.rest() == (b"a,b\r\n", 0)
 
 
-class FakeTarget:
-    """Collects what is written."""
-
-    def __init__(self) -> None:
-        self.resume_point = ResumePoint("")
-        self.data = b""
-
-    def append(self, data: bytes, **progress: Any) -> None:
-        self.data += data
-        self.resume_point = self.resume_point.after(len(data), **progress)
-
-
-class ScriptedEndpoint:
-    """Responds with one step of a script after the other, and records requests, waits and notes."""
+class ScriptedEndpoint(Recording):
+    """Responds with one step of a script after the other, repeating the last one, and records requests."""
 
     def __init__(self, *steps: httpx.Response | Exception | list[bytes]) -> None:
+        super().__init__()
         self.steps = list(steps)
         self.requests: list[dict[str, str]] = []
-        self.waits: list[float] = []
-        self.reasons: list[str] = []
-        self.notes: list[str] = []
-        self.target = FakeTarget()
         self.headers = {"X-Snapshot": "s1", "X-Total-Count": "4"}
+        self.extensions: dict[str, Any] = {}
 
-    @asynccontextmanager
-    async def get(self, path: str, parameters: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-        assert path == "/export/rows.csv"
-        self.requests.append(dict(parameters))
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("GET", "/export/rows.csv")
+        self.requests.append(dict(request.url.params))
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         if isinstance(step, Exception):
             raise step
-        yield step if isinstance(step, httpx.Response) else httpx.Response(200, headers=self.headers, stream=Body(step))
+        if isinstance(step, httpx.Response):
+            return step
+        return httpx.Response(200, headers=self.headers, stream=Body(step), extensions=self.extensions)
 
-    async def wait(self, reason: str, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.reasons.append(reason)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def show(self, rows: int, total: int | None) -> None:
-        assert total == 4
-
-    async def write(self) -> FakeTarget:
-        """Run the reader to its end."""
-        await RowReader(self.get, "/export/rows.csv", {"groupBy": "A"}, 2, self).write(self.target)
+    def write(self) -> StandardOutput:
+        """Export all rows."""
+        self.export(DatasetExport("/export/rows.csv", {"groupBy": "A"}, "csv", 2))
         return self.target
 
 
@@ -118,23 +106,23 @@ def error(code: str, **facts: Any) -> httpx.Response:
     return httpx.Response(400, content=msgspec.json.encode(body))
 
 
-async def test_a_broken_response_is_continued_behind_its_last_complete_row() -> None:
+def test_a_broken_response_is_continued_behind_its_last_complete_row() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n2,", b""], httpx.ConnectError("no"), [b"2,x\r\n3,x\r\n4,x\r\n"])
-    target = await endpoint.write()
-    assert target.data == b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n4,x\r\n"
+    target = endpoint.write()
+    assert endpoint.written == b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n4,x\r\n"
     assert (target.resume_point.rows, target.resume_point.is_complete) == (4, True)
     assert endpoint.requests == [
         {"groupBy": "A", "incomplete": "1"},
         *[{"groupBy": "A", "incomplete": "1", "offset": "1", "snapshot": "s1"}] * 2,
     ]
     assert endpoint.waits == [1, 2]
-    assert endpoint.reasons == ["The gateway broke the response off.", "The gateway cannot be reached."]
+    assert endpoint.reasons == ["The gateway broke the response off", "The gateway cannot be reached"]
 
 
-async def test_a_response_that_never_gets_further_stops_the_export() -> None:
+def test_a_response_that_never_gets_further_stops_the_export() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n", b""], [b""])
     with pytest.raises(ExportStopped):
-        await endpoint.write()
+        endpoint.write()
     assert endpoint.waits == [*RETRY_SECONDS]
     assert endpoint.target.resume_point.rows == 1
 
@@ -150,17 +138,27 @@ async def test_a_response_that_never_gets_further_stops_the_export() -> None:
         (httpx.Response(502, content=b"<html>"), ExportFailed),
     ],
 )
-async def test_other_responses_end_the_export(response: httpx.Response, kind: type[Exception]) -> None:
+def test_other_responses_end_the_export(response: httpx.Response, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        await ScriptedEndpoint(response).write()
+        ScriptedEndpoint(response).write()
 
 
-async def test_missing_rows_are_noted_and_remembered() -> None:
+def test_missing_rows_are_noted_and_remembered() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n"])
     endpoint.headers["X-Warnings"] = "STALE_DATA, UPSTREAM_INCOMPLETE"
-    target = await endpoint.write()
+    target = endpoint.write()
     assert target.resume_point.is_incomplete
     assert endpoint.notes == ["The gateway warns: STALE_DATA.", "The gateway warns: UPSTREAM_INCOMPLETE."]
+
+
+@pytest.mark.parametrize("body", [[b"a,b\r\n1,x\r\n"], [b"a,b\r\n1,x\r\n", b""]])
+def test_warnings_after_the_headers_are_noted_if_the_gateway_is_embedded(body: list[bytes]) -> None:
+    endpoint = ScriptedEndpoint(body, [b""])
+    endpoint.headers["X-Warnings"] = "STALE_DATA"
+    endpoint.extensions["state"] = {"export_warnings": {"UPSTREAM_UNREADABLE_VALUES", "STALE_DATA"}}
+    with suppress(ExportStopped):
+        endpoint.write()
+    assert endpoint.notes == ["The gateway warns: STALE_DATA.", "The gateway warns: UPSTREAM_UNREADABLE_VALUES."]
 
 
 # The embedded gateway
@@ -188,3 +186,34 @@ async def test_an_embedded_response_is_read_while_it_is_written() -> None:
             pass
     assert sent == 100
     await response.aclose()
+
+
+class EmbeddedExport(Recording):
+    """Exports from an application of this process."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__()
+        self.handle_async_request = StreamingTransport(app).handle_async_request  # type: ignore[method-assign]
+
+
+class LateWarning:
+    """A source of four blocks of one row; the third has a warning."""
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        warnings = (PageWarning("UPSTREAM_UNREADABLE_VALUES", "Null."),) if query.skip == 2 else ()
+        rows = (LICENSE_DEPLOYMENTS.row(licenses_sold=query.skip),)
+        return Page(rows, skip=query.skip, more=query.skip < 3, warnings=warnings, calls=1)
+
+
+def test_an_embedded_export_shows_a_warning_of_a_block_behind_the_headers() -> None:
+    settings = read_settings({})
+    exports = Exports(
+        ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
+        LateWarning(),
+        BlockSizes(1, 1),
+        Limits.of(settings),
+    )
+    export = EmbeddedExport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
+    export.export(DatasetExport("/export/licenseDeployments.ndjson", {}, "ndjson", 100))
+    assert export.written.count(b"\n") == 4
+    assert export.notes == ["The gateway warns: UPSTREAM_UNREADABLE_VALUES."]

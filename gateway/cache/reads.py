@@ -1,4 +1,4 @@
-"""Background refreshes of stale pages."""
+"""Reads under way: background refreshes of stale pages, and reads whose token may be refused before they end."""
 
 from __future__ import annotations
 
@@ -22,15 +22,7 @@ class Refreshes:
         self._tasks: dict[str, asyncio.Task[Page]] = {}
         self._loading: set[str] = set()
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def tasks(self) -> list[asyncio.Task[Page]]:
-        """Return all running refreshes."""
-        return list(self._tasks.values())
-
     def running(self, key: str) -> asyncio.Task[Page] | None:
-        """Return the running refresh of a block."""
         return self._tasks.get(key)
 
     @contextmanager
@@ -53,13 +45,12 @@ class Refreshes:
             return
         # The refresh outlives the request, so it inherits neither its context variables nor its budget and deadline.
         heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
-        task = asyncio.create_task(self._load(block.with_caller(heir)), context=contextvars.Context())
+        task = asyncio.create_task(self._load(replace(block, caller=heir)), context=contextvars.Context())
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
 
     async def aclose(self) -> None:
-        """Cancel all running refreshes."""
-        tasks = self.tasks()
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -71,3 +62,35 @@ class Refreshes:
             error = task.exception()
             if not isinstance(error, GatewayError):
                 asyncio.get_running_loop().call_exception_handler({"message": "a refresh failed", "exception": error})
+
+
+class PendingRead:
+    """A pending read; ``void`` once its token was refused."""
+
+    __slots__ = ("void",)
+
+    def __init__(self) -> None:
+        self.void = False
+
+
+class PendingReads:
+    def __init__(self) -> None:
+        self._by_token: dict[bytes, set[PendingRead]] = {}
+
+    @contextmanager
+    def under_way(self, locator: bytes) -> Iterator[PendingRead]:
+        """Register a read of this token until the context ends."""
+        read = PendingRead()
+        reads = self._by_token.setdefault(locator, set())
+        reads.add(read)
+        try:
+            yield read
+        finally:
+            reads.discard(read)
+            if not reads and self._by_token.get(locator) is reads:
+                del self._by_token[locator]
+
+    def void(self, locator: bytes) -> None:
+        """Mark all pending reads of this token as void, so that their results are not cached."""
+        for read in self._by_token.get(locator, ()):
+            read.void = True

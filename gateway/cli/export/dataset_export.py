@@ -1,0 +1,118 @@
+"""The rows of a gateway's export endpoint; a broken response is continued behind its last complete row."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import httpx
+import msgspec
+
+from gateway.cli.export.exit_codes import ExportFailed
+from gateway.cli.export.gateway_client import GatewayClient, GatewayPayload, payload_of
+from gateway.cli.export.partial_file import ResumePoint, Step, request_digest
+from gateway.cli.export.progress import Progress
+from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed
+from gateway.page import INCOMPLETE
+
+
+class _RefusalPayload(GatewayPayload):
+    errors: Annotated[list[ErrorPayload], msgspec.Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetExport:
+    """A dataset's rows from the export endpoint: its path and parameters, the format to write, and a step's rows."""
+
+    path: str
+    parameters: Mapping[str, str]
+    format_name: str
+    page_rows: int
+
+    @property
+    def digest(self) -> str:
+        """Digest that identifies path, parameters and format without revealing them."""
+        return request_digest(self.path, self.parameters, self.format_name)
+
+    @property
+    def is_filtered(self) -> bool:
+        """True if a filter selects the rows."""
+        return "filter" in self.parameters
+
+    async def steps(self, gateway: GatewayClient, point: ResumePoint, progress: Progress) -> AsyncGenerator[Step, None]:
+        """Yield the rows behind ``point``. Raises StepFailed and ExportEnded."""
+        parameters = {**self.parameters, "incomplete": "1"}
+        if point.cursor is not None:
+            parameters |= {"offset": str(point.rows), "snapshot": point.cursor}
+        is_csv = self.path.endswith(".csv")
+        splitter = RowSplitter(self.page_rows, is_csv=is_csv, has_header=is_csv and point.cursor is None)
+        async with gateway.response_to("GET", self.path, params=parameters) as response:
+            if response.status_code != 200:
+                await payload_of(response, _RefusalPayload)
+            empty = _empty_step(response, progress)
+            try:
+                async for chunk in response.aiter_bytes():
+                    for data, rows in splitter.steps(chunk):
+                        yield replace(empty, data=data, rows=rows)
+            except (httpx.TransportError, httpx.DecodingError):
+                data, rows = splitter.rest()
+                if rows:
+                    yield replace(empty, data=data, rows=rows)
+                raise StepFailed(BROKEN) from None
+            finally:
+                # Only an embedded gateway can add warnings of blocks that it reads after the headers.
+                _note(sorted(response.extensions.get("state", {}).get("export_warnings", ())), progress)
+            data, rows = splitter.rest()
+            yield replace(empty, data=data, rows=rows, is_complete=True)
+
+
+def _empty_step(response: httpx.Response, progress: Progress) -> Step:
+    """Return a step without rows, as the headers describe it, and show their warnings. Raises ExportFailed."""
+    snapshot = response.headers.get("x-snapshot")
+    if snapshot is None:
+        raise ExportFailed("The response did not come from a gateway of this version. Check --url.")
+    warnings = [code for code in response.headers.get("x-warnings", "").split(", ") if code]
+    _note(warnings, progress)
+    total = response.headers.get("x-total-count", "")
+    return Step(b"", 0, snapshot, False, INCOMPLETE.code in warnings, int(total) if total.isdecimal() else None)
+
+
+def _note(codes: Iterable[str], progress: Progress) -> None:
+    for code in codes:
+        progress.note(f"The gateway warns: {code}.")
+
+
+class RowSplitter:
+    """Cuts a stream of rows into steps of complete rows. A CSV cell in quotes may contain line ends."""
+
+    def __init__(self, step_rows: int, *, is_csv: bool, has_header: bool) -> None:
+        self._step_rows = step_rows
+        self._is_csv = is_csv
+        self._end = b"\r\n" if is_csv else b"\n"
+        # The header is no row.
+        self._rows = -1 if has_header else 0
+        self._data = bytearray()
+        self._row = bytearray()
+        self._is_quoted = False
+        self._tail = b""
+
+    def steps(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield bytes and number of rows of each full step."""
+        *lines, self._tail = (self._tail + data).split(self._end)
+        for line in lines:
+            self._row += line + self._end
+            self._is_quoted ^= self._is_csv and line.count(b'"') % 2 == 1
+            if not self._is_quoted:
+                self._data += self._row
+                self._row.clear()
+                self._rows += 1
+                if self._rows == self._step_rows:
+                    yield self.rest()
+
+    def rest(self) -> tuple[bytes, int]:
+        """Return bytes and number of the complete rows that are left."""
+        data, rows = bytes(self._data), max(0, self._rows)
+        self._data.clear()
+        self._rows = 0
+        return data, rows
