@@ -97,7 +97,7 @@ def _tls() -> dict[str, Any]:
     return {"connection_class": TLSConnection, "context": ssl.create_default_context()}
 
 
-def redis_cache(address: RedisAddress) -> Any:
+def redis_cache(address: RedisAddress, timeout_seconds: float) -> Any:
     """Return the cache of a server, not connected yet. Its methods raise an exception for every failure."""
     return BoundedRedisCache(
         serializer=NullSerializer(encoding=None),
@@ -108,13 +108,13 @@ def redis_cache(address: RedisAddress) -> Any:
         db=address.database,
         password=address.password,
         pool_max_size=MAX_CONNECTIONS,
-        create_connection_timeout=OPERATION_TIMEOUT_SECONDS,
+        create_connection_timeout=timeout_seconds,
         connection_pool_class=BlockingConnectionPool,
         connection_pool_kwargs={
             **(_tls() if address.tls else {}),
             "username": address.username,
-            "timeout": OPERATION_TIMEOUT_SECONDS,
-            "socket_timeout": OPERATION_TIMEOUT_SECONDS,
+            "timeout": timeout_seconds,
+            "socket_timeout": timeout_seconds,
             "retry": Retry(NoBackoff(), 0),
             # RESP2 without client information saves a round trip per connection.
             "protocol": 2,

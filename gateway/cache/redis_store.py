@@ -38,8 +38,10 @@ class RedisStore:
         *,
         on_error: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timeout_seconds: float = OPERATION_TIMEOUT_SECONDS,
     ) -> None:
-        self._cache = redis_cache(address)
+        self._timeout_seconds = timeout_seconds
+        self._cache = redis_cache(address, timeout_seconds)
         self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
         self._on_error = on_error
         self._breaker = Breaker(self._probe, on_close=self._returned, sleep=sleep)
@@ -95,7 +97,7 @@ class RedisStore:
     async def aclose(self) -> None:
         await self._breaker.aclose()
         try:
-            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 await self._cache.close()
         except Exception:  # the process closes the connections when it ends
             self._on_error()
@@ -104,7 +106,7 @@ class RedisStore:
         if self._breaker.is_open:
             return None
         try:
-            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 result = await work()
         except Exception as error:  # on malformed data, the library's parser may raise any exception
             self._on_error()
@@ -117,7 +119,7 @@ class RedisStore:
     async def _probe(self) -> None:
         """Write a value and read it back. Writing fails on a server that is full, loading, a replica or read-only."""
         value = secrets.token_bytes(8)
-        async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._timeout_seconds):
             # Idle connections may hold a partial response or lead to a server that no longer exists.
             await self._cache.client.connection_pool.disconnect(inuse_connections=False)
             await self._cache.set(self._probe_key, value, ttl=PROBE_SECONDS)

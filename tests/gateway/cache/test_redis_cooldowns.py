@@ -23,7 +23,7 @@ ONE, TWO = AccessToken("one"), AccessToken("two")
 
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = RedisStore(RedisAddress("127.0.0.1", redis.port))
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), timeout_seconds=10)
     yield store
     await store.aclose()
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 import structlog
 
-from gateway.cache.redis_client import MAX_VALUE_BYTES
+from gateway.cache.redis_client import MAX_VALUE_BYTES, OPERATION_TIMEOUT_SECONDS
 from gateway.cache.redis_store import RedisStore
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden
@@ -46,7 +46,13 @@ class Bench:
     def __init__(self, processes: Processes, proxy: TroubledRedis, beside: Process) -> None:
         self.processes, self.proxy, self.beside = processes, proxy, beside
         self.gate = Gate()
-        self.process = Process(proxy.port, processes.clock, processes.source, sleep=self.gate.sleep)
+        self.process = Process(
+            proxy.port,
+            processes.clock,
+            processes.source,
+            sleep=self.gate.sleep,
+            timeout_seconds=OPERATION_TIMEOUT_SECONDS,
+        )
 
     async def until_used_again(self) -> None:
         while self.process.store.is_left_out:
@@ -215,7 +221,7 @@ async def test_a_timed_out_call_never_leaves_its_response_for_the_next_one(bench
 
 async def test_idle_connections_closed_by_the_server_are_not_failures(redis: RedisServer) -> None:
     errors: list[None] = []
-    store = RedisStore(RedisAddress("127.0.0.1", redis.port), on_error=lambda: errors.append(None))
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), on_error=lambda: errors.append(None), timeout_seconds=10)
     for _ in range(3):
         await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
         redis.client.client_kill_filter(_type="normal", skipme=True)
@@ -227,13 +233,15 @@ async def test_idle_connections_closed_by_the_server_are_not_failures(redis: Red
 
 
 async def test_many_concurrent_calls_share_few_connections(bench: Bench) -> None:
-    values = await asyncio.gather(*(bench.process.store.get_many(["key"]) for _ in range(64)))
+    store = RedisStore(RedisAddress("127.0.0.1", bench.proxy.port), timeout_seconds=10)
+    values = await asyncio.gather(*(store.get_many(["key"]) for _ in range(64)))
     assert values == [[None]] * 64
     assert bench.proxy.connections <= 32
+    await store.aclose()
 
 
 async def test_at_most_the_size_limit_of_a_value_is_read(redis: RedisServer) -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", redis.port))
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), timeout_seconds=10)
     redis.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
     redis.client.set("large", b"x" * 100_000)
     redis.client.rpush("list", "x")

@@ -42,10 +42,11 @@ class Process:
         *,
         sleep: Sleep = asyncio.sleep,
         memory_bytes: int = 1_000_000,
+        timeout_seconds: float = 10,
     ) -> None:
         self.clock, self.source = clock, source
         self.outcomes: Counter[str] = Counter()
-        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep)
+        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep, timeout_seconds=timeout_seconds)
         config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
         self.shared = SharedPages(
             self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
