@@ -20,7 +20,7 @@ from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
-from gateway.graphiql.page import GraphiQL
+from gateway.graphiql.html_page import GraphiQL
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for

@@ -56,7 +56,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class Snapshot:
     """Snapshot of the data: the usable total, and each service's processed date.
 
     ``dates`` holds sorted pairs of service and date. A service with two dates in one page is left out, because it
@@ -66,17 +66,17 @@ class Stamp:
     total_count: int | None = None
     dates: tuple[tuple[str, str], ...] = ()
 
-    def conflicts(self, other: Stamp) -> bool:
+    def conflicts(self, other: Snapshot) -> bool:
         """Return True if the two cannot come from the same snapshot."""
         if None not in (self.total_count, other.total_count) and self.total_count != other.total_count:
             return True
         known = dict(self.dates)
         return any(known.get(service, date) != date for service, date in other.dates)
 
-    def merged(self, other: Stamp) -> Stamp:
-        """Combine two stamps that do not conflict."""
+    def merged(self, other: Snapshot) -> Snapshot:
+        """Combine two snapshots that do not conflict."""
         total = self.total_count if self.total_count is not None else other.total_count
-        return Stamp(total, tuple(sorted({**dict(self.dates), **dict(other.dates)}.items())))
+        return Snapshot(total, tuple(sorted({**dict(self.dates), **dict(other.dates)}.items())))
 
 
 class CacheState(IntEnum):
@@ -126,7 +126,7 @@ class Page:
     skip: int = 0
     more: bool | None = False
     total_count: int | None = None
-    stamp: Stamp = Stamp()
+    snapshot: Snapshot = Snapshot()
     warnings: tuple[PageWarning, ...] = ()
     fetched_at: float = 0.0
     calls: int = 0
@@ -168,14 +168,14 @@ class KeptPages(Protocol):
         ...
 
 
-def stamp_of(rows: Sequence[Any], *, service: str, date: str, total_count: int | None) -> Stamp:
-    """Return the stamp of ``rows`` from their attributes ``service`` and ``date``."""
+def snapshot_of(rows: Sequence[Any], *, service: str, date: str, total_count: int | None) -> Snapshot:
+    """Return the snapshot of ``rows`` from their attributes ``service`` and ``date``."""
     seen: dict[str, str | None] = {}
     for name, when in _pairs(rows, service, date):
         if when is not None:
             key = name or ""
             seen[key] = None if key in seen and seen[key] != when else when
-    return Stamp(total_count, tuple(sorted((key, when) for key, when in seen.items() if when is not None)))
+    return Snapshot(total_count, tuple(sorted((key, when) for key, when in seen.items() if when is not None)))
 
 
 def _pairs(rows: Sequence[Any], service: str, date: str) -> Iterable[tuple[str | None, str | None]]:

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Stamp
+from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
-from gateway.paging.cursor import Snapshot
+from gateway.paging.cursor import CursorSnapshot
 from gateway.paging.window import PageArguments, cursors_exist, load_window, snapshot_changed
 from gateway.query import PageQuery
 from schema.scalars import Long
@@ -82,17 +82,17 @@ class Piece:
     offset: int
     rows: Sequence[Any]
     fingerprint: bytes
-    stamp: Stamp
+    snapshot: Snapshot
     renderings: Renderings | None
 
     def cursors(self) -> list[str]:
         """Return the cursor of each row."""
-        return cursor.encode(self.fingerprint, self.stamp, range(self.offset, self.offset + len(self.rows)))
+        return cursor.encode(self.fingerprint, self.snapshot, range(self.offset, self.offset + len(self.rows)))
 
     def cursor(self, index: int) -> str:
         """Return the cursor of the row at ``index``, which may be negative."""
         offset = self.offset + index % len(self.rows)
-        return cursor.encode(self.fingerprint, self.stamp, range(offset, offset + 1))[0]
+        return cursor.encode(self.fingerprint, self.snapshot, range(offset, offset + 1))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,11 @@ async def read_connection(
 
 
 def _conflicts(bound: cursor.Cursor, blocks: Blocks) -> bool:
-    return bound.snapshot.conflicts(Snapshot.of(blocks.stamp))
+    return bound.snapshot.conflicts(CursorSnapshot.of(blocks.snapshot))
 
 
 def _is_behind(blocks: Blocks, arguments: PageArguments) -> bool:
-    present = Snapshot.of(blocks.stamp)
+    present = CursorSnapshot.of(blocks.snapshot)
     is_cached = any(page.cache is not CacheState.MISS for page in blocks.pages)
     return is_cached and any(bound.snapshot.is_newer(present) for bound in arguments.cursors)
 
@@ -186,7 +186,7 @@ async def _result(
     blocks: Blocks, query: PageQuery, arguments: PageArguments, start: int, stop: int
 ) -> ConnectionResult:
     pieces = tuple(
-        Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.stamp, page.renderings)
+        Piece(page.skip + low, page.rows[low:high], query.fingerprint, page.snapshot, page.renderings)
         for page, low, high in blocks.rows(start, stop)
     )
     stop = pieces[-1].offset + len(pieces[-1].rows) if pieces else start

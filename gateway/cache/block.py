@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.page import Caller, Stamp
+from gateway.page import Caller, Snapshot
 from gateway.query import PageQuery
 
 
@@ -43,19 +43,19 @@ def block_key(query_key: str, query: PageQuery) -> str:
 
 
 class Index:
-    """Keys of the cached blocks by token and query, each with its block's stamp and time of reading.
+    """Keys of the cached blocks by token and query, each with its block's snapshot and time of reading.
 
     The index holds exactly the keys in the store: every change of the store calls ``add`` or ``discard``.
     """
 
     def __init__(self) -> None:
-        self._queries: dict[str, dict[str, tuple[Stamp, float]]] = {}
+        self._queries: dict[str, dict[str, tuple[Snapshot, float]]] = {}
         self._tokens: dict[bytes, set[str]] = {}
         self._owners: dict[str, bytes] = {}
 
-    def add(self, locator: bytes, query_key: str, key: str, stamp: Stamp, fetched_at: float) -> None:
+    def add(self, locator: bytes, query_key: str, key: str, snapshot: Snapshot, fetched_at: float) -> None:
         """Record that ``key`` was stored."""
-        self._queries.setdefault(query_key, {})[key] = (stamp, fetched_at)
+        self._queries.setdefault(query_key, {})[key] = (snapshot, fetched_at)
         self._tokens.setdefault(locator, set()).add(query_key)
         self._owners[query_key] = locator
 
@@ -71,10 +71,10 @@ class Index:
             if not self._tokens[locator]:
                 del self._tokens[locator]
 
-    def blocks(self, query_key: str) -> Iterator[tuple[str, Stamp, float]]:
-        """Yield the key, stamp and time of reading of every cached block of a query."""
-        for key, (stamp, fetched_at) in list(self._queries.get(query_key, {}).items()):
-            yield key, stamp, fetched_at
+    def blocks(self, query_key: str) -> Iterator[tuple[str, Snapshot, float]]:
+        """Yield the key, snapshot and time of reading of every cached block of a query."""
+        for key, (snapshot, fetched_at) in list(self._queries.get(query_key, {}).items()):
+            yield key, snapshot, fetched_at
 
     def keys_of(self, locator: bytes) -> list[str]:
         return [key for query_key in self._tokens.get(locator, ()) for key in self._queries[query_key]]

@@ -17,7 +17,7 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry, entry
-from gateway.page import Page, Stamp
+from gateway.page import Page, Snapshot
 
 GENERATION_BYTES = 16
 
@@ -36,10 +36,10 @@ def new_generation() -> bytes:
 
 
 class QueryGeneration(msgspec.Struct, array_like=True, frozen=True):
-    """A query's generation, the merged stamp of its blocks, and the time of the newest read."""
+    """A query's generation, the merged snapshot of its blocks, and the time of the newest read."""
 
     generation: bytes
-    stamp: Stamp
+    snapshot: Snapshot
     fetched_at: float
 
     def after(self, page: Page) -> QueryGeneration | None:
@@ -48,16 +48,16 @@ class QueryGeneration(msgspec.Struct, array_like=True, frozen=True):
         If ``page`` conflicts with the stored blocks, return a new generation, or None if ``page`` is older than they
         are.
         """
-        if not self.stamp.conflicts(page.stamp):
+        if not self.snapshot.conflicts(page.snapshot):
             return QueryGeneration(
-                self.generation, self.stamp.merged(page.stamp), max(self.fetched_at, page.fetched_at)
+                self.generation, self.snapshot.merged(page.snapshot), max(self.fetched_at, page.fetched_at)
             )
         return first_generation(page) if page.fetched_at >= self.fetched_at else None
 
 
 def first_generation(page: Page) -> QueryGeneration:
     """Return a new generation of a query whose only valid block is ``page``."""
-    return QueryGeneration(new_generation(), page.stamp, page.fetched_at)
+    return QueryGeneration(new_generation(), page.snapshot, page.fetched_at)
 
 
 class SealedPage(msgspec.Struct, array_like=True, frozen=True):

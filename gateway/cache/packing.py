@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from gateway.page import Page, PageWarning, Stamp
+from gateway.page import Page, PageWarning, Snapshot
 
 # Rows encoded in one step. Measured: half a millisecond, after which other threads can run.
 CHUNK_ROWS = 1_000
@@ -24,7 +24,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
     skip: int
     more: bool | None
     total_count: int | None
-    stamp: Stamp
+    snapshot: Snapshot
     warnings: tuple[PageWarning, ...]
     fetched_at: float
     chunks: tuple[bytes, ...]
@@ -42,7 +42,7 @@ def pack(page: Page) -> bytes | None:
         return None
     if sum(map(len, chunks)) > MAX_PLAIN_BYTES // 2:
         return None
-    packed = _Packed(page.skip, page.more, page.total_count, page.stamp, page.warnings, page.fetched_at, chunks)
+    packed = _Packed(page.skip, page.more, page.total_count, page.snapshot, page.warnings, page.fetched_at, chunks)
     return zstandard.ZstdCompressor(level=LEVEL).compress(msgspec.msgpack.encode(packed))
 
 
@@ -62,7 +62,7 @@ def unpack(data: bytes, row: type[msgspec.Struct]) -> Page | None:
         skip=packed.skip,
         more=packed.more,
         total_count=packed.total_count,
-        stamp=packed.stamp,
+        snapshot=packed.snapshot,
         warnings=packed.warnings,
         fetched_at=packed.fetched_at,
     )

@@ -179,7 +179,7 @@ class CachedPages:
         if skip == 0:
             previous: Page | None = await self.store.get(block.key)
             return previous is not None and len(previous.rows) > 0
-        totals = [stamp.total_count for _, stamp, _ in self._index.blocks(block.query_key)]
+        totals = [snapshot.total_count for _, snapshot, _ in self._index.blocks(block.query_key)]
         return page.total_count is None and any(total is not None and total > skip for total in totals)
 
     async def _put(self, block: Block, page: Page, expires_at: float) -> Page | None:
@@ -188,14 +188,14 @@ class CachedPages:
         If memory is full, return the page without support for renderings.
         """
         key = block.key
-        for other, stamp, fetched_at in self._index.blocks(block.query_key):
-            if other != key and stamp.conflicts(page.stamp):
+        for other, snapshot, fetched_at in self._index.blocks(block.query_key):
+            if other != key and snapshot.conflicts(page.snapshot):
                 if fetched_at > page.fetched_at:
                     return None
                 await self._remove(other)
         renderings = KeptRenderings(self.store, key)
         cached_page = page.having(renderings=renderings)
-        self._index.add(block.caller.token.locator, block.query_key, key, page.stamp, page.fetched_at)
+        self._index.add(block.caller.token.locator, block.query_key, key, page.snapshot, page.fetched_at)
         ttl_seconds = expires_at - self._clock()
         if ttl_seconds > 0 and await self.store.put(
             key, cached_page, size_bytes=page_size_bytes(page), ttl_seconds=ttl_seconds, owner=renderings

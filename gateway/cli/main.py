@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.export.command import export
-from gateway.cli.token.command import token
+from gateway.cli.export.export_command import export
+from gateway.cli.token.token_command import token
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import (
     SANDBOX,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.errors import UpstreamTimeout
-from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Stamp
+from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
 
 # A shared call ends at its own deadline with the better error, so the timer of each waiter runs a little longer.
@@ -42,7 +42,7 @@ class Blocks:
         self._caller = caller
         self._sizes = sizes
         self._pages: dict[int, Page] = {}
-        self.stamp = Stamp()
+        self.snapshot = Snapshot()
         # Start and size of each block.
         self.requested: list[tuple[int, int]] = []
 
@@ -65,7 +65,7 @@ class Blocks:
     @property
     def total_count(self) -> int | None:
         """The upstream's total; None if it is missing or the loaded rows contradict it."""
-        total = self.stamp.total_count
+        total = self.snapshot.total_count
         seen_rows = max((page.end for page in self.pages if page.rows), default=0)
         if total is None or seen_rows > total or self.known_end not in (None, total):
             return None
@@ -118,7 +118,7 @@ class Blocks:
     @property
     def _ends_too_soon(self) -> bool:
         """True if one block's total promised rows that another block lacks; vanished data may carry no total."""
-        total = self.stamp.total_count
+        total = self.snapshot.total_count
         return total is not None and any(page.more is False and page.end < total for page in self.pages)
 
     def _holds(self, skip: int, rows: int) -> bool:
@@ -156,10 +156,10 @@ class Blocks:
         except TimeoutError:
             raise UpstreamTimeout("The upstream did not answer in time. Retry, or request fewer rows.") from None
         self._caller.budget.settle(page.calls)
-        if any(page.stamp.conflicts(other.stamp) for other in self._pages.values()):
+        if any(page.snapshot.conflicts(other.snapshot) for other in self._pages.values()):
             raise SnapshotConflict
         self._pages[skip] = page
-        self.stamp = self.stamp.merged(page.stamp)
+        self.snapshot = self.snapshot.merged(page.snapshot)
 
 
 def _joined(one: PageWarning, other: PageWarning) -> PageWarning:

@@ -15,7 +15,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from gateway.errors import InvalidCursor
-from gateway.page import Stamp
+from gateway.page import Snapshot
 
 VERSION = 1
 
@@ -41,25 +41,25 @@ _TAIL_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A compact Stamp: the total, and for each service a digest of its name and the date as ``YYYYMMDDHHMMSS``."""
+class CursorSnapshot:
+    """A compact Snapshot: the total, and for each service a digest of its name and the date as ``YYYYMMDDHHMMSS``."""
 
     total_count: int | None
     dates: tuple[tuple[bytes, int], ...]
 
     @classmethod
-    def of(cls, stamp: Stamp) -> Snapshot:
-        dates = sorted((_digest(service.encode(), 4), _digits(when)) for service, when in stamp.dates)
-        return cls(stamp.total_count, tuple(dates[:MAX_SERVICES]))
+    def of(cls, snapshot: Snapshot) -> CursorSnapshot:
+        dates = sorted((_digest(service.encode(), 4), _digits(when)) for service, when in snapshot.dates)
+        return cls(snapshot.total_count, tuple(dates[:MAX_SERVICES]))
 
-    def conflicts(self, other: Snapshot) -> bool:
+    def conflicts(self, other: CursorSnapshot) -> bool:
         """Return True if both cannot come from the same processing of the data."""
         if None not in (self.total_count, other.total_count) and self.total_count != other.total_count:
             return True
         known = dict(self.dates)
         return any(known.get(service, when) != when for service, when in other.dates)
 
-    def is_newer(self, other: Snapshot) -> bool:
+    def is_newer(self, other: CursorSnapshot) -> bool:
         """Return True if some service was processed later here than in ``other``."""
         known = dict(other.dates)
         return any(when > known.get(service, when) for service, when in self.dates)
@@ -70,18 +70,18 @@ class Cursor:
     """A decoded cursor."""
 
     offset: int
-    snapshot: Snapshot
+    snapshot: CursorSnapshot
 
 
-def encode(fingerprint: bytes, stamp: Stamp, offsets: range) -> list[str]:
+def encode(fingerprint: bytes, snapshot: Snapshot, offsets: range) -> list[str]:
     """Return the cursors of the rows at ``offsets``, which are consecutive rows of one block."""
-    snapshot = Snapshot.of(stamp)
+    compact = CursorSnapshot.of(snapshot)
     cursors: list[str] = []
     start = offsets.start
     while start < offsets.stop:
         run, row = divmod(start, RUN_ROWS)
         rows = min(offsets.stop - start, RUN_ROWS - row)
-        prefix = urlsafe_b64encode(_head(fingerprint, snapshot, run)).decode()
+        prefix = urlsafe_b64encode(_head(fingerprint, compact, run)).decode()
         cursors += map(prefix.__add__, _TAILS[row : row + rows])
         start += rows
     return cursors
@@ -107,7 +107,7 @@ def decode(text: str, fingerprint: bytes, *, argument: str) -> Cursor:
     return Cursor(run * RUN_ROWS + row, snapshot)
 
 
-def _head(fingerprint: bytes, snapshot: Snapshot, run: int) -> bytes:
+def _head(fingerprint: bytes, snapshot: CursorSnapshot, run: int) -> bytes:
     total = _NO_TOTAL if snapshot.total_count is None else min(snapshot.total_count, _NO_TOTAL - 1)
     parts = [bytes([VERSION]), fingerprint, run.to_bytes(_RUN_BYTES, "big"), total.to_bytes(6, "big")]
     parts += [bytes([len(snapshot.dates)]), *(service + when.to_bytes(6, "big") for service, when in snapshot.dates)]
@@ -117,13 +117,13 @@ def _head(fingerprint: bytes, snapshot: Snapshot, run: int) -> bytes:
     return head + _digest(head, _CHECK_BYTES)
 
 
-def _read(head: bytes) -> tuple[int, Snapshot]:
+def _read(head: bytes) -> tuple[int, CursorSnapshot]:
     run, total, services = int.from_bytes(head[9:13], "big"), int.from_bytes(head[13:19], "big"), head[19]
     pairs = [head[20 + 10 * i : 30 + 10 * i] for i in range(services)]
     if any(len(pair) != 10 for pair in pairs):
         raise ValueError
     dates = tuple((pair[:4], int.from_bytes(pair[4:], "big")) for pair in pairs)
-    return run, Snapshot(None if total == _NO_TOTAL else total, dates)
+    return run, CursorSnapshot(None if total == _NO_TOTAL else total, dates)
 
 
 def _digest(data: bytes, size_bytes: int) -> bytes:

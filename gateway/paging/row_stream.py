@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import CacheState, Caller, Page, PageSource, Stamp
+from gateway.page import CacheState, Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import FALSE, PageQuery
@@ -16,7 +16,7 @@ from gateway.query import FALSE, PageQuery
 class RowStream:
     """A reader of the rows of a query, which holds at most two blocks at a time.
 
-    It begins with row ``start``. If that is not the first row, ``snapshot`` is the one that the rows before come from.
+    It begins with row ``start``. If that is not the first row, ``digest`` is of the snapshot of the rows before it.
     ``accepts_incomplete`` allows blocks with missing rows in the opening, whose warnings a response can still report.
     ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
     its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
@@ -27,7 +27,7 @@ class RowStream:
     sizes: BlockSizes
     caller: Callable[[], Caller]
     start: int = 0
-    snapshot: SnapshotDigest | None = None
+    digest: SnapshotDigest | None = None
     accepts_incomplete: bool = False
     rows: int = 0
     upstream_calls: int = 0
@@ -49,7 +49,7 @@ class RowStream:
                 first = pages[0]
                 rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
                 return [first.having(rows=rows, skip=self.start), *pages[1:]]
-            if self.snapshot is not None:
+            if self.digest is not None:
                 if all(page.cache is CacheState.MISS for page in pages):
                     break
                 # A cached block may be older than the snapshot.
@@ -61,12 +61,12 @@ class RowStream:
 
         A page's rows are counted when the next page is requested. A conflict between pages raises SnapshotChanged.
         """
-        stamp = Stamp()
+        snapshot = Snapshot()
         page = opening.pop(0)
         while True:
-            if stamp.conflicts(page.stamp) or self._conflict([page]):
+            if snapshot.conflicts(page.snapshot) or self._conflict([page]):
                 raise _changed()
-            stamp = stamp.merged(page.stamp)
+            snapshot = snapshot.merged(page.snapshot)
             yield page
             self.rows += len(page.rows)
             if self._is_last(page):
@@ -77,14 +77,14 @@ class RowStream:
             page = opening.pop(0) if opening else await self._block(self.query, skip, accepts_incomplete=False)
 
     def _conflict(self, pages: list[Page]) -> bool:
-        stamps = [page.stamp for page in pages]
-        if self.snapshot is not None and any(map(self.snapshot.conflicts, stamps)):
+        snapshots = [page.snapshot for page in pages]
+        if self.digest is not None and any(map(self.digest.conflicts, snapshots)):
             return True
-        return stamps[0].conflicts(stamps[-1])
+        return snapshots[0].conflicts(snapshots[-1])
 
     async def _continues(self, first: Page) -> bool:
         """Return whether the block of row ``start`` shows that all rows before it exist, in the same snapshot."""
-        if self.snapshot is None:
+        if self.digest is None:
             return True
         known = first
         if self.start and not first.rows:
@@ -92,9 +92,9 @@ class RowStream:
             known = await self._opening_block(self.query, max(0, first.skip - self.sizes.rows))
         if known.end < self.start:
             return False
-        if not self.snapshot.can_compare(known.stamp):
+        if not self.digest.can_compare(known.snapshot):
             known = await self._opening_block(self.query, 0)
-        return not self.snapshot.conflicts(known.stamp)
+        return not self.digest.conflicts(known.snapshot)
 
     async def _first_blocks(self, query: PageQuery) -> list[Page]:
         skip = self.start - self.start % self.sizes.rows

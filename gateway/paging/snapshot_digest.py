@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.page import Stamp
+from gateway.page import Snapshot
 from gateway.paging.cursor import MAX_SERVICES
 
 # Three bytes, so that base64 needs no padding.
@@ -24,16 +24,16 @@ _NO_TOTAL = bytes(_DIGEST_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDigest:
-    """Digests of a Stamp, keyed with ``export``, the text that identifies an export without its range of rows."""
+    """Digests of a Snapshot, keyed with ``export``, the text that identifies an export without its range of rows."""
 
     export: str = field(repr=False)
     total: bytes
     dates: Mapping[bytes, bytes]
 
     @classmethod
-    def of(cls, stamp: Stamp, export: str) -> SnapshotDigest:
-        dates = sorted((_digest(export, service), _digest(export, service, when)) for service, when in stamp.dates)
-        total = _NO_TOTAL if stamp.total_count is None else _digest(export, str(stamp.total_count))
+    def of(cls, snapshot: Snapshot, export: str) -> SnapshotDigest:
+        dates = sorted((_digest(export, service), _digest(export, service, when)) for service, when in snapshot.dates)
+        total = _NO_TOTAL if snapshot.total_count is None else _digest(export, str(snapshot.total_count))
         return cls(export, total, dict(dates[:MAX_SERVICES]))
 
     @classmethod
@@ -45,10 +45,10 @@ class SnapshotDigest:
         starts = range(len(_VERSION), len(data), _DIGEST_BYTES)
         digests = [data[start : start + _DIGEST_BYTES] for start in starts]
         # The first digest is the checksum.
-        snapshot = cls(export, b"".join(digests[1:2]), dict(zip(digests[2::2], digests[3::2], strict=False)))
-        if snapshot.text != text:
+        digest = cls(export, b"".join(digests[1:2]), dict(zip(digests[2::2], digests[3::2], strict=False)))
+        if digest.text != text:
             raise ValueError
-        return snapshot
+        return digest
 
     @property
     def text(self) -> str:
@@ -56,16 +56,16 @@ class SnapshotDigest:
         checksum = _digest(self.export, content.hex())
         return urlsafe_b64encode(_VERSION + checksum + content).decode()
 
-    def conflicts(self, stamp: Stamp) -> bool:
-        """Return True if the rows of ``stamp`` cannot come from this snapshot."""
-        other = SnapshotDigest.of(stamp, self.export)
+    def conflicts(self, snapshot: Snapshot) -> bool:
+        """Return True if the rows of ``snapshot`` cannot come from the snapshot of this digest."""
+        other = SnapshotDigest.of(snapshot, self.export)
         if _NO_TOTAL not in (self.total, other.total) and self.total != other.total:
             return True
         return any(self.dates.get(service, when) != when for service, when in other.dates.items())
 
-    def can_compare(self, stamp: Stamp) -> bool:
-        """Return True if ``stamp`` has a service of this snapshot, or this snapshot has none."""
-        return not self.dates or any(_digest(self.export, service) in self.dates for service, _ in stamp.dates)
+    def can_compare(self, snapshot: Snapshot) -> bool:
+        """Return True if ``snapshot`` has a service of this digest, or this digest has none."""
+        return not self.dates or any(_digest(self.export, service) in self.dates for service, _ in snapshot.dates)
 
 
 def _digest(export: str, *parts: str) -> bytes:

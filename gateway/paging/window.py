@@ -143,8 +143,8 @@ async def cursors_exist(blocks: Blocks, arguments: PageArguments) -> bool:
 
 async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
     """Return the error for a cursor of another snapshot, with the present snapshot's date if the upstream sends it."""
-    if not blocks.stamp.dates:
+    if not blocks.snapshot.dates:
         await blocks.load(0, 1)
-    dates = [when for _, when in blocks.stamp.dates]
+    dates = [when for _, when in blocks.snapshot.dates]
     message = "The data was processed again after this cursor was issued. Start again from the first page."
     return SnapshotChanged(message, processedDateTime=max(dates)) if dates else SnapshotChanged(message)

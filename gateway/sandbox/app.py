@@ -15,8 +15,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox.call_log import MAX_CALLS, CallLog, CallRecorder
+from gateway.sandbox.dataset_endpoint import Compare, DatasetEndpoint
 from gateway.sandbox.datasets import DATASETS
-from gateway.sandbox.endpoint import Compare, DatasetEndpoint
 from gateway.sandbox.fault_injector import FaultInjector
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.responses import refusal_with

@@ -10,7 +10,7 @@ import msgspec
 from gateway.sandbox.dialect import DATE_KEY
 from gateway.sandbox.faults import ByteFaults, Faults, ValueFaults
 from gateway.sandbox.forms import COUNT_FORMS, DATE_FORMS, JSON_FORMS, JUNK_ROWS, MISSING, TOTAL_FORMS, VALUE_FORMS
-from gateway.sandbox.page import SandboxPage, link_value
+from gateway.sandbox.sandbox_page import SandboxPage, link_value
 
 # Unknown entries. Source of the first: Store analytics.
 _EXTRA_ENTRIES: Final[Sequence[tuple[str, object]]] = (

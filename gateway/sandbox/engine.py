@@ -11,7 +11,7 @@ from gateway.sandbox.accounts import SHRINK_PERCENT, Account
 from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.dialect import STANDARD, Dialect
 from gateway.sandbox.odata import Condition, FilterError
-from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.parameters import SandboxQuery
 from gateway.sandbox.row_filter import MATCH_ALL, SqlCondition, sql_condition
 
 # Below SQLite's largest integer, 2^63 - 1, and beyond the rows of any account.

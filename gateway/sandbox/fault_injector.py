@@ -20,9 +20,9 @@ from gateway.sandbox.corruption import encode_page
 from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.faults import Faults, RefusalFaults, TimeFaults
 from gateway.sandbox.forms import RETRY_AFTER_FORMS
-from gateway.sandbox.page import SandboxPage
-from gateway.sandbox.query import SandboxQuery, lenient_skip
+from gateway.sandbox.parameters import SandboxQuery, lenient_skip
 from gateway.sandbox.responses import Refusal, SandboxResponse, refusal_with
+from gateway.sandbox.sandbox_page import SandboxPage
 from gateway.sandbox.tokens import History, authenticate
 from gateway.sandbox.wire import ClientConnection, ClientGone
 

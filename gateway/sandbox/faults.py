@@ -17,8 +17,8 @@ from gateway.sandbox.forms import (
     TOTAL_FORMS,
     VALUE_FORMS,
 )
-from gateway.sandbox.page import LINK_STYLES
 from gateway.sandbox.responses import SHAPES
+from gateway.sandbox.sandbox_page import LINK_STYLES
 from gateway.sandbox.switches import (
     FaultError,
     Switch,

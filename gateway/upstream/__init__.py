@@ -5,7 +5,7 @@
 exchange (attempt) over a transport (transport). ``decode`` reads successful bodies, ``status`` error bodies.
 """
 
-from gateway.upstream.blocks import BlockReader
+from gateway.upstream.block_reader import BlockReader
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.decode import UpstreamResponse

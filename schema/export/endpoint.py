@@ -23,7 +23,7 @@ from gateway import errors
 from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, PageSource, Stamp
+from gateway.page import Budget, Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
@@ -67,12 +67,12 @@ class ExportRequest:
     @property
     def is_continued(self) -> bool:
         """True if the client has the header and the rows before these."""
-        return self.stream.snapshot is not None
+        return self.stream.digest is not None
 
     def snapshot(self, opening: Sequence[Page]) -> SnapshotDigest:
         """Return the snapshot that the rows come from."""
-        stamp = reduce(Stamp.merged, (page.stamp for page in opening))
-        return self.stream.snapshot or SnapshotDigest.of(stamp, self.identity)
+        snapshot = reduce(Snapshot.merged, (page.snapshot for page in opening))
+        return self.stream.digest or SnapshotDigest.of(snapshot, self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class ExportView:
             (b"vary", VARY),
             (b"x-snapshot", request.snapshot(opening).text.encode()),
         ]
-        total = opening[0].stamp.total_count
+        total = opening[0].snapshot.total_count
         if total is not None:
             headers.append((b"x-total-count", b"%d" % total))
         warnings = sorted({warning.code for page in opening for warning in page.warnings})

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.errors import GatewayError
-from gateway.page import Caller, Page, Stamp
+from gateway.page import Caller, Page, Snapshot
 from gateway.query import Dataset, PageQuery
 
 
@@ -85,7 +85,7 @@ class FakeSource:
             query.skip,
             more=stop < self.total,
             total_count=self.total if self.has_total else None,
-            stamp=Stamp(self.total if self.has_total else None, (("o365", self.date),) if rows else ()),
+            snapshot=Snapshot(self.total if self.has_total else None, (("o365", self.date),) if rows else ()),
             fetched_at=self.clock(),
             calls=1,
         )

@@ -1,4 +1,4 @@
-"""Access tokens, budgets, stamps and pages."""
+"""Access tokens, budgets, snapshots and pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.access_token import MAX_TOKEN_BYTES, AccessToken
 from gateway.errors import QueryTooComplex, Unauthenticated
-from gateway.page import Budget, CacheState, Caller, Page, Stamp, stamp_of
+from gateway.page import Budget, CacheState, Caller, Page, Snapshot, snapshot_of
 from tests.gateway.fakes import Row
 
 
@@ -98,26 +98,26 @@ A, B = (("a", "2026-01-01"),), (("b", "2026-01-02"),)
 @pytest.mark.parametrize(
     ("one", "other", "conflict"),
     [
-        (Stamp(), Stamp(), False),
-        (Stamp(1), Stamp(1), False),
-        (Stamp(1), Stamp(2), True),
-        (Stamp(1), Stamp(None), False),
-        (Stamp(1, A), Stamp(1, B), False),
-        (Stamp(1, A), Stamp(1, (("a", "2026-01-09"),)), True),
-        (Stamp(None, A + B), Stamp(None, (("b", "2026-01-03"),)), True),
-        (Stamp(1, A), Stamp(2, A), True),
+        (Snapshot(), Snapshot(), False),
+        (Snapshot(1), Snapshot(1), False),
+        (Snapshot(1), Snapshot(2), True),
+        (Snapshot(1), Snapshot(None), False),
+        (Snapshot(1, A), Snapshot(1, B), False),
+        (Snapshot(1, A), Snapshot(1, (("a", "2026-01-09"),)), True),
+        (Snapshot(None, A + B), Snapshot(None, (("b", "2026-01-03"),)), True),
+        (Snapshot(1, A), Snapshot(2, A), True),
     ],
 )
 def test_stamps_conflict_if_totals_or_dates_of_a_common_service_differ(
-    one: Stamp, other: Stamp, conflict: bool
+    one: Snapshot, other: Snapshot, conflict: bool
 ) -> None:
     assert one.conflicts(other) is conflict
     assert other.conflicts(one) is conflict
 
 
 def test_a_merged_stamp_has_the_dates_of_both() -> None:
-    assert Stamp(None, B).merged(Stamp(7, A)) == Stamp(7, A + B)
-    assert Stamp(7).merged(Stamp()) == Stamp(7)
+    assert Snapshot(None, B).merged(Snapshot(7, A)) == Snapshot(7, A + B)
+    assert Snapshot(7).merged(Snapshot()) == Snapshot(7)
 
 
 ROWS = st.lists(
@@ -127,12 +127,12 @@ ROWS = st.lists(
 
 @given(rows=ROWS)
 def test_a_stamp_contains_only_services_with_exactly_one_date(rows: list[Row]) -> None:
-    stamp = stamp_of(rows, service="service_code", date="processed_date_time", total_count=3)
+    snapshot = snapshot_of(rows, service="service_code", date="processed_date_time", total_count=3)
     dates = {
         name: {row.processed_date_time for row in rows if (row.service_code or "") == name and row.processed_date_time}
         for name in ("", "a", "b")
     }
-    assert stamp == Stamp(3, tuple(sorted((name, seen.pop()) for name, seen in dates.items() if len(seen) == 1)))
+    assert snapshot == Snapshot(3, tuple(sorted((name, seen.pop()) for name, seen in dates.items() if len(seen) == 1)))
 
 
 def test_a_page_has_an_end_and_can_be_copied_with_changes() -> None:

@@ -13,8 +13,8 @@ import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.cli.token.entra_errors import sign_in_error
-from gateway.cli.token.exit_codes import IdentityServiceFailed, IdentityServiceUnreachable, SignInEnded
 from gateway.cli.token.identity import IdentityService
+from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable, SignInEnded
 
 # RFC 8628, 3.5: after a connection timeout, the polling interval doubles. Upper bound of the interval.
 MAX_PAUSE_SECONDS = 60

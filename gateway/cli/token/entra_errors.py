@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.cli.token.exit_codes import (
+from gateway.cli.token.sign_in_endings import (
     CodeExpired,
     PolicyRefused,
     SetupRequired,

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from gateway.cli.token.entra_errors import sign_in_error
-from gateway.cli.token.exit_codes import IdentityServiceFailed, IdentityServiceUnreachable
+from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
 from gateway.upstream.transport import reason_of
 
 # Entra responds within a second or two; MSAL itself sets no limit.

@@ -15,7 +15,7 @@ from gateway.cache.memory import page_size_bytes
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Stamp
+from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Snapshot
 from gateway.query import PageQuery
 from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
@@ -292,12 +292,12 @@ def test_the_size_of_a_page_grows_with_its_rows_and_their_texts() -> None:
 
 
 def test_stamps_conflict_only_over_values_that_both_have() -> None:
-    one = Stamp(5, (("crm", "a"), ("o365", "b")))
-    assert not one.conflicts(Stamp())
-    assert not one.conflicts(Stamp(None, (("ems", "c"), ("crm", "a"))))
-    assert one.conflicts(Stamp(6))
-    assert one.conflicts(Stamp(5, (("crm", "b"),)))
-    assert one.merged(Stamp(None, (("ems", "c"),))) == Stamp(5, (("crm", "a"), ("ems", "c"), ("o365", "b")))
+    one = Snapshot(5, (("crm", "a"), ("o365", "b")))
+    assert not one.conflicts(Snapshot())
+    assert not one.conflicts(Snapshot(None, (("ems", "c"), ("crm", "a"))))
+    assert one.conflicts(Snapshot(6))
+    assert one.conflicts(Snapshot(5, (("crm", "b"),)))
+    assert one.merged(Snapshot(None, (("ems", "c"),))) == Snapshot(5, (("crm", "a"), ("ems", "c"), ("o365", "b")))
 
 
 async def test_peek_returns_only_fresh_pages_and_counts_them_as_hits(bench: Bench) -> None:

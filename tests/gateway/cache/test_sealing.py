@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.access_token import HKDF_SALT, AccessToken
 from gateway.cache.packing import MAX_PLAIN_BYTES, pack, unpack
 from gateway.cache.sealing import entry
-from gateway.page import Page, PageWarning, Stamp
+from gateway.page import Page, PageWarning, Snapshot
 from tests.gateway.fakes import Row
 
 TOKEN = AccessToken("canary-token")
@@ -84,7 +84,7 @@ def page(rows: int = 3) -> Page:
         skip=20,
         more=None,
         total_count=None,
-        stamp=Stamp(7, (("s", "2026-01-01"),)),
+        snapshot=Snapshot(7, (("s", "2026-01-01"),)),
         warnings=(PageWarning("UPSTREAM_UNREADABLE_VALUES", "null", count=2),),
         fetched_at=12.5,
     )

@@ -109,7 +109,7 @@ async def test_a_page_read_by_one_process_costs_another_no_upstream_call(process
     assert (first.cache, second.cache) == (MISS, HIT)
     assert second.calls == 0
     assert (second.rows, second.skip, second.more, second.total_count) == (first.rows, 0, True, 25)
-    assert (second.stamp, second.fetched_at) == (first.stamp, first.fetched_at)
+    assert (second.snapshot, second.fetched_at) == (first.snapshot, first.fetched_at)
     assert processes.calls == 1
     assert (one.outcomes, two.outcomes) == (Counter(miss=1, stored=1), Counter(hit=1))
 
@@ -447,7 +447,7 @@ async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(p
     processes.server.put(contents)
     assert (await two.ask(skip=10)).cache is MISS
     assert two.cache.store.entries == 2
-    assert (await (await processes.start()).ask(skip=10)).stamp.dates == (("o365", "2026-02-02T00:00:00"),)
+    assert (await (await processes.start()).ask(skip=10)).snapshot.dates == (("o365", "2026-02-02T00:00:00"),)
 
 
 async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(processes: Processes) -> None:

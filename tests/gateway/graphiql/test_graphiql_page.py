@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.graphiql.assets import load_examples
-from gateway.graphiql.page import FOLDER, PAGE_HEADERS, GraphiQL
+from gateway.graphiql.html_page import FOLDER, PAGE_HEADERS, GraphiQL
 from gateway.observability.metrics import Metrics
 from schema.build import sdl
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import QueryTooComplex, UpstreamTimeout
-from gateway.page import Budget, Caller, Page, PageWarning, Stamp
+from gateway.page import Budget, Caller, Page, PageWarning, Snapshot
 from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, SnapshotConflict
 from gateway.query import PageQuery
 from tests.gateway.fakes import FakeSource, caller, query
@@ -78,14 +78,14 @@ class DatedSource(FakeSource):
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         page = await super().fetch(query, caller)
-        return replace(page, stamp=Stamp(None, (self._dates[query.skip // 10],)))
+        return replace(page, snapshot=Snapshot(None, (self._dates[query.skip // 10],)))
 
 
 async def test_a_block_of_an_operation_is_compared_with_all_earlier_blocks() -> None:
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
     blocks = blocks_of(DatedSource([("crm", first), ("o365", first), ("crm", second)]))
     await blocks.load(0, 20)
-    assert blocks.stamp == Stamp(None, (("crm", first), ("o365", first)))
+    assert blocks.snapshot == Snapshot(None, (("crm", first), ("o365", first)))
     with pytest.raises(SnapshotConflict):
         await blocks.load(20, 30)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.page import CacheState, Page, Stamp
+from gateway.page import CacheState, Page, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes
 from schema.execution.limits import MAX_ALIAS_CHARACTERS
 from tests.gateway.fakes import Row, caller, query
@@ -45,7 +45,9 @@ async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> Non
                 Row("o365", number, "2026-01-01") for number in range(asked.skip, min(10, asked.skip + asked.top))
             )
             total = 10 if rows else None
-            return Page(rows, asked.skip, more=False, total_count=total, stamp=Stamp(total), cache=CacheState.MISS)
+            return Page(
+                rows, asked.skip, more=False, total_count=total, snapshot=Snapshot(total), cache=CacheState.MISS
+            )
 
     blocks = Blocks(Counting(), query(), caller(), BlockSizes(5, 10))
     await blocks.load(skip, skip + 1)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidCursor
-from gateway.page import Stamp
+from gateway.page import Snapshot
 from gateway.paging import cursor
-from gateway.paging.cursor import MAX_SERVICES, Cursor, Snapshot
+from gateway.paging.cursor import MAX_SERVICES, Cursor, CursorSnapshot
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 QUESTION = hashlib.blake2b(b"question", digest_size=8).digest()
@@ -23,19 +23,19 @@ QUESTION = hashlib.blake2b(b"question", digest_size=8).digest()
 OFFSETS = st.integers(0, 2**31 - 1)
 FINGERPRINTS = st.binary(min_size=8, max_size=8)
 DATES = st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds"))
-STAMPS = st.builds(
-    lambda total, dates: Stamp(total, tuple(sorted(dates.items()))),
+SNAPSHOTS = st.builds(
+    lambda total, dates: Snapshot(total, tuple(sorted(dates.items()))),
     st.none() | st.integers(0, 10**12),
     st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), DATES, max_size=MAX_SERVICES + 3),
 )
 
 
-PRESENT = Stamp(7, (("o365", "2026-01-01T00:00:00"),))
+PRESENT = Snapshot(7, (("o365", "2026-01-01T00:00:00"),))
 
 
-def one(offset: int = 5, stamp: Stamp = PRESENT) -> str:
+def one(offset: int = 5, snapshot: Snapshot = PRESENT) -> str:
     """Return a cursor of the query."""
-    return cursor.encode(QUESTION, stamp, range(offset, offset + 1))[0]
+    return cursor.encode(QUESTION, snapshot, range(offset, offset + 1))[0]
 
 
 def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
@@ -48,27 +48,27 @@ def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
 @settings(deadline=None)
 @given(
     fingerprint=FINGERPRINTS,
-    stamp=STAMPS,
+    snapshot=SNAPSHOTS,
     start=OFFSETS | st.integers(1, 5).map(lambda runs: runs * 4_096 - 3),
     rows=st.integers(0, 30),
 )
-def test_a_cursor_round_trips(fingerprint: bytes, stamp: Stamp, start: int, rows: int) -> None:
+def test_a_cursor_round_trips(fingerprint: bytes, snapshot: Snapshot, start: int, rows: int) -> None:
     offsets = range(start, start + rows)
-    texts = cursor.encode(fingerprint, stamp, offsets)
-    expected = [Cursor(offset, Snapshot.of(stamp)) for offset in offsets]
+    texts = cursor.encode(fingerprint, snapshot, offsets)
+    expected = [Cursor(offset, CursorSnapshot.of(snapshot)) for offset in offsets]
     assert [cursor.decode(text, fingerprint, argument="after") for text in texts] == expected
     assert len(set(texts)) == len(set(offsets)), "each row has a cursor of its own"
 
 
-@given(stamp=STAMPS, offset=OFFSETS)
-def test_a_cursor_is_url_safe(stamp: Stamp, offset: int) -> None:
-    assert set(one(offset, stamp)) <= set(ALPHABET)
+@given(snapshot=SNAPSHOTS, offset=OFFSETS)
+def test_a_cursor_is_url_safe(snapshot: Snapshot, offset: int) -> None:
+    assert set(one(offset, snapshot)) <= set(ALPHABET)
 
 
 @settings(max_examples=20, deadline=None)
-@given(stamp=STAMPS, block=st.integers(0, 20))
-def test_cursors_of_a_block_are_short_and_distinct_with_a_common_prefix(stamp: Stamp, block: int) -> None:
-    texts = cursor.encode(QUESTION, stamp, range(10_000 * block, 10_000 * (block + 1)))
+@given(snapshot=SNAPSHOTS, block=st.integers(0, 20))
+def test_cursors_of_a_block_are_short_and_distinct_with_a_common_prefix(snapshot: Snapshot, block: int) -> None:
+    texts = cursor.encode(QUESTION, snapshot, range(10_000 * block, 10_000 * (block + 1)))
     assert len(set(texts)) == 10_000
     assert len({text[:-4] for text in texts}) <= 4, "neighbours share the part that is dear to make"
     assert max(map(len, texts)) <= 256
@@ -82,14 +82,14 @@ def test_a_change_of_any_single_character_is_refused(place: int) -> None:
             refuse(text[:place] + character + text[place + 1 :])
 
 
-@given(text=st.builds(one, OFFSETS, STAMPS), data=st.data())
+@given(text=st.builds(one, OFFSETS, SNAPSHOTS), data=st.data())
 def test_a_change_of_any_character_in_any_cursor_is_refused(text: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from(ALPHABET).filter(lambda character: character != text[place]))
     refuse(text[:place] + other + text[place + 1 :])
 
 
-@given(text=st.builds(one, OFFSETS, STAMPS), data=st.data())
+@given(text=st.builds(one, OFFSETS, SNAPSHOTS), data=st.data())
 def test_a_truncated_cursor_is_refused(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     stop = data.draw(st.integers(start, len(text)))
@@ -97,7 +97,7 @@ def test_a_truncated_cursor_is_refused(text: str, data: st.DataObject) -> None:
         refuse(text[start:stop])
 
 
-@given(text=st.builds(one, OFFSETS, STAMPS), more=st.text(ALPHABET + "=\n ", min_size=1, max_size=12))
+@given(text=st.builds(one, OFFSETS, SNAPSHOTS), more=st.text(ALPHABET + "=\n ", min_size=1, max_size=12))
 def test_a_cursor_with_extra_text_around_it_is_refused(text: str, more: str) -> None:
     refuse(text + more)
     refuse(more + text)
@@ -138,34 +138,34 @@ def test_a_cursor_of_megabytes_is_refused_quickly(character: str) -> None:
     assert time.perf_counter() - started_seconds < 0.05
 
 
-@given(stamp=STAMPS)
-def test_a_snapshot_never_conflicts_with_itself_and_is_not_newer(stamp: Stamp) -> None:
-    assert not Snapshot.of(stamp).conflicts(Snapshot.of(stamp))
-    assert not Snapshot.of(stamp).is_newer(Snapshot.of(stamp))
+@given(snapshot=SNAPSHOTS)
+def test_a_snapshot_never_conflicts_with_itself_and_is_not_newer(snapshot: Snapshot) -> None:
+    assert not CursorSnapshot.of(snapshot).conflicts(CursorSnapshot.of(snapshot))
+    assert not CursorSnapshot.of(snapshot).is_newer(CursorSnapshot.of(snapshot))
 
 
 FEW = st.builds(
-    lambda total, dates: Stamp(total, tuple(sorted(dates.items()))),
+    lambda total, dates: Snapshot(total, tuple(sorted(dates.items()))),
     st.none() | st.integers(0, 3),
     st.dictionaries(st.sampled_from("abc"), st.sampled_from(["2026-01-01T00:00:00", "2026-01-02T00:00:00"])),
 )
 
 
-@given(stamp=FEW, other=FEW)
-def test_snapshots_conflict_exactly_if_their_stamps_do(stamp: Stamp, other: Stamp) -> None:
-    assert Snapshot.of(stamp).conflicts(Snapshot.of(other)) is stamp.conflicts(other)
+@given(snapshot=FEW, other=FEW)
+def test_compact_snapshots_conflict_exactly_if_the_whole_ones_do(snapshot: Snapshot, other: Snapshot) -> None:
+    assert CursorSnapshot.of(snapshot).conflicts(CursorSnapshot.of(other)) is snapshot.conflicts(other)
 
 
-@given(stamp=FEW, other=FEW)
-def test_a_snapshot_is_newer_when_a_service_was_processed_later_in_it(stamp: Stamp, other: Stamp) -> None:
+@given(snapshot=FEW, other=FEW)
+def test_a_snapshot_is_newer_when_a_service_was_processed_later_in_it(snapshot: Snapshot, other: Snapshot) -> None:
     known = dict(other.dates)
-    later = any(when > known[service] for service, when in stamp.dates if service in known)
-    assert Snapshot.of(stamp).is_newer(Snapshot.of(other)) is later
+    later = any(when > known[service] for service, when in snapshot.dates if service in known)
+    assert CursorSnapshot.of(snapshot).is_newer(CursorSnapshot.of(other)) is later
 
 
 def test_a_snapshot_of_very_many_services_stays_small() -> None:
-    many = Stamp(1, tuple((f"service-{number:04}", "2026-01-01T00:00:00") for number in range(1_000)))
-    assert len(Snapshot.of(many).dates) == MAX_SERVICES
+    many = Snapshot(1, tuple((f"service-{number:04}", "2026-01-01T00:00:00") for number in range(1_000)))
+    assert len(CursorSnapshot.of(many).dates) == MAX_SERVICES
     assert len(one(2**31 - 1, many)) <= 256
 
 
@@ -179,7 +179,7 @@ def test_a_snapshot_of_very_many_services_stays_small() -> None:
     ],
 )
 def test_dates_in_the_upstreams_format_are_distinguished_and_ordered(earlier: str, later: str) -> None:
-    old, new = (Snapshot.of(Stamp(None, (("o365", when),))) for when in (earlier, later))
+    old, new = (CursorSnapshot.of(Snapshot(None, (("o365", when),))) for when in (earlier, later))
     assert old.conflicts(new)
     assert new.is_newer(old)
     assert not old.is_newer(new)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, Page, Stamp
+from gateway.page import CacheState, Caller, Page, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
@@ -37,7 +37,7 @@ class CountingSource(FakeSource):
         self._blocks.append(weakref.ref(rows))
         self.most_held = max(self.most_held, sum(block() is not None for block in self._blocks))
         if self._has_no_total and page.rows:
-            page = replace(page, more=None, total_count=None, stamp=replace(page.stamp, total_count=None))
+            page = replace(page, more=None, total_count=None, snapshot=replace(page.snapshot, total_count=None))
         return replace(page, rows=rows)
 
 
@@ -95,7 +95,7 @@ class DatedSource(FakeSource):
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         page = await super().fetch(query, caller)
         dates = tuple(sorted(self._dates[query.skip // 10].items()))
-        return replace(page, stamp=replace(page.stamp, dates=dates))
+        return replace(page, snapshot=replace(page.snapshot, dates=dates))
 
 
 async def test_a_block_is_compared_with_all_earlier_blocks() -> None:
@@ -119,10 +119,10 @@ async def test_blocks_of_different_services_and_equal_dates_are_one_snapshot() -
 # Continued
 
 
-async def rest(source: FakeSource, start: int, stamp: Stamp) -> list[int]:
-    """The numbers of the rows from ``start`` of a stream that began in the snapshot ``stamp``."""
+async def rest(source: FakeSource, start: int, snapshot: Snapshot) -> list[int]:
+    """The numbers of the rows from ``start`` of a stream that began in ``snapshot``."""
     stream = stream_of(source)
-    stream.start, stream.snapshot = start, SnapshotDigest.of(stamp, "export")
+    stream.start, stream.digest = start, SnapshotDigest.of(snapshot, "export")
     rows = await numbers(stream)
     assert stream.rows == len(rows)
     return rows
@@ -136,30 +136,32 @@ DATE = "2026-01-01T00:00:00"
 @pytest.mark.parametrize("has_no_total", [False, True], ids=["total", "no total"])
 async def test_a_stream_continues_behind_any_row(start: int, total: int, has_no_total: bool) -> None:
     """Also directly behind the last row, which may be the last of a block."""
-    stamp = Stamp(None if has_no_total else total, (("o365", DATE),))
-    assert await rest(CountingSource(total, has_no_total=has_no_total), start, stamp) == list(range(start, total))
+    snapshot = Snapshot(None if has_no_total else total, (("o365", DATE),))
+    assert await rest(CountingSource(total, has_no_total=has_no_total), start, snapshot) == list(range(start, total))
 
 
 @pytest.mark.parametrize("start", [41, 49, 50, 51, 1_000])
 @pytest.mark.parametrize("has_no_total", [False, True], ids=["total", "no total"])
 async def test_a_row_beyond_the_end_is_of_another_snapshot(start: int, has_no_total: bool) -> None:
     source = CountingSource(40, has_no_total=has_no_total)
-    stamp = Stamp(None if has_no_total else 40, (("o365", DATE),))
+    snapshot = Snapshot(None if has_no_total else 40, (("o365", DATE),))
     with pytest.raises(SnapshotChanged):
-        await rest(source, start, stamp)
+        await rest(source, start, snapshot)
 
 
-@pytest.mark.parametrize("stamp", [Stamp(41, (("o365", DATE),)), Stamp(40, (("o365", "2026-01-02T00:00:00"),))])
-async def test_a_stream_of_another_snapshot_is_not_continued(stamp: Stamp) -> None:
+@pytest.mark.parametrize(
+    "snapshot", [Snapshot(41, (("o365", DATE),)), Snapshot(40, (("o365", "2026-01-02T00:00:00"),))]
+)
+async def test_a_stream_of_another_snapshot_is_not_continued(snapshot: Snapshot) -> None:
     source = FakeSource(lambda: 0.0, 40)
     with pytest.raises(SnapshotChanged):
-        await rest(source, 10, stamp)
+        await rest(source, 10, snapshot)
     assert len(source.calls) == 2
 
 
 async def test_a_block_without_a_known_service_is_compared_by_the_first_block() -> None:
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
-    started = Stamp(None, (("crm", first),))
+    started = Snapshot(None, (("crm", first),))
     same = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}])
     assert await rest(same, 15, started) == list(range(15, 30))
     changed = DatedSource([{"crm": second}, {"o365": second}, {"o365": second}])
@@ -174,8 +176,8 @@ class BehindSource(FakeSource):
         page = await super().fetch(query, caller)
         if query.revalidate:
             return page
-        return replace(page, cache=CacheState.HIT, stamp=replace(page.stamp, dates=(("o365", "2025-01-01"),)))
+        return replace(page, cache=CacheState.HIT, snapshot=replace(page.snapshot, dates=(("o365", "2025-01-01"),)))
 
 
 async def test_a_cache_behind_the_snapshot_is_revalidated() -> None:
-    assert await rest(BehindSource(lambda: 0.0, 15), 5, Stamp(15, (("o365", DATE),))) == list(range(5, 15))
+    assert await rest(BehindSource(lambda: 0.0, 15), 5, Snapshot(15, (("o365", DATE),))) == list(range(5, 15))

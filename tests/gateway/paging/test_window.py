@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput, InvalidCursor, QueryTooComplex, SnapshotChanged, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page, PageSource, Stamp
+from gateway.page import Budget, CacheState, Caller, Page, PageSource, Snapshot
 from gateway.paging import cursor
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import DEFAULT_PAGE_ROWS, PageArguments, page_arguments
@@ -32,7 +32,7 @@ def source(total: int = 250, **changes: Any) -> FakeSource:
 
 def cursor_of(offset: int, total: int | None, date: str = DATE) -> str:
     """Return the cursor of a row in a snapshot of ``total`` rows."""
-    return cursor.encode(QUERY.fingerprint, Stamp(total, (("o365", date),)), range(offset, offset + 1))[0]
+    return cursor.encode(QUERY.fingerprint, Snapshot(total, (("o365", date),)), range(offset, offset + 1))[0]
 
 
 def arguments(total: int | None = 250, **page_args: Any) -> PageArguments:
@@ -302,7 +302,7 @@ class NoTotal:
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         page = await self.inner.fetch(query, caller)
         more = None if len(page.rows) == query.top else False
-        return page.having(total_count=self.total, more=more, stamp=replace(page.stamp, total_count=self.total))
+        return page.having(total_count=self.total, more=more, snapshot=replace(page.snapshot, total_count=self.total))
 
 
 async def test_last_needs_the_number_of_rows_unless_a_cursor_bounds_it() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import SnapshotChanged
-from gateway.page import Caller, Page, Stamp
+from gateway.page import Caller, Page, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes
-from gateway.paging.cursor import Cursor, Snapshot
+from gateway.paging.cursor import Cursor, CursorSnapshot
 from gateway.paging.window import PageArguments, snapshot_changed
 from gateway.query import PageQuery
 from tests.gateway.fakes import Row, caller, query
@@ -25,7 +25,7 @@ class TwoServices:
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         self.calls += 1
         rows = tuple(Row(service, 1, date) for service, date in self.dates)
-        return Page(rows, query.skip, more=False, total_count=2, stamp=Stamp(2, self.dates))
+        return Page(rows, query.skip, more=False, total_count=2, snapshot=Snapshot(2, self.dates))
 
 
 def blocks_of(source: TwoServices) -> Blocks:
@@ -66,7 +66,8 @@ async def test_a_changed_snapshot_without_dates_reports_none() -> None:
 )
 def test_no_more_rows_are_counted_than_the_data_has(page_args: dict[str, int], end: int, rows: int) -> None:
     bounds = {
-        name: Cursor(page_args[name], Snapshot(None, ())) if name in page_args else None for name in ("after", "before")
+        name: Cursor(page_args[name], CursorSnapshot(None, ())) if name in page_args else None
+        for name in ("after", "before")
     }
     arguments = PageArguments(first=page_args.get("first"), last=page_args.get("last"), offset=0, **bounds)
     assert arguments.rows_within(end) == rows

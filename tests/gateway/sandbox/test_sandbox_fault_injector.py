@@ -10,12 +10,12 @@ import pytest
 from starlette.requests import Request
 
 from gateway.sandbox.accounts import ACCOUNTS, Account
+from gateway.sandbox.dataset_endpoint import DatasetEndpoint
 from gateway.sandbox.datasets.license_deployment import LICENSE_DEPLOYMENT
 from gateway.sandbox.dialect import Dialect
-from gateway.sandbox.endpoint import DatasetEndpoint
 from gateway.sandbox.fault_injector import FaultInjector
-from gateway.sandbox.page import NextLink, SandboxPage
-from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.parameters import SandboxQuery
+from gateway.sandbox.sandbox_page import NextLink, SandboxPage
 from gateway.sandbox.tokens import History
 from tests.gateway.sandbox.client import PATH, get
 from tests.gateway.sandbox.rows import rows_of

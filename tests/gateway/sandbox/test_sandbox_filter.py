@@ -23,7 +23,7 @@ from gateway.sandbox.odata import (
     ParsedJunction,
     parse_filter,
 )
-from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.parameters import SandboxQuery
 from tests.gateway.sandbox.rows import rows_of
 
 _ROWS = rows_of("contoso")[:400]

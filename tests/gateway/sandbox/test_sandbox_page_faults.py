@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.sandbox.page import LINK_STYLES
+from gateway.sandbox.sandbox_page import LINK_STYLES
 from tests.gateway.sandbox.client import PATH, get, get_json
 
 _LINKS = {

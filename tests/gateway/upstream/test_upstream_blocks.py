@@ -59,7 +59,7 @@ async def test_one_response_with_all_rows_takes_one_call() -> None:
     assert requests == [(0, 10)]
     assert sold(page.rows) == [1, 2]
     assert (page.more, page.total_count, page.calls, page.fetched_at, page.skip) == (False, 2, 1, NOW, 0)
-    assert (page.stamp.total_count, page.stamp.dates, page.warnings) == (2, CRM, ())
+    assert (page.snapshot.total_count, page.snapshot.dates, page.warnings) == (2, CRM, ())
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_a_total_smaller_than_the_rows_is_dropped() -> None:
     page, _ = await read(
         respond(envelope(rows(0, 1), 2, "x")), respond(envelope(rows(2, 3), 2, "x")), respond(envelope(rows(4), 1))
     )
-    assert (sold(page.rows), page.more, page.total_count, page.stamp.total_count) == (
+    assert (sold(page.rows), page.more, page.total_count, page.snapshot.total_count) == (
         [0, 1, 2, 3, 4],
         False,
         None,
@@ -202,7 +202,7 @@ async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
     page, requests = await read(*steps, top=4)
     assert requests == [(0, 4), (2, 2), (0, 4), (2, 2)]
     assert (sold(page.rows), page.calls, page.warnings) == ([10, 11, 10, 11], 4, ())
-    assert page.stamp.dates == (("crm", "2018-10-21T00:00:00"),)
+    assert page.snapshot.dates == (("crm", "2018-10-21T00:00:00"),)
 
 
 async def test_a_changed_total_means_changed_data() -> None:
@@ -244,14 +244,14 @@ async def test_services_may_be_processed_at_different_times() -> None:
     mixed = [*rows(0), *rows(1, service="o365", date="2018-10-12T00:00:00")]
     page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(mixed, 4)), top=4)
     assert len(requests) == 2
-    assert page.stamp.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
+    assert page.snapshot.dates == (*CRM, ("o365", "2018-10-12T00:00:00"))
 
 
 async def test_a_service_with_two_dates_in_one_response_identifies_no_snapshot() -> None:
     """This holds even if another response of the block shows only one of the dates."""
     mixed = [*rows(0), *rows(1, date="2018-10-12T00:00:00")]
     page, requests = await read(respond(envelope(mixed, 4)), respond(envelope(rows(2, 3), 4)), top=4)
-    assert (len(requests), page.stamp.dates) == (2, ())
+    assert (len(requests), page.snapshot.dates) == (2, ())
 
 
 async def test_a_block_has_its_own_deadline_independent_of_its_first_caller() -> None:

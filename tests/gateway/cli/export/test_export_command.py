@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.export.command import export as command
+from gateway.cli.export.export_command import export as command
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
 from tests.gateway.running import environment, kill

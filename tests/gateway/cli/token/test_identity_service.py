@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cli.token.exit_codes import IdentityServiceFailed, IdentityServiceUnreachable
 from gateway.cli.token.identity import MAX_RESPONSE_BYTES, IdentityService
+from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
 from tests.gateway.cli.token.identity import STALL, TRICKLE, Identity
 
 # Long enough for a handshake on a loaded machine, short enough to wait for.

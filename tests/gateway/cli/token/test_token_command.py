@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.token.command import SCOPE
-from gateway.cli.token.command import token as command
+from gateway.cli.token.token_command import SCOPE
+from gateway.cli.token.token_command import token as command
 from tests.gateway.cli.token.identity import (
     CANARY,
     CLIENT_ID,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from gateway.cli.token.command import SCOPE
+from gateway.cli.token.token_command import SCOPE
 from tests.gateway.cli.token.identity import CLIENT_ID, Identity, access_token, error, good, proxy
 from tests.gateway.running import environment
 

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from gateway.sandbox.forms import MISSING
-from gateway.sandbox.query import SandboxQuery
+from gateway.sandbox.parameters import SandboxQuery
 
 
 @dataclass(frozen=True, slots=True)

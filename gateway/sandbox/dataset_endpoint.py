@@ -15,9 +15,9 @@ from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.engine import Engine
 from gateway.sandbox.odata import FilterError
-from gateway.sandbox.page import NextLink, SandboxPage
-from gateway.sandbox.query import ParameterError, SandboxQuery, parse_parameters
+from gateway.sandbox.parameters import ParameterError, SandboxQuery, parse_parameters
 from gateway.sandbox.responses import Refusal
+from gateway.sandbox.sandbox_page import NextLink, SandboxPage
 
 Compare = Literal["casefold", "exact"]
 

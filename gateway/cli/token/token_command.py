@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from gateway.cli.token.exit_codes import EXIT_CODES, SignInEnded
+from gateway.cli.token.sign_in_endings import EXIT_CODES, SignInEnded
 from gateway.config.origin import upstream_origin
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Stamp, stamp_of
+from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapshot_of
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.decode import UpstreamResponse
 
@@ -83,7 +83,7 @@ class _BlockBuilder:
     def __init__(self, query: PageQuery, calls: int) -> None:
         self._query = query
         self._rows: list[Any] = []
-        self._stamp: Stamp | None = None
+        self._stamp: Snapshot | None = None
         self._is_stamp_merged = False
         # The upstream's total; None once the rows contradict it.
         self._total: int | None = None
@@ -140,14 +140,14 @@ class _BlockBuilder:
         self._total = None if self._is_total_contradicted else (total if total is not None else self._total)
 
     def _note_stamp(self, rows: tuple[Any, ...]) -> None:
-        stamp = _stamp(rows, self._query.dataset, self._total)
+        snapshot = _stamp(rows, self._query.dataset, self._total)
         if self._stamp is None:
-            self._stamp = stamp
+            self._stamp = snapshot
             return
-        known = Stamp(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
-        if known.conflicts(stamp):
+        known = Snapshot(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
+        if known.conflicts(snapshot):
             raise _MixedSnapshots
-        self._stamp = known.merged(stamp)
+        self._stamp = known.merged(snapshot)
         self._is_stamp_merged = True
 
     def _promises_more(self, response: UpstreamResponse) -> bool:
@@ -183,22 +183,22 @@ class _BlockBuilder:
             message = "Values that the gateway cannot read are null."
             self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))
         rows = tuple(self._rows)
-        stamp = self._stamp or Stamp()
+        snapshot = self._stamp or Snapshot()
         if self._is_stamp_merged:
             # Computed over the whole block, so that a service with two dates in one response stays excluded.
-            stamp = _stamp(rows, self._query.dataset, None)
+            snapshot = _stamp(rows, self._query.dataset, None)
         return Page(
             rows=rows,
             skip=self._query.skip,
             more=self._more,
             total_count=self._total,
-            stamp=Stamp(self._total, stamp.dates),
+            snapshot=Snapshot(self._total, snapshot.dates),
             warnings=tuple(self._warnings),
             fetched_at=now,
             calls=self.calls,
         )
 
 
-def _stamp(rows: tuple[Any, ...], dataset: Dataset, total_count: int | None) -> Stamp:
+def _stamp(rows: tuple[Any, ...], dataset: Dataset, total_count: int | None) -> Snapshot:
     names = dataset.attributes
-    return stamp_of(rows, service=names[dataset.service], date=names[dataset.date], total_count=total_count)
+    return snapshot_of(rows, service=names[dataset.service], date=names[dataset.date], total_count=total_count)
