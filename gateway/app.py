@@ -27,6 +27,8 @@ Scrape = Callable[[], Awaitable[Response]]
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
+GRAPHQL_PATH = "/graphql"
+
 
 def create_app(
     graphql: ASGIApp,
@@ -82,7 +84,7 @@ class GatewayRouter(Router):
         self, graphql: ASGIApp, routes: Sequence[BaseRoute], lifespan: StarletteLifespan[Starlette] | None
     ) -> None:
         self._graphql = graphql
-        self._route = Route("/graphql", graphql)
+        self._route = Route(GRAPHQL_PATH, graphql)
         super().__init__([self._route, *routes], redirect_slashes=False, lifespan=lifespan)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
@@ -109,7 +111,7 @@ def _middleware(
         *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
-        Middleware(Compress),
+        Middleware(Compress, whole_path=GRAPHQL_PATH),
     ]
 
 

@@ -18,15 +18,19 @@ for media_type in ("application/graphql-response+json", "application/x-ndjson", 
 class Compress(CompressMiddleware):
     """ASGI middleware that compresses responses for clients that send Accept-Encoding, and passes others through.
 
-    WholeBodies compresses large and cached GraphQL responses; the library compresses all others as they are sent.
+    WholeBodies compresses responses of ``whole_path``, which are sent in one piece. The library compresses
+    all others, piece by piece.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(WholeBodies(app), minimum_size=COMPRESS_FROM_BYTES)
-        self._uncompressed = app
+    def __init__(self, app: ASGIApp, whole_path: str) -> None:
+        super().__init__(app, minimum_size=COMPRESS_FROM_BYTES)
+        self._whole_path = whole_path
+        self._whole_bodies = WholeBodies(app)
 
     # Not a coroutine: returning the inner awaitable saves one coroutine per request.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         if scope["type"] == "http" and b"accept-encoding" in named_headers(scope):
+            if scope["path"] == self._whole_path:
+                return self._whole_bodies(scope, receive, send)
             return super().__call__(scope, receive, send)
-        return self._uncompressed(scope, receive, send)
+        return self.app(scope, receive, send)

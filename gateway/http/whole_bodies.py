@@ -37,7 +37,7 @@ def cache_compressed(scope: Scope, renderings: Renderings, name: Hashable) -> No
 
 
 class WholeBodies:
-    """ASGI middleware that compresses a JSON response sent in one piece if it is large, or is to be cached."""
+    """ASGI middleware that compresses responses sent in one piece: in a worker thread if they are large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,14 +75,14 @@ class _WholeBody:
         await self._send(message)
 
     async def _compress(self, head: Message, message: Message) -> None:
-        """Compress the body of ``message`` if the client accepts it, and the body is large or is to be cached."""
+        """Compress the body of ``message`` if the client accepts it, unless the body is small."""
         body: bytes = message.get("body", b"")
-        renderings, name = self._scope["state"].get("compressed", _NOT_CACHED)
-        if len(body) < (LARGE_BYTES if renderings is None else COMPRESS_FROM_BYTES) or not _is_json(head):
+        if len(body) < COMPRESS_FROM_BYTES:
             return
         coding = coding_for(named_headers(self._scope)[b"accept-encoding"].decode("latin-1"))
         if coding is None:
             return
+        renderings, name = self._scope["state"].get("compressed", _NOT_CACHED)
         compressed: bytes | None = None if renderings is None else renderings.get((coding, name))
         if compressed is None:
             compressed = await _compressed(coding, bytes(body))
@@ -103,13 +103,6 @@ class _HeldBack:
 
 _HELD_BACK = _HeldBack()
 _NOT_CACHED = (None, None)
-
-
-def _is_json(head: Message) -> bool:
-    """Return True for ``application/json`` and ``application/graphql-response+json`` without a content coding."""
-    headers = dict(head["headers"])
-    media_type: bytes = headers.get(b"content-type", b"").partition(b";")[0]
-    return media_type.endswith(b"json") and b"content-encoding" not in headers
 
 
 async def _compressed(coding: str, body: bytes) -> bytes:
