@@ -23,9 +23,9 @@ from gateway.server.response_writer import OneWrite
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
 
-# The longest time for reading what is buffered, at most 128 kB, because an unread response stays in memory. nginx's
-# send_timeout is 60, which is the longest time that we promise.
-STALL_SECONDS = 50.0
+# The time between two looks at what the client has read, because an unread response stays in memory. A client that
+# stops right after one look is noticed at the second: within the 60 seconds of nginx's send_timeout.
+STALL_SECONDS = 30.0
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -207,13 +207,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._cancel_stall_timer()
 
     def _await_reading(self) -> None:
-        if self._stall_timer is None:
-            self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due)
+        self._cancel_stall_timer()
+        unread_bytes = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due, unread_bytes)
 
-    def _reading_is_due(self) -> None:
-        self._stall_timer = None
-        if self.transport.get_write_buffer_size():
+    def _reading_is_due(self, unread_bytes: int) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        if left_bytes >= unread_bytes:
             self.transport.abort()
+        elif left_bytes:
+            self._await_reading()
 
     def _cancel_stall_timer(self) -> None:
         if self._stall_timer is not None:
