@@ -72,8 +72,6 @@ class MessageSlices:
             return min(len(data), position + self._left_bytes)
         end = self._end_of_part(data, position)
         self._tail = (self._tail + data[max(position, end - 3) : end])[-3:]
-        if self.in_body:
-            self._parts += 1
         return end
 
     def _end_of_part(self, data: bytes, position: int) -> int:
