@@ -32,6 +32,9 @@ class Server(uvicorn.Server):
     # Set if the supervisor has died: the port must be free for the next one at once.
     is_orphan = False
 
+    # Whether the grace time is over.
+    _is_overdue = False
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests in flight, at most for the grace time, then close."""
         logging.getLogger("uvicorn.error").addFilter(_is_not_cancellation)
@@ -43,17 +46,23 @@ class Server(uvicorn.Server):
             self._announce_closing()
             await self._drain()
         await self._stop_listening(sockets or [])
-        await self._last_call()
+        if not self._is_overdue:
+            await self._last_call()
         await super().shutdown(sockets)
         if self.force_exit:
             # After a second Ctrl-C no request is waited for, but the application still closes its resources.
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+        self._reset_connections(only_unread=True)
         await self._flush_responses()
+        self._reset_connections(only_unread=False)
+
+    def _reset_connections(self, *, only_unread: bool) -> None:
+        """Reset the connections of clients that do not read, which nothing else would end, or all that are left."""
         for connection in list(self.server_state.connections):
-            # The client does not read. Otherwise the connection would keep the event loop's threads and memory.
-            connection.transport.abort()
+            if connection.flow.write_paused or not only_unread:
+                connection.transport.abort()
 
     def _announce_closing(self) -> None:
         """Let responses in flight close their connections, unless more requests wait behind them."""
@@ -69,6 +78,7 @@ class Server(uvicorn.Server):
         while in_flight and left_seconds > 0 and not self.force_exit:
             _, in_flight = await asyncio.wait(in_flight, timeout=min(POLL_SECONDS, left_seconds))
             left_seconds = end_seconds - time.monotonic()
+        self._is_overdue = bool(in_flight)
         # If the others have finished, newer requests get the rest of the grace time.
         self.config.timeout_graceful_shutdown = 0 if in_flight else max(1, math.ceil(left_seconds))
 

@@ -99,7 +99,7 @@ def test_unread_responses_stop_the_requests_behind_them(gateway: Running) -> Non
         time.sleep(1)
         with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
             lines = client.get("/metrics").text.splitlines()
-    counts = [line for line in lines if line.startswith("gateway_http_requests_total") and "graphql" in line]
+    counts = [line for line in lines if line.startswith("gateway_requests_total") and "graphql" in line]
     assert sum(int(float(line.split()[-1])) for line in counts) <= ATTACKERS * 2
 
 
