@@ -8,6 +8,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import uvicorn
 
@@ -60,7 +61,8 @@ class Server(uvicorn.Server):
 
     def _reset_connections(self, *, only_unread: bool) -> None:
         """Reset the connections of clients that do not read, which nothing else would end, or all that are left."""
-        for connection in list(self.server_state.connections):
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
             if connection.flow.write_paused or not only_unread:
                 connection.transport.abort()
 

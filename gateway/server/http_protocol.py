@@ -19,6 +19,7 @@ from gateway.server.pipeline import HeldFlow, Pipeline
 from gateway.server.refused_response import refusal, refused_response
 from gateway.server.request_rules import Refusal, check_head
 from gateway.server.response_writer import OneWrite
+from gateway.server.unread_bytes import unread_bytes
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
@@ -208,11 +209,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _await_reading(self) -> None:
         self._cancel_stall_timer()
-        unread_bytes = self.transport.get_write_buffer_size()
-        self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due, unread_bytes)
+        self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due, self.unread_bytes)
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of responses that the client has not read."""
+        return unread_bytes(self.transport)
 
     def _reading_is_due(self, unread_bytes: int) -> None:
-        left_bytes = self.transport.get_write_buffer_size()
+        left_bytes = self.unread_bytes
         if left_bytes >= unread_bytes:
             self.transport.abort()
         elif left_bytes:

@@ -30,10 +30,6 @@ KEEP_ALIVE_SECONDS = 75
 # covers the rest.
 UNREAD_SECONDS = 60
 
-# The kernel takes no more than this before it can send it (by default 4 MB). So http_protocol.py sees whether a slow
-# client reads at all.
-UNSENT_BYTES = 262_144
-
 # Errors that another port can fix: the port is in use, or needs more privileges.
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
@@ -79,7 +75,7 @@ class Listener:
                 f"Cannot listen on {self.host} port {self.port}: {_reason(error)}. Choose another with"
                 f" {'--port' if _number(error) in _PORT_ERRORS else '--host'}."
             ) from None
-        _limit_unread(bound)
+        _limit_unread_time(bound)
         return bound
 
     def config(self, app: ASGIApp | Factory, *, workers: int = 1, kind: type[uvicorn.Config] = uvicorn.Config) -> Any:
@@ -103,12 +99,11 @@ class Listener:
         )
 
 
-def _limit_unread(bound: socket.socket) -> None:
-    """Limit what the kernel buffers for a client that does not read, and for how long; see tcp(7)."""
-    for name, value in (("TCP_USER_TIMEOUT", UNREAD_SECONDS * 1_000), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            bound.setsockopt(socket.IPPROTO_TCP, option, value)
+def _limit_unread_time(bound: socket.socket) -> None:
+    """Let the kernel reset connections whose client does not read what the kernel has taken; see tcp(7)."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        bound.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1_000)
 
 
 def _http() -> Any:

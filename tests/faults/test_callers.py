@@ -235,11 +235,6 @@ class HandTimed(BoundedHttpProtocol):
         super()._await_reading()
         self.paused.put((self, self.unread_bytes))
 
-    @property
-    def unread_bytes(self) -> int:
-        """Bytes of responses that this process still holds for the client."""
-        return self.transport.get_write_buffer_size()
-
     def let_time_pass(self, unread_bytes: int) -> bool:
         """Fire the timer that began when ``unread_bytes`` were unread; True if the client gets more time."""
         gets_more_time: Future[bool] = Future()
