@@ -14,6 +14,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 # a pipe, and the write buffer of asyncio and uvloop).
 PIECE_BYTES = 65_536
 
+# As many pieces are written in one system call, if the client has read the previous ones. Measured: a page of 10,000
+# rows over loopback takes 4 ms in single pieces, and 2 ms in groups or as a whole.
+GROUP_BYTES = 4 * PIECE_BYTES
+
 
 class OneWrite:
     """ASGI wrapper for one request that delays the head of a response with Content-Length until the first body chunk.
@@ -52,17 +56,38 @@ class OneWrite:
     async def _send_pieces(self, message: Message) -> None:
         cycle = self._cycle
         body = message.get("body", b"")
-        # A body that is too long is an error, which uvicorn must see before part of it looks like the whole.
-        is_too_long = not cycle.chunked_encoding and len(body) > cycle.expected_content_length
-        if len(body) <= PIECE_BYTES or is_too_long or cycle.scope["method"] == "HEAD":
+        if len(body) <= PIECE_BYTES or cycle.scope["method"] == "HEAD":
             await self._send(message)
-            return
-        has_more = message.get("more_body", False)
+        elif cycle.chunked_encoding:
+            await self._send_chunks(body, has_more=message.get("more_body", False))
+        elif len(body) > cycle.expected_content_length:
+            # An error, which uvicorn must see before part of the body looks like the whole.
+            await self._send(message)
+        else:
+            rest = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+            await self._write_groups(memoryview(body)[:rest])
+            await self._send({**message, "body": bytes(body[rest:])})
+
+    async def _send_chunks(self, body: bytes, *, has_more: bool) -> None:
         for start in range(0, len(body), PIECE_BYTES):
-            # Copied, so that the last piece, which the client may read late, does not keep the whole body.
-            piece = bytes(body[start : start + PIECE_BYTES])
-            is_last = start + PIECE_BYTES >= len(body)
-            await self._send({"type": "http.response.body", "body": piece, "more_body": has_more or not is_last})
+            end = start + PIECE_BYTES
+            more = has_more or end < len(body)
+            await self._send({"type": "http.response.body", "body": bytes(body[start:end]), "more_body": more})
+
+    async def _write_groups(self, body: memoryview) -> None:
+        """Write the beginning of a body of known length."""
+        cycle = self._cycle
+        for start in range(0, len(body), GROUP_BYTES):
+            if cycle.flow.write_paused:
+                await cycle.flow.drain()
+            if cycle.disconnected:
+                return
+            group = body[start : start + GROUP_BYTES]
+            # Copied, so that what the client reads late does not keep the whole body.
+            cycle.transport.writelines(
+                [bytes(group[position : position + PIECE_BYTES]) for position in range(0, len(group), PIECE_BYTES)]
+            )
+            cycle.expected_content_length -= len(group)
 
     def _written(self, start: Message, message: Message) -> bool:
         cycle = self._cycle
