@@ -7,6 +7,8 @@ So the server first ends its own direction, and reads and discards until the cli
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +17,9 @@ LINGER_SECONDS = 1.0
 
 # The longest time for the client to read the rest of the last response; then the connection is reset.
 LAST_READ_SECONDS = 30.0
+
+# SO_LINGER, on, with no time to linger: close(2) resets the connection; see socket(7).
+_DISCARD_UNREAD = struct.pack("ii", 1, 0)
 
 
 class LingeringTransport:
@@ -68,6 +73,10 @@ class LingeringTransport:
         self._is_closing = True
         self.write = self.writelines = _discard
         self.ended()
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            # Otherwise the kernel would keep what it has taken, up to 4 MB, and go on trying to send it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_UNREAD)
         self._transport.abort()
 
     def ended(self) -> None:
@@ -78,7 +87,7 @@ class LingeringTransport:
 
     def _lingered(self) -> None:
         if self._transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(LAST_READ_SECONDS, self._transport.abort)
+            self._timer = self._loop.call_later(LAST_READ_SECONDS, self.abort)
         self._transport.close()
 
 
