@@ -11,22 +11,18 @@ import asyncio
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.server.lingering_close import LingeringTransport
 from gateway.server.message_slices import MessageSlices
 from gateway.server.pipeline import HeldFlow, Pipeline
-from gateway.server.refused_response import refusal, refused_response
-from gateway.server.request_rules import Refusal, check_head
+from gateway.server.reader_watch import ReaderWatchingProtocol
+from gateway.server.refused_response import refused_response
+from gateway.server.request_rules import Refusal, check_head, refusal_with
 from gateway.server.response_writer import OneWrite
-from gateway.server.unread_bytes import unread_bytes
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
-
-# The time between two looks at what the client has read, because an unread response stays in memory. A client that
-# stops right after one look is noticed at the second: within the 60 seconds of nginx's send_timeout.
-STALL_SECONDS = 30.0
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -39,7 +35,7 @@ class _BodyParser:
         self.on_message_complete = protocol.on_message_complete
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(ReaderWatchingProtocol):
     """HTTP protocol with GraphQL-style errors for malformed requests, and limits for heads, pipelines and slow readers.
 
     The size limit is the one that uvicorn applies only over h11. It covers heads and trailers. The time limit starts
@@ -48,9 +44,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """
 
     head_seconds = HEAD_SECONDS
-    stall_seconds = STALL_SECONDS
     flow: HeldFlow
-    transport: Any
     cycle: RequestResponseCycle
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -60,7 +54,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         # Whether the parser skips the body of a request with an upgrade, which the gateway does not follow.
         self._skips_body = False
-        self._stall_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
@@ -73,11 +66,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the connection's timers, and notify the request that is being answered."""
         self._cancel_head_timer()
-        self._cancel_stall_timer()
         self._unset_keepalive_if_required()
         self._pipeline.take()
-        self.transport.ended()
         super().connection_lost(exc)
+        self.transport.ended()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         wrapped: Any = OneWrite(app, cycle)
@@ -98,8 +90,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self.transport.get_write_buffer_size():
-            self._await_reading()
         if self._pipeline:
             self._unset_keepalive_if_required()
             data, position = self._pipeline.take()
@@ -132,17 +122,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._slices.in_body or self._unparsed_bytes <= limit_bytes:
                 self.parser.feed_data(piece)
             if self._unparsed_bytes > limit_bytes:
-                self._refuse(refusal(431, "The request's headers are too large. Send fewer or shorter headers."))
+                self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
             elif self._slices.is_shredded:
-                self._refuse(refusal(400, "The request's body arrives in too many small chunks. Send larger ones."))
+                self._refuse(400, "The request's body arrives in too many small chunks. Send larger ones.")
         except httptools.HttpParserUpgrade:
             self._read_body_of_upgrade()
         except httptools.HttpParserError as error:
-            self._refuse(
-                error.__context__
-                if isinstance(error.__context__, Refusal)
-                else refusal(400, "The request is not well-formed HTTP. Check the client or proxy that sent it.")
-            )
+            if isinstance(error.__context__, Refusal):
+                self._respond_and_close(error.__context__)
+            elif self.parser.get_method() == b"PRI":
+                self._refuse(505, "The gateway speaks HTTP/1.1. Send HTTP/2 to a proxy in front of it.")
+            else:
+                self._refuse(400, "The request is not well-formed HTTP. Check the client or proxy that sent it.")
 
     def on_message_begin(self) -> None:
         """Note the start of a head."""
@@ -154,12 +145,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         parser = self.parser
         check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
         self._cancel_head_timer()
+        self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
+        self._skips_body = parser.should_upgrade()
+        # Raises if the target is malformed.
+        super().on_headers_complete()
         framing = dict(pair for pair in self.headers if pair[0] in _FRAMING)
         self._slices.begin_body(int(framing.get(_FRAMING[0], b"0")), is_chunked=_FRAMING[1] in framing)
         self._unparsed_bytes = 0
-        self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
-        self._skips_body = parser.should_upgrade()
-        super().on_headers_complete()
         # Other servers would read the rest as the offered protocol, so it is safest that nothing follows the response.
         self.cycle.keep_alive = self.cycle.keep_alive and not self._skips_body
         # Anything parsed from here on is a trailer field; discard it (RFC 9110, section 6.5.1).
@@ -197,37 +189,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         framing = [b"%b: %b\r\n" % pair for pair in self.scope["headers"] if pair[0] in _FRAMING]
         self.parser.feed_data(b"".join((b"POST / HTTP/1.1\r\n", *framing, b"\r\n")))
 
-    def pause_writing(self) -> None:
-        """Start the stall timer: the client reads more slowly than the response is written."""
-        super().pause_writing()
-        self._await_reading()
-
-    def resume_writing(self) -> None:
-        """Cancel the stall timer: the client has read most of the response."""
-        super().resume_writing()
-        self._cancel_stall_timer()
-
-    def _await_reading(self) -> None:
-        self._cancel_stall_timer()
-        self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due, self.unread_bytes)
-
-    @property
-    def unread_bytes(self) -> int:
-        """Bytes of responses that the client has not read."""
-        return unread_bytes(self.transport)
-
-    def _reading_is_due(self, unread_bytes: int) -> None:
-        left_bytes = self.unread_bytes
-        if left_bytes >= unread_bytes:
-            self.transport.abort()
-        elif left_bytes:
-            self._await_reading()
-
-    def _cancel_stall_timer(self) -> None:
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
-
     def _is_idle(self) -> bool:
         """Return True if no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
@@ -235,7 +196,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _head_timed_out(self) -> None:
         self._head_timer = None
         if self._slices.in_head:
-            self._refuse(refusal(408, "The request's head did not arrive in time. Send the request again."))
+            self._refuse(408, "The request's head did not arrive in time. Send the request again.")
         else:
             self.transport.close()
 
@@ -244,7 +205,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, status: int, message: str) -> None:
+        self._respond_and_close(refusal_with(status, message))
+
+    def _respond_and_close(self, refusal: Refusal) -> None:
         """Send an error response, unless the request has a response or part of one, and close."""
         self._cancel_head_timer()
         if not self._slices.in_body:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
 from gateway.observability.access_log import correlation_id
 from gateway.server.request_rules import Refusal
@@ -18,8 +17,3 @@ def refused_response(refusal: Refusal) -> bytes:
     lines = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
     lines += [name + b": " + value for name, value in response.raw_headers]
     return b"\r\n".join([*lines, b"", b""]) + bytes(response.body)
-
-
-def refusal(status: int, message: str) -> Refusal:
-    """Return a refusal for ``status``."""
-    return Refusal(BadRequest(message, status=status))

@@ -28,11 +28,11 @@ _END_TO_END = frozenset(
     | {b"ms-correlationid", b"ms-requestid", b"sec-fetch-site"}
 )
 
-# Methods that llhttp knows and that no HTTP server without a proxy's or HTTP/2's part can answer.
-_METHODS_ALLOWED = "GET, HEAD, POST, OPTIONS"
+# A response with status 405 names the methods that would be served (RFC 9110, section 15.5.6).
+_ALLOWED = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
 
-class Refusal(Exception):  # an outcome of reading, not an error of the gateway
+class Refusal(Exception):
     """A response in place of the application's: the error, and headers that its status needs."""
 
     def __init__(self, error: BadRequest, headers: dict[str, str] | None = None) -> None:
@@ -41,16 +41,17 @@ class Refusal(Exception):  # an outcome of reading, not an error of the gateway
         self.headers = headers or {}
 
 
-def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
+def refusal_with(status: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
+    """Return a refusal with this status and message."""
     return Refusal(BadRequest(message, status=status), headers)
 
 
 def check_head(version: str, method: str, headers: Headers) -> None:
     """Raise Refusal if a request with these ``headers``, named in lower case, must not be served."""
     if version not in ("1.1", "1.0"):
-        raise _refusal(505, "The gateway speaks HTTP/1.1. Send the request in that version.", {"Connection": "close"})
+        raise refusal_with(505, "The gateway speaks HTTP/1.1. Send the request in that version.")
     if method == "CONNECT":
-        raise _refusal(405, "The gateway opens no tunnels. Send the request without a proxy.", _allowed())
+        raise refusal_with(405, "The gateway opens no tunnels. Send the request without a proxy.", _ALLOWED)
     hosts = 0
     types = 0
     for name, value in headers:
@@ -64,20 +65,16 @@ def check_head(version: str, method: str, headers: Headers) -> None:
         elif name != b"upgrade":
             _CHECKS[name](value)
     if hosts > 1 or (not hosts and version == "1.1"):
-        raise _refusal(400, "The request needs exactly one Host header. Send one.")
+        raise refusal_with(400, "The request needs exactly one Host header. Send one.")
     if types > 1:
-        raise _refusal(400, "The request has several Content-Type headers. Send one.")
+        raise refusal_with(400, "The request has several Content-Type headers. Send one.")
     if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
-        raise _refusal(400, "HTTP/1.0 has no Transfer-Encoding. Send Content-Length, or use HTTP/1.1.")
-
-
-def _allowed() -> dict[str, str]:
-    return {"Allow": _METHODS_ALLOWED}
+        raise refusal_with(400, "HTTP/1.0 has no Transfer-Encoding. Send Content-Length, or use HTTP/1.1.")
 
 
 def _check_host(value: bytes) -> None:
     if not _HOST.fullmatch(value):
-        raise _refusal(400, "The Host header is malformed. Send a host name, and a port if it is not the default.")
+        raise refusal_with(400, "The Host header is malformed. Send a host name, and a port if it is not the default.")
 
 
 def _members(value: bytes) -> list[bytes]:
@@ -86,23 +83,27 @@ def _members(value: bytes) -> list[bytes]:
 
 def _check_expect(value: bytes) -> None:
     if any(member not in (b"100-continue", b"") for member in _members(value)):
-        raise _refusal(417, "The gateway meets no expectation but 100-continue. Leave the Expect header out.")
+        raise refusal_with(417, "The gateway meets no expectation but 100-continue. Leave the Expect header out.")
 
 
 def _check_transfer_encoding(value: bytes) -> None:
     if _members(value) != [b"chunked"]:
-        raise _refusal(501, "The gateway decodes no Transfer-Encoding but chunked. Send the body without the others.")
+        raise refusal_with(
+            501, "The gateway decodes no Transfer-Encoding but chunked. Send the body without the others."
+        )
 
 
 def _check_content_encoding(value: bytes) -> None:
     if any(member not in (b"identity", b"") for member in _members(value)):
         message = "The gateway decodes no request bodies. Send the body without Content-Encoding."
-        raise _refusal(415, message, {"Accept-Encoding": "identity"})
+        raise refusal_with(415, message, {"Accept-Encoding": "identity"})
 
 
 def _check_connection(value: bytes) -> None:
     if not _END_TO_END.isdisjoint(_members(value)):
-        raise _refusal(400, "The Connection header names a header that is meant for the gateway. Leave it out there.")
+        raise refusal_with(
+            400, "The Connection header names a header that is meant for the gateway. Leave it out there."
+        )
 
 
 _CHECKS = {

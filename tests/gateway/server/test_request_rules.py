@@ -72,10 +72,13 @@ REFUSED = {
         request("Host: x", *SIZED, "Authorization: Bearer sample", "Connection: authorization", body=BODY),
     ),
     "HTTP/2.0": (505, request("Host: x", *SIZED, body=BODY, first="POST /graphql HTTP/2.0")),
+    "HTTP/2 at once": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "HTTP/0.9": (505, b"GET /healthz\r\n\r\n"),
     "a folded header": (400, request("Host: x", *SIZED, "X-Folded: a", " b", body=BODY)),
     "a space before the colon": (400, request("Host: x", *USUAL, "Content-Length : 27", body=BODY)),
     "only line feeds": (400, b"GET /healthz HTTP/1.1\nHost: x\n\n"),
+    "a malformed target": (400, request("Host: x", *SIZED, body=BODY, first="POST http://[ HTTP/1.1")),
+    "a target of other characters": (400, request("Host: x", *SIZED, body=BODY, first="POST /\xe9\xff HTTP/1.1")),
     "a null character": (400, request("Host: x", *SIZED, "X: a\0b", body=BODY)),
 }
 
