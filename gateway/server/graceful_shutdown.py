@@ -8,6 +8,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -86,11 +87,13 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
         """Close the listening sockets, but serve the connections that the kernel has accepted already."""
-        connections = [connection for bound in sockets for connection in _waiting(bound)]
+        # Duplicates, because the loop closes the sockets, and what waits in them would be reset.
+        duplicates = [bound.dup() for bound in sockets if bound.fileno() >= 0]
         for server in self.servers:
             server.close()
         for bound in sockets:
             bound.close()
+        connections = [connection for duplicate in duplicates for connection in _closed(duplicate)]
         loop = asyncio.get_running_loop()
         for connection in connections:
             await loop.connect_accepted_socket(self._protocol, connection)
@@ -114,15 +117,14 @@ class Server(uvicorn.Server):
             await asyncio.sleep(POLL_SECONDS / 10)
 
 
-def _waiting(bound: socket.socket) -> list[socket.socket]:
-    """Return the connections that a listening socket has not handed out, without waiting for more."""
+def _closed(listening: socket.socket) -> list[socket.socket]:
+    """Close a socket, and return the connections that waited in it."""
     connections = []
-    try:
-        bound.setblocking(False)
+    listening.setblocking(False)
+    with listening, suppress(OSError):  # until none is left
         while True:
-            connections.append(bound.accept()[0])
-    except OSError:  # none is left, or the socket is closed
-        return connections
+            connections.append(listening.accept()[0])
+    return connections
 
 
 def _is_not_cancellation(record: logging.LogRecord) -> bool:

@@ -23,6 +23,9 @@ ATTACK_SECONDS = 4
 # Each attacker's unparsed bytes, and the allocator's reserves. One second of the old behavior exceeded it.
 GROWTH_BYTES = 16 * 1024 * 1024
 
+# Requests in one piece; a quarter of their responses, of 800 kB each, exceeds what the kernel buffers.
+PIPELINED = 60
+
 GET = request("Host: x", first="GET / HTTP/1.1")
 LARGE = post(
     "{ licenseDeployments(first: 10000) { nodes { customerName productName serviceName } } }",
@@ -91,16 +94,16 @@ def test_endless_pipelined_requests_neither_take_memory_nor_delay_others(gateway
 
 
 def test_unread_responses_stop_the_requests_behind_them(gateway: Running) -> None:
-    """The server computes no response while the previous one is unread."""
+    """The server computes no response while the previous one is unread, but for those that fit into the kernel."""
     with ExitStack() as stack:
         for _ in range(ATTACKERS):
             connection = stack.enter_context(Connection(address_of(gateway.url)))
-            connection.send(LARGE * 50)
+            connection.send(LARGE * PIPELINED)
         time.sleep(1)
         with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
             lines = client.get("/metrics").text.splitlines()
     counts = [line for line in lines if line.startswith("gateway_requests_total") and "graphql" in line]
-    assert sum(int(float(line.split()[-1])) for line in counts) <= ATTACKERS * 2
+    assert sum(int(float(line.split()[-1])) for line in counts) < ATTACKERS * PIPELINED / 4
 
 
 def test_pipelined_requests_are_answered_in_order(gateway: Running) -> None:
