@@ -26,9 +26,9 @@ Factory = Callable[[], ASGIApp]
 # Longer than the 60 s of common load balancers, so that they close idle keep-alive connections first.
 KEEP_ALIVE_SECONDS = 75
 
-# The longest time that sent data stays unread. It covers what the server has handed to the kernel; http_protocol.py
-# covers the rest.
-UNREAD_SECONDS = 60
+# The longest time that sent data stays unread. It covers what the server has handed to the kernel; reader_watch.py
+# covers the rest. Measured: the kernel notices up to three seconds late, and we promise a minute.
+UNREAD_SECONDS = 50
 
 # Errors that another port can fix: the port is in use, or needs more privileges.
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})

@@ -47,4 +47,4 @@ def test_the_kernel_limits_how_long_its_buffers_stay_unread() -> None:
         socket.create_connection(bound.getsockname()),
         bound.accept()[0] as accepted,
     ):
-        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 50_000
