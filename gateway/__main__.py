@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gateway.server.standard_streams import open_standard_streams
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
@@ -23,6 +25,7 @@ def build(settings: Settings) -> Starlette:
 
 def main() -> None:
     """Run the command line."""
+    open_standard_streams()
     signal.signal(signal.SIGINT, _leave)
     # Imported lazily: the import is slow, and Ctrl-C must work during it.
     from gateway.cli.main import run

@@ -66,7 +66,8 @@ def serve(**overrides: Any) -> None:
     from gateway.observability.logging import configure_logging
     from gateway.observability.opentelemetry import opentelemetry_for
     from gateway.observability.worker_scrape import meeting
-    from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one, run_several
+    from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
+    from gateway.server.workers import run_several
 
     configure_logging(settings.log_format, settings.log_level)
     _log_ignored_names()

@@ -1,4 +1,4 @@
-"""Graceful shutdown: finish requests in flight, then close."""
+"""Graceful shutdown: finish requests in flight, then close every connection without resetting it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import logging
 import math
 import socket
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import uvicorn
 
 # Polling interval during shutdown, the same as uvicorn's.
 POLL_SECONDS = 0.1
+
 # Time to send a response of a few hundred bytes; slow clients get no longer.
 FLUSH_SECONDS = 1.0
+
+# How long idle connections stay open after the last request in flight. A request sent before its client knew of
+# the shutdown gets an error response, which closes its connection.
+LAST_CALL_SECONDS = 0.5
 
 
 class Server(uvicorn.Server):
@@ -23,20 +31,48 @@ class Server(uvicorn.Server):
     uvicorn refuses connections at once. When the requests have finished, it closes everything.
     """
 
+    # Set if the supervisor has died: the port must be free for the next one at once.
+    is_orphan = False
+
+    # Whether the grace time is over.
+    _is_overdue = False
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests in flight, at most for the grace time, then close."""
         logging.getLogger("uvicorn.error").addFilter(_is_not_cancellation)
+        if self.is_orphan:
+            await self._stop_listening(sockets or [])
         stopping = self.lifespan.state.get("stopping")
         if stopping is not None:
             stopping()
+            self._announce_closing()
             await self._drain()
+        await self._stop_listening(sockets or [])
+        if not self._is_overdue:
+            await self._last_call()
         await super().shutdown(sockets)
         if self.force_exit:
-            # After a second Ctrl-C, do not wait for requests. The application still closes its resources.
+            # After a second Ctrl-C no request is waited for, but the application still closes its resources.
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+        self._reset_connections(only_unread=True)
         await self._flush_responses()
+        self._reset_connections(only_unread=False)
+
+    def _reset_connections(self, *, only_unread: bool) -> None:
+        """Reset the connections of clients that do not read, which nothing else would end, or all that are left."""
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
+            if connection.flow.write_paused or not only_unread:
+                connection.transport.abort()
+
+    def _announce_closing(self) -> None:
+        """Let responses in flight close their connections, unless more requests wait behind them."""
+        for connection in self.server_state.connections:
+            announce = getattr(connection, "announce_closing", None)
+            if announce is not None:
+                announce()
 
     async def _drain(self) -> None:
         end_seconds = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
@@ -45,15 +81,50 @@ class Server(uvicorn.Server):
         while in_flight and left_seconds > 0 and not self.force_exit:
             _, in_flight = await asyncio.wait(in_flight, timeout=min(POLL_SECONDS, left_seconds))
             left_seconds = end_seconds - time.monotonic()
-        # Requests that arrived during the shutdown get the rest of the grace time, if all earlier requests have
-        # finished.
+        self._is_overdue = bool(in_flight)
+        # If the others have finished, newer requests get the rest of the grace time.
         self.config.timeout_graceful_shutdown = 0 if in_flight else max(1, math.ceil(left_seconds))
+
+    async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
+        """Close the listening sockets, but serve the connections that the kernel has accepted already."""
+        # Duplicates, because the loop closes the sockets, and what waits in them would be reset.
+        duplicates = [bound.dup() for bound in sockets if bound.fileno() >= 0]
+        for server in self.servers:
+            server.close()
+        for bound in sockets:
+            bound.close()
+        connections = [connection for duplicate in duplicates for connection in _closed(duplicate)]
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # as in uvicorn
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def _last_call(self) -> None:
+        """Wait until clients have closed their connections, or until those that remain are idle."""
+        end_seconds = time.monotonic() + LAST_CALL_SECONDS
+        while self.server_state.connections and time.monotonic() < end_seconds and not self.force_exit:  # noqa: ASYNC110  # the same
+            await asyncio.sleep(POLL_SECONDS / 10)
 
     async def _flush_responses(self) -> None:
         """Wait until canceled requests have sent their error responses: a worker exits right after this server."""
         end_seconds = time.monotonic() + FLUSH_SECONDS
         while (self.server_state.tasks or self.server_state.connections) and time.monotonic() < end_seconds:  # noqa: ASYNC110  # uvicorn has no event
             await asyncio.sleep(POLL_SECONDS / 10)
+
+
+def _closed(listening: socket.socket) -> list[socket.socket]:
+    """Close a socket, and return the connections that waited in it."""
+    connections = []
+    listening.setblocking(False)
+    with listening, suppress(OSError):  # until none is left
+        while True:
+            connections.append(listening.accept()[0])
+    return connections
 
 
 def _is_not_cancellation(record: logging.LogRecord) -> bool:

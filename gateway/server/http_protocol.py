@@ -1,150 +1,193 @@
-"""Limits that uvicorn lacks: size and time of request heads, malformed requests, and clients that do not read."""
+"""What uvicorn lacks: limits for request heads, pipelines and slow readers, and errors in GraphQL form.
+
+Theory of operation: the parser gets slices of the received bytes, each of which ends with a head or a body. Between two
+requests nothing is parsed before the previous response is complete; what arrives meanwhile stays in the pipeline, whose
+size stops reading. So at most one request per connection exists.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import httptools
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.errors import BadRequest
-from gateway.http.error_responses import error_response
-from gateway.observability.access_log import correlation_id
+from gateway.server.lingering_close import LingeringTransport
+from gateway.server.message_slices import MessageSlices
+from gateway.server.pipeline import HeldFlow, Pipeline
+from gateway.server.reader_watch import ReaderWatchingProtocol
+from gateway.server.refused_response import refused_response
+from gateway.server.request_rules import Refusal, check_head, refusal_with
 from gateway.server.response_writer import OneWrite
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
 
-# Like nginx's send_timeout: the longest time without reading, because an unread response stays in memory.
-STALL_SECONDS = 60.0
-
-_UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP protocol with GraphQL-style errors for malformed requests, and limits for request heads and slow readers.
+class _BodyParser:
+    """Callbacks of a parser that reads only the body of a request whose head another parser has read."""
 
-    The size limit covers heads, trailers and other bytes that are not body. uvicorn itself has this limit only with
-    h11. The time limit starts with the first byte received while no request is being answered. A connection that never
-    sends a byte is closed like an idle one.
+    def __init__(self, protocol: BoundedHttpProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+
+class BoundedHttpProtocol(ReaderWatchingProtocol):
+    """HTTP protocol with GraphQL-style errors for malformed requests, and limits for heads, pipelines and slow readers.
+
+    The size limit is the one that uvicorn applies only over h11. It covers heads and trailers. The time limit starts
+    with the first byte received while no request is being answered. A connection that never sends a byte is closed like
+    an idle one.
     """
 
     head_seconds = HEAD_SECONDS
-    stall_seconds = STALL_SECONDS
+    flow: HeldFlow
+    cycle: RequestResponseCycle
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Bytes received since the parser last reported a new message or a body chunk.
+        self._slices = MessageSlices()
+        # Bytes received since a request began or a part of its body was read.
         self._unparsed_bytes = 0
-        self._is_in_head = False
-        self._ignores_input = False
-        self._stall_timer: asyncio.TimerHandle | None = None
+        # Whether the parser skips the body of a request with an upgrade, which the gateway does not follow.
+        self._skips_body = False
         self._head_timer: asyncio.TimerHandle | None = None
-        self._current: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """Treat a new connection as idle until the client sends something."""
-        super().connection_made(transport)
+        super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]  # what it uses
+        self.flow = HeldFlow(self.transport)
+        self._pipeline = Pipeline(self.flow)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the connection's timers, and notify the request that is being answered."""
         self._cancel_head_timer()
-        self._cancel_stall_timer()
         self._unset_keepalive_if_required()
+        self._pipeline.take()
         super().connection_lost(exc)
-        # uvicorn notifies the latest request, which may be pipelined behind the one being answered.
-        if self._current is not None and not self._current.response_complete:
-            self._current.disconnected = True
-            self._current.message_event.set()
+        self.transport.ended()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._current = cycle
         wrapped: Any = OneWrite(app, cycle)
         super()._start_asgi_task(cycle, wrapped)
 
     def data_received(self, data: bytes) -> None:
-        """Parse received bytes. A head that exceeds a limit closes the connection."""
-        if self._ignores_input:
+        """Parse received bytes, or keep them until the previous response is complete."""
+        if self.transport.is_closing():
             return
-        self._unparsed_bytes += len(data)
-        super().data_received(self._without_upgrade(data))
-        if self._unparsed_bytes > (self.config.h11_max_incomplete_event_size or 0) and self._is_in_message():
-            self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
+        if self._pipeline:
+            self._pipeline.put(data, 0)
+            return
+        self._unset_keepalive_if_required()
+        self._parse(data, 0)
+
+    def on_response_complete(self) -> None:
+        """Continue with what the client has pipelined."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._pipeline:
+            self._unset_keepalive_if_required()
+            data, position = self._pipeline.take()
+            self.flow.release()
+            self._parse(data, position)
+
+    def announce_closing(self) -> None:
+        """Let the response in flight close the connection, unless another request is waiting for its turn."""
+        if not self._is_idle() and not self._pipeline:
+            self.cycle.keep_alive = False
+
+    def _parse(self, data: bytes, position: int) -> None:
+        slices = self._slices
+        position = slices.start(data, position)
+        while position < len(data) and not self.transport.is_closing():
+            if not self._is_idle() and not slices.in_head and not slices.in_body:
+                self._pipeline.put(data, position)
+                return
+            end = slices.end(data, position)
+            self._feed(data[position:end])
+            position = slices.start(data, end) if end < len(data) else end
         # The limit also covers line breaks before a head, and the rest of a refused body.
         if self._head_timer is None and self._is_idle() and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self.head_seconds, self._head_timed_out)
 
+    def _feed(self, piece: bytes) -> None:
+        limit_bytes = self.config.h11_max_incomplete_event_size or 0
+        self._unparsed_bytes += len(piece)
+        try:
+            if self._slices.in_body or self._unparsed_bytes <= limit_bytes:
+                self.parser.feed_data(piece)
+            if self._unparsed_bytes > limit_bytes:
+                self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
+            elif self._slices.is_shredded:
+                self._refuse(400, "The request's body arrives in too many small chunks. Send larger ones.")
+        except httptools.HttpParserUpgrade:
+            self._read_body_of_upgrade()
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, Refusal):
+                self._respond_and_close(error.__context__)
+            elif self.parser.get_method() == b"PRI":
+                self._refuse(505, "The gateway speaks HTTP/1.1. Send HTTP/2 to a proxy in front of it.")
+            else:
+                self._refuse(400, "The request is not well-formed HTTP. Check the client or proxy that sent it.")
+
     def on_message_begin(self) -> None:
         """Note the start of a head."""
         super().on_message_begin()
-        self._is_in_head, self._unparsed_bytes = True, 0
+        self._slices.begin_head()
+
+    def on_headers_complete(self) -> None:
+        """Start answering a request, unless its head must be refused. Raises Refusal, which ends parsing."""
+        parser = self.parser
+        check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
+        self._cancel_head_timer()
+        self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
+        self._skips_body = parser.should_upgrade()
+        # Raises if the target is malformed.
+        super().on_headers_complete()
+        framing = dict(pair for pair in self.headers if pair[0] in _FRAMING)
+        self._slices.begin_body(int(framing.get(_FRAMING[0], b"0")), is_chunked=_FRAMING[1] in framing)
+        self._unparsed_bytes = 0
+        # Other servers would read the rest as the offered protocol, so it is safest that nothing follows the response.
+        self.cycle.keep_alive = self.cycle.keep_alive and not self._skips_body
+        # Anything parsed from here on is a trailer field; discard it (RFC 9110, section 6.5.1).
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """Pass on a body chunk."""
         self._unparsed_bytes = 0
+        self._slices.take_body(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Complete the request. The parser may have read "Connection: close" from a trailer."""
+        if self._skips_body:
+            return
+        self._slices.end_message()
+        self._unparsed_bytes = 0
         super().on_message_complete()
-        if self.cycle is not None and self.cycle.keep_alive and not self.parser.should_keep_alive():
+        if self.cycle.keep_alive and not self.parser.should_keep_alive():
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
 
-    def pause_writing(self) -> None:
-        """Start the stall timer: the client reads more slowly than the response is written."""
-        super().pause_writing()
-        self._await_reading()
+    def _should_upgrade(self) -> bool:
+        return False
 
-    def resume_writing(self) -> None:
-        """Cancel the stall timer: the client has read most of the response."""
-        super().resume_writing()
-        self._cancel_stall_timer()
+    def _read_body_of_upgrade(self) -> None:
+        """Read the body of a request that offers another protocol, as if it did not (RFC 9110, section 7.8).
 
-    def on_headers_complete(self) -> None:
-        """Note the end of a head."""
-        self._is_in_head = False
-        self._cancel_head_timer()
-        super().on_headers_complete()
-        # Anything parsed from here on is a trailer field; discard it (RFC 9110, section 6.5.1).
-        self.headers = []
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse malformed HTTP."""
-        self._refuse(400, "The request is not well-formed HTTP. Check the client or proxy that sent it.")
-
-    def _without_upgrade(self, data: bytes) -> bytes:
-        """Rename Upgrade headers in ``data``, because the gateway supports no other protocol (RFC 9110, section 7.8).
-
-        Otherwise the parser would read the body as the other protocol. Java's built-in client offers HTTP/2 in each
-        first request.
+        Java's built-in client offers HTTP/2 in each first request. The parser has skipped the body, and would take it
+        for the next request.
         """
-        if (b"pgrade" in data or b"PGRADE" in data) and (self.cycle is None or not self.cycle.more_body):
-            # Rename it in every head, because pipelined requests may arrive together. No line of a JSON body can match.
-            return _UPGRADE.sub(b"x-offer", data)
-        return data
-
-    def _is_in_message(self) -> bool:
-        return self._is_in_head or (self.cycle is not None and self.cycle.more_body)
-
-    def _await_reading(self) -> None:
-        unread_bytes = self.transport.get_write_buffer_size()
-        self._stall_timer = self.loop.call_later(self.stall_seconds, self._reading_is_due, unread_bytes)
-
-    def _reading_is_due(self, unread_bytes: int) -> None:
-        if self.transport.get_write_buffer_size() >= unread_bytes:
-            self.transport.abort()
-        else:
-            self._await_reading()
-
-    def _cancel_stall_timer(self) -> None:
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
+        self._skips_body = False
+        self.parser = httptools.HttpRequestParser(_BodyParser(self))
+        framing = [b"%b: %b\r\n" % pair for pair in self.scope["headers"] if pair[0] in _FRAMING]
+        self.parser.feed_data(b"".join((b"POST / HTTP/1.1\r\n", *framing, b"\r\n")))
 
     def _is_idle(self) -> bool:
         """Return True if no request is being answered."""
@@ -152,7 +195,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _head_timed_out(self) -> None:
         self._head_timer = None
-        if self._is_in_head:
+        if self._slices.in_head:
             self._refuse(408, "The request's head did not arrive in time. Send the request again.")
         else:
             self.transport.close()
@@ -162,40 +205,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _closes_after_response(self) -> bool:
-        """Close a connection with a malformed body if an error response would follow another response.
-
-        Returns False if an error response can be sent instead.
-        """
-        current = self._current
-        if current is None or (current is self.cycle and not current.response_started):
-            return False
-        self._ignores_input = True
-        if current is self.cycle or current.response_complete:
-            # This request already has a response, or part of one; a second one must not follow.
-            self.transport.close()
-        else:
-            # Pipelined behind a request still being answered: finish that response, then close.
-            current.keep_alive = False
-        return True
-
     def _refuse(self, status: int, message: str) -> None:
-        if self.cycle is not None and self.cycle.more_body and not self._is_in_head and self._closes_after_response():
-            return
-        is_pipelined = self._is_in_head or (self.cycle is not None and not self.cycle.more_body)
-        self._is_in_head = False
-        transport: asyncio.Transport = self.transport
-        if transport.is_closing():
-            return
-        if is_pipelined and not self._is_idle():
-            # Responses follow the order of requests (RFC 9112, section 9.3.2): send the pending ones, then close.
-            self._ignores_input = True
-            self.cycle.keep_alive = False
-            return
-        new_id = correlation_id({})
-        headers = {"Connection": "close", "MS-CorrelationId": new_id, "X-Content-Type-Options": "nosniff"}
-        response = error_response(BadRequest(message, status=status), new_id, headers=headers)
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
-        lines += [name + b": " + value for name, value in response.raw_headers]
-        transport.write(b"\r\n".join([*lines, b"", b""]) + bytes(response.body))
-        transport.close()
+        self._respond_and_close(refusal_with(status, message))
+
+    def _respond_and_close(self, refusal: Refusal) -> None:
+        """Send an error response, unless the request has a response or part of one, and close."""
+        self._cancel_head_timer()
+        if not self._slices.in_body:
+            self.transport.write(refused_response(refusal))
+        elif not self.cycle.response_started:
+            self.transport.write(refused_response(refusal))
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()

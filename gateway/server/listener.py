@@ -1,4 +1,4 @@
-"""Run an application as a listening server: sockets, workers, banner and signals."""
+"""Run an application as a listening server: sockets, banner and signals."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from gateway.server.graceful_shutdown import Server
 
@@ -29,6 +26,10 @@ Factory = Callable[[], ASGIApp]
 # Longer than the 60 s of common load balancers, so that they close idle keep-alive connections first.
 KEEP_ALIVE_SECONDS = 75
 
+# The longest time that sent data stays unread. It covers what the server has handed to the kernel; reader_watch.py
+# covers the rest. Measured: the kernel notices up to three seconds late, and we promise a minute.
+UNREAD_SECONDS = 50
+
 # Errors that another port can fix: the port is in use, or needs more privileges.
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
@@ -37,8 +38,13 @@ class CannotListen(Exception):
     """Listening on the address failed; the message says what to do."""
 
 
-def _reason(number: int) -> str:
+def _number(error: Exception) -> int:
+    return (error.errno or 0) if isinstance(error, OSError) else 0
+
+
+def _reason(error: Exception) -> str:
     # Python's own message for a failed bind repeats the address.
+    number = _number(error)
     if number == errno.EADDRINUSE:
         return "it is in use"
     return os.strerror(number).lower() if number in errno.errorcode else "there is no such address"
@@ -55,25 +61,32 @@ class Listener:
 
     def bind(self) -> socket.socket:
         """Return a bound socket. Raises CannotListen."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        is_ipv6 = ":" in self.host
         try:
-            return socket.create_server((self.host.strip("[]"), self.port), family=family, backlog=2_048)
+            bound = socket.create_server(
+                (self.host.strip("[]"), self.port),
+                family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+                backlog=2_048,
+                # "::" means every address, those of IPv4 included.
+                dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),
+            )
         except (OSError, UnicodeError) as error:
-            number = getattr(error, "errno", None) or 0
             raise CannotListen(
-                f"Cannot listen on {self.host} port {self.port}: {_reason(number)}. Choose another with"
-                f" {'--port' if number in _PORT_ERRORS else '--host'}."
+                f"Cannot listen on {self.host} port {self.port}: {_reason(error)}. Choose another with"
+                f" {'--port' if _number(error) in _PORT_ERRORS else '--host'}."
             ) from None
+        _limit_unread_time(bound)
+        return bound
 
-    def config(self, app: ASGIApp | Factory, *, workers: int = 1) -> uvicorn.Config:
+    def config(self, app: ASGIApp | Factory, *, workers: int = 1, kind: type[uvicorn.Config] = uvicorn.Config) -> Any:
         """Return the uvicorn configuration for ``app``. Several workers need a factory, which is pickled."""
-        config_class = _WorkerConfig if workers > 1 else uvicorn.Config
-        return config_class(
+        return kind(
             app,
             factory=workers > 1,
             workers=workers,
             lifespan="on",
             http=_http(),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -86,8 +99,15 @@ class Listener:
         )
 
 
+def _limit_unread_time(bound: socket.socket) -> None:
+    """Let the kernel reset connections whose client does not read what the kernel has taken; see tcp(7)."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        bound.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1_000)
+
+
 def _http() -> Any:
-    """Return BoundedHttpProtocol, or uvicorn's h11 protocol if httptools is missing; h11 itself limits heads."""
+    """Return our protocol over httptools; without httptools, uvicorn's h11, which limits heads itself."""
     try:
         from gateway.server.http_protocol import BoundedHttpProtocol
     except ImportError:
@@ -133,60 +153,3 @@ def run_one(app: ASGIApp, listener: Listener, announce: Callable[[str], None]) -
     """Serve until a signal stops it. Raises CannotListen, and SystemExit if the application cannot start."""
     bound = listener.bind()
     _AnnouncedServer(listener.config(app), lambda: announce(url_of(bound))).run(sockets=[bound])
-
-
-class _WorkerConfig(uvicorn.Config):
-    """A worker's configuration, loaded after the server has installed its signal handlers."""
-
-    def load(self) -> None:
-        # The supervisor always creates plain servers. This worker's server is found through its signal handler.
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if type(server) is uvicorn.Server:
-            server.__class__ = Server
-        # Discard an earlier Ctrl-C by ignoring the signal briefly: the supervisor handles it.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, handler)
-        super().load()
-
-
-class _AnnouncedWorkers(Multiprocess):
-    """Workers that announce their address once one of them accepts connections."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announce: Callable[[], None]) -> None:
-        super().__init__(config, sockets)
-        self._announce: Callable[[], None] | None = announce
-
-    def init_processes(self) -> None:
-        # Start the resource tracker first. The first worker would start it otherwise, and its start unblocks Ctrl-C.
-        resource_tracker.ensure_running()
-        with _ctrl_c_blocked():
-            super().init_processes()
-
-    def keep_subprocess_alive(self) -> None:
-        with _ctrl_c_blocked():
-            super().keep_subprocess_alive()
-        workers = () if self.signal_queue else self.processes
-        if self._announce and any(worker.process.is_alive() and worker.is_ready() for worker in workers):
-            self._announce()
-            self._announce = None
-
-
-@contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Block Ctrl-C until the block ends; processes started inside unblock it when they load their configuration.
-
-    A terminal also sends it to the workers, and one that is still importing would end with a traceback.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def run_several(factory: Factory, listener: Listener, workers: int, announce: Callable[[str], None]) -> None:
-    """Serve with several processes on one socket until a signal stops them. Raises CannotListen."""
-    bound = listener.bind()
-    config = listener.config(factory, workers=workers)
-    _AnnouncedWorkers(config, [bound], lambda: announce(url_of(bound))).run()

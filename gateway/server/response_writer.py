@@ -1,4 +1,7 @@
-"""Complete responses in one write. uvicorn writes head and body separately, and iterates over headers four times."""
+"""Small responses in one write, and large ones in pieces that wait for the client.
+
+uvicorn writes head and body separately, iterates over headers four times, and takes a body of any size at once.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-# Larger bodies are not copied to be joined with the head (our choice: the capacity of a pipe).
-JOINED_BYTES = 65_536
+# The largest part of a body that is written at once, with the head if it is the whole body (our choice: the capacity of
+# a pipe, and the write buffer of asyncio and uvloop).
+PIECE_BYTES = 65_536
+
+# As many pieces are written in one system call, if the client has read the previous ones. Measured: a page of 10,000
+# rows over loopback takes 4 ms in single pieces, and 2 ms in groups or as a whole.
+GROUP_BYTES = 4 * PIECE_BYTES
 
 
 class OneWrite:
@@ -17,6 +25,8 @@ class OneWrite:
     If that chunk is the whole body, head and body go out in one write. uvicorn handles everything else. A response of
     unknown length is written as it arrives, because its next chunk may take long. Measured: a small cached response
     costs an eighth less.
+
+    Larger chunks are written in pieces, each when the client has read most of the previous ones.
     """
 
     __slots__ = ("_app", "_cycle", "_send", "_start")
@@ -38,10 +48,46 @@ class OneWrite:
         if message["type"] == "http.response.start" and not self._cycle.response_started and _has_length(message):
             self._start = message
         elif start is None:
-            await self._send(message)
+            await self._send_pieces(message)
         elif not self._written(start, message):
             await self._send(start)
+            await self._send_pieces(message)
+
+    async def _send_pieces(self, message: Message) -> None:
+        cycle = self._cycle
+        body = message.get("body", b"")
+        if len(body) <= PIECE_BYTES or cycle.scope["method"] == "HEAD":
             await self._send(message)
+        elif cycle.chunked_encoding:
+            await self._send_chunks(body, has_more=message.get("more_body", False))
+        elif len(body) > cycle.expected_content_length:
+            # An error, which uvicorn must see before part of the body looks like the whole.
+            await self._send(message)
+        else:
+            rest = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+            await self._write_groups(memoryview(body)[:rest])
+            await self._send({**message, "body": bytes(body[rest:])})
+
+    async def _send_chunks(self, body: bytes, *, has_more: bool) -> None:
+        for start in range(0, len(body), PIECE_BYTES):
+            end = start + PIECE_BYTES
+            more = has_more or end < len(body)
+            await self._send({"type": "http.response.body", "body": bytes(body[start:end]), "more_body": more})
+
+    async def _write_groups(self, body: memoryview) -> None:
+        """Write the beginning of a body of known length."""
+        cycle = self._cycle
+        for start in range(0, len(body), GROUP_BYTES):
+            if cycle.flow.write_paused:
+                await cycle.flow.drain()
+            if cycle.disconnected:
+                return
+            group = body[start : start + GROUP_BYTES]
+            # Copied, so that what the client reads late does not keep the whole body.
+            cycle.transport.writelines(
+                [bytes(group[position : position + PIECE_BYTES]) for position in range(0, len(group), PIECE_BYTES)]
+            )
+            cycle.expected_content_length -= len(group)
 
     def _written(self, start: Message, message: Message) -> bool:
         cycle = self._cycle
@@ -54,13 +100,12 @@ class OneWrite:
         ):
             return False
         body = message.get("body", b"")
+        if len(body) > PIECE_BYTES:
+            return False
         head = _head(start["status"], [*cycle.default_headers, *start["headers"]], len(body))
         if head is None:
             return False
-        if len(body) > JOINED_BYTES:
-            cycle.transport.writelines((head, body))
-        else:
-            cycle.transport.write(head + body)
+        cycle.transport.write(head + body)
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()

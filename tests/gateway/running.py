@@ -18,8 +18,8 @@ ADDRESS = re.compile(r"http://\S+:\d+")
 
 # Enough for a loaded machine to start Python and import everything.
 START_SECONDS = 30
-# Time to stop without requests in progress: uvicorn checks ten times per second, a supervisor twice.
-END_SECONDS = 5
+# Time to stop without requests in progress, on a busy machine.
+END_SECONDS = 20
 
 
 def environment(**variables: str) -> dict[str, str]:

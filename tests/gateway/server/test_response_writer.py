@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.response_writer import JOINED_BYTES, OneWrite
+from gateway.server.response_writer import PIECE_BYTES, OneWrite
 
 TEXT = (b"content-type", b"text/plain")
 DATE = (b"date", b"Wed, 25 Nov 2026 12:00:00 GMT")
@@ -97,7 +97,7 @@ def length(number: int) -> tuple[bytes, bytes]:
 CASES = {
     "whole": Case([start(length(5)), body(b"hello")]),
     "whole and empty": Case([start(length(0)), body(b"")]),
-    "whole and large": Case([start(length(JOINED_BYTES + 1)), body(b"x" * (JOINED_BYTES + 1))]),
+    "whole and large": Case([start(length(PIECE_BYTES + 1)), body(b"x" * (PIECE_BYTES + 1))], writes=3),
     "another status": Case([start(length(5), status=503), body(b"sorry")]),
     "a body without the word more": Case([start(length(2)), {"type": "http.response.body", "body": b"ok"}]),
     "read before": Case([start(length(2)), body(b"ok")], is_read=True),

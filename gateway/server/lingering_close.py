@@ -1,0 +1,95 @@
+"""Closing a connection without losing the last response.
+
+A socket that is closed while it has unread input is reset, and the reset discards what the client has not read yet.
+So the server first ends its own direction, and reads and discards until the client closes (RFC 9112, section 9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+# Time for the client to close, once it has read the last response: a few round trips. nginx's lingering_timeout is 5.
+LINGER_SECONDS = 1.0
+
+# The longest time for the client to read the rest of the last response; then the connection is reset.
+LAST_READ_SECONDS = 30.0
+
+# SO_LINGER, on, with no time to linger: close(2) resets the connection; see socket(7).
+_DISCARD_UNREAD = struct.pack("ii", 1, 0)
+
+
+class LingeringTransport:
+    """A transport whose ``close`` ends the server's direction first. After it, writes are discarded."""
+
+    __slots__ = (
+        "_is_closing",
+        "_loop",
+        "_timer",
+        "_transport",
+        "get_extra_info",
+        "get_write_buffer_size",
+        "pause_reading",
+        "write",
+        "writelines",
+    )
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closing = False
+        self.write: Any = transport.write
+        self.writelines: Any = transport.writelines
+        self.pause_reading = transport.pause_reading
+        self.get_extra_info = transport.get_extra_info
+        self.get_write_buffer_size = transport.get_write_buffer_size
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed, or will be."""
+        return self._is_closing or self._transport.is_closing()
+
+    def resume_reading(self) -> None:
+        """Continue reading, unless the connection is gone."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close once the client has read everything and has closed, or after a second."""
+        if self.is_closing():
+            return
+        self._is_closing = True
+        self.write = self.writelines = self.pause_reading = _discard
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._timer = self._loop.call_later(LINGER_SECONDS, self._lingered)
+
+    def abort(self) -> None:
+        """Reset the connection, and discard what the client has not read."""
+        self._is_closing = True
+        self.write = self.writelines = _discard
+        self.ended()
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            # Otherwise the kernel would keep what it has taken, up to 4 MB, and go on trying to send it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_UNREAD)
+        self._transport.abort()
+
+    def ended(self) -> None:
+        """Stop lingering, because the connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _lingered(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(LAST_READ_SECONDS, self.abort)
+        self._transport.close()
+
+
+def _discard(data: bytes | Iterable[bytes] = b"") -> None:
+    """Take the place of a method of a transport that closes."""

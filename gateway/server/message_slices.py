@@ -1,0 +1,82 @@
+"""Where to interrupt the parser, so that it never reads past the end of a request.
+
+A client may pipeline requests: send the next one before it has the response. The parser would read everything that has
+arrived, thousands of requests at once. Given slices that end with each head and each body, it stops in between.
+"""
+
+from __future__ import annotations
+
+# llhttp accepts no other end of a head, of trailers or of a chunked body.
+_END = b"\r\n\r\n"
+
+# Body parts below this average (our choice) cost more time to take apart than to transfer. It applies to bodies of more
+# parts than the second number.
+LEAST_AVERAGE_BYTES = 64
+FREE_PARTS = 4_096
+
+
+class MessageSlices:
+    """Position in a stream of requests: between two of them, in a head or in a body."""
+
+    __slots__ = ("_body_bytes", "_left_bytes", "_parts", "_tail", "in_body", "in_head")
+
+    def __init__(self) -> None:
+        self.in_head = self.in_body = False
+        # Bytes of the body that have not arrived; None if it is chunked.
+        self._left_bytes: int | None = None
+        # The last bytes of the previous slice, because an end may be split between two.
+        self._tail = b""
+        self._parts = self._body_bytes = 0
+
+    def begin_head(self) -> None:
+        """Note that a request has begun."""
+        self.in_head = True
+
+    def begin_body(self, content_length: int, *, is_chunked: bool) -> None:
+        """Note that a head is complete."""
+        self.in_head, self.in_body = False, True
+        self._left_bytes = None if is_chunked else content_length
+        self._parts = self._body_bytes = 0
+
+    def take_body(self, body_bytes: int) -> None:
+        """Note that a part of a body has been read."""
+        self._parts += 1
+        self._body_bytes += body_bytes
+        if self._left_bytes is not None:
+            self._left_bytes -= body_bytes
+
+    def end_message(self) -> None:
+        """Note that a request is complete."""
+        self.in_head = self.in_body = False
+        self._tail = b""
+
+    @property
+    def is_shredded(self) -> bool:
+        """Whether the chunked body consists of too many too small parts."""
+        return (
+            self.in_body
+            and self._left_bytes is None
+            and self._parts > FREE_PARTS
+            and self._body_bytes < self._parts * LEAST_AVERAGE_BYTES
+        )
+
+    def start(self, data: bytes, position: int) -> int:
+        """Return where to continue: behind line breaks, if they precede a head (RFC 9112, section 2.2)."""
+        if self.in_head or self.in_body or data[position] not in _END:
+            return position
+        return len(data) - len(data[position:].lstrip(_END))
+
+    def end(self, data: bytes, position: int) -> int:
+        """Return the end of the slice of ``data`` that starts at ``position``. It contains the end of one part."""
+        if self.in_body and self._left_bytes is not None:
+            return min(len(data), position + self._left_bytes)
+        end = self._end_of_part(data, position)
+        self._tail = (self._tail + data[max(position, end - 3) : end])[-3:]
+        return end
+
+    def _end_of_part(self, data: bytes, position: int) -> int:
+        for length in (3, 2, 1):
+            if self._tail.endswith(_END[:length]) and data.startswith(_END[length:], position):
+                return position + len(_END) - length
+        found = data.find(_END, position)
+        return len(data) if found < 0 else found + len(_END)

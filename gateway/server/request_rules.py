@@ -1,0 +1,114 @@
+"""Rules for request heads beyond the parser's: what would change how a request is read is understood or refused.
+
+The parser itself refuses repeated, malformed and contradictory lengths, folded lines and unusual line ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gateway.errors import BadRequest
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+# RFC 9112, section 3.2: a host and an optional port. Characters as in RFC 3986, section 3.2.2; IP literals in brackets.
+_HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]*)?")
+
+# The headers that need a rule; nearly all requests have only the first.
+_RULED = frozenset(
+    {b"host", b"expect", b"transfer-encoding", b"content-encoding", b"content-type", b"connection", b"upgrade"}
+)
+
+# Headers that the gateway reads. A proxy would remove them if Connection named them (RFC 9110, section 7.6.1), so the
+# gateway would answer another request than its client sent.
+_END_TO_END = frozenset(
+    {b"accept", b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type"}
+    | {b"expect", b"host", b"if-none-match", b"origin", b"traceparent", b"transfer-encoding", b"x-locale"}
+    | {b"ms-correlationid", b"ms-requestid", b"sec-fetch-site"}
+)
+
+# A response with status 405 names the methods that would be served (RFC 9110, section 15.5.6).
+_ALLOWED = {"Allow": "GET, HEAD, POST, OPTIONS"}
+
+
+class Refusal(Exception):
+    """A response in place of the application's: the error, and headers that its status needs."""
+
+    def __init__(self, error: BadRequest, headers: dict[str, str] | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.headers = headers or {}
+
+
+def refusal_with(status: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
+    """Return a refusal with this status and message."""
+    return Refusal(BadRequest(message, status=status), headers)
+
+
+def check_head(version: str, method: str, headers: Headers) -> None:
+    """Raise Refusal if a request with these ``headers``, named in lower case, must not be served."""
+    if version not in ("1.1", "1.0"):
+        raise refusal_with(505, "The gateway speaks HTTP/1.1. Send the request in that version.")
+    if method == "CONNECT":
+        raise refusal_with(405, "The gateway opens no tunnels. Send the request without a proxy.", _ALLOWED)
+    hosts = 0
+    types = 0
+    for name, value in headers:
+        if name not in _RULED:
+            continue
+        if name == b"host":
+            hosts += 1
+            _check_host(value)
+        elif name == b"content-type":
+            types += 1
+        elif name != b"upgrade":
+            _CHECKS[name](value)
+    if hosts > 1 or (not hosts and version == "1.1"):
+        raise refusal_with(400, "The request needs exactly one Host header. Send one.")
+    if types > 1:
+        raise refusal_with(400, "The request has several Content-Type headers. Send one.")
+    if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
+        raise refusal_with(400, "HTTP/1.0 has no Transfer-Encoding. Send Content-Length, or use HTTP/1.1.")
+
+
+def _check_host(value: bytes) -> None:
+    if not _HOST.fullmatch(value):
+        raise refusal_with(400, "The Host header is malformed. Send a host name, and a port if it is not the default.")
+
+
+def _members(value: bytes) -> list[bytes]:
+    return [member.strip(b" \t").lower() for member in value.split(b",")]
+
+
+def _check_expect(value: bytes) -> None:
+    if any(member not in (b"100-continue", b"") for member in _members(value)):
+        raise refusal_with(417, "The gateway meets no expectation but 100-continue. Leave the Expect header out.")
+
+
+def _check_transfer_encoding(value: bytes) -> None:
+    if _members(value) != [b"chunked"]:
+        raise refusal_with(
+            501, "The gateway decodes no Transfer-Encoding but chunked. Send the body without the others."
+        )
+
+
+def _check_content_encoding(value: bytes) -> None:
+    if any(member not in (b"identity", b"") for member in _members(value)):
+        message = "The gateway decodes no request bodies. Send the body without Content-Encoding."
+        raise refusal_with(415, message, {"Accept-Encoding": "identity"})
+
+
+def _check_connection(value: bytes) -> None:
+    if not _END_TO_END.isdisjoint(_members(value)):
+        raise refusal_with(
+            400, "The Connection header names a header that is meant for the gateway. Leave it out there."
+        )
+
+
+_CHECKS = {
+    b"expect": _check_expect,
+    b"transfer-encoding": _check_transfer_encoding,
+    b"content-encoding": _check_content_encoding,
+    b"connection": _check_connection,
+}

@@ -1,0 +1,26 @@
+"""Standard streams that the caller has closed, as in ``gateway 2>&-`` and in some service managers."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def open_standard_streams() -> None:
+    """Open the null device in place of every closed standard stream.
+
+    Otherwise the next sockets and files would get their numbers: libuv aborts when it closes one of them, and messages
+    would be written to a connection.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:  # the lowest free number is always the next
+        os.set_inheritable(number, True)
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    # Python has set the closed ones to None. Their files are never closed, because the numbers must stay taken.
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
