@@ -18,7 +18,7 @@ from gateway.server.message_slices import MessageSlices
 from gateway.server.pipeline import HeldFlow, Pipeline
 from gateway.server.reader_watch import ReaderWatchingProtocol
 from gateway.server.refused_response import refused_response
-from gateway.server.request_rules import Refusal, check_head, refusal_with
+from gateway.server.request_rules import RequestRefused, check_head, refusal_with
 from gateway.server.response_writer import OneWrite
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
@@ -128,7 +128,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         except httptools.HttpParserUpgrade:
             self._read_body_of_upgrade()
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, Refusal):
+            if isinstance(error.__context__, RequestRefused):
                 self._respond_and_close(error.__context__)
             elif self.parser.get_method() == b"PRI":
                 self._refuse(505, "The gateway speaks HTTP/1.1. Send HTTP/2 to a proxy in front of it.")
@@ -141,7 +141,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._slices.begin_head()
 
     def on_headers_complete(self) -> None:
-        """Start answering a request, unless its head must be refused. Raises Refusal, which ends parsing."""
+        """Start answering a request, unless its head must be refused. Raises RequestRefused, which ends parsing."""
         parser = self.parser
         check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
         self._cancel_head_timer()
@@ -208,7 +208,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
     def _refuse(self, status: int, message: str) -> None:
         self._respond_and_close(refusal_with(status, message))
 
-    def _respond_and_close(self, refusal: Refusal) -> None:
+    def _respond_and_close(self, refusal: RequestRefused) -> None:
         """Send an error response, unless the request has a response or part of one, and close."""
         self._cancel_head_timer()
         if not self._slices.in_body:

@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from gateway.http.error_responses import error_response
 from gateway.observability.access_log import correlation_id
-from gateway.server.request_rules import Refusal
+from gateway.server.request_rules import RequestRefused
 
 
-def refused_response(refusal: Refusal) -> bytes:
+def refused_response(refusal: RequestRefused) -> bytes:
     """Return a complete response with the error in GraphQL form; its connection must be closed."""
     new_id = correlation_id({})
     headers = {"MS-CorrelationId": new_id, "X-Content-Type-Options": "nosniff", **refusal.headers}

@@ -32,7 +32,7 @@ _END_TO_END = frozenset(
 _ALLOWED = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
 
-class Refusal(Exception):
+class RequestRefused(Exception):
     """A response in place of the application's: the error, and headers that its status needs."""
 
     def __init__(self, error: BadRequest, headers: dict[str, str] | None = None) -> None:
@@ -41,13 +41,13 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def refusal_with(status: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
+def refusal_with(status: int, message: str, headers: dict[str, str] | None = None) -> RequestRefused:
     """Return a refusal with this status and message."""
-    return Refusal(BadRequest(message, status=status), headers)
+    return RequestRefused(BadRequest(message, status=status), headers)
 
 
 def check_head(version: str, method: str, headers: Headers) -> None:
-    """Raise Refusal if a request with these ``headers``, named in lower case, must not be served."""
+    """Raise RequestRefused if a request with these ``headers``, named in lower case, must not be served."""
     if version not in ("1.1", "1.0"):
         raise refusal_with(505, "The gateway speaks HTTP/1.1. Send the request in that version.")
     if method == "CONNECT":

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.server.request_rules import Refusal, check_head
+from gateway.server.request_rules import RequestRefused, check_head
 from tests.gateway.server.raw_http import Connection, Response, post, request
 
 Address = tuple[str, int]
@@ -146,7 +146,7 @@ def test_a_body_of_line_breaks_is_read(address: Address) -> None:
 
 
 def test_a_refusal_names_a_status_and_what_to_do() -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         check_head("1.1", "CONNECT", [(b"host", b"x")])
     assert refusal.value.error.status == 405
     assert refusal.value.headers == {"Allow": "GET, HEAD, POST, OPTIONS"}
