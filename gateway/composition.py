@@ -66,6 +66,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     source = SingleFlight(cache)
+    cache.on_refusal = source.forget
     return create_app(
         _graphql(settings, operations, documents, source, cache, graphiql),
         metrics=metrics,

@@ -10,9 +10,12 @@ import asyncio
 import contextvars
 from dataclasses import replace
 
+from gateway.access_token import AccessToken
 from gateway.errors import ServiceUnavailable
 from gateway.page import Budget, Caller, Page, PageSource
 from gateway.query import PageQuery
+
+_Key = tuple[PageQuery, Caller]
 
 
 class _Flight:
@@ -34,14 +37,15 @@ class SingleFlight:
 
     def __init__(self, source: PageSource) -> None:
         self._source = source
-        self._flights: dict[tuple[PageQuery, Caller], _Flight] = {}
+        self._flights: dict[bytes, dict[_Key, _Flight]] = {}
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """Return the page, from a call that other waiters may share. Raises GatewayError."""
         while (other := self._blocking_flight(query, caller)) is not None:
             await asyncio.wait({other.task})
+        flights = self._flights.get(caller.token.locator, {})
         revalidation = (replace(query, revalidate=True), caller)
-        flight = self._flights.get((query, caller)) or self._flights.get(revalidation) or self._start((query, caller))
+        flight = flights.get((query, caller)) or flights.get(revalidation) or self._start((query, caller))
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
@@ -55,27 +59,38 @@ class SingleFlight:
                 flight.is_ending = True
                 flight.task.cancel()
 
+    def forget(self, token: AccessToken) -> None:
+        """Share the present calls of ``token`` with no later caller: the upstream has refused it since they began."""
+        self._flights.pop(token.locator, None)
+
     def _blocking_flight(self, query: PageQuery, caller: Caller) -> _Flight | None:
         """Return a call for the same rows to wait for: it is being canceled, or does not revalidate."""
+        flights = self._flights.get(caller.token.locator, {})
         for revalidate in (False, True):
-            flight = self._flights.get((replace(query, revalidate=revalidate), caller))
+            flight = flights.get((replace(query, revalidate=revalidate), caller))
             if flight is not None and (flight.is_ending or revalidate < query.revalidate):
                 return flight
         return None
 
-    def _start(self, key: tuple[PageQuery, Caller]) -> _Flight:
+    def _start(self, key: _Key) -> _Flight:
         query, caller = key
         shared = replace(caller, deadline=float("inf"), budget=Budget(caller.budget.max_calls))
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
-        flight = self._flights[key] = _Flight(task)
-        task.add_done_callback(lambda done: self._landed(key, done))
+        flights = self._flights.setdefault(caller.token.locator, {})
+        flight = flights[key] = _Flight(task)
+        task.add_done_callback(lambda _: self._landed(key, flight))
         return flight
 
-    def _landed(self, key: tuple[PageQuery, Caller], task: asyncio.Task[Page]) -> None:
-        del self._flights[key]
-        if not task.cancelled():
+    def _landed(self, key: _Key, flight: _Flight) -> None:
+        locator = key[1].token.locator
+        flights = self._flights.get(locator, {})
+        if flights.get(key) is flight:
+            del flights[key]
+            if not flights:
+                del self._flights[locator]
+        if not flight.task.cancelled():
             # Retrieve the exception, or asyncio logs that it was never retrieved.
-            task.exception()
+            flight.task.exception()
 
 
 def _being_cancelled() -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from gateway.access_token import AccessToken
 from gateway.cache.block import Block, Index, block_key, query_key_of
 from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
 from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
@@ -47,6 +48,8 @@ class CachedPages:
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
         self._refreshes = Refreshes(self._refresh)
         self._reads = PendingReads()
+        # Called when the upstream has refused a token.
+        self.on_refusal: Callable[[AccessToken], None] = lambda _: None
         # Blocks answered since the start, indexed by CacheState.
         self.answered_blocks = [0] * len(CacheState)
 
@@ -91,6 +94,8 @@ class CachedPages:
     async def drop_token(self, caller: Caller) -> None:
         """Evict every page of a token, here and in Redis, and discard the results of its pending reads."""
         self._reads.void(caller.token.locator)
+        self._refreshes.forget(caller.token.locator)
+        self.on_refusal(caller.token)
         for key in self._index.keys_of(caller.token.locator):
             await self._remove(key)
         if self._shared is not None:

@@ -20,10 +20,18 @@ class Refreshes:
     def __init__(self, load: Callable[[Block], Coroutine[Any, Any, Page]]) -> None:
         self._load = load
         self._tasks: dict[str, asyncio.Task[Page]] = {}
+        # The token of each running refresh that later callers may wait for.
+        self._locators: dict[str, bytes] = {}
         self._loading: set[str] = set()
 
     def running(self, key: str) -> asyncio.Task[Page] | None:
-        return self._tasks.get(key)
+        """Return the refresh of a block that callers may wait for."""
+        return self._tasks.get(key) if key in self._locators else None
+
+    def forget(self, locator: bytes) -> None:
+        """Let no later caller wait for the present refreshes of a token: the upstream has refused it."""
+        for key in [key for key, owner in self._locators.items() if owner == locator]:
+            del self._locators[key]
 
     @contextmanager
     def paused(self, key: str) -> Iterator[None]:
@@ -46,7 +54,7 @@ class Refreshes:
         # The refresh outlives the request, so it inherits neither its context variables nor its budget and deadline.
         heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
         task = asyncio.create_task(self._load(replace(block, caller=heir)), context=contextvars.Context())
-        self._tasks[key] = task
+        self._tasks[key], self._locators[key] = task, caller.token.locator
         task.add_done_callback(lambda done: self._finish(key, done))
 
     async def aclose(self) -> None:
@@ -57,6 +65,7 @@ class Refreshes:
 
     def _finish(self, key: str, task: asyncio.Task[Page]) -> None:
         del self._tasks[key]
+        self._locators.pop(key, None)
         # A coded failure leaves the stale page in place. Anything else is a bug: the loop's handler reports it.
         if not task.cancelled() and isinstance(task.exception(), Exception):
             error = task.exception()

@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
 from gateway.page import Caller, Page
 from gateway.query import PageQuery
-from gateway.single_flight import SingleFlight
+from gateway.single_flight import SingleFlight, _Flight
 from tests.gateway.fakes import Clock, FakeSource, caller, query
 
 
@@ -24,6 +24,12 @@ async def started(tasks: list[asyncio.Task[Page]]) -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
+
+
+def only(flights: SingleFlight) -> _Flight:
+    """Return the only call in progress."""
+    ((flight,),) = [list(calls.values()) for calls in flights._flights.values()]
+    return flight
 
 
 async def test_a_hundred_callers_share_one_call(source: FakeSource) -> None:
@@ -169,7 +175,7 @@ async def test_a_call_that_is_cancelled_from_inside_is_a_coded_error(source: Fak
     source.gate.clear()
     task = asyncio.create_task(flights.fetch(query(), caller()))
     await started([task])
-    next(iter(flights._flights.values())).task.cancel()
+    only(flights).task.cancel()
     with pytest.raises(ServiceUnavailable):
         await task
 
@@ -180,7 +186,7 @@ async def test_a_caller_canceled_together_with_its_call_stays_canceled(source: F
     source.gate.clear()
     task = asyncio.create_task(flights.fetch(query(), caller()))
     await started([task])
-    next(iter(flights._flights.values())).task.cancel()
+    only(flights).task.cancel()
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -202,10 +208,28 @@ async def test_a_failure_without_waiting_callers_is_not_logged_as_never_retrieve
     source.gate.clear()
     task = asyncio.create_task(flights.fetch(query(), caller()))
     await started([task])
-    call = next(iter(flights._flights.values())).task
+    call = only(flights).task
     task.cancel()
     await asyncio.wait({task, call})
     # A task reports an unretrieved exception when it is freed.
     del task, call
     gc.collect()
     assert reported == []
+
+
+async def test_a_call_that_began_before_a_refusal_is_not_shared_afterwards(source: FakeSource) -> None:
+    flights = SingleFlight(source)
+    source.gate.clear()
+    before = [asyncio.create_task(flights.fetch(query(), caller())) for _ in range(2)]
+    beside = asyncio.create_task(flights.fetch(query(), caller("two")))
+    await started([*before, beside])
+    flights.forget(caller().token)
+    after = [asyncio.create_task(flights.fetch(query(), caller(name))) for name in ("one", "one", "two")]
+    await started(after)
+    source.gate.set()
+    pages = await asyncio.gather(*before, beside, *after)
+    assert len(source.calls) == 3
+    assert pages[0] is pages[1]
+    assert pages[3] is pages[4] is not pages[0]
+    assert pages[5] is pages[2]
+    assert not flights._flights

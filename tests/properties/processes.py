@@ -93,6 +93,7 @@ class Process:
             clock=environment.clock,
         )
         self.source = SingleFlight(self.cache)
+        self.cache.on_refusal = self.source.forget
         # By token: the time of the last refusal, and the end of the cool-down, in this process.
         self.refused: dict[str, float] = {}
         self.throttled_until: dict[str, float] = {}

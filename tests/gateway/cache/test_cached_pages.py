@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access_token import AccessToken
 from gateway.cache.memory import page_size_bytes
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
@@ -407,3 +408,20 @@ async def test_an_empty_block_is_doubtful_only_if_it_has_no_total_where_rows_are
     bench.source.total, bench.source.has_total = 0, has_total
     await bench.ask(skip=skip)
     assert (await bench.ask(after_seconds=after_seconds, skip=skip)).cache is expected
+
+
+async def test_a_refresh_that_began_before_a_refusal_is_not_waited_for_afterwards(bench: Bench) -> None:
+    """Its rows may have been read before the refusal."""
+    refused: list[AccessToken] = []
+    bench.cache.on_refusal = refused.append
+    await bench.ask()
+    bench.source.gate.clear()
+    await bench.ask(after_seconds=101)
+    await bench.cache.drop_token(caller("one"))
+    task = asyncio.create_task(bench.cache.fetch(query(), caller("one")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bench.source.gate.set()
+    await task
+    assert bench.calls == 3
+    assert refused == [caller("one").token]
