@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "ndjson", "parquet")
 
+# Not a docstring, which python -OO removes.
+HELP = """Write all rows of an operation to a file.
+
+The access token is read from the environment variable PARTNER_CENTER_TOKEN, a file or standard input. An
+unfinished file is called FILE.partial; after an interruption, run the same command with --resume to continue it.
+Without --url, rows come from the upstream in the settings of `gateway serve`, by default the sandbox.
+"""
+
 # A gateway's largest page by default (GATEWAY_MAX_FIRST_ROWS), and the size of the blocks it reads.
 PAGE_ROWS = 10_000
 
@@ -53,7 +61,7 @@ class ExportOptions:
     restart: bool
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, help=HELP)
 @click.option(
     "-o",
     "--output",
@@ -92,12 +100,6 @@ class ExportOptions:
 @click.option("--resume", is_flag=True, help="Continue an unfinished export, if there is one.")
 @click.option("--restart", is_flag=True, help="Discard an unfinished export and start again.")
 def export(**options: Any) -> None:
-    """Write all rows of an operation to a file.
-
-    The access token is read from the environment variable PARTNER_CENTER_TOKEN, a file or standard input. An
-    unfinished file is called FILE.partial; after an interruption, run the same command with --resume to continue it.
-    Without --url, rows come from the upstream in the settings of `gateway serve`, by default the sandbox.
-    """
     parsed = ExportOptions(**options)
     try:
         _export(parsed)

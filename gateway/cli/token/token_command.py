@@ -28,7 +28,16 @@ SCOPE = "https://api.partnercenter.microsoft.com/user_impersonation"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
-@click.command(epilog=EXIT_CODES)
+# Not a docstring, which python -OO removes.
+HELP = """Sign a user in and print an access token.
+
+Uses OAuth's device code: standard error shows where to sign in and with which code, and standard output gets only
+the token: TOKEN=$(gateway token --client-id APP-ID --tenant contoso.onmicrosoft.com). Both ids are required, and
+so is the extra `token`. The token is not stored; run this again when it has expired.
+"""
+
+
+@click.command(epilog=EXIT_CODES, help=HELP)
 @click.option(
     "--client-id", type=click.UUID, envvar="AZURE_CLIENT_ID", show_envvar=True, help="Id of the app registration."
 )
@@ -44,12 +53,6 @@ TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 )
 @click.option("--scope", default=SCOPE, show_default=True, help="Scope of the token.")
 def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str) -> None:
-    """Sign a user in and print an access token.
-
-    Uses OAuth's device code: standard error shows where to sign in and with which code, and standard output gets only
-    the token: TOKEN=$(gateway token --client-id APP-ID --tenant contoso.onmicrosoft.com). Both ids are required, and
-    so is the extra `token`. The token is not stored; run this again when it has expired.
-    """
     if find_spec("msal") is None:
         raise SignInEnded("Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'")
     required = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
