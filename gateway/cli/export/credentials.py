@@ -55,7 +55,7 @@ def tenant_of(token: AccessToken) -> str | None:
 
 def token_hint(url: str | None, upstream: str | None) -> str:
     """Return a sentence that lists the sandbox's tokens, or "" if the export does not read from the sandbox."""
-    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX) != SANDBOX:
+    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX).strip() != SANDBOX:
         return ""
     # Imported lazily: only exports from the sandbox need it.
     from gateway.sandbox import ACCOUNTS

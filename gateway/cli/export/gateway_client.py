@@ -16,6 +16,7 @@ from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
 from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
+from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.observability.logging import configure_logging
@@ -108,6 +109,8 @@ def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> Ga
                 "--url must be a gateway's origin such as https://gateway.example, without a path. Plain http is"
                 " allowed only for loopback and private hosts, because it exposes the token."
             ) from None
+        if faults := list(switch_faults(os.environ, only_secrets=True)):
+            raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
         return GatewayAccess(f"gateway {origin}", running_gateway(origin, token))
     try:
         settings = read_settings(os.environ, {"upstream_url": upstream})

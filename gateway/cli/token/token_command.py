@@ -13,6 +13,7 @@ from uuid import UUID
 import click
 
 from gateway.cli.token.sign_in_endings import EXIT_CODES, SignInEnded
+from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     missing = [name for name, value in required.items() if not value]
     if missing:
         raise click.UsageError(f"Missing: {', and '.join(missing)}.")
+    if faults := list(switch_faults(os.environ, only_secrets=True)):
+        raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.token.device_code import Registration, sign_in
     from gateway.cli.token.token_warnings import token_warnings
@@ -96,6 +99,7 @@ def _print(secret: str) -> None:
 
 
 def _tenant(text: str) -> str:
+    text = text.strip()
     if not TENANT.fullmatch(text):
         raise click.UsageError("--tenant must be the tenant's id, or a domain such as contoso.onmicrosoft.com.")
     return text
@@ -103,7 +107,8 @@ def _tenant(text: str) -> str:
 
 def _authority(text: str) -> str:
     # The Azure SDKs also accept a host without a scheme.
-    url = text.rstrip("/") if "://" in text else f"https://{text.rstrip('/')}"
+    text = text.strip().rstrip("/")
+    url = text if "://" in text else f"https://{text}"
     try:
         if not url.startswith("https://"):
             raise ValueError("plain http exposes the token")
