@@ -34,7 +34,7 @@ def open_private(path: Path) -> BinaryIO:
             raise foreign(path) from None
         raise
     found = os.fstat(descriptor)
-    if not _is_from_earlier_run(found, path):
+    if not _is_from_earlier_run(found):
         os.close(descriptor)
         raise foreign(path)
     if found.st_mode & 0o077:
@@ -44,7 +44,7 @@ def open_private(path: Path) -> BinaryIO:
 
 def read_private(path: Path) -> bytes:
     """Return the content of an earlier run's file. Raises OSError and click.UsageError."""
-    if not _is_from_earlier_run(path.lstat(), path):
+    if not _is_from_earlier_run(path.lstat()):
         raise foreign(path)
     return path.read_bytes()
 
@@ -58,7 +58,5 @@ def _created(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE), "w+b")
 
 
-def _is_from_earlier_run(found: os.stat_result, path: Path) -> bool:
-    # The folder's owner counts, because some network file systems give every file one owner.
-    owners = (os.geteuid(), path.parent.stat().st_uid)
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid in owners
+def _is_from_earlier_run(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
