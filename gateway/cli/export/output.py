@@ -98,7 +98,7 @@ def _output(path: Path) -> OutputFile | OutputStream:
         raise click.UsageError(f"{path} is {_NO_TARGETS[kind]}. Choose a file, a named pipe or a character device.")
     if _may_be_planted(path):
         raise click.UsageError(f"{path} belongs to another user, in a folder where everyone may write. {_CHOOSE}")
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise click.UsageError(f"{path} may not be written. Change its mode, or choose another --output.")
     return OutputStream(path) if kind in _STREAMS else OutputFile(path)
 

@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,48 @@ def test_the_access_control_list_of_the_folder_opens_no_file(tmp_path: Path) -> 
     export_to(old)
     assert ACL_NAME not in os.listxattr(old)
     assert [mode_of(path) for path in (new, old)] == [0o600, 0o640]
+
+
+@pytest.fixture
+def strangers_folder() -> Iterator[Path]:
+    """A folder of another user than root, which runs the test; pytest's own folders are closed to that user."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chown(name, STRANGER, STRANGER)
+        os.seteuid(STRANGER)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+@needs_root
+def test_another_users_file_is_overwritten_because_its_owner_could_not_be_kept(strangers_folder: Path) -> None:
+    path = strangers_folder / "rows.csv"
+    path.write_bytes(b"an old content that is longer\n")
+    path.chmod(0o666)
+    os.seteuid(0)
+    os.chown(path, 0, 0)
+    os.seteuid(STRANGER)
+    inode = path.stat().st_ino
+    export_to(path)
+    found = path.stat()
+    assert (found.st_ino, found.st_uid, mode_of(path), path.read_bytes()) == (inode, 0, 0o666, b"new\n")
+    assert names(strangers_folder) == ["rows.csv"]
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o444, 0o600])
+def test_a_file_that_the_user_may_not_write_is_left(strangers_folder: Path, mode: int) -> None:
+    path = strangers_folder / "rows.csv"
+    path.write_bytes(b"old\n")
+    path.chmod(mode)
+    if mode == 0o600:
+        os.seteuid(0)
+        os.chown(path, 0, 0)
+        os.seteuid(STRANGER)
+    with pytest.raises(click.UsageError, match="may not be written"):
+        output_at(str(path))
+    assert names(strangers_folder) == ["rows.csv"]
 
 
 def test_all_names_of_a_file_keep_one_content(tmp_path: Path) -> None:
