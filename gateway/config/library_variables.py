@@ -152,6 +152,15 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         Handling.USED,
         "Certificate authorities that the upstream and Redis may have.",
     ),
+    LibraryVariable(
+        ("REQUESTS_CA_BUNDLE",),
+        "msal, OpenTelemetry",
+        Handling.USED,
+        "Certificate authorities that `gateway token` and OpenTelemetry's exporters accept.",
+    ),
+    LibraryVariable(
+        ("OPENSSL_CONF",), "OpenSSL", Handling.USED, "The system's rules for TLS, such as the oldest version allowed."
+    ),
 )
 
 
