@@ -27,14 +27,17 @@ from gateway.config.settings import (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("partner-center-graphql"), prog_name="gateway")
-def commands() -> None:
-    """A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
 
     Without a command it runs `gateway serve` and accepts its options: `gateway --port 8080`. By default it serves
     made-up data from the sandbox. Settings come from GATEWAY_* environment variables; see `gateway settings`.
-    """
+    """,
+)
+@click.version_option(version("partner-center-graphql"), prog_name="gateway")
+def commands() -> None:
+    """Hold all commands; their help texts are no docstrings, which python -OO removes."""
 
 
 commands.add_command(export)
@@ -54,13 +57,14 @@ def _with_serve_options(command: Any) -> Any:
     return command
 
 
-@commands.command()
-@_with_serve_options
-def serve(**overrides: Any) -> None:
-    """Serve GraphQL, and GraphiQL for browsers.
+@commands.command(
+    help="""Serve GraphQL, and GraphiQL for browsers.
 
     Without any settings it serves made-up data from the sandbox.
-    """
+    """,
+)
+@_with_serve_options
+def serve(**overrides: Any) -> None:
     settings = _settings(overrides)
     from gateway.composition import build, create, operations_of
     from gateway.observability.logging import configure_logging
@@ -101,14 +105,16 @@ class _WithFaults(click.Command):
         formatter.write(f"\n{FAULTS_HELP}")
 
 
-@commands.command(cls=_WithFaults)
+@commands.command(
+    cls=_WithFaults,
+    help="""Serve only the sandbox upstream.
+
+    It is a REST service for a gateway in another process or on another machine.
+    """,
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True, help="0 for a free one.")
 def sandbox(host: str, port: int) -> None:
-    """Serve only the sandbox upstream.
-
-    It is a REST service for a gateway in another process or on another machine.
-    """
     from gateway.observability.logging import configure_logging
     from gateway.sandbox import create_sandbox
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
@@ -123,13 +129,14 @@ def sandbox(host: str, port: int) -> None:
         raise click.ClickException(str(error)) from None
 
 
-@commands.command()
-@click.option("--check", "file", type=click.Path(path_type=Path), help="Exit with code 1 and a diff if FILE differs.")
-def schema(file: Path | None) -> None:
-    """Print the GraphQL schema.
+@commands.command(
+    help="""Print the GraphQL schema.
 
     The output is in GraphQL's schema definition language.
-    """
+    """,
+)
+@click.option("--check", "file", type=click.Path(path_type=Path), help="Exit with code 1 and a diff if FILE differs.")
+def schema(file: Path | None) -> None:
     from schema.build import sdl
 
     if file is None:
@@ -148,13 +155,14 @@ def schema(file: Path | None) -> None:
         sys.exit(1)
 
 
-@commands.command()
-@_with_serve_options
-def settings(**overrides: Any) -> None:
-    """Print every setting.
+@commands.command(
+    help="""Print every setting.
 
     Each line shows the value, the default and where the value came from.
-    """
+    """,
+)
+@_with_serve_options
+def settings(**overrides: Any) -> None:
     current, origins = _settings(overrides), sources(os.environ, overrides)
     for name, field in Settings.model_fields.items():
         value, default = _shown(getattr(current, name)), _shown(field.default) or "none"

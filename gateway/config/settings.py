@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.config.library_variables import switch_faults
 from gateway.config.manifest import read_manifest
 from gateway.config.origin import check_browser_origin, is_loopback, upstream_origin
 from gateway.config.redis_url import MEMORY, cache_address
 from gateway.config.remedies import remedy
+from gateway.config.whitespace import control_character, trimmed
 
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
@@ -139,6 +141,13 @@ class Settings(BaseSettings):
         """Use only the values passed by :func:`read_settings`; pydantic reads no other source."""
         return (init_settings,)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_characters(cls, value: Any) -> Any:
+        if isinstance(value, str) and (found := control_character(value)):
+            raise ValueError(f"it contains {found}; remove that")
+        return value
+
     @field_validator("upstream_url")
     @classmethod
     def _check_upstream(cls, value: str) -> str:
@@ -190,16 +199,19 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     """Read settings from ``environment`` and command-line ``overrides`` by field name. Raises SettingsError."""
     ignored = set(ignored_names(environment))
     known = {variable(field): field for field in Settings.model_fields}
-    variables = {name: value for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored}
-    faults = [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
+    variables = {
+        name: trimmed(value) for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored
+    }
+    faults = list(switch_faults(environment))
+    faults += [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
     values: dict[str, Any] = {known[name]: value for name, value in variables.items() if name in known}
-    overridden = {name: value for name, value in (overrides or {}).items() if value is not None}
+    overridden = {name: trimmed(value) for name, value in (overrides or {}).items() if value is not None}
     labels = {name: f"{OPTIONS[name]} ({variable(name)})" for name in overridden.keys() & OPTIONS.keys()}
     values.update(overridden)
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        faults += [_fault(detail, labels) for detail in error.errors(include_url=False, include_input=False)]
+        faults += [_fault(detail, labels, values) for detail in error.errors(include_url=False, include_input=False)]
     if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
         host = labels.get("host", "GATEWAY_HOST")
         faults.append(f"GATEWAY_UPSTREAM_URL: not set, and {host} is not loopback; set it to `sandbox` or a URL")
@@ -208,11 +220,13 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     return settings
 
 
-def _fault(detail: Any, labels: Mapping[str, str]) -> str:
+def _fault(detail: Any, labels: Mapping[str, str], values: Mapping[str, Any]) -> str:
     field = str(detail["loc"][0])
     own = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else None
     lines = (own or remedy(Settings.model_fields[field])).splitlines()
-    return "\n".join(f"{labels.get(field, variable(field))}: {line}" for line in lines)
+    has_space = len(lines) == 1 and " " in str(values.get(field, "")).replace(", ", ",")
+    end = "; it contains a space" if has_space else ""
+    return "\n".join(f"{labels.get(field, variable(field))}: {line}{end}" for line in lines)
 
 
 def masked(text: str) -> str:

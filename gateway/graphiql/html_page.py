@@ -4,6 +4,8 @@ The page is at ``GET /graphql``, and its files are below ``/graphiql/``. All its
 a path. All content comes from this origin; the Content-Security-Policy enforces that.
 """
 
+import html
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.graphiql.assets import Assets, load_assets
+from gateway.spreadsheet_formulas import FORMULA_START, HIDDEN_FORMULA
 
 # GraphiQL's editor (CodeMirror 5) writes style attributes, hence 'unsafe-inline' for styles; its icons and fonts are
 # data: URLs inside its style sheet. Scripts come from files of this origin only.
@@ -70,6 +73,8 @@ ASK_NOTE: Final = (
     '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"></p>\n'
     '  <p class="aside">Every tab uses it, from this page\'s memory. A reload clears it, tabs and history.</p>'
 )
+# For the page's CSV files, which are guarded like those of exports.
+FORMULAS: Final = html.escape(json.dumps({"start": FORMULA_START, "hidden": HIDDEN_FORMULA}))
 FOLDER: Final = Path(__file__).parent
 
 
@@ -87,6 +92,7 @@ class GraphiQL:
             self._html = Template(page).substitute(
                 assets=f"graphiql/{self._assets.digest}",
                 note=SANDBOX_NOTE if sandbox else ASK_NOTE,
+                formulas=FORMULAS,
                 modes=" data-sandbox" * sandbox + " data-trusted" * trusted_only,
             )
         else:

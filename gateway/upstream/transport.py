@@ -67,17 +67,27 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
     """Sends requests to an ASGI application. A response that it breaks off raises the same error as on a socket."""
 
     def __init__(self, app: Any) -> None:
-        self._inner = httpx.ASGITransport(app)
+        self._inner = httpx.ASGITransport(partial(_run_to_the_end, app))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response. Raises httpx.RemoteProtocolError if the application ends before its response does."""
-        try:
-            return await self._inner.handle_async_request(request)
-        except AssertionError:
-            pass
-        # On a socket, the HTTP parser detects a truncated response and raises this cause.
+        return await self._inner.handle_async_request(request)
+
+
+async def _run_to_the_end(app: Any, scope: Any, receive: Any, send: Any) -> None:
+    is_complete = False
+
+    async def watch(message: Any) -> None:
+        nonlocal is_complete
+        is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send(message)
+
+    await app(scope, receive, watch)
+    if not is_complete:
+        # The library checks this with an assertion, which python -O removes. On a socket, the HTTP parser detects a
+        # truncated response and raises this cause.
         reason = "the application ended before its response did"
-        raise httpx.RemoteProtocolError(reason, request=request) from h11.RemoteProtocolError(reason)
+        raise httpx.RemoteProtocolError(reason) from h11.RemoteProtocolError(reason)
 
 
 class HandshakeGuard:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 import msgspec
 
-# Spreadsheets may run a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS = frozenset("=+-@\t\r")
+from gateway.spreadsheet_formulas import HarmlessTexts
 
 _JSON = msgspec.json.Encoder()
 
 
 def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
-    """Return one line for each row; null is an empty cell. Text like a formula gets a ``'`` prefix unless ``raw``."""
+    """Return one line for each row; null is an empty cell. Formulas in text get a ``'`` in front unless ``raw``."""
     text = StringIO(newline="")
-    csv.writer(text).writerows(rows if raw else map(_guarded, rows))
+    csv.writer(text).writerows(rows if raw else _harmless(rows))
     return text.getvalue().encode()
 
 
-def _guarded(row: Iterable[Any]) -> list[Any]:
-    # Only text is prefixed: a negative number is not a formula.
-    return [cell if cell.__class__ is not str or cell[:1] not in _FORMULA_STARTS else f"'{cell}" for cell in row]
+def _harmless(rows: Iterable[Iterable[Any]]) -> Iterator[list[Any]]:
+    shown = HarmlessTexts()
+    # Only text can be a formula: a negative number is none.
+    return ([shown[cell] if cell.__class__ is str else cell for cell in row] for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

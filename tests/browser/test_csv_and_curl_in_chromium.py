@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from itertools import product as product_of
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from schema.export.row_formats import csv_lines
 from tests.browser.results import connection, copied, download, product, results
 
 if TYPE_CHECKING:
@@ -23,9 +25,22 @@ def test_csv_opens_in_spreadsheets_without_running_formulas(graphiql: GraphiqlPa
     name, rows, content = download(graphiql)
     assert name == "SoldAndDeployed.csv"
     assert content.startswith(b"\xef\xbb\xbfproductName,licensesSold,licensesDeployed\r\n")
-    expected = ["'=1+1", "'+1", "'-1", "'@A1", "'\t=1", 'say "hi", Søn', "two\nlines", "한빛", "", "plain"]
+    expected = ["'=1+1", "'+1", "'-1", "'@A1", "'\t'=1", 'say "hi", Søn', "two\nlines", "한빛", "", "plain"]
     assert rows[1:] == [[text, "-5", ""] for text in expected]
     expect(results(graphiql).get_by_text("Saved 10 rows.")).to_be_visible()
+
+
+def test_the_page_guards_the_same_formulas_as_exports(graphiql: GraphiqlPage) -> None:
+    """Each short text of operators, separators and skipped characters gets the same cell from both."""
+    alphabet = [*"=-@\t\r\n\uff1d\uff0b;,| \"'x"]
+    texts = ["".join(part) for length in (1, 2, 3) for part in product_of(alphabet, repeat=length)]
+    graphiql.answer_with(connection(*(product(text, -5, None) for text in texts)))
+    graphiql.run()
+    _, rows, content = download(graphiql)
+    assert content[3:] == csv_lines([["productName", "licensesSold", "licensesDeployed"]]) + csv_lines(
+        [text, -5, None] for text in texts
+    )
+    assert len(rows) == len(texts) + 1 > 3_000
 
 
 def test_the_copied_command_gets_the_same_response_and_contains_no_token(graphiql: GraphiqlPage) -> None:

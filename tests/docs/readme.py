@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from gateway.config.library_variables import LIBRARY_VARIABLES
 from gateway.config.settings import Settings, variable
 from gateway.sandbox.accounts import ACCOUNTS
 from tests.deploy.processes import clean_environment, free_port, running
@@ -160,7 +161,21 @@ def accounts_table() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "accounts": accounts_table}
+def library_variables_table() -> str:
+    """Return the table of the libraries' environment variables."""
+    lines = ["| variable | read by | here | effect |", "|---|---|---|---|"]
+    lines += [
+        f"| {' '.join(f'`{name}`' for name in one.names)} | {one.library} | {one.handling} | {one.effect} |"
+        for one in LIBRARY_VARIABLES
+    ]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "accounts": accounts_table,
+    "library_variables": library_variables_table,
+}
 
 
 def renewed(text: str, gateway: Newcomer) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from gateway.access_token import AccessToken
+from gateway.access_token import AccessToken, read_claims
 from gateway.cli.export.exit_codes import TokenRefused
 from gateway.config.settings import SANDBOX, variable
 from gateway.errors import Unauthenticated
@@ -40,9 +42,20 @@ def _secret(file: Path | None, *, from_stdin: bool) -> str:
     return sys.stdin.read() if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
 
 
+class _TenantClaims(msgspec.Struct):
+    # Entra's access token claims reference: the tenant's id. A malformed token may have any JSON type here.
+    tid: Any = None
+
+
+def tenant_of(token: AccessToken) -> str | None:
+    """Return the id of the token's tenant, or None if it is not readable."""
+    claims = read_claims(token.reveal(), _TenantClaims)
+    return claims.tid.lower() if claims is not None and isinstance(claims.tid, str) else None
+
+
 def token_hint(url: str | None, upstream: str | None) -> str:
     """Return a sentence that lists the sandbox's tokens, or "" if the export does not read from the sandbox."""
-    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX) != SANDBOX:
+    if url is not None or (upstream or os.environ.get(variable("upstream_url")) or SANDBOX).strip() != SANDBOX:
         return ""
     # Imported lazily: only exports from the sandbox need it.
     from gateway.sandbox import ACCOUNTS

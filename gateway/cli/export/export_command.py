@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +17,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
+from gateway.cli.export.output import OutputFile, OutputStream, output_at
 
 if TYPE_CHECKING:
     from gateway.cli.export.dataset_export import DatasetExport
     from gateway.cli.export.gateway_client import GatewayClient
-    from gateway.cli.export.partial_file import Finisher
+    from gateway.cli.export.partial_file import Finisher, PartialFile, ResumePoint, StreamTarget
     from gateway.cli.export.query_export import QueryExport
     from schema.export.document import Column, ExportDocument
 
 FORMATS = ("csv", "ndjson", "parquet")
+
+# Not a docstring, which python -OO removes.
+HELP = """Write all rows of an operation to a file.
+
+The access token is read from the environment variable PARTNER_CENTER_TOKEN, a file or standard input. An
+unfinished file is called FILE.partial; after an interruption, run the same command with --resume to continue it.
+Without --url, rows come from the upstream in the settings of `gateway serve`, by default the sandbox.
+"""
 
 # A gateway's largest page by default (GATEWAY_MAX_FIRST_ROWS), and the size of the blocks it reads.
 PAGE_ROWS = 10_000
@@ -36,7 +44,7 @@ PAGE_ROWS = 10_000
 class ExportOptions:
     """The command-line options, unprocessed."""
 
-    output: Path | None
+    output: OutputFile | OutputStream
     format: str | None
     filter: str | None
     group_by: str | None
@@ -53,12 +61,13 @@ class ExportOptions:
     restart: bool
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, help=HELP)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; replaced only once all rows are exported. Default: stdout.",
+    metavar="FILE",
+    callback=lambda _context, _parameter, text: output_at(text),
+    help="File to write, changed only once all rows are exported; or a pipe or device. Default, and -: stdout.",
 )
 @click.option("-f", "--format", type=click.Choice(FORMATS), help="Default: the ending of the file name, or csv.")
 @click.option("--filter", metavar="JSON", help='Rows to export, such as {"serviceCode": {"eq": "o365"}}.')
@@ -91,40 +100,27 @@ class ExportOptions:
 @click.option("--resume", is_flag=True, help="Continue an unfinished export, if there is one.")
 @click.option("--restart", is_flag=True, help="Discard an unfinished export and start again.")
 def export(**options: Any) -> None:
-    """Write all rows of an operation to a file.
-
-    The access token is read from the environment variable PARTNER_CENTER_TOKEN, a file or standard input. An
-    unfinished file is called FILE.partial; after an interruption, run the same command with --resume to continue it.
-    Without --url, rows come from the upstream in the settings of `gateway serve`, by default the sandbox.
-    """
     parsed = ExportOptions(**options)
     try:
         _export(parsed)
     except BrokenPipeError:
         # The reader closed the pipe early, as `head` does.
-        _discard_stdout()
         sys.exit(ExportFailed.exit_code)
     except OSError as error:
-        advice = " Fix that, then use --resume to continue."
-        if parsed.output is None:
-            _discard_stdout()
-            advice = ""
+        advice = " Fix that, then use --resume to continue." if isinstance(parsed.output, OutputFile) else ""
         raise ExportFailed(f"Cannot write: {(error.strerror or 'no reason given').lower()}.{advice}") from None
 
 
-def _discard_stdout() -> None:
-    """Redirect standard output to /dev/null, or Python would flush it at exit, fail again and print an error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _export(options: ExportOptions) -> None:
-    if (options.resume or options.restart) and (options.output is None or options.resume == options.restart):
-        raise click.UsageError("--resume and --restart need --output, and exclude each other.")
+    is_file = isinstance(options.output, OutputFile)
+    if (options.resume or options.restart) and (not is_file or options.resume == options.restart):
+        raise click.UsageError("--resume and --restart need --output with a file, and exclude each other.")
     format_name = options.format or _format_name(options.output)
     # Imported lazily, so that `gateway --help` is fast.
-    from gateway.cli.export.credentials import read_token, token_hint
+    from gateway.cli.export.credentials import read_token, tenant_of, token_hint
     from gateway.cli.export.gateway_client import gateway_for
     from gateway.cli.export.parquet import write_parquet
+    from gateway.cli.export.partial_file import ResumePoint, request_digest
 
     source, columns = _source(options, format_name)
     is_parquet = format_name == "parquet"
@@ -133,36 +129,46 @@ def _export(options: ExportOptions) -> None:
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
     finisher = partial(write_parquet, columns=columns) if is_parquet else None
-    _run(options, gateway_for(options.url, options.upstream, token), source, finisher)
+    gateway, tenant = gateway_for(options.url, options.upstream, token), tenant_of(token)
+    start = ResumePoint(source.digest, request_digest(gateway.source), tenant and request_digest(tenant))
+    _write(options, partial(_run, gateway.connection, source), start, finisher)
 
 
 def _run(
-    options: ExportOptions,
     connection: AbstractAsyncContextManager[GatewayClient],
     source: DatasetExport | QueryExport,
-    finisher: Finisher | None,
+    target: PartialFile | StreamTarget,
+    finisher: Finisher | None = None,
 ) -> None:
-    from gateway.cli.export.partial_file import PartialFile, StandardOutput
     from gateway.cli.export.run import run
 
-    if options.output is not None:
-        target = PartialFile(options.output, source.digest, resume=options.resume, restart=options.restart)
-        asyncio.run(run(connection, source, target, finisher))
-    elif finisher is None:
-        asyncio.run(run(connection, source, StandardOutput(sys.stdout.buffer)))
-    elif sys.stdout.isatty():
-        raise click.UsageError("Parquet is binary and cannot be shown on a terminal. Use --output, or redirect it.")
-    else:
+    asyncio.run(run(connection, source, target, finisher))
+
+
+def _write(options: ExportOptions, run: Callable[..., None], start: ResumePoint, finisher: Finisher | None) -> None:
+    from gateway.cli.export.partial_file import PartialFile, StreamTarget
+
+    if isinstance(options.output, OutputFile):
+        run(PartialFile(options.output.path, start, resume=options.resume, restart=options.restart), finisher)
+        return
+    with options.output.open() as stream:
+        if finisher is None:
+            run(StreamTarget(stream))
+            return
+        if stream.isatty():
+            raise click.UsageError("Parquet is binary and cannot be shown on a terminal. Use --output, or redirect it.")
         # Parquet can be written only once all rows are known.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "export")
-            asyncio.run(run(connection, source, PartialFile(path, source.digest), finisher))
+            run(PartialFile(path, start), finisher)
             with path.open("rb") as file:
-                copyfileobj(file, sys.stdout.buffer)
+                copyfileobj(file, stream)
 
 
-def _format_name(output: Path | None) -> str:
-    ending = "csv" if output is None else output.suffix.removeprefix(".").lower()
+def _format_name(output: OutputFile | OutputStream) -> str:
+    ending = Path(output.name).suffix.removeprefix(".").lower()
+    if not ending and isinstance(output, OutputStream):
+        ending = "csv"
     ending = "ndjson" if ending == "jsonl" else ending
     if ending not in FORMATS:
         raise click.UsageError(f"Unknown file format. Use --format with one of {', '.join(FORMATS)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +16,7 @@ from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
 from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
+from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.observability.logging import configure_logging
@@ -87,27 +89,38 @@ async def payload_of(response: httpx.Response, kind: type[Payload]) -> Payload:
     return payload
 
 
-def gateway_for(
-    url: str | None, upstream: str | None, token: AccessToken
-) -> AbstractAsyncContextManager[GatewayClient]:
-    """Open the gateway at ``url``, or an embedded one for the configured upstream. Raises click.UsageError."""
+@dataclass(frozen=True, slots=True)
+class GatewayAccess:
+    """A gateway to export from. ``source`` identifies where its rows come from; ``connection`` opens it."""
+
+    source: str
+    connection: AbstractAsyncContextManager[GatewayClient]
+
+
+def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> GatewayAccess:
+    """Return the gateway at ``url``, or an embedded one for the configured upstream. Raises click.UsageError."""
     if url is not None:
         if upstream is not None:
             raise click.UsageError("--url and --upstream exclude each other.")
         try:
-            return running_gateway(upstream_origin(url.rstrip("/")), token)
+            origin = upstream_origin(url.rstrip("/"))
         except ValueError:
             raise click.UsageError(
                 "--url must be a gateway's origin such as https://gateway.example, without a path. Plain http is"
                 " allowed only for loopback and private hosts, because it exposes the token."
             ) from None
+        if faults := list(switch_faults(os.environ, only_secrets=True)):
+            raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
+        return GatewayAccess(f"gateway {origin}", running_gateway(origin, token))
     try:
         settings = read_settings(os.environ, {"upstream_url": upstream})
     except SettingsError as error:
         raise click.UsageError(f"Invalid settings:\n{error}") from None
     if settings.upstream_url == SANDBOX:
         click.echo("The upstream is the embedded sandbox: these rows are made up.", err=True)
-    return embedded_gateway(settings, token)
+    end = "/" if settings.upstream_trailing_slash else ""
+    source = f"upstream {settings.upstream_url} {settings.upstream_path_prefix}{end}"
+    return GatewayAccess(source, embedded_gateway(settings, token))
 
 
 @asynccontextmanager

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -18,16 +17,13 @@ from schema.export.document import Column
 ROW_GROUP_ROWS = 10_000
 
 
-def write_parquet(lines_path: Path, finished_path: Path, columns: Sequence[Column]) -> None:
+def write_parquet(lines: BinaryIO, finished: BinaryIO, columns: Sequence[Column]) -> None:
     import pyarrow
     from pyarrow import parquet
 
     kinds = [(column.name, pyarrow.int64() if column.is_number else pyarrow.string()) for column in columns]
     schema = pyarrow.schema(kinds)
-    with (
-        lines_path.open("rb") as lines,
-        parquet.ParquetWriter(finished_path, schema, compression="zstd") as writer,
-    ):
+    with parquet.ParquetWriter(finished, schema, compression="zstd") as writer:
         for rows in _groups(lines):
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 

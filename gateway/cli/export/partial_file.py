@@ -1,8 +1,8 @@
-"""Where an export writes: standard output, or a partial file with a resume point, which survive a kill at any moment.
+"""Where an export writes: a stream, or a partial file with a resume point, which survive a kill at any moment.
 
 ``FILE.partial`` grows page by page. After each page, ``FILE.partial.json`` is replaced by a resume point: the number of
 valid bytes and the cursor of the last row. The next run truncates whatever a kill left after the valid bytes. ``FILE``
-itself appears only at the end, complete.
+itself appears or changes only at the end. Only the owner can read the other files.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-VERSION = 1
+from gateway.cli.export.private_file import create_private, open_private, read_private
+from gateway.cli.export.replacement import replace_file
 
-# Converts the partial file (first path) into the finished file (second path).
-Finisher = Callable[[Path, Path], None]
+VERSION = 2
+
+# Converts the partial file (the first one) into the finished file (the second one).
+Finisher = Callable[[BinaryIO, BinaryIO], None]
 
 
 def request_digest(*parts: Any) -> str:
@@ -45,10 +48,13 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """Progress of an export: valid rows and bytes, the cursor of the last row, whether that was the last page, and
     whether the upstream had announced more rows.
 
-    ``request_digest`` identifies operation, variables and format. A resume point holds no token, filter or name.
+    ``request_digest`` identifies operation, variables and format, ``source_digest`` where the rows come from, and
+    ``tenant_digest`` the token's tenant, if that is readable. A resume point holds no token, filter or name.
     """
 
     request_digest: str = msgspec.field(name="question")
+    source_digest: str = ""
+    tenant_digest: str | None = None
     rows: int = 0
     size_bytes: int = 0
     cursor: str | None = None
@@ -57,14 +63,30 @@ class ResumePoint(msgspec.Struct, frozen=True):
     version: int = VERSION
 
     def after(self, step: Step) -> ResumePoint:
-        rows, size_bytes = self.rows + step.rows, self.size_bytes + len(step.data)
-        return ResumePoint(self.request_digest, rows, size_bytes, step.cursor, step.is_complete, step.is_incomplete)
+        return msgspec.structs.replace(
+            self,
+            rows=self.rows + step.rows,
+            size_bytes=self.size_bytes + len(step.data),
+            cursor=step.cursor,
+            is_complete=step.is_complete,
+            is_incomplete=step.is_incomplete,
+        )
+
+    def continued_by(self, start: ResumePoint) -> ResumePoint:
+        """Return the resume point of a run that begins like ``start``. Raises ValueError if that mixes two exports."""
+        if self.request_digest != start.request_digest:
+            raise ValueError("operation or format. Repeat the original options")
+        if self.source_digest != start.source_digest:
+            raise ValueError("upstream or gateway. Repeat the original --url or --upstream, and settings")
+        if None not in (self.tenant_digest, start.tenant_digest) and self.tenant_digest != start.tenant_digest:
+            raise ValueError("tenant's token. Get a token of that tenant")
+        return msgspec.structs.replace(self, tenant_digest=self.tenant_digest or start.tenant_digest)
 
 
 class PartialFile:
     """The file that an unfinished export writes to; ``resume_point`` describes its valid content."""
 
-    def __init__(self, path: Path, request_digest: str, *, resume: bool = False, restart: bool = False) -> None:
+    def __init__(self, path: Path, start: ResumePoint, *, resume: bool = False, restart: bool = False) -> None:
         """Start, or continue with ``resume``. Raises click.UsageError if another unfinished export is in the way."""
         self._path = path
         self._partial_path = path.with_name(f"{path.name}.partial")
@@ -76,37 +98,35 @@ class PartialFile:
                 f"{self._partial_path} is an unfinished export. Continue it with --resume, or discard it with"
                 " --restart."
             )
-        if previous is not None and previous.request_digest != request_digest:
-            raise click.UsageError(
-                f"{self._partial_path} belongs to another operation or format. Repeat the original options, or use"
-                " --restart."
-            )
-        self.resume_point = previous or ResumePoint(request_digest)
+        try:
+            self.resume_point = start if previous is None else previous.continued_by(start)
+        except ValueError as error:
+            raise click.UsageError(f"{self._partial_path} belongs to another {error}, or use --restart.") from None
         self._file.truncate(self.resume_point.size_bytes)
         self._file.seek(self.resume_point.size_bytes)
 
     def append(self, step: Step) -> None:
         """Write a step to disk, then update the resume point."""
         self._file.write(step.data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        _sync(self._file)
         self.resume_point = self.resume_point.after(step)
         new_path = self._resume_path.with_name(f"{self._resume_path.name}.new")
-        with new_path.open("wb") as file:
+        with create_private(new_path) as file:
             file.write(msgspec.json.encode(self.resume_point))
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
         new_path.replace(self._resume_path)
 
     def finish(self, finisher: Finisher | None = None) -> None:
-        """Move the file to its final path atomically, converted by ``finisher`` if there is one."""
-        finished = self._partial_path
-        if finisher is not None:
-            finished = self._path.with_name(f"{self._path.name}.partial.new")
-            finisher(self._partial_path, finished)
-            with finished.open("rb") as file:
-                os.fsync(file.fileno())
-        finished.replace(self._path)
+        """Move the file to its final path, converted by ``finisher`` if there is one."""
+        if finisher is None:
+            replace_file(self._file, self._partial_path, self._path)
+        else:
+            finished_path = self._path.with_name(f"{self._path.name}.partial.new")
+            with create_private(finished_path) as finished:
+                self._file.seek(0)
+                finisher(self._file, finished)
+                _sync(finished)
+                replace_file(finished, finished_path, self._path)
         self._partial_path.unlink(missing_ok=True)
         self._resume_path.unlink(missing_ok=True)
 
@@ -118,13 +138,16 @@ class PartialFile:
 
     def _open_locked(self) -> BinaryIO:
         try:
-            file = open(self._partial_path, "ab+")  # noqa: SIM115  # stays open, because closing would unlock it
+            file = open_private(self._partial_path)
         except OSError as error:
             raise click.UsageError(
                 f"Cannot write {self._partial_path}: {(error.strerror or 'no such file').lower()}."
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # An export that ended in between has moved or deleted this file.
+            if not os.path.samestat(os.fstat(file.fileno()), self._partial_path.lstat()):
+                raise BlockingIOError
         except OSError:
             file.close()
             raise click.UsageError(
@@ -135,15 +158,20 @@ class PartialFile:
     def _read_resume_point(self) -> ResumePoint | None:
         """Return the resume point of an unfinished export, or None if there is none that can be continued."""
         try:
-            resume_point = msgspec.json.decode(self._resume_path.read_bytes(), type=ResumePoint)
+            resume_point = msgspec.json.decode(read_private(self._resume_path), type=ResumePoint)
         except (OSError, ValueError):
             return None
         has_all_bytes = os.fstat(self._file.fileno()).st_size >= resume_point.size_bytes
         return resume_point if resume_point.version == VERSION and has_all_bytes else None
 
 
-class StandardOutput:
-    """Standard output as the target of an export, which cannot be resumed."""
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+class StreamTarget:
+    """A stream as the target of an export, which cannot be resumed."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -158,4 +186,4 @@ class StandardOutput:
         """Do nothing: every step is already written."""
 
     def close(self) -> None:
-        """Do nothing: standard output stays open."""
+        """Do nothing: who opened the stream closes it."""

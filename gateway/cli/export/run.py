@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from gateway.cli.export.dataset_export import DatasetExport
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportIncomplete, ExportStopped
 from gateway.cli.export.gateway_client import GatewayClient
-from gateway.cli.export.partial_file import Finisher, PartialFile, StandardOutput
+from gateway.cli.export.partial_file import Finisher, PartialFile, StreamTarget
 from gateway.cli.export.progress import Progress
 from gateway.cli.export.query_export import QueryExport
 from gateway.cli.export.retries import ExportRetries, StepFailed
 
-Target = PartialFile | StandardOutput
+Target = PartialFile | StreamTarget
 
 
 async def run(
@@ -76,7 +76,7 @@ async def write_rows(
 
 def _advice(error: ExportEnded, target: Target) -> str:
     """Return what the user can do with the rows written so far."""
-    if isinstance(target, StandardOutput) or not target.resume_point.rows:
+    if isinstance(target, StreamTarget) or not target.resume_point.rows:
         return ""
     rows = f" {target.resume_point.rows:,} rows are kept."
     if isinstance(error, DataChanged):

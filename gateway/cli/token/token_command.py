@@ -13,6 +13,7 @@ from uuid import UUID
 import click
 
 from gateway.cli.token.sign_in_endings import EXIT_CODES, SignInEnded
+from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 
 if TYPE_CHECKING:
@@ -28,7 +29,16 @@ SCOPE = "https://api.partnercenter.microsoft.com/user_impersonation"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
-@click.command(epilog=EXIT_CODES)
+# Not a docstring, which python -OO removes.
+HELP = """Sign a user in and print an access token.
+
+Uses OAuth's device code: standard error shows where to sign in and with which code, and standard output gets only
+the token: TOKEN=$(gateway token --client-id APP-ID --tenant contoso.onmicrosoft.com). Both ids are required, and
+so is the extra `token`. The token is not stored; run this again when it has expired.
+"""
+
+
+@click.command(epilog=EXIT_CODES, help=HELP)
 @click.option(
     "--client-id", type=click.UUID, envvar="AZURE_CLIENT_ID", show_envvar=True, help="Id of the app registration."
 )
@@ -44,18 +54,14 @@ TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 )
 @click.option("--scope", default=SCOPE, show_default=True, help="Scope of the token.")
 def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str) -> None:
-    """Sign a user in and print an access token.
-
-    Uses OAuth's device code: standard error shows where to sign in and with which code, and standard output gets only
-    the token: TOKEN=$(gateway token --client-id APP-ID --tenant contoso.onmicrosoft.com). Both ids are required, and
-    so is the extra `token`. The token is not stored; run this again when it has expired.
-    """
     if find_spec("msal") is None:
         raise SignInEnded("Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'")
     required = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
     missing = [name for name, value in required.items() if not value]
     if missing:
         raise click.UsageError(f"Missing: {', and '.join(missing)}.")
+    if faults := list(switch_faults(os.environ, only_secrets=True)):
+        raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.token.device_code import Registration, sign_in
     from gateway.cli.token.token_warnings import token_warnings
@@ -93,6 +99,7 @@ def _print(secret: str) -> None:
 
 
 def _tenant(text: str) -> str:
+    text = text.strip()
     if not TENANT.fullmatch(text):
         raise click.UsageError("--tenant must be the tenant's id, or a domain such as contoso.onmicrosoft.com.")
     return text
@@ -100,7 +107,8 @@ def _tenant(text: str) -> str:
 
 def _authority(text: str) -> str:
     # The Azure SDKs also accept a host without a scheme.
-    url = text.rstrip("/") if "://" in text else f"https://{text.rstrip('/')}"
+    text = text.strip().rstrip("/")
+    url = text if "://" in text else f"https://{text}"
     try:
         if not url.startswith("https://"):
             raise ValueError("plain http exposes the token")

@@ -2,12 +2,14 @@
 
 import { plainText } from "./answer.js";
 
-// Spreadsheets treat these as the start of a formula; a formula may follow a tab or carriage return.
-const FORMULA = /^[=+\-@\t\r]/;
+// The patterns of exports, which the page receives: gateway/spreadsheet_formulas.py describes them.
+const { start, hidden } = JSON.parse(document.getElementById("graphiql").dataset.formulas);
+const FORMULA_START = new RegExp(start);
+const HIDDEN_FORMULA = new RegExp(hidden, "g");
 // A byte order mark: without it, Excel does not detect UTF-8.
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** Returns all `rows` as RFC 4180; text that a spreadsheet would run as a formula starts with an apostrophe. */
+/** Returns all `rows` as RFC 4180; formulas in text get an apostrophe in front. */
 export function toCsv(columns, rows) {
   const names = columns.map(({ name }) => name);
   const lines = [names, ...rows.map((row) => names.map((name) => row[name]))];
@@ -16,8 +18,13 @@ export function toCsv(columns, rows) {
 
 function cell(value) {
   const text = plainText(value);
-  const harmless = typeof value !== "number" && FORMULA.test(text) ? `'${text}` : text;
+  const harmless = typeof value === "number" ? text : withoutFormulas(text);
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
+function withoutFormulas(text) {
+  const shown = text.replaceAll(HIDDEN_FORMULA, "$&'");
+  return FORMULA_START.test(text) ? `'${shown}` : shown;
 }
 
 /** Saves `text` as a file through the browser. */

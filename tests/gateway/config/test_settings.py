@@ -189,12 +189,53 @@ def test_the_first_block_is_no_larger_than_the_others() -> None:
     assert faults_of({"GATEWAY_BLOCK_ROWS": "999"}) == expected, "the default of the first is 1000"
 
 
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " ", "\t", "\u00a0", "\ufeff", " \r\n"])
+def test_whitespace_around_values_is_removed(end: str) -> None:
+    """Files that were edited on Windows end each line with a carriage return."""
+    given = {
+        "port": "8001", "graphiql": "off", "log_level": "debug", "upstream_url": "sandbox", "host": "::1",
+        "cache_url": "redis://:pass@host:6379", "cors_origins": "https://a.example", "upstream_path_prefix": "/v1",
+    }  # fmt: skip
+    environment = {variable(field): value for field, value in given.items()}
+    expected = read_settings(environment)
+    assert read_settings({name: f"{value}{end}" for name, value in environment.items()}) == expected
+    assert read_settings({name: f"{end}{value}" for name, value in environment.items()}) == expected
+    assert read_settings({}, {"upstream_url": f"sandbox{end}"}).upstream_url == "sandbox"
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("\r", "a carriage return (CR)"),
+        ("\n", "a line feed (LF)"),
+        ("\r\n", "a carriage return (CR)"),
+        ("\t", "a tab"),
+        ("\u00a0", "a no-break space"),
+        ("\ufeff", "a byte order mark"),
+        ("\x07", "the control character U+0007"),
+        ("\x7f", "the control character U+007F"),
+    ],
+)
+@pytest.mark.parametrize("field", ["host", "port", "upstream_url", "cache_url", "cors_origins", "trusted_documents"])
+def test_control_characters_inside_a_value_are_named(field: str, character: str, name: str) -> None:
+    faults = faults_of({"GATEWAY_UPSTREAM_URL": "sandbox", variable(field): f"secret{character}value"})
+    assert faults == [f"{variable(field)}: it contains {name}; remove that"]
+
+
+def test_a_space_inside_an_invalid_value_is_named() -> None:
+    (fault,) = faults_of({"GATEWAY_UPSTREAM_URL": "https://a b.example"})
+    assert fault.endswith("; it contains a space")
+    assert faults_of({"GATEWAY_PORT": "80 00"})[0].endswith("; it contains a space")
+    (fault,) = faults_of({"GATEWAY_CORS_ORIGINS": "https://a.example, nonsense"})
+    assert "space" not in fault
+
+
 @pytest.mark.parametrize("value", ["", "/v1", "/partner/v1", "/a.b/c~d/e-f_g"])
 def test_a_path_prefix_of_plain_segments_is_accepted(value: str) -> None:
     assert read_settings({"GATEWAY_UPSTREAM_PATH_PREFIX": value}).upstream_path_prefix == value
 
 
-@pytest.mark.parametrize("value", ["v1", "/v1/", "/a//b", "/a?b", "/a#b", "/a b", "/%2e", "//evil.com", "/a\n", "\\a"])
+@pytest.mark.parametrize("value", ["v1", "/v1/", "/a//b", "/a?b", "/a#b", "/a b", "/%2e", "//evil.com", "/a\nb", "\\a"])
 def test_any_other_path_prefix_is_refused(value: str) -> None:
     assert faults_of({"GATEWAY_UPSTREAM_PATH_PREFIX": value})[0].startswith("GATEWAY_UPSTREAM_PATH_PREFIX: ")
 
@@ -284,7 +325,7 @@ def test_plain_http_to_a_possibly_public_host_is_refused(host: str) -> None:
         "https://host:-1",
         "https://[::1",
         "https://[nonsense]",
-        "https://host\n",
+        "https://host\n.com",
         "https://host\t.com",
     ],
 )

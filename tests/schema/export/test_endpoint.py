@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import socket
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -397,11 +398,26 @@ def test_metrics_tell_exports_apart_from_the_rest(start_gateway: StartGateway) -
 # Formulas
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", [*"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20", " =", '"='])
 def test_text_that_begins_like_a_formula_is_shown_as_text(start: str) -> None:
-    assert next(csv.reader([csv_lines([[f"{start}1", "1=2", -5, None, ""]]).decode()])) == [
-        f"'{start}1", "1=2", "-5", "", "",
-    ]  # fmt: skip
+    line = csv_lines([[f"{start}1", "1=2", -5, None, ""]]).decode()
+    assert next(csv.reader(io.StringIO(line, newline=""))) == [f"'{start}1", "1=2", "-5", "", ""]
+
+
+@pytest.mark.parametrize("separator", [*",;|\t\r\n", "\r\n", "; ", ';"', ";;"])
+@pytest.mark.parametrize("operator", "=+-@\uff1d\uff0b\uff0d\uff20")
+def test_no_split_of_a_line_makes_a_formula_of_text(separator: str, operator: str) -> None:
+    """Spreadsheets may split lines at tabs, semicolons and other characters, and quotes protect only whole cells."""
+    line = csv_lines([["a", f"x{separator}{operator}1", "b", f"{operator}1{separator}{operator}2"]]).decode()
+    cells = re.split(r"[,;|\t\r\n]", line)
+    assert [cell for cell in cells if cell.strip(' "')[:1] == operator] == []
+    assert next(csv.reader(io.StringIO(line, newline="")))[1] == f"x{separator}'{operator}1"
+
+
+def test_ordinary_text_is_unchanged() -> None:
+    cells = ["Smith, Jones; Co", "Office 365 - E3", "a-b", "x = y", "one\r\ntwo\n\nthree", "it's", "11FA2AC0-079D-D25A"]
+    line = csv_lines([cells]).decode()
+    assert next(csv.reader(io.StringIO(line, newline=""))) == cells
 
 
 def test_cells_are_quoted_after_rfc_4180() -> None:

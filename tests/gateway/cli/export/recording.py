@@ -11,7 +11,7 @@ import httpx
 from gateway.access_token import AccessToken
 from gateway.cli.export.dataset_export import DatasetExport
 from gateway.cli.export.gateway_client import GatewayClient
-from gateway.cli.export.partial_file import StandardOutput
+from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.progress import Progress
 from gateway.cli.export.query_export import QueryExport
 from gateway.cli.export.run import write_rows
@@ -24,7 +24,7 @@ class Recording(httpx.AsyncBaseTransport):
         self.waits: list[float] = []
         self._stream = io.StringIO()
         self._output = io.BytesIO()
-        self.target = StandardOutput(self._output)
+        self.target = StreamTarget(self._output)
 
     @property
     def written(self) -> bytes:

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from gateway.cli.export.dataset_export import DatasetExport, RowSplitter
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped
-from gateway.cli.export.partial_file import StandardOutput
+from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.retries import RETRY_SECONDS
 from gateway.config.groups import Limits
 from gateway.config.settings import read_settings
@@ -81,7 +81,7 @@ class ScriptedEndpoint(Recording):
             return step
         return httpx.Response(200, headers=self.headers, stream=Body(step), extensions=self.extensions)
 
-    def write(self) -> StandardOutput:
+    def write(self) -> StreamTarget:
         """Export all rows."""
         self.export(DatasetExport("/export/rows.csv", {"groupBy": "A"}, "csv", 2))
         return self.target

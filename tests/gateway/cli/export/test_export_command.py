@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -273,6 +274,66 @@ def test_limits_for_callers_do_not_apply_to_the_operators_own_export(tmp_path: P
     assert (done.returncode, done.stdout.count(b"\r\n")) == (0, 3)
 
 
+# Targets
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_standard_output_can_be_named(gateway: Gateway, tmp_path: Path, output: str) -> None:
+    """A file behind it is continued, not replaced."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"before\n")
+    with path.open("ab") as file:
+        code, _, err = Export("--url", gateway.url, "-o", output, token="sample", stdout=file).ended()
+    assert (code, err, path.read_bytes().count(b"\r\n")) == (0, "", 3)
+    assert path.read_bytes().startswith(b"before\nserviceCode,")
+
+
+def test_a_closed_standard_output_is_an_error(gateway: Gateway) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "gateway", "export", "--url", gateway.url],
+        env=environment(PARTNER_CENTER_TOKEN="sample"),
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"Standard output is closed." in done.stderr
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_named_pipe_is_written_and_stays(gateway: Gateway, tmp_path: Path, form: str) -> None:
+    pipe = tmp_path / f"rows.{form}"
+    os.mkfifo(pipe)
+    running = Export("--url", gateway.url, "-o", str(pipe), token="sample")
+    content = pipe.read_bytes()
+    assert running.ended()[0] == 0
+    assert pipe.is_fifo()
+    (tmp_path / f"copy.{form}").write_bytes(content)
+    assert [str(row["licensesSold"]) for row in rows_in(tmp_path / f"copy.{form}")] == ["9", "5"]
+
+
+def test_a_reader_that_leaves_a_named_pipe_ends_the_export(upstream: Upstream, tmp_path: Path) -> None:
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    running = Export("--upstream", upstream.url, "-o", str(pipe), token="fabrikam+as=pipe")
+    with pipe.open("rb") as reader:
+        assert reader.readline().startswith(b"serviceCode,")
+    assert running.ended() == (1, b"", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_device_is_written_and_stays(gateway: Gateway, tmp_path: Path) -> None:
+    """These are /dev/null and /dev/full, by names that a mistake may harm."""
+    for name, minor in (("null", 3), ("full", 7)):
+        os.mknod(tmp_path / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+    (tmp_path / "link").symlink_to("null")
+    for name, expected in (("null", 0), ("link", 0), ("full", 1)):
+        code, out, err = exported("--url", gateway.url, "-o", str(tmp_path / name), token="sample")
+        assert (code, out) == (expected, b"")
+        assert err == ("Error: Cannot write: no space left on device.\n" if expected else "")
+        assert (tmp_path / name).is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "link", "null"]
+
+
 # Interruptions
 
 
@@ -309,6 +370,24 @@ def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, ex
     assert "belongs to another operation or format" in err
     assert exported(*arguments, "--restart", "--group-by", "CHANNEL")[0] == 0
     assert path.read_bytes().count(b"\r\n") == 3
+
+
+def test_another_source_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
+    """Rows of two upstreams, or of one upstream and a gateway, never end up in one file."""
+    path, query = tmp_path / "rows.csv", tmp_path / "rows.graphql"
+    query.write_text("{ licenseDeployments { nodes { productId } } }", encoding="utf-8")
+    arguments = ("-o", str(path), "--page-rows", "1000", "--query", str(query))
+    running = export("--upstream", upstream.url, *arguments, token="fabrikam+rows=60000+latency=1+as=other-source")
+    wait_for_rows(running, path, 1_000)
+    kill(running.process)
+    kept = [file.read_bytes() for file in sorted(tmp_path.iterdir())]
+    other = upstream.url.replace("127.0.0.1", "localhost")
+    for place in (("--upstream", "sandbox"), ("--upstream", other), ("--url", upstream.url)):
+        code, _, err = exported(*place, *arguments, "--resume", token="fabrikam+rows=60000")
+        assert code == 2
+        assert "belongs to another upstream or gateway. Repeat the original --url or --upstream" in err
+    assert [file.read_bytes() for file in sorted(tmp_path.iterdir())] == kept
+    assert exported("--upstream", upstream.url, *arguments, "--resume", token="fabrikam+rows=60000")[0] == 0
 
 
 def test_reprocessed_data_ends_the_export_with_advice_to_restart(upstream: Upstream, tmp_path: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 import pytest
 
-from gateway.cli.export.partial_file import PartialFile, Step
+from gateway.access_token import AccessToken
+from gateway.cli.export.credentials import tenant_of
+from gateway.cli.export.partial_file import PartialFile, ResumePoint, Step
 
 
 def started(path: Path) -> PartialFile:
     """A partial file with one page in it."""
-    partial = PartialFile(path, "q")
+    partial = PartialFile(path, ResumePoint("q"))
     partial.append(Step(b"one\n", 1, "c1"))
     return partial
 
@@ -34,7 +39,7 @@ def test_bytes_after_the_resume_point_are_truncated(tmp_path: Path) -> None:
     started(path).close()
     with (tmp_path / "rows.csv.partial").open("ab") as file:
         file.write(b"tw")
-    partial = PartialFile(path, "q", resume=True)
+    partial = PartialFile(path, ResumePoint("q"), resume=True)
     assert (partial.resume_point.rows, partial.resume_point.cursor, partial.resume_point.size_bytes) == (1, "c1", 4)
     partial.append(Step(b"two\n", 1, None, is_complete=True))
     partial.finish()
@@ -42,12 +47,12 @@ def test_bytes_after_the_resume_point_are_truncated(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"question": "q", "size_bytes": 4, "version": 2}', b"[]"])
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"question": "q", "size_bytes": 4, "version": 1}', b"[]"])
 def test_an_unreadable_resume_point_starts_again(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "rows.csv"
     started(path).close()
     (tmp_path / "rows.csv.partial.json").write_bytes(damage)
-    partial = PartialFile(path, "q", resume=True)
+    partial = PartialFile(path, ResumePoint("q"), resume=True)
     assert partial.resume_point.rows == 0
     partial.close()
     assert not (tmp_path / "rows.csv.partial").exists()
@@ -57,7 +62,7 @@ def test_a_partial_file_shorter_than_its_resume_point_starts_again(tmp_path: Pat
     path = tmp_path / "rows.csv"
     started(path).close()
     (tmp_path / "rows.csv.partial").write_bytes(b"on")
-    partial = PartialFile(path, "q", resume=True)
+    partial = PartialFile(path, ResumePoint("q"), resume=True)
     assert partial.resume_point.rows == 0
     partial.close()
 
@@ -67,37 +72,77 @@ def test_a_partial_file_is_neither_discarded_nor_mixed_with_another_by_accident(
     started(path).close()
     for digest, resume in (("q", False), ("other", True)):
         with pytest.raises(click.UsageError):
-            PartialFile(path, digest, resume=resume)
+            PartialFile(path, ResumePoint(digest), resume=resume)
     assert (tmp_path / "rows.csv.partial").read_bytes() == b"one\n"
-    partial = PartialFile(path, "other", restart=True)
+    partial = PartialFile(path, ResumePoint("other"), restart=True)
     assert partial.resume_point.rows == 0
     partial.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (ResumePoint("q", "s", "t1"), ResumePoint("q", "s", "t2"), "another tenant's token"),
+        (ResumePoint("q", "s1"), ResumePoint("q", "s2"), "another upstream or gateway"),
+        (ResumePoint("q1", "s"), ResumePoint("q2", "s"), "another operation or format"),
+    ],
+)
+def test_an_export_is_resumed_only_from_its_source(
+    tmp_path: Path, before: ResumePoint, after: ResumePoint, message: str
+) -> None:
+    partial = PartialFile(tmp_path / "rows.csv", before)
+    partial.append(Step(b"one\n", 1, "c1"))
+    partial.close()
+    with pytest.raises(click.UsageError, match=message):
+        PartialFile(tmp_path / "rows.csv", after, resume=True)
+    assert (tmp_path / "rows.csv.partial").read_bytes() == b"one\n"
+
+
+def test_a_tenant_that_is_readable_once_stays_bound(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for tenant in (None, "t", None):
+        partial = PartialFile(path, ResumePoint("q", "s", tenant), resume=True)
+        partial.append(Step(b"one\n", 1, "c1"))
+        partial.close()
+    with pytest.raises(click.UsageError, match="tenant"):
+        PartialFile(path, ResumePoint("q", "s", "other"), resume=True)
+
+
+def token_with(**claims: Any) -> AccessToken:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return AccessToken(f"e30.{payload}.x")
+
+
+def test_the_tenant_is_read_from_tokens_that_are_readable() -> None:
+    assert tenant_of(token_with(tid="ABC-1")) == tenant_of(token_with(tid="abc-1", exp=1)) == "abc-1"
+    for token in (token_with(), token_with(tid=5), token_with(tid=None), AccessToken("opaque"), AccessToken("a.b.c")):
+        assert tenant_of(token) is None
 
 
 def test_two_exports_cannot_write_one_file(tmp_path: Path) -> None:
     partial = started(tmp_path / "rows.csv")
     with pytest.raises(click.UsageError, match="Another export"):
-        PartialFile(tmp_path / "rows.csv", "q", restart=True)
+        PartialFile(tmp_path / "rows.csv", ResumePoint("q"), restart=True)
     partial.close()
 
 
 def test_a_failed_finisher_leaves_a_partial_file_that_can_be_finished(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    partial = PartialFile(path, "q")
+    partial = PartialFile(path, ResumePoint("q"))
     partial.append(Step(b"one\n", 1, None, is_complete=True))
 
-    def fails(lines: Path, finished: Path) -> None:
-        finished.write_bytes(b"half")
+    def fails(lines: BinaryIO, finished: BinaryIO) -> None:
+        finished.write(b"half")
         raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
         partial.finish(fails)
     partial.close()
-    again = PartialFile(path, "q", resume=True)
+    again = PartialFile(path, ResumePoint("q"), resume=True)
     assert again.resume_point.is_complete
 
-    def succeeds(lines: Path, finished: Path) -> None:
-        finished.write_bytes(lines.read_bytes().upper())
+    def succeeds(lines: BinaryIO, finished: BinaryIO) -> None:
+        finished.write(lines.read().upper())
 
     again.finish(succeeds)
     again.close()

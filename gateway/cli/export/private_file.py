@@ -1,0 +1,62 @@
+"""Files that only their owner can read, and that are never opened through a link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+_PRIVATE_MODE = 0o600
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create ``path`` for its owner alone, in place of what an earlier run left. Raises OSError."""
+    path.unlink(missing_ok=True)
+    return _created(path)
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open the file of an earlier run, or create it, for its owner alone. Raises OSError and click.UsageError."""
+    try:
+        return _created(path)
+    except FileExistsError:
+        pass
+    try:
+        # Not blocking: a planted pipe would block. It has no effect on plain files.
+        descriptor = os.open(path, _FLAGS | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise foreign(path) from None
+        raise
+    found = os.fstat(descriptor)
+    if not _is_from_earlier_run(found):
+        os.close(descriptor)
+        raise foreign(path)
+    if found.st_mode & 0o077:
+        os.fchmod(descriptor, _PRIVATE_MODE)
+    return os.fdopen(descriptor, "r+b")
+
+
+def read_private(path: Path) -> bytes:
+    """Return the content of an earlier run's file. Raises OSError and click.UsageError."""
+    if not _is_from_earlier_run(path.lstat()):
+        raise foreign(path)
+    return path.read_bytes()
+
+
+def foreign(path: Path) -> click.UsageError:
+    """Return the error for a file that no earlier run of this user can have left."""
+    return click.UsageError(f"{path} is a link or belongs to another user. Remove it, or choose another --output.")
+
+
+def _created(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE), "w+b")
+
+
+def _is_from_earlier_run(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()

@@ -1,0 +1,112 @@
+"""Put a finished file in the place of another, which keeps its names, owner, mode and access control list."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+# acl(5): the access control list of Linux's file systems.
+_ACL = "system.posix_acl_access"
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def replace_file(source: BinaryIO, source_path: Path, target: Path) -> None:
+    """Move ``source`` to ``target`` atomically; an existing file that would lose something is overwritten instead.
+
+    Raises OSError, and click.UsageError if ``target`` has become something other than a plain file.
+    """
+    existing = _plain_file(target)
+    if existing is None:
+        source_path.replace(target)
+    elif not _protect(source, target, existing) or not _is_moved(source_path, target):
+        _overwrite(source, target)
+        source_path.unlink()
+
+
+def _is_moved(source_path: Path, target: Path) -> bool:
+    try:
+        source_path.replace(target)
+    except OSError:
+        # Such as a single file mounted into a container: no other file can have its name.
+        return False
+    return True
+
+
+def _plain_file(target: Path) -> os.stat_result | None:
+    try:
+        found = target.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise click.UsageError(f"{target} is no longer a file. Remove it, then use --resume to continue.")
+    return found
+
+
+def _protect(source: BinaryIO, target: Path, existing: os.stat_result) -> bool:
+    """Give ``source`` the owner, mode and attributes of ``target``. Return False if a replacement would lose any."""
+    descriptor = source.fileno()
+    # Other systems have access control lists that Python cannot copy.
+    if existing.st_nlink > 1 or not hasattr(os, "listxattr"):
+        return False
+    try:
+        os.fchown(descriptor, existing.st_uid, existing.st_gid)
+        _copy_attributes(descriptor, target)
+        # Last: a change of the owner resets some bits of the mode.
+        os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
+    except OSError:
+        return False
+    return True
+
+
+def _copy_attributes(descriptor: int, target: Path) -> None:
+    wanted, own = _attributes(target), _attributes(descriptor)
+    # A new file inherits the list of its folder.
+    if _ACL in own and _ACL not in wanted:
+        os.removexattr(descriptor, _ACL)
+    for name, value in wanted.items():
+        if own.get(name) != value:
+            os.setxattr(descriptor, name, value)
+
+
+def _attributes(file: Path | int) -> dict[str, bytes]:
+    try:
+        return {name: os.getxattr(file, name) for name in os.listxattr(file)}
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+
+
+def _overwrite(source: BinaryIO, target: Path) -> None:
+    descriptor = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        size_bytes = os.fstat(source.fileno()).st_size
+        _reserve(descriptor, size_bytes)
+        source.seek(0)
+        shutil.copyfileobj(source, file)
+        file.flush()
+        os.ftruncate(descriptor, size_bytes)
+        os.fsync(descriptor)
+
+
+def _reserve(descriptor: int, size_bytes: int) -> None:
+    """Allocate the space before anything is overwritten. Raises OSError if the disk is full."""
+    old_size_bytes = os.fstat(descriptor).st_size
+    if not size_bytes or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except OSError as error:
+        # Some file systems cannot reserve.
+        if error.errno in _NO_ROOM:
+            with suppress(OSError):
+                os.ftruncate(descriptor, old_size_bytes)
+            raise

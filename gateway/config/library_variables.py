@@ -1,0 +1,174 @@
+"""Environment variables that Python and the gateway's libraries read, and how the gateway handles each.
+
+Some switch off what the gateway promises, unnoticed. The gateway does not start with those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+# The default of sys.int_info, which bounds the quadratic time of reading a number.
+_MAX_DIGITS = 4_300
+
+
+class Handling(StrEnum):
+    """How the gateway handles a variable."""
+
+    REFUSED = "refused"
+    IGNORED = "ignored"
+    HARMLESS = "harmless"
+    USED = "used"
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryVariable:
+    """Variables of one library with one effect. ``is_active`` is false for values that switch nothing."""
+
+    names: tuple[str, ...]
+    library: str
+    handling: Handling
+    effect: str
+    remedy: str = ""
+    is_active: Callable[[str], bool] = bool
+    # With this, secrets leave the process: commands without settings refuse it, too.
+    reveals_secrets: bool = False
+
+
+def _is_fixed_seed(value: str) -> bool:
+    return value not in ("", "random")
+
+
+def _lifts_limit(value: str) -> bool:
+    return value.strip().isdecimal() and not 0 < int(value) <= _MAX_DIGITS
+
+
+LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
+    LibraryVariable(
+        ("AIOCACHE_DISABLE",),
+        "aiocache",
+        Handling.REFUSED,
+        "`1` turns the cache off, its memory bound and Redis included.",
+        "To cache nothing, set GATEWAY_CACHE_FRESH_SECONDS=0 and GATEWAY_CACHE_STALE_SECONDS=0",
+        lambda value: value == "1",
+    ),
+    LibraryVariable(
+        ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"),
+        "prometheus_client",
+        Handling.REFUSED,
+        "Metrics are kept in files that nobody deletes.",
+        "Without it, any worker's /metrics covers all workers",
+        # The library looks only for the name.
+        lambda value: True,
+    ),
+    LibraryVariable(
+        ("SSLKEYLOGFILE",),
+        "Python's ssl",
+        Handling.REFUSED,
+        "The keys of all TLS connections are written to a file, and with them tokens become readable.",
+        "Use the sandbox, or a proxy of your own, to look into connections",
+        reveals_secrets=True,
+    ),
+    LibraryVariable(
+        ("PYTHONHASHSEED",),
+        "Python",
+        Handling.REFUSED,
+        "A number lets callers choose names that make lookups slow.",
+        "`random` is the default",
+        _is_fixed_seed,
+    ),
+    LibraryVariable(
+        ("PYTHONINTMAXSTRDIGITS",),
+        "Python",
+        Handling.REFUSED,
+        f"`0`, or more than {_MAX_DIGITS:,}, lets one long number of a caller keep the process busy.",
+        f"The default is {_MAX_DIGITS}",
+        _lifts_limit,
+    ),
+    LibraryVariable(
+        ("PYTHON_ZSTANDARD_IMPORT_POLICY",),
+        "zstandard",
+        Handling.REFUSED,
+        "Everything but `default` and `cext` selects an implementation whose bounds are not tested.",
+        "`default` is the default",
+        lambda value: value.strip() not in ("default", "cext"),
+    ),
+    LibraryVariable(
+        ("PYDANTIC_SETTINGS_DEBUG",),
+        "pydantic-settings",
+        Handling.REFUSED,
+        "Settings are logged with their passwords.",
+        "`gateway settings` prints them without",
+        lambda value: value.strip().lower() in ("1", "true", "yes", "on"),
+        reveals_secrets=True,
+    ),
+    LibraryVariable(
+        ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
+        "uvicorn",
+        Handling.IGNORED,
+        "`GATEWAY_WORKERS` sets the number of processes, and no forwarding header is trusted.",
+    ),
+    LibraryVariable(
+        ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"),
+        "httpx",
+        Handling.IGNORED,
+        "Calls to the upstream and `gateway export --url` use no proxy and no stored credentials; `gateway token` and"
+        " OpenTelemetry's exporters use the proxy.",
+    ),
+    LibraryVariable(
+        ("PYTHONOPTIMIZE",), "Python", Handling.IGNORED, "Neither help texts nor checks depend on what it removes."
+    ),
+    LibraryVariable(
+        ("PROMETHEUS_DISABLE_CREATED_SERIES", "PROMETHEUS_LEGACY_NAME_VALIDATION"),
+        "prometheus_client",
+        Handling.HARMLESS,
+        "`/metrics` leaves out the `_created` series; all names are valid by either rule.",
+    ),
+    LibraryVariable(
+        ("STRAWBERRY_DISABLE_RICH_ERRORS",),
+        "Strawberry",
+        Handling.HARMLESS,
+        "Changes the tracebacks of faults in a schema.",
+    ),
+    LibraryVariable(
+        ("PYDANTIC_DISABLE_PLUGINS", "PYDANTIC_PRIVATE_ALLOW_UNHANDLED_SCHEMA_TYPES"),
+        "pydantic",
+        Handling.HARMLESS,
+        "The gateway uses no plug-in and no JSON schema of it.",
+    ),
+    LibraryVariable(
+        ("NO_COLOR", "FORCE_COLOR"), "structlog", Handling.HARMLESS, "Sets the colors of log lines on a terminal."
+    ),
+    LibraryVariable(
+        ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONMALLOC"),
+        "Python",
+        Handling.HARMLESS,
+        "Debugging: slower, and with more memory than promised.",
+    ),
+    LibraryVariable(
+        ("SSL_CERT_FILE", "SSL_CERT_DIR"),
+        "Python's ssl, httpx",
+        Handling.USED,
+        "Certificate authorities that the upstream and Redis may have.",
+    ),
+    LibraryVariable(
+        ("REQUESTS_CA_BUNDLE",),
+        "msal, OpenTelemetry",
+        Handling.USED,
+        "Certificate authorities that `gateway token` and OpenTelemetry's exporters accept.",
+    ),
+    LibraryVariable(
+        ("OPENSSL_CONF",), "OpenSSL", Handling.USED, "The system's rules for TLS, such as the oldest version allowed."
+    ),
+)
+
+
+def switch_faults(environment: Mapping[str, str], *, only_secrets: bool = False) -> Iterator[str]:
+    """Yield one message for each refused variable in ``environment``, or for those that reveal secrets."""
+    for variable in LIBRARY_VARIABLES:
+        if variable.handling is not Handling.REFUSED or (only_secrets and not variable.reveals_secrets):
+            continue
+        for name in variable.names:
+            if name in environment and variable.is_active(environment[name]):
+                yield f"{name}: unset it. {variable.effect} {variable.remedy}"
