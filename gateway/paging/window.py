@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import BadUserInput, SnapshotChanged
+from gateway.instant import instant
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks
 from gateway.paging.cursor import Cursor
@@ -147,4 +148,4 @@ async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
         await blocks.load(0, 1)
     dates = [when for _, when in blocks.snapshot.dates]
     message = "The data was processed again after this cursor was issued. Start again from the first page."
-    return SnapshotChanged(message, processedDateTime=max(dates)) if dates else SnapshotChanged(message)
+    return SnapshotChanged(message, processedDateTime=max(dates, key=instant)) if dates else SnapshotChanged(message)
