@@ -9,7 +9,16 @@ import msgspec
 
 from gateway.sandbox.dialect import DATE_KEY
 from gateway.sandbox.faults import ByteFaults, Faults, ValueFaults
-from gateway.sandbox.forms import COUNT_FORMS, DATE_FORMS, JSON_FORMS, JUNK_ROWS, MISSING, TOTAL_FORMS, VALUE_FORMS
+from gateway.sandbox.forms import (
+    COUNT_FORMS,
+    DATE_FORMS,
+    JSON_FORMS,
+    JUNK_ROWS,
+    KEY_FORMS,
+    MISSING,
+    TOTAL_FORMS,
+    VALUE_FORMS,
+)
 from gateway.sandbox.sandbox_page import SandboxPage, link_value
 
 # Unknown entries. Source of the first: Store analytics.
@@ -49,6 +58,8 @@ def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults
             del row[names[(number * 7 + 3) % len(names)]]
         if faults.extra_keys:
             row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
+    if faults.keys:
+        rows = [{KEY_FORMS[faults.keys](key): value for key, value in row.items()} for row in rows]
     junk = JUNK_ROWS[faults.rows_junk][: len(rows)] if faults.rows_junk else []
     return [*junk, *rows[len(junk) :]]
 

@@ -13,6 +13,7 @@ from gateway.sandbox.forms import (
     DATE_FORMS,
     JSON_FORMS,
     JUNK_ROWS,
+    KEY_FORMS,
     RETRY_AFTER_FORMS,
     TOTAL_FORMS,
     VALUE_FORMS,
@@ -131,6 +132,7 @@ class ValueFaults:
 
     counts: str | None = form("counts", "license counts", COUNT_FORMS, "string")
     dates: str | None = form("dates", "processedDateTime", DATE_FORMS, "z")
+    keys: str | None = form("keys", "keys of rows", KEY_FORMS, "pascal")
     nulls: bool = flag("nulls", "in every row, one field is null and another missing")
     rows_junk: str | None = switch(
         "rows-junk=null",

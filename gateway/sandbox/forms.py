@@ -44,6 +44,12 @@ DATE_FORMS: Final[Mapping[str, Callable[[str], object]]] = {
     "last": lambda _: "9999-12-31T23:59:59.9999999",
 }
 
+KEY_FORMS: Final[Mapping[str, Callable[[str], str]]] = {
+    "pascal": lambda key: key[:1].upper() + key[1:],
+    "upper": str.upper,
+    "unknown": lambda key: f"_{key}",
+}
+
 JUNK_ROWS: Final[Mapping[str, list[object]]] = {
     "null": [None],
     "number": [42],

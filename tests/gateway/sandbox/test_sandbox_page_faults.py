@@ -112,6 +112,16 @@ async def test_dates_can_be_malformed(client: httpx.AsyncClient, form: str, date
     assert "processedDateTime" not in (await get_json(client, "sample+dates=none"))["Value"][0]
 
 
+@pytest.mark.parametrize(
+    ("form", "key"), [("pascal", "LicensesSold"), ("upper", "LICENSESSOLD"), ("unknown", "_licensesSold")]
+)
+async def test_keys_of_rows_can_have_another_spelling(client: httpx.AsyncClient, form: str, key: str) -> None:
+    plain, respelled = [await get_json(client, token) for token in ("sample", f"sample+keys={form}")]
+    assert [row[key] for row in respelled["Value"]] == [row["licensesSold"] for row in plain["Value"]]
+    assert "licensesSold" not in respelled["Value"][0]
+    assert respelled["TotalCount"] == 2
+
+
 async def test_fields_can_be_null_or_missing(client: httpx.AsyncClient) -> None:
     for row in (await get_json(client, "contoso+nulls", "top=30"))["Value"]:
         assert len(row) == 9
