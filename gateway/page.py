@@ -77,9 +77,9 @@ class Snapshot:
         return any(instant(known.get(service, date)) != instant(date) for service, date in other.dates)
 
     def merged(self, other: Snapshot) -> Snapshot:
-        """Combine two snapshots that do not conflict."""
+        """Combine two snapshots of the same data. Where differing blocks disagree, this one wins."""
         total = self.total_count if self.total_count is not None else other.total_count
-        return Snapshot(total, tuple(sorted({**dict(self.dates), **dict(other.dates)}.items())))
+        return Snapshot(total, tuple(sorted({**dict(other.dates), **dict(self.dates)}.items())))
 
 
 class CacheState(IntEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from gateway.sandbox.faults import ByteFaults, Faults, ValueFaults
 from gateway.sandbox.forms import (
     COUNT_FORMS,
     DATE_FORMS,
+    DATE_SPELLINGS,
     JSON_FORMS,
     JUNK_ROWS,
     KEY_FORMS,
@@ -30,6 +32,7 @@ _EXTRA_ENTRIES: Final[Sequence[tuple[str, object]]] = (
 
 def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> bytes:
     """Return the body of a page, corrupted as the faults specify. May change the page's rows in place."""
+    _change_dates(page, faults.values)
     rows = _corrupt_rows(page.rows, measures, faults.values)
     envelope = faults.envelope
     entries = [
@@ -40,6 +43,19 @@ def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> b
     ]
     body = msgspec.json.encode({key: value for key, value in entries if value is not MISSING})
     return _corrupt_json(body, faults.bytes)
+
+
+def _change_dates(page: SandboxPage, faults: ValueFaults) -> None:
+    """Change the dates of rows in place, depending on their place among all rows."""
+    if not (faults.sorted_dates or faults.spelled_dates):
+        return
+    for number, row in enumerate(page.rows, page.link.query.skip):
+        if DATE_KEY in row:
+            date = datetime.fromisoformat(str(row[DATE_KEY]))
+            if faults.sorted_dates:
+                date -= timedelta(days=number // faults.sorted_dates)
+            spelling = number // faults.spelled_dates % len(DATE_SPELLINGS) if faults.spelled_dates else 0
+            row[DATE_KEY] = DATE_SPELLINGS[spelling](date.isoformat())
 
 
 def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults: ValueFaults) -> list[object]:
