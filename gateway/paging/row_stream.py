@@ -40,28 +40,29 @@ class RowStream:
     async def opening(self) -> list[Page]:
         """Load the first two blocks, or the only one; the first begins with row ``start``. Raises GatewayError.
 
-        A cached block and a fresh one may be of different snapshots. If the blocks conflict, they are read again from
-        the upstream, at most twice; blocks that then are the same as before differ although the data did not change.
+        A cached block and a fresh one may be of different snapshots. If the blocks conflict, they are read again, at
+        most twice; blocks that the upstream returns as before differ although the data did not change.
         """
         if self.query.filter == FALSE:
             if self.start:
                 raise _changed()
             return [Page(rows=(), more=False)]
         query, tried = self.query, dict[int, Page]()
-        for _ in range(3):
+        for tries_left in (2, 1, 0):
             earlier, tried = tried, {}
             first = await self._opening_block(query, self.start - self.start % self.sizes.rows, tried)
             if await self._continues(query, first, tried):
                 pages = [first]
                 if not self._is_last(first):
                     pages.append(await self._opening_block(query, self._next_block(first.skip), tried))
-                if all(self._agree(pair, earlier) for pair in combinations(tried.values(), 2)):
+                if all(self._agree(query, pair, earlier) for pair in combinations(tried.values(), 2)):
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
                     return [first.having(rows=rows, skip=self.start), *pages[1:]]
             elif all(page.cache is CacheState.MISS for page in tried.values()):
                 raise _changed()
-            # A cached block may be older than the snapshot.
-            query = replace(query, revalidate=True)
+            if self.digest is not None or tries_left == 1:
+                # A cached block may be older than the snapshot, and a shared call may have begun before it.
+                query = replace(query, revalidate=True)
         raise _changed()
 
     async def pages(self, opening: list[Page]) -> AsyncIterator[Page]:
@@ -115,10 +116,12 @@ class RowStream:
     def _conflict(self, one: Page, other: Page) -> bool:
         return self.differing.conflict(self.query, self.caller(), one, other)
 
-    def _agree(self, pair: tuple[Page, Page], earlier: Mapping[int, Page]) -> bool:
+    def _agree(self, query: PageQuery, pair: tuple[Page, Page], earlier: Mapping[int, Page]) -> bool:
         if not self._conflict(*pair):
             return True
-        if not all(page.skip in earlier and is_repeated(earlier[page.skip], page) for page in pair):
+        if not query.revalidate or not all(
+            page.skip in earlier and is_repeated(earlier[page.skip], page) for page in pair
+        ):
             return False
         self.differing.accept(self.query, self.caller(), pair)
         return True

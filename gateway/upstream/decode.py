@@ -210,7 +210,8 @@ _codec = lru_cache(maxsize=64)(Codec)
 def _objects(document: Any) -> list[dict[str, Any]]:
     """Return the rows of an envelope. Raises UpstreamBadResponse if it has no list of objects."""
     envelope = document if isinstance(document, dict) else {}
-    objects = next((envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list)), None)
+    lists = (envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list))
+    objects: list[dict[str, Any]] | None = next(lists, None)
     if objects is None or not all(isinstance(row, dict) for row in objects):
         raise UpstreamBadResponse("The upstream's response is not a list of rows. Contact the operator.")
     return objects

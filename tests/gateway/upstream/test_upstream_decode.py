@@ -323,7 +323,7 @@ FULL = {**dict.fromkeys(DATASET.dimensions, "x"), "licensesSold": 9, DATASET.dat
 @pytest.mark.parametrize("read", [decode, lambda text, dataset: decode_leniently(text, dataset)])
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_known_names_in_another_case_are_read(read: Any, spelling: Any) -> None:
-    raw_rows = [FULL, {"licensesSold": "7"}, {}, {"channel": None, "licensesDeployed": "many"}]
+    raw_rows: list[dict[str, Any]] = [FULL, {"licensesSold": "7"}, {}, {"channel": None, "licensesDeployed": "many"}]
     respelled = [{spelling(name): value for name, value in row.items()} for row in raw_rows]
     expected = decode_leniently(json.dumps(envelope(raw_rows, 4)).encode(), DATASET)
     assert read(json.dumps(envelope(respelled, 4)).encode(), DATASET) == expected
