@@ -182,3 +182,23 @@ def test_a_sorted_export_is_complete_and_can_be_continued(small_blocks: Any, ups
         rest = small_blocks.client.get("/export/licenseDeployments.csv", headers=headers, params=parameters)
         assert rest.status_code == 200, rest.text
         assert rest.text == "".join(lines[1 + offset :])
+
+
+@pytest.mark.parametrize("rows", [2, 3, 7])
+def test_responses_smaller_than_a_block_may_be_sorted_by_date(small_blocks: Any, upstream: Any, rows: int) -> None:
+    token = f"contoso+rows={ROWS}+cap=4+sorted-dates={rows}+as=capped"
+    for _ in range(2):
+        assert len(paginate(small_blocks, token, 25)) == ROWS
+    calls = len(upstream.calls_of(token))
+    assert len(paginate(small_blocks, token, 25)) == ROWS
+    assert len(upstream.calls_of(token)) == calls
+
+
+def test_dates_that_never_settle_are_a_snapshot_conflict_after_bounded_calls(small_blocks: Any, upstream: Any) -> None:
+    """Every response has another row order, so that no block is the same when it is read again."""
+    token = f"contoso+rows={ROWS}+unstable+sorted-dates={BLOCK}+as=unsettled"
+    shuffled = f"contoso+rows={ROWS}+unstable+as=unsettled"
+    assert "errors" not in small_blocks.ask(aliases(one="first: 50"), shuffled), "the order alone is no conflict"
+    result = small_blocks.ask(aliases(one="first: 20"), token)
+    assert [error["extensions"]["code"] for error in result["errors"]] == ["SNAPSHOT_CHANGED"]
+    assert len(upstream.calls_of(token)) <= 6
