@@ -20,6 +20,7 @@ from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
+from gateway.differing_blocks import DifferingBlocks
 from gateway.graphiql.html_page import GraphiQL
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
@@ -62,20 +63,23 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     metrics = Metrics(documents.operation_names)
     redis = _redis_tier(settings, metrics)
     client = _upstream(settings, metrics, redis, otel)
-    cache = _cache(settings, client, metrics, redis)
+    differing = DifferingBlocks()
+    cache = _cache(settings, client, metrics, redis, differing)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     source = SingleFlight(cache)
     cache.on_refusal = source.forget
     return create_app(
-        _graphql(settings, operations, documents, source, cache, graphiql),
+        _graphql(settings, operations, documents, source, cache, graphiql, differing),
         metrics=metrics,
         lifespan=_lifespan(settings, (cache, client), metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=_exports(settings, operations.limits, source).routes([dataset for dataset, _ in DATASETS]),
+        export_routes=_exports(settings, operations.limits, source, differing).routes(
+            [dataset for dataset, _ in DATASETS]
+        ),
         show_metrics=settings.metrics,
         scrape=worker.scrape if worker else None,
         watching=[otel.tracing.layer] if otel.tracing else (),
@@ -135,14 +139,16 @@ def _upstream_url(settings: Settings) -> str:
     return EMBEDDED_SANDBOX_URL if settings.upstream_url == SANDBOX else settings.upstream_url
 
 
-def _cache(settings: Settings, client: UpstreamClient, metrics: Metrics, redis: RedisTier | None) -> CachedPages:
+def _cache(
+    settings: Settings, client: UpstreamClient, metrics: Metrics, redis: RedisTier | None, differing: DifferingBlocks
+) -> CachedPages:
     reader = BlockReader(
         client,
         max_calls=settings.max_upstream_calls,
         clock=time.time,
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
-    cache = CachedPages(reader, CacheConfig.of(settings), shared=redis.pages if redis else None)
+    cache = CachedPages(reader, CacheConfig.of(settings), shared=redis.pages if redis else None, differing=differing)
     metrics.watch_cache(cache)
     return cache
 
@@ -164,6 +170,7 @@ def _graphql(
     source: SingleFlight,
     cache: CachedPages,
     graphiql: GraphiQL | None,
+    differing: DifferingBlocks,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
@@ -174,16 +181,17 @@ def _graphql(
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
+        differing=differing,
     )
 
 
-def _exports(settings: Settings, limits: Limits, source: SingleFlight) -> Exports:
+def _exports(settings: Settings, limits: Limits, source: SingleFlight, differing: DifferingBlocks) -> Exports:
     arguments = ExportArguments(
         build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
     )
     upstream = f"{_upstream_url(settings)}{settings.upstream_path_prefix} {settings.upstream_trailing_slash}"
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, upstream, is_closed=is_closed)
+    return Exports(arguments, source, _block_sizes(settings), limits, upstream, is_closed, differing)
 
 
 def _lifespan(

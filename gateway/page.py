@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gateway.access_token import AccessToken
 from gateway.errors import QueryTooComplex
+from gateway.instant import instant
 from gateway.query import PageQuery
 
 
@@ -59,8 +60,8 @@ class Caller:
 class Snapshot:
     """Snapshot of the data: the usable total, and each service's processed date.
 
-    ``dates`` holds sorted pairs of service and date. A service with two dates in one page is left out, because it
-    identifies no single snapshot.
+    ``dates`` holds sorted pairs of service and date, as the upstream wrote it; dates are compared as instants. A
+    service with two dates in one page is left out, because it identifies no single snapshot.
     """
 
     total_count: int | None = None
@@ -70,13 +71,15 @@ class Snapshot:
         """Return True if the two cannot come from the same snapshot."""
         if None not in (self.total_count, other.total_count) and self.total_count != other.total_count:
             return True
+        if self.dates == other.dates:
+            return False
         known = dict(self.dates)
-        return any(known.get(service, date) != date for service, date in other.dates)
+        return any(instant(known.get(service, date)) != instant(date) for service, date in other.dates)
 
     def merged(self, other: Snapshot) -> Snapshot:
-        """Combine two snapshots that do not conflict."""
+        """Combine two snapshots of the same data. Where differing blocks disagree, this one wins."""
         total = self.total_count if self.total_count is not None else other.total_count
-        return Snapshot(total, tuple(sorted({**dict(self.dates), **dict(other.dates)}.items())))
+        return Snapshot(total, tuple(sorted({**dict(other.dates), **dict(self.dates)}.items())))
 
 
 class CacheState(IntEnum):
@@ -173,8 +176,10 @@ def snapshot_of(rows: Sequence[Any], *, service: str, date: str, total_count: in
     seen: dict[str, str | None] = {}
     for name, when in _pairs(rows, service, date):
         if when is not None:
-            key = name or ""
-            seen[key] = None if key in seen and seen[key] != when else when
+            known = seen.setdefault(name or "", when)
+            if known is not None and known != when:
+                # Of several spellings of one instant, keep the same one each time.
+                seen[name or ""] = min(known, when) if instant(known) == instant(when) else None
     return Snapshot(total_count, tuple(sorted((key, when) for key, when in seen.items() if when is not None)))
 
 

@@ -9,11 +9,18 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, PageSource, PageWarning, Renderings, Snapshot
+from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
+from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
-from gateway.paging.cursor import CursorSnapshot
-from gateway.paging.window import PageArguments, cursors_exist, load_window, snapshot_changed
+from gateway.paging.window import (
+    CursorState,
+    PageArguments,
+    compare_cursor,
+    cursors_exist,
+    load_window,
+    snapshot_changed,
+)
 from gateway.query import PageQuery
 from schema.scalars import Long
 
@@ -144,42 +151,58 @@ class ConnectionResult:
     fetched_at: list[float]
 
 
+class _CursorAhead(Exception):
+    """A cursor is of a newer snapshot than cached blocks; these must be reloaded."""
+
+
 async def read_connection(
-    source: PageSource, query: PageQuery, caller: Caller, arguments: PageArguments, sizes: BlockSizes
+    source: PageSource,
+    query: PageQuery,
+    caller: Caller,
+    arguments: PageArguments,
+    sizes: BlockSizes,
+    snapshots: OperationSnapshots | None = None,
 ) -> ConnectionResult:
     """Read the rows of ``query`` that ``arguments`` select. Raises GatewayError.
 
-    Blocks of conflicting snapshots are reloaded, at most twice. If a cursor is of a newer snapshot than cached blocks,
-    these are reloaded from the upstream; any other conflict with a cursor raises SnapshotChanged.
+    Blocks of conflicting snapshots are reloaded, at most twice, also if another field of the operation (``snapshots``)
+    reads them. If a cursor is of a newer snapshot than cached blocks, these are reloaded from the upstream; any other
+    conflict with a cursor raises SnapshotChanged.
     """
-    for tries_left in (2, 1, 0):
-        if not tries_left:
-            # The conflicting blocks may come from shared calls that began before the data changed, so do not share
-            # calls.
-            query = replace(query, revalidate=True)
-        blocks = Blocks(source, query, caller, sizes)
-        try:
-            window = await load_window(blocks, arguments)
-            all_exist = await cursors_exist(blocks, arguments)
-            if _is_behind(blocks, arguments) and not query.revalidate:
+    snapshots = OperationSnapshots() if snapshots is None else snapshots
+    agreement = snapshots.agreement(query)
+    earlier: dict[tuple[int, int], Page] = {}
+    with agreement.reading() as number:
+        for tries_left in (2, 1, 0):
+            if not tries_left:
+                # The conflicting blocks may come from shared calls that began before the data changed, so do not share
+                # calls.
                 query = replace(query, revalidate=True)
-                continue
-            if not all_exist or any(_conflicts(bound, blocks) for bound in arguments.cursors):
-                raise await snapshot_changed(blocks)
-            return await _result(blocks, query, arguments, *window)
-        except SnapshotConflict:
-            continue
+            blocks = Blocks(source, query, caller, sizes, snapshots.differing, dict(earlier))
+            result = None
+            try:
+                result = await _read(blocks, query, arguments)
+            except _CursorAhead:
+                query = replace(query, revalidate=True)
+            except SnapshotConflict:
+                pass
+            is_agreed = await agreement.reached(number, blocks if result else None, is_last_try=not tries_left)
+            if result and is_agreed:
+                return result
+            earlier.update(blocks.readings)
     raise SnapshotChanged("The data is being processed again at this moment. Start again from the first page.")
 
 
-def _conflicts(bound: cursor.Cursor, blocks: Blocks) -> bool:
-    return bound.snapshot.conflicts(CursorSnapshot.of(blocks.snapshot))
-
-
-def _is_behind(blocks: Blocks, arguments: PageArguments) -> bool:
-    present = CursorSnapshot.of(blocks.snapshot)
-    is_cached = any(page.cache is not CacheState.MISS for page in blocks.pages)
-    return is_cached and any(bound.snapshot.is_newer(present) for bound in arguments.cursors)
+async def _read(blocks: Blocks, query: PageQuery, arguments: PageArguments) -> ConnectionResult:
+    """Return the result of one try. Raises GatewayError, SnapshotConflict and _CursorAhead."""
+    window = await load_window(blocks, arguments)
+    all_exist = await cursors_exist(blocks, arguments)
+    states = {await compare_cursor(blocks, bound) for bound in arguments.cursors}
+    if CursorState.AHEAD in states and not query.revalidate:
+        raise _CursorAhead
+    if not all_exist or states - {CursorState.SAME}:
+        raise await snapshot_changed(blocks)
+    return await _result(blocks, query, arguments, *window)
 
 
 async def _result(

@@ -84,7 +84,9 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         )
         if query.filter == FALSE:
             return EMPTY
-        result: ConnectionResult = await read_connection(context.source, query, caller, arguments, context.sizes)
+        result: ConnectionResult = await read_connection(
+            context.source, query, caller, arguments, context.sizes, context.snapshots
+        )
         context.record(result, info.path.as_list())
         connection: ConnectionValue = result.connection
         return connection

@@ -28,10 +28,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("gateway.observability",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
-    ("gateway.http",),
+    ("gateway.http", "gateway.differing_blocks"),
     ("gateway.page",),
     ("gateway.access_token",),
-    ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
+    ("gateway.query", "gateway.errors", "gateway.instant", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
     ("gateway.spreadsheet_formulas",),
 )
 

@@ -42,6 +42,11 @@ def block_key(query_key: str, query: PageQuery) -> str:
     return f"{query_key}:{query.skip}:{query.top}"
 
 
+def first_row_of(key: str) -> int:
+    """Return the offset of the first row of the block with ``key``."""
+    return int(key.split(":")[1])
+
+
 class Index:
     """Keys of the cached blocks by token and query, each with its block's snapshot and time of reading.
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gateway.access_token import AccessToken
-from gateway.cache.block import Block, Index, block_key, query_key_of
+from gateway.cache.block import Block, Index, block_key, first_row_of, query_key_of
 from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
 from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
 from gateway.cache.shared import SharedPages
 from gateway.config.groups import CacheConfig
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
@@ -28,7 +29,8 @@ class CachedPages:
 
     Fresh pages cost no upstream call. Stale pages are served at once while one refresh runs in the background; they
     stay if it fails. A 401 or 403 drops every page of the token. No page is served past its token's expiry. Cached
-    blocks of one query never contradict one another: a newer block evicts older ones that conflict with it.
+    blocks of one query never contradict one another: a newer block evicts older ones that conflict with it, except for
+    ``differing`` blocks.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class CachedPages:
         config: CacheConfig,
         *,
         shared: SharedPages | None = None,
+        differing: DifferingBlocks | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._shared = shared
+        self._differing = DifferingBlocks() if differing is None else differing
         self._freshness = Freshness.of(config)
         self._first_tops = (config.first_block_rows, config.block_rows)
         self._clock = clock
@@ -194,7 +198,7 @@ class CachedPages:
         """
         key = block.key
         for other, snapshot, fetched_at in self._index.blocks(block.query_key):
-            if other != key and snapshot.conflicts(page.snapshot):
+            if other != key and self._conflict(block, Page((), first_row_of(other), snapshot=snapshot), page):
                 if fetched_at > page.fetched_at:
                     return None
                 await self._remove(other)
@@ -208,6 +212,9 @@ class CachedPages:
             return cached_page
         await self._remove(key)
         return page
+
+    def _conflict(self, block: Block, one: Page, other: Page) -> bool:
+        return self._differing.conflict(block.query, block.caller, one, other)
 
     async def _remove(self, key: str) -> None:
         self._index.discard(key)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import UpstreamTimeout
 from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
@@ -33,10 +35,30 @@ class BlockSizes:
         return [(skip, self.rows) for skip in range(first, stop, self.rows)]
 
 
-class Blocks:
-    """The blocks of one query that one result is cut from. Loading raises SnapshotConflict if two of them conflict."""
+# Pages by the first row and the size of their blocks.
+Readings = Mapping[tuple[int, int], Page]
 
-    def __init__(self, source: PageSource, query: PageQuery, caller: Caller, sizes: BlockSizes) -> None:
+
+class Blocks:
+    """The blocks of one query that one result is cut from. Loading raises SnapshotConflict if two of them conflict.
+
+    ``earlier`` has the blocks of previous tries, which ended in a conflict. If a revalidating query reads both blocks
+    of a conflict as before, their difference is a property of the data: ``differing`` accepts it.
+    """
+
+    def __init__(
+        self,
+        source: PageSource,
+        query: PageQuery,
+        caller: Caller,
+        sizes: BlockSizes,
+        differing: DifferingBlocks | None = None,
+        earlier: Readings = MappingProxyType({}),
+    ) -> None:
+        self._differing = DifferingBlocks() if differing is None else differing
+        self._earlier = earlier
+        self._has_conflict = False
+        self.readings: dict[tuple[int, int], Page] = {}
         self._source = source
         self._query = query
         self._caller = caller
@@ -65,7 +87,8 @@ class Blocks:
     @property
     def total_count(self) -> int | None:
         """The upstream's total; None if it is missing or the loaded rows contradict it."""
-        total = self.snapshot.total_count
+        totals = {page.snapshot.total_count for page in self.pages} - {None}
+        total = totals.pop() if len(totals) == 1 else None
         seen_rows = max((page.end for page in self.pages if page.rows), default=0)
         if total is None or seen_rows > total or self.known_end not in (None, total):
             return None
@@ -75,18 +98,33 @@ class Blocks:
         """Load the blocks of rows ``[start, stop)``: the first one alone, then those within the total in parallel.
 
         Blocks beyond the total are loaded one by one until a block shows the end, because a total may be too low.
+        Blocks loaded in parallel all load in spite of a conflict, so that the next try can compare each of them.
         """
         covering = self._sizes.covering(start, stop) if stop > start else []
         missing = [block for block in covering if not self._holds(*block)]
         if missing and not self._pages:
             await self._load_block(*missing.pop(0))
+            self._require_one_snapshot()
         total = self.total_count or 0
         await self._load_in_parallel([(skip, rows) for skip, rows in missing if skip < total])
+        self._require_one_snapshot()
         for skip, rows in missing:
             if self._known_to_exist(skip) is False:
                 return
             if not self._holds(skip, rows):
                 await self._load_block(skip, rows)
+                self._require_one_snapshot()
+
+    async def page_of(self, offset: int) -> Page | None:
+        """Return the page of row ``offset``, loading its block if necessary; None if the row does not exist."""
+        await self.load(offset, offset + 1)
+        return next((page for page in self.pages if page.skip <= offset < page.end), None)
+
+    def conflict_with(self, others: Iterable[Blocks]) -> bool:
+        """Return True if these blocks and those of other results cannot come from one snapshot."""
+        pairs = [(page, theirs, other) for other in others for theirs in other.pages for page in self.pages]
+        # Every pair is compared, so that all differences are accepted together.
+        return sum(self._conflict(*pair) for pair in pairs) > 0
 
     async def exists(self, offset: int) -> bool:
         """Return whether row ``offset`` exists; load its block only if the loaded ones do not decide."""
@@ -156,10 +194,40 @@ class Blocks:
         except TimeoutError:
             raise UpstreamTimeout("The upstream did not answer in time. Retry, or request fewer rows.") from None
         self._caller.budget.settle(page.calls)
-        if any(page.snapshot.conflicts(other.snapshot) for other in self._pages.values()):
-            raise SnapshotConflict
+        self.readings[skip, rows] = page
+        for other in self._pages.values():
+            # Every pair is compared, so that all differences of a try are accepted together.
+            self._has_conflict |= self._conflict(page, other, self)
         self._pages[skip] = page
         self.snapshot = self.snapshot.merged(page.snapshot)
+
+    def _require_one_snapshot(self) -> None:
+        if self._has_conflict:
+            raise SnapshotConflict
+
+    def _conflict(self, page: Page, theirs: Page, other: Blocks) -> bool:
+        """Return True if ``page`` and ``theirs``, a page of ``other``, conflict. Accepts a difference seen twice."""
+        if not self._differing.conflict(self._query, self._caller, page, theirs):
+            return False
+        if page.skip == theirs.skip or not (self._is_reread(page) and other._is_reread(theirs)):
+            return True
+        self._differing.accept(self._query, self._caller, (page, theirs))
+        return False
+
+    def _is_reread(self, page: Page) -> bool:
+        """Return True if ``page`` was read by a call of this try, and is the same as in an earlier try."""
+        if not self._query.revalidate:
+            # The call may have begun before the data changed, for another caller.
+            return False
+        sizes = [size for size, reading in self.readings.items() if reading is page]
+        earlier = [self._earlier[size] for size in sizes if size in self._earlier]
+        return any(is_repeated(before, page) for before in earlier)
+
+
+def is_repeated(before: Page, page: Page) -> bool:
+    """Return True if ``page`` is another reading of the same rows than ``before``, with an equal result."""
+    is_equal = before.snapshot == page.snapshot and list(before.rows) == list(page.rows)
+    return is_equal and (before.rows is not page.rows or not page.rows)
 
 
 def _joined(one: PageWarning, other: PageWarning) -> PageWarning:

@@ -15,6 +15,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from gateway.errors import InvalidCursor
+from gateway.instant import instant
 from gateway.page import Snapshot
 
 VERSION = 1
@@ -131,5 +132,5 @@ def _digest(data: bytes, size_bytes: int) -> bytes:
 
 
 def _digits(when: str) -> int:
-    digits = "".join(filter(str.isdecimal, when[:19]))
+    digits = "".join(filter(str.isdecimal, instant(when)[:19]))
     return int(digits.ljust(14, "0"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
+from operator import attrgetter
 
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import CacheState, Caller, Page, PageSource, Snapshot
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
 from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import FALSE, PageQuery
 
@@ -29,6 +32,7 @@ class RowStream:
     start: int = 0
     digest: SnapshotDigest | None = None
     accepts_incomplete: bool = False
+    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     rows: int = 0
     upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
@@ -36,23 +40,28 @@ class RowStream:
     async def opening(self) -> list[Page]:
         """Load the first two blocks, or the only one; the first begins with row ``start``. Raises GatewayError.
 
-        A cached block and a fresh one may be of different snapshots. If the first two conflict, they are reloaded.
+        A cached block and a fresh one may be of different snapshots. If the blocks conflict, they are read again, at
+        most twice; blocks that the upstream returns as before differ although the data did not change.
         """
         if self.query.filter == FALSE:
             if self.start:
                 raise _changed()
             return [Page(rows=(), more=False)]
-        query = self.query
-        for _ in range(2):
-            pages = await self._first_blocks(query)
-            if not self._conflict(pages) and await self._continues(pages[0]):
-                first = pages[0]
-                rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
-                return [first.having(rows=rows, skip=self.start), *pages[1:]]
-            if self.digest is not None:
-                if all(page.cache is CacheState.MISS for page in pages):
-                    break
-                # A cached block may be older than the snapshot.
+        query, tried = self.query, dict[int, Page]()
+        for tries_left in (2, 1, 0):
+            earlier, tried = tried, {}
+            first = await self._opening_block(query, self.start - self.start % self.sizes.rows, tried)
+            if await self._continues(query, first, tried):
+                pages = [first]
+                if not self._is_last(first):
+                    pages.append(await self._opening_block(query, self._next_block(first.skip), tried))
+                if all(self._agree(query, pair, earlier) for pair in combinations(tried.values(), 2)):
+                    rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
+                    return [first.having(rows=rows, skip=self.start), *pages[1:]]
+            elif all(page.cache is CacheState.MISS for page in tried.values()):
+                raise _changed()
+            if self.digest is not None or tries_left == 1:
+                # A cached block may be older than the snapshot, and a shared call may have begun before it.
                 query = replace(query, revalidate=True)
         raise _changed()
 
@@ -61,12 +70,10 @@ class RowStream:
 
         A page's rows are counted when the next page is requested. A conflict between pages raises SnapshotChanged.
         """
-        snapshot = Snapshot()
+        marks: dict[Snapshot, Page] = {}
         page = opening.pop(0)
         while True:
-            if snapshot.conflicts(page.snapshot) or self._conflict([page]):
-                raise _changed()
-            snapshot = snapshot.merged(page.snapshot)
+            await self._require_one_snapshot(page, marks)
             yield page
             self.rows += len(page.rows)
             if self._is_last(page):
@@ -76,35 +83,67 @@ class RowStream:
             del page
             page = opening.pop(0) if opening else await self._block(self.query, skip, accepts_incomplete=False)
 
-    def _conflict(self, pages: list[Page]) -> bool:
-        snapshots = [page.snapshot for page in pages]
-        if self.digest is not None and any(map(self.digest.conflicts, snapshots)):
-            return True
-        return snapshots[0].conflicts(snapshots[-1])
+    async def _require_one_snapshot(self, page: Page, marks: dict[Snapshot, Page]) -> None:
+        """Compare ``page`` with ``marks``, the last page of each snapshot so far. Raises SnapshotChanged."""
+        if self.digest is not None and self.digest.conflicts(page.snapshot):
+            start = next((mark for mark in marks.values() if mark.skip == 0), None)
+            if start is None:
+                start = self._mark(await self._block(self.query, 0, accepts_incomplete=True))
+            if self.digest.conflicts(start.snapshot):
+                raise _changed()
+            marks.setdefault(start.snapshot, start)
+        mark = self._mark(page)
+        conflicting = [other for other in marks.values() if self._conflict(other, mark)]
+        if conflicting:
+            await self._require_repetition(max(conflicting, key=attrgetter("skip")), page)
+        marks[mark.snapshot] = mark
 
-    async def _continues(self, first: Page) -> bool:
+    async def _require_repetition(self, mark: Page, page: Page) -> None:
+        """Read two conflicting blocks again. Raises SnapshotChanged if one of them is not the same as before."""
+        query = replace(self.query, revalidate=True)
+        if self._mark(await self._block(query, mark.skip, accepts_incomplete=True)) != mark:
+            raise _changed()
+        again = await self._block(query, page.skip, accepts_incomplete=True)
+        if not is_repeated(page, again):
+            raise _changed()
+        self.differing.accept(self.query, self.caller(), (mark, page))
+
+    def _mark(self, page: Page) -> Page:
+        """Return what is compared of a page that is released: its place, its snapshot and its last row."""
+        skip = page.skip - page.skip % self.sizes.rows
+        return Page((page.end, *page.rows[-1:]), skip, snapshot=page.snapshot)
+
+    def _conflict(self, one: Page, other: Page) -> bool:
+        return self.differing.conflict(self.query, self.caller(), one, other)
+
+    def _agree(self, query: PageQuery, pair: tuple[Page, Page], earlier: Mapping[int, Page]) -> bool:
+        if not self._conflict(*pair):
+            return True
+        if not query.revalidate or not all(
+            page.skip in earlier and is_repeated(earlier[page.skip], page) for page in pair
+        ):
+            return False
+        self.differing.accept(self.query, self.caller(), pair)
+        return True
+
+    async def _continues(self, query: PageQuery, first: Page, tried: dict[int, Page]) -> bool:
         """Return whether the block of row ``start`` shows that all rows before it exist, in the same snapshot."""
         if self.digest is None:
             return True
         known = first
         if self.start and not first.rows:
             # Only the block before shows whether the data ends exactly here.
-            known = await self._opening_block(self.query, max(0, first.skip - self.sizes.rows))
+            known = await self._opening_block(query, max(0, first.skip - self.sizes.rows), tried)
         if known.end < self.start:
             return False
-        if not self.digest.can_compare(known.snapshot):
-            known = await self._opening_block(self.query, 0)
+        if self.digest.conflicts(known.snapshot) or not self.digest.can_compare(known.snapshot):
+            # The dates may differ from block to block; those of the first block are in the digest.
+            known = tried.get(0) or await self._opening_block(query, 0, tried)
         return not self.digest.conflicts(known.snapshot)
 
-    async def _first_blocks(self, query: PageQuery) -> list[Page]:
-        skip = self.start - self.start % self.sizes.rows
-        first = await self._opening_block(query, skip)
-        if self._is_last(first):
-            return [first]
-        return [first, await self._opening_block(query, self._next_block(skip))]
-
-    async def _opening_block(self, query: PageQuery, skip: int) -> Page:
-        return await self._block(query, skip, accepts_incomplete=self.accepts_incomplete)
+    async def _opening_block(self, query: PageQuery, skip: int, tried: dict[int, Page]) -> Page:
+        tried[skip] = page = await self._block(query, skip, accepts_incomplete=self.accepts_incomplete)
+        return page
 
     def _next_block(self, row: int) -> int:
         return row - row % self.sizes.rows + self.sizes.rows

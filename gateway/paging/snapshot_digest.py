@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.instant import instant
 from gateway.page import Snapshot
 from gateway.paging.cursor import MAX_SERVICES
 
@@ -32,7 +33,9 @@ class SnapshotDigest:
 
     @classmethod
     def of(cls, snapshot: Snapshot, export: str) -> SnapshotDigest:
-        dates = sorted((_digest(export, service), _digest(export, service, when)) for service, when in snapshot.dates)
+        dates = sorted(
+            (_digest(export, service), _digest(export, service, instant(when))) for service, when in snapshot.dates
+        )
         total = _NO_TOTAL if snapshot.total_count is None else _digest(export, str(snapshot.total_count))
         return cls(export, total, dict(dates[:MAX_SERVICES]))
 

@@ -7,17 +7,28 @@ A window is a range of row offsets ``[start, stop)``. ``first`` counts from its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from gateway.errors import BadUserInput, SnapshotChanged
+from gateway.instant import instant
+from gateway.page import CacheState
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks
-from gateway.paging.cursor import Cursor
+from gateway.paging.cursor import Cursor, CursorSnapshot
 
 # Rows of a page without ``first`` and ``last`` (our choice: a screenful or two).
 DEFAULT_PAGE_ROWS = 100
 
 # A wrong total may move the window this many times; each time, the loaded blocks show more of the true end.
 _MAX_MOVES = 3
+
+
+class CursorState(Enum):
+    """Of the snapshot of the blocks, of a newer one than cached blocks, or of any other snapshot."""
+
+    SAME = auto()
+    AHEAD = auto()
+    CHANGED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +152,26 @@ async def cursors_exist(blocks: Blocks, arguments: PageArguments) -> bool:
     return all([await blocks.exists(bound.offset) for bound in arguments.cursors])
 
 
+async def compare_cursor(blocks: Blocks, bound: Cursor) -> CursorState:
+    """Compare the snapshot of a cursor with that of the blocks. Raises GatewayError and SnapshotConflict."""
+    pages, present = blocks.pages, CursorSnapshot.of(blocks.snapshot)
+    if not bound.snapshot.conflicts(present):
+        return CursorState.SAME
+    if bound.snapshot.total_count in (None, present.total_count):
+        # The dates may differ from block to block, so only the cursor's own block decides.
+        own = await blocks.page_of(bound.offset)
+        if own is not None:
+            pages, present = [own], CursorSnapshot.of(own.snapshot)
+    if not bound.snapshot.conflicts(present):
+        return CursorState.SAME
+    is_cached = any(page.cache is not CacheState.MISS for page in pages)
+    return CursorState.AHEAD if is_cached and bound.snapshot.is_newer(present) else CursorState.CHANGED
+
+
 async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
     """Return the error for a cursor of another snapshot, with the present snapshot's date if the upstream sends it."""
     if not blocks.snapshot.dates:
         await blocks.load(0, 1)
     dates = [when for _, when in blocks.snapshot.dates]
     message = "The data was processed again after this cursor was issued. Start again from the first page."
-    return SnapshotChanged(message, processedDateTime=max(dates)) if dates else SnapshotChanged(message)
+    return SnapshotChanged(message, processedDateTime=max(dates, key=instant)) if dates else SnapshotChanged(message)

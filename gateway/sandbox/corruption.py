@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from gateway.sandbox.dialect import DATE_KEY
 from gateway.sandbox.faults import ByteFaults, Faults, ValueFaults
-from gateway.sandbox.forms import COUNT_FORMS, DATE_FORMS, JSON_FORMS, JUNK_ROWS, MISSING, TOTAL_FORMS, VALUE_FORMS
+from gateway.sandbox.forms import (
+    COUNT_FORMS,
+    DATE_FORMS,
+    DATE_SPELLINGS,
+    JSON_FORMS,
+    JUNK_ROWS,
+    KEY_FORMS,
+    MISSING,
+    TOTAL_FORMS,
+    VALUE_FORMS,
+)
 from gateway.sandbox.sandbox_page import SandboxPage, link_value
 
 # Unknown entries. Source of the first: Store analytics.
@@ -21,6 +32,7 @@ _EXTRA_ENTRIES: Final[Sequence[tuple[str, object]]] = (
 
 def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> bytes:
     """Return the body of a page, corrupted as the faults specify. May change the page's rows in place."""
+    _change_dates(page, faults.values)
     rows = _corrupt_rows(page.rows, measures, faults.values)
     envelope = faults.envelope
     entries = [
@@ -31,6 +43,19 @@ def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> b
     ]
     body = msgspec.json.encode({key: value for key, value in entries if value is not MISSING})
     return _corrupt_json(body, faults.bytes)
+
+
+def _change_dates(page: SandboxPage, faults: ValueFaults) -> None:
+    """Change the dates of rows in place, depending on their place among all rows."""
+    if not (faults.sorted_dates or faults.spelled_dates):
+        return
+    for number, row in enumerate(page.rows, page.link.query.skip):
+        if DATE_KEY in row:
+            date = datetime.fromisoformat(str(row[DATE_KEY]))
+            if faults.sorted_dates:
+                date -= timedelta(days=number // faults.sorted_dates)
+            spelling = number // faults.spelled_dates % len(DATE_SPELLINGS) if faults.spelled_dates else 0
+            row[DATE_KEY] = DATE_SPELLINGS[spelling](date.isoformat())
 
 
 def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults: ValueFaults) -> list[object]:
@@ -49,6 +74,8 @@ def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults
             del row[names[(number * 7 + 3) % len(names)]]
         if faults.extra_keys:
             row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
+    if faults.keys:
+        rows = [{KEY_FORMS[faults.keys](key): value for key, value in row.items()} for row in rows]
     junk = JUNK_ROWS[faults.rows_junk][: len(rows)] if faults.rows_junk else []
     return [*junk, *rows[len(junk) :]]
 

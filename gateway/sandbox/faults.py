@@ -13,6 +13,7 @@ from gateway.sandbox.forms import (
     DATE_FORMS,
     JSON_FORMS,
     JUNK_ROWS,
+    KEY_FORMS,
     RETRY_AFTER_FORMS,
     TOTAL_FORMS,
     VALUE_FORMS,
@@ -131,6 +132,13 @@ class ValueFaults:
 
     counts: str | None = form("counts", "license counts", COUNT_FORMS, "string")
     dates: str | None = form("dates", "processedDateTime", DATE_FORMS, "z")
+    sorted_dates: int | None = switch(
+        "sorted-dates=10", count, "rows are sorted by processedDateTime: a day older after each 10 rows"
+    )
+    spelled_dates: int | None = switch(
+        "spelled-dates=10", count, "the same processedDateTime in another spelling after each 10 rows"
+    )
+    keys: str | None = form("keys", "keys of rows", KEY_FORMS, "pascal")
     nulls: bool = flag("nulls", "in every row, one field is null and another missing")
     rows_junk: str | None = switch(
         "rows-junk=null",

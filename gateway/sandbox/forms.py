@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from email.utils import formatdate
 from typing import Final
 
@@ -42,6 +43,21 @@ DATE_FORMS: Final[Mapping[str, Callable[[str], object]]] = {
     "none": lambda _: MISSING,
     "first": lambda _: "0001-01-01T00:00:00",
     "last": lambda _: "9999-12-31T23:59:59.9999999",
+}
+
+# Spellings of the same instant. The sandbox's dates are in UTC, without a zone.
+DATE_SPELLINGS: Final[Sequence[Callable[[str], str]]] = (
+    str,
+    lambda date: f"{date}Z",
+    lambda date: f"{date}.0000000",
+    lambda date: f"{date}+00:00",
+    lambda date: f"{datetime.fromisoformat(date) + timedelta(hours=2)}".replace(" ", "T") + "+02:00",
+)
+
+KEY_FORMS: Final[Mapping[str, Callable[[str], str]]] = {
+    "pascal": lambda key: key[:1].upper() + key[1:],
+    "upper": str.upper,
+    "unknown": lambda key: f"_{key}",
 }
 
 JUNK_ROWS: Final[Mapping[str, list[object]]] = {

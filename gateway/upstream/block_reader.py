@@ -8,6 +8,7 @@ malformed link loses no row.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,9 +17,12 @@ from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapsh
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.decode import UpstreamResponse
 
+# Blocks whose dates differ although the data did not change; each takes about 300 bytes (our choice).
+MAX_STABLE_BLOCKS = 4_096
+
 
 class _MixedSnapshots(Exception):
-    """Two upstream responses of one block come from different snapshots of the data."""
+    """Two upstream responses of one block have different totals."""
 
 
 class Upstream(Protocol):
@@ -47,26 +51,44 @@ class BlockReader:
         self._max_calls = max_calls
         self._clock = clock
         self._operation_timeout_seconds = operation_timeout_seconds
+        # Hashes of the content of each block that was read twice with equal results, in spite of its dates.
+        self._stable: OrderedDict[tuple[Any, ...], int] = OrderedDict()
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """Return rows ``[query.skip, query.skip + query.top)``. Raises GatewayError.
 
-        The fetch has its own deadline, because callers other than this one may wait for it. If the data changes between
-        two responses, the block is read again. Raises SnapshotChanged if the data then changes a second time.
+        The fetch has its own deadline, because callers other than this one may wait for it. If the responses have
+        different snapshots, the block is read again. If it then is the same as before, their dates are a property of
+        the data. Raises SnapshotChanged if the data changes a second time.
         """
         deadline = asyncio.get_running_loop().time() + self._operation_timeout_seconds
         calls = 0
+        earlier = None
         for _ in range(2):
             block = _BlockBuilder(query, calls)
             try:
                 await self._fill(block, caller, deadline)
             except _MixedSnapshots:
-                calls = block.calls
+                pass
             else:
-                return block.page(self._clock())
+                if not block.has_conflict or self._is_stable(block, earlier, query, caller):
+                    return block.page(self._clock())
+                earlier = block
+            calls = block.calls
         raise SnapshotChanged(
             "The upstream is processing its data again at this moment. Start again from the first page."
         )
+
+    def _is_stable(self, block: _BlockBuilder, earlier: _BlockBuilder | None, query: PageQuery, caller: Caller) -> bool:
+        """Return True if a block with a conflict was read with the same content before."""
+        key = (caller.token.locator, caller.locale, query.digest, query.skip, query.top)
+        if earlier is None or earlier.content != block.content:
+            return self._stable.get(key) == hash(block.content)
+        self._stable[key] = hash(block.content)
+        self._stable.move_to_end(key)
+        if len(self._stable) > MAX_STABLE_BLOCKS:
+            self._stable.popitem(last=False)
+        return True
 
     async def _fill(self, block: _BlockBuilder, caller: Caller, deadline: float) -> None:
         while not block.is_done:
@@ -92,12 +114,19 @@ class _BlockBuilder:
         self._unreadable_values = 0
         self._warnings: list[PageWarning] = []
         self._more: bool | None = None
+        # Two responses have different dates of one service.
+        self.has_conflict = False
         self.calls = calls
         self.is_done = query.top <= 0
 
     @property
     def _end(self) -> int:
         return self._query.skip + len(self._rows)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """Total and rows, for comparison with another reading."""
+        return self._total, *self._rows
 
     @property
     def next_query(self) -> PageQuery:
@@ -145,8 +174,7 @@ class _BlockBuilder:
             self._stamp = snapshot
             return
         known = Snapshot(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
-        if known.conflicts(snapshot):
-            raise _MixedSnapshots
+        self.has_conflict |= known.conflicts(snapshot)
         self._stamp = known.merged(snapshot)
         self._is_stamp_merged = True
 

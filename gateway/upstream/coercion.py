@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from gateway.instant import DATE
+
 # The Microsoft page's "long": 64 bits, signed.
 MIN_LONG = -(2**63)
 MAX_LONG = 2**63 - 1
@@ -17,13 +19,6 @@ _MAX_LONG_DIGITS = 19
 
 # Sibling endpoints return counts as JSON strings (Partner Center docs, grouped subscription analytics).
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,4})?")
-
-# ISO 8601 as the upstream and its siblings write it: a date, or a date and time with up to seven fractional digits
-# (.NET ticks) and no zone, Z or an offset. Python's parser differs for seven digits and for times without minutes.
-_DATE = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.\d{1,7})?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?)?",
-    re.ASCII,
-)
 
 
 def exact(text: str) -> Decimal:
@@ -36,7 +31,7 @@ def exact(text: str) -> Decimal:
 
 def is_date(text: str) -> bool:
     """Return True if ``text`` is a valid date, or date and time, in ISO 8601."""
-    match = _DATE.fullmatch(text)
+    match = DATE.fullmatch(text)
     if match is None:
         return False
     try:

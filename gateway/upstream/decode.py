@@ -1,11 +1,13 @@
 """Decode upstream bodies into rows.
 
 Strict decoding reads a body in one typed pass. If that fails or meets an invalid value, lenient decoding reads the body
-without types, field by field, so that an invalid value costs only itself.
+without types, field by field, so that an invalid value costs only itself. Rows in which no field is known are decoded
+leniently, too, because only that shows their keys: known names in another case are accepted, others are an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -69,7 +71,9 @@ async def decode_cooperatively(
             split = split_rows(body, name, codec.marked(marker), chunk_bytes)
             decoded = None if split is None else await _in_chunks(codec, marker, *split, yield_control)
             if decoded is not None:
-                return decoded
+                # The keys of blank rows must be checked, which takes as long as lenient decoding.
+                is_blank = codec.are_blank(decoded.rows)
+                return await asyncio.to_thread(decode_strictly, body, dataset) if is_blank else decoded
     return decode_strictly(body, dataset)
 
 
@@ -121,6 +125,8 @@ class Codec:
         self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
         # Decimals keep digits that a float would round.
         self._untyped = msgspec.json.Decoder(float_hook=exact)
+        self._blank = dataset.row()
+        self._names = {name.casefold(): name for name in names}
 
     def strict(self, text: Text) -> UpstreamResponse | None:
         """Decode a body in one typed pass; None if it needs lenient decoding."""
@@ -129,7 +135,7 @@ class Codec:
         except msgspec.ValidationError:
             return None
         rows = envelope.rows_0 if envelope.rows_0 is not msgspec.UNSET else envelope.rows_1
-        if rows is msgspec.UNSET or not self._have_dates(rows):
+        if rows is msgspec.UNSET or not self._have_dates(rows) or (self.are_blank(rows) and self._respells(text)):
             return None
         link = any((envelope.link_0, envelope.link_1, envelope.link_2))
         return UpstreamResponse(rows, total_of((envelope.total_0, envelope.total_1, envelope.total_2)), link)
@@ -155,21 +161,41 @@ class Codec:
             return None
         return rows if self._have_dates(rows) else None
 
+    def are_blank(self, rows: tuple[Any, ...]) -> bool:
+        """Return True if there are rows and all their fields are null, perhaps because their keys are unknown."""
+        # Usually the first row decides.
+        return bool(rows) and all(row == self._blank for row in rows)
+
+    def _respells(self, text: Text) -> bool:
+        return bool(self._spelling(_objects(self._untyped.decode(text))))
+
+    def _spelling(self, objects: list[dict[str, Any]]) -> dict[str, str]:
+        """Map known names to the keys in ``objects``; empty if a key is known as it is, or there are no keys.
+
+        Raises UpstreamBadResponse unless each key is a known name in another case.
+        """
+        keys: set[str] = set().union(*objects)
+        if not keys.isdisjoint(self._names.values()):
+            return {}
+        spelling = {self._names.get(key.casefold(), ""): key for key in keys}
+        if "" in spelling or len(spelling) < len(keys):
+            raise UpstreamBadResponse("No field of the upstream's rows is known. Contact the operator.")
+        return spelling
+
     def _have_dates(self, rows: tuple[Any, ...]) -> bool:
         return all(map(is_date, set(map(self._date, rows)) - {None}))
 
     def lenient(self, text: Text) -> UpstreamResponse:
         """Decode a body field by field. Raises UpstreamBadResponse if it has no list of objects."""
-        document = self._untyped.decode(text)
-        envelope = document if isinstance(document, dict) else {}
-        objects = next((envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list)), None)
-        if objects is None or not all(isinstance(row, dict) for row in objects):
-            raise UpstreamBadResponse("The upstream's response is not a list of rows. Contact the operator.")
+        envelope = self._untyped.decode(text)
+        objects = _objects(envelope)
+        spelling = self._spelling(objects)
+        readers = [(spelling.get(name, name), attribute, read) for name, attribute, read in self._readers]
         unreadable_values = 0
         rows = []
         for fields in objects:
             values = {
-                attribute: read(fields[name]) for name, attribute, read in self._readers if fields.get(name) is not None
+                attribute: read(fields[name]) for name, attribute, read in readers if fields.get(name) is not None
             }
             unreadable_values += list(values.values()).count(None)
             rows.append(self._row(**values))
@@ -179,6 +205,16 @@ class Codec:
 
 
 _codec = lru_cache(maxsize=64)(Codec)
+
+
+def _objects(document: Any) -> list[dict[str, Any]]:
+    """Return the rows of an envelope. Raises UpstreamBadResponse if it has no list of objects."""
+    envelope = document if isinstance(document, dict) else {}
+    lists = (envelope[name] for name in ROWS_NAMES if isinstance(envelope.get(name), list))
+    objects: list[dict[str, Any]] | None = next(lists, None)
+    if objects is None or not all(isinstance(row, dict) for row in objects):
+        raise UpstreamBadResponse("The upstream's response is not a list of rows. Contact the operator.")
+    return objects
 
 
 def _envelope(row: type[msgspec.Struct]) -> type[msgspec.Struct]:

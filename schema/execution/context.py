@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.config.groups import Limits
 from gateway.page import Budget, Caller, PageSource
+from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from schema.connection import ConnectionResult
 from schema.execution.projection import Selection
@@ -24,6 +25,7 @@ class OperationContext:
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
+    snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
@@ -43,6 +45,7 @@ class OperationContext:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""
         self.results.clear()
         self.selections.clear()
+        self.snapshots.clear()
 
     @property
     def cache_state(self) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter
 from typing import Any
@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import errors
 from gateway.config.groups import Limits
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Snapshot
@@ -88,6 +89,7 @@ class Exports:
     limits: Limits
     upstream: str = ""
     is_closed: bool = False
+    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
         return [
@@ -172,7 +174,14 @@ class ExportView:
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
         stream = RowStream(
-            exports.source, query, exports.sizes, caller, parameters.offset or 0, snapshot, parameters.incomplete
+            exports.source,
+            query,
+            exports.sizes,
+            caller,
+            start=parameters.offset or 0,
+            digest=snapshot,
+            accepts_incomplete=parameters.incomplete,
+            differing=exports.differing,
         )
         return ExportRequest(stream, parameters.raw, identity)
 

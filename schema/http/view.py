@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.groups import Limits
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, PageSource
+from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
@@ -41,6 +43,7 @@ class GraphQLView:
     documents: Documents
     page: Callable[[], Response] | None = None
     plans: Plans | None = None
+    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,4 +122,5 @@ class GraphQLView:
         def caller() -> Caller:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
-        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller)
+        snapshots = OperationSnapshots(self.differing)
+        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller, snapshots)

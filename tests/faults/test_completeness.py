@@ -79,6 +79,8 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
         "gateway/paging/test_contradictory_totals.py::test_the_last_rows_are_never_derived_from_a_low_total",
     ),
     "Value, and malformed rows": (
+        f"{DATA}::test_rows_with_known_names_in_another_case_are_read",
+        f"{DATA}::test_rows_of_which_no_field_is_known_are_an_error",
         f"{DATA}::test_a_page_without_a_list_of_rows_is_an_error",
         f"{DATA}::test_known_spellings_of_the_envelope_are_accepted",
     ),

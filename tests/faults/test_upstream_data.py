@@ -12,6 +12,7 @@ from tests.gateway.upstream.scripted import GOOD, envelope, respond, rows
 from tests.schema.http.responses import check_error
 
 if TYPE_CHECKING:
+    from tests.conftest import Gateway
     from tests.faults.harness import Bystander
 
 LINKS: dict[str, Any] = {
@@ -141,6 +142,17 @@ def test_a_page_without_a_list_of_rows_is_an_error(harness: Harness, body: Any) 
 def test_known_spellings_of_the_envelope_are_accepted(harness: Harness, body: Any) -> None:
     connection = harness.connection(harness.token(respond(body)))
     assert ([row["licensesSold"] for row in connection["nodes"]], connection["totalCount"]) == ([1, 2], 2)
+
+
+@pytest.mark.parametrize("form", ["pascal", "upper"])
+def test_rows_with_known_names_in_another_case_are_read(gateway: Gateway, form: str) -> None:
+    fields = "totalCount nodes { serviceCode customerName licensesSold processedDateTime }"
+    assert gateway.connection("", f"sample+keys={form}", fields) == gateway.connection("", "sample", fields)
+
+
+@pytest.mark.parametrize("body", [[{"name": "x"}], [{"CustomerName": "x", "Unknown": 1}], [{}, {"workloadCode": None}]])
+def test_rows_of_which_no_field_is_known_are_an_error(harness: Harness, body: Any) -> None:
+    check_fault(harness, respond(envelope(body, len(body))), "UPSTREAM_BAD_RESPONSE", calls=2)
 
 
 def one_row(**fields: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, Page, Snapshot
 from gateway.paging.blocks import BlockSizes
@@ -101,13 +102,49 @@ class DatedSource(FakeSource):
 async def test_a_block_is_compared_with_all_earlier_blocks() -> None:
     """The last block alone lacks services that only earlier blocks have."""
     first, second = "2026-01-01T00:00:00", "2026-01-02T00:00:00"
-    source = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}, {"crm": second}])
+    source = DatedSource([{"crm": first}, {"o365": first}, {"o365": first}, {"crm": first}])
     stream = stream_of(source)
     pages = stream.pages(await stream.opening())
     row_counts = [len((await anext(pages)).rows) for _ in range(3)]
+    source._dates[0] = source._dates[3] = {"crm": second}
     with pytest.raises(SnapshotChanged):
         await anext(pages)
     assert row_counts == [10, 10, 10]
+
+
+SORTED = [{"crm": f"2026-01-{30 - block:02}T00:00:00"} for block in range(6)]
+
+
+async def test_rows_sorted_by_date_are_one_snapshot_and_each_block_costs_two_more_calls_once() -> None:
+    source = DatedSource(SORTED)
+    differing = DifferingBlocks()
+    first, second = stream_of(source), stream_of(source)
+    first.differing = second.differing = differing
+    assert await numbers(first) == list(range(60))
+    assert len(source.calls) == 6 + 4 + 2 * 4
+    assert first.upstream_calls == len(source.calls)
+    assert await numbers(second) == list(range(60))
+    assert second.upstream_calls == 6
+
+
+@pytest.mark.parametrize("changed", range(6))
+async def test_sorted_data_that_is_reprocessed_during_the_stream_ends_it(changed: int) -> None:
+    """Every date changes before the stream loads block ``changed``, as if a day had passed."""
+
+    class Reprocessed(DatedSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            if query.skip == 10 * changed and not query.revalidate:
+                self._dates = [{"crm": f"2026-02-{30 - block:02}T00:00:00"} for block in range(6)]
+            return await super().fetch(query, caller)
+
+    stream = stream_of(Reprocessed(SORTED))
+    if changed < 2:
+        # The opening reads its blocks again, and nothing was yielded before.
+        assert await numbers(stream) == list(range(60))
+        return
+    with pytest.raises(SnapshotChanged):
+        await numbers(stream)
+    assert stream.rows == 10 * changed
 
 
 async def test_blocks_of_different_services_and_equal_dates_are_one_snapshot() -> None:
@@ -167,6 +204,16 @@ async def test_a_block_without_a_known_service_is_compared_by_the_first_block() 
     changed = DatedSource([{"crm": second}, {"o365": second}, {"o365": second}])
     with pytest.raises(SnapshotChanged):
         await rest(changed, 15, started)
+
+
+@pytest.mark.parametrize("start", [5, 10, 15, 25, 59])
+async def test_a_stream_of_sorted_rows_continues_behind_any_row(start: int) -> None:
+    source = DatedSource(SORTED)
+    started = Snapshot(None, tuple(SORTED[0].items()))
+    assert await rest(source, start, started) == list(range(start, 60))
+    source._dates = [SORTED[1], *SORTED[1:]]
+    with pytest.raises(SnapshotChanged):
+        await rest(source, start, started)
 
 
 class BehindSource(FakeSource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -110,6 +111,32 @@ async def test_counts_can_be_malformed(client: httpx.AsyncClient, form: str, sol
 async def test_dates_can_be_malformed(client: httpx.AsyncClient, form: str, date: object) -> None:
     assert [row["processedDateTime"] for row in (await get_json(client, f"sample+dates={form}"))["Value"]] == [date] * 2
     assert "processedDateTime" not in (await get_json(client, "sample+dates=none"))["Value"][0]
+
+
+async def test_rows_can_be_sorted_by_date(client: httpx.AsyncClient) -> None:
+    """The date depends on the row, not on the page."""
+    pages = [await get_json(client, "contoso+sorted-dates=3", f"top=4&skip={skip}") for skip in (0, 4)]
+    dates = [row["processedDateTime"] for page in pages for row in page["Value"]]
+    assert dates == sorted(dates, reverse=True)
+    assert [dates.count(date) for date in dict.fromkeys(dates)] == [3, 3, 2]
+
+
+async def test_one_date_can_have_several_spellings(client: httpx.AsyncClient) -> None:
+    rows = (await get_json(client, "contoso+spelled-dates=2", "top=20"))["Value"]
+    dates = [row["processedDateTime"] for row in rows]
+    assert [dates.count(date) for date in dict.fromkeys(dates)] == [4] * 5
+    moments = [datetime.fromisoformat(date.replace("0000000", "000000")) for date in dates]
+    assert len({moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments}) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "key"), [("pascal", "LicensesSold"), ("upper", "LICENSESSOLD"), ("unknown", "_licensesSold")]
+)
+async def test_keys_of_rows_can_have_another_spelling(client: httpx.AsyncClient, form: str, key: str) -> None:
+    plain, respelled = [await get_json(client, token) for token in ("sample", f"sample+keys={form}")]
+    assert [row[key] for row in respelled["Value"]] == [row["licensesSold"] for row in plain["Value"]]
+    assert "licensesSold" not in respelled["Value"][0]
+    assert respelled["TotalCount"] == 2
 
 
 async def test_fields_can_be_null_or_missing(client: httpx.AsyncClient) -> None:

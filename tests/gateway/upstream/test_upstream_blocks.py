@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
-from gateway.page import Caller, Page
+from gateway.page import Caller, Page, Snapshot
 from gateway.query import PageQuery
 from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
@@ -194,6 +194,7 @@ async def test_unreadable_values_are_reported_with_their_count() -> None:
 
 OLD = rows(0, 1)
 NEW = rows(10, 11, date="2018-10-21T00:00:00")
+NEWER = rows(20, 21, date="2018-10-28T00:00:00")
 
 
 async def test_a_block_whose_data_is_reprocessed_is_read_again() -> None:
@@ -233,11 +234,48 @@ async def test_a_block_whose_data_grew_beyond_its_first_total_is_read_again() ->
 
 
 async def test_data_that_keeps_changing_raises_snapshot_changed() -> None:
-    steps = [respond(envelope(OLD, 4)), respond(envelope(NEW, 4))] * 2
+    steps = [respond(envelope(page, 4)) for page in (OLD, NEW, NEW, NEWER)]
     async with upstream(*steps) as up, client(up.url) as it:
         with pytest.raises(SnapshotChanged):
             await reader(it).fetch(page_query(top=4), caller())
         assert len(up.requests) == 4
+
+
+async def test_a_block_that_is_read_twice_with_equal_results_is_one_snapshot_in_spite_of_its_dates() -> None:
+    """Rows may be sorted by date. The service identifies no snapshot; a later fetch of the block is not read twice."""
+    steps = [respond(envelope(page, 4)) for page in (OLD, NEW) * 3]
+    async with upstream(*steps) as up, client(up.url) as it:
+        blocks = reader(it)
+        page = await blocks.fetch(page_query(top=4), caller())
+        assert ranges(up) == [(0, 4), (2, 2)] * 2
+        assert (sold(page.rows), page.calls, page.warnings) == ([0, 1, 10, 11], 4, ())
+        assert (page.total_count, page.snapshot.dates) == (4, ())
+        again = await blocks.fetch(page_query(top=4), caller())
+        assert (again.rows, again.calls) == (page.rows, 2)
+
+
+async def test_a_block_with_several_dates_is_read_to_its_end_before_it_is_read_again() -> None:
+    pages = [rows(number, date=f"2018-10-{30 - number}T00:00:00") for number in range(6)]
+    page, requests = await read(*[respond(envelope(page, 6)) for page in pages * 2], top=6)
+    assert requests == [(number, 6 - number) for number in range(6)] * 2
+    assert (sold(page.rows), page.snapshot.dates) == ([0, 1, 2, 3, 4, 5], ())
+
+
+@pytest.mark.parametrize("changed", range(1, 4))
+async def test_a_block_with_several_dates_that_changes_meanwhile_is_not_served(changed: int) -> None:
+    old = [rows(number, date=f"2018-10-{20 - number}T00:00:00") for number in range(4)]
+    new = [rows(number + 10, date=f"2018-10-{27 - number}T00:00:00") for number in range(4)]
+    steps = [respond(envelope(page, 4)) for page in (*old[:changed], *new[changed:], *new)]
+    with pytest.raises(SnapshotChanged):
+        await read(*steps, top=4)
+
+
+async def test_one_instant_in_several_spellings_is_one_snapshot() -> None:
+    spellings = ("2018-10-14", "2018-10-14T00:00:00Z", "2018-10-14T02:00:00.000+02:00")
+    steps = [respond(envelope(rows(number, date=date), 3)) for number, date in enumerate(spellings)]
+    page, requests = await read(*steps, top=3)
+    assert requests == [(0, 3), (1, 2), (2, 1)]
+    assert page.snapshot == Snapshot(3, (("crm", "2018-10-14"),))
 
 
 async def test_services_may_be_processed_at_different_times() -> None:

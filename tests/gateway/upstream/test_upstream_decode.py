@@ -304,11 +304,56 @@ def test_both_ways_of_decoding_agree_on_good_rows(raw_rows: list[Any], total: in
 @given(st.lists(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), values), max_size=4))
 def test_no_value_loses_a_row_or_escapes_the_count(raw_rows: list[dict[str, Any]]) -> None:
     """Every field is the original value, its exact number, or a null that is counted."""
-    decoded = decode(json.dumps(envelope(raw_rows)).encode(), DATASET)
+    text = json.dumps(envelope(raw_rows)).encode()
+    if set().union(*raw_rows) == {"unknown"}:
+        with pytest.raises(UpstreamBadResponse, match="No field"):
+            decode(text, DATASET)
+        return
+    decoded = decode(text, DATASET)
     assert len(decoded.rows) == len(raw_rows)
     given_values = sum(row.get(name) is not None for row in raw_rows for name in FIELDS)
     readable_values = sum(getattr(row, name) is not None for row in decoded.rows for name in Row.__struct_fields__)
     assert given_values == readable_values + decoded.unreadable_values
+
+
+SPELLINGS = {"pascal": lambda name: name[0].upper() + name[1:], "upper": str.upper, "swapped": str.swapcase}
+FULL = {**dict.fromkeys(DATASET.dimensions, "x"), "licensesSold": 9, DATASET.date: "2018-10-14T00:00:00"}
+
+
+@pytest.mark.parametrize("read", [decode, lambda text, dataset: decode_leniently(text, dataset)])
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_known_names_in_another_case_are_read(read: Any, spelling: Any) -> None:
+    raw_rows: list[dict[str, Any]] = [FULL, {"licensesSold": "7"}, {}, {"channel": None, "licensesDeployed": "many"}]
+    respelled = [{spelling(name): value for name, value in row.items()} for row in raw_rows]
+    expected = decode_leniently(json.dumps(envelope(raw_rows, 4)).encode(), DATASET)
+    assert read(json.dumps(envelope(respelled, 4)).encode(), DATASET) == expected
+    assert (expected.rows[0].licenses_sold, expected.unreadable_values) == (9, 1)
+
+
+@pytest.mark.parametrize(
+    "raw_rows",
+    [
+        [{"unknown": 1}],
+        [{}, {"unknown": None}],
+        [{"customer_name": "x"}],
+        [{"Customer Name": "x"}],
+        [{"CustomerName": "x", "Unknown": 1}],
+        [{"CustomerName": "x"}, {"CUSTOMERNAME": "y"}],
+        [{"": 1}],
+        [{"name": "x"}] * 100,
+    ],
+    ids=str,
+)
+def test_rows_of_which_no_field_is_known_are_rejected(raw_rows: list[dict[str, Any]]) -> None:
+    """Their fields would all be null, with a correct total and without a warning."""
+    with pytest.raises(UpstreamBadResponse, match="No field"):
+        decode(json.dumps(envelope(raw_rows, len(raw_rows))).encode(), DATASET)
+
+
+@pytest.mark.parametrize("known", [{"channel": None}, {"channel": "x"}], ids=["null", "text"])
+def test_one_known_field_leaves_the_other_rows_as_they_are(known: dict[str, Any]) -> None:
+    decoded = decode(json.dumps(envelope([{"CustomerName": "x"}, known, {"unknown": 1}], 3)).encode(), DATASET)
+    assert decoded.rows == (Row(), Row(channel=known["channel"]), Row())
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,91 @@
+"""Blocks of one query whose snapshots differ although the data did not change.
+
+An upstream may sort rows by date, so that one service has another date in each block. Two blocks that were read twice
+with equal results come from one snapshot, in spite of their dates. They are remembered, so that this costs the
+additional calls once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+from gateway.instant import instant
+from gateway.page import Caller, Snapshot
+from gateway.query import PageQuery
+
+# Together below about 10 MB (our choice); beyond that, blocks are compared again.
+MAX_QUERIES, MAX_BLOCKS = 256, 256
+
+_Key = tuple[bytes, str | None, bytes]
+_Reading = tuple[int, bytes]
+
+
+class DatedBlock(Protocol):
+    """A block as far as it is compared: the offset of its first row, and its snapshot."""
+
+    @property
+    def skip(self) -> int: ...
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+
+class DifferingBlocks:
+    """Groups of blocks that were accepted as one snapshot in spite of their dates or totals.
+
+    They are kept by query, token and locale.
+    """
+
+    def __init__(self) -> None:
+        self._accepted: OrderedDict[_Key, list[set[_Reading]]] = OrderedDict()
+
+    def conflict(self, query: PageQuery, caller: Caller, one: DatedBlock, other: DatedBlock) -> bool:
+        """Return True if two blocks of ``query`` cannot come from one snapshot, as far as is known."""
+        if not one.snapshot.conflicts(other.snapshot):
+            return False
+        # Two readings of the same rows differ only if the data changed.
+        if one.skip == other.skip:
+            return True
+        pair = {_reading(one), _reading(other)}
+        return not any(pair <= group for group in self._accepted.get(_key(query, caller), ()))
+
+    def accept(self, query: PageQuery, caller: Caller, blocks: Iterable[DatedBlock]) -> None:
+        """Remember that ``blocks`` come from one snapshot, and from that of each accepted group with one of them.
+
+        Groups with another reading of one of the blocks are forgotten: the data has changed since then.
+        """
+        key, merged = _key(query, caller), set(map(_reading, blocks))
+        readings, groups = frozenset(merged), []
+        for group in self._accepted.get(key, ()):
+            if _contradict(group, merged):
+                continue
+            if group.isdisjoint(readings):
+                groups.append(group)
+            else:
+                merged |= group
+        groups.append(merged if len(merged) <= MAX_BLOCKS else set(readings))
+        while sum(map(len, groups)) > MAX_BLOCKS:
+            groups.pop(0)
+        self._accepted[key] = groups
+        self._accepted.move_to_end(key)
+        if len(self._accepted) > MAX_QUERIES:
+            self._accepted.popitem(last=False)
+
+
+def _contradict(group: Iterable[_Reading], readings: Iterable[_Reading]) -> bool:
+    # The first rows are read in blocks of two sizes, whose snapshots may differ.
+    present = {skip: snapshot for skip, snapshot in readings if skip}
+    return any(present.get(skip, snapshot) != snapshot for skip, snapshot in group)
+
+
+def _key(query: PageQuery, caller: Caller) -> _Key:
+    return caller.token.locator, caller.locale, query.digest
+
+
+def _reading(block: DatedBlock) -> _Reading:
+    dates = [(service, instant(when)) for service, when in block.snapshot.dates]
+    text = repr((block.snapshot.total_count, dates)).encode("utf-8", "surrogatepass")
+    return block.skip, hashlib.blake2b(text, digest_size=16).digest()
