@@ -19,6 +19,7 @@ from gateway.http.compression import Compress
 from gateway.http.cors import CrossSite
 from gateway.http.error_responses import error_response
 from gateway.http.health import Health, LastCall
+from gateway.http.response_buffers import SentInPieces
 from gateway.observability.access_log import RequestLog
 from gateway.observability.metrics import Metrics
 
@@ -109,6 +110,7 @@ def _middleware(
         *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
+        Middleware(SentInPieces),
         Middleware(Compress),
     ]
 

@@ -21,6 +21,7 @@ from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
 from gateway.graphiql.html_page import GraphiQL
+from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
@@ -169,7 +170,7 @@ def _graphql(
         documents=documents,
         source=source,
         sizes=_block_sizes(settings),
-        limits=operations.limits,
+        buffers=ResponseBuffers(settings.max_response_buffer_bytes),
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,

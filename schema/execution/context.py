@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
+from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import Budget, Caller, PageSource
 from gateway.paging.blocks import BlockSizes
 from schema.connection import ConnectionResult
@@ -16,7 +17,10 @@ from schema.execution.projection import Selection
 
 @dataclass(slots=True)
 class OperationContext:
-    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token."""
+    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
+
+    ``buffer`` counts the bytes of rendered connections.
+    """
 
     source: PageSource
     sizes: BlockSizes
@@ -24,6 +28,7 @@ class OperationContext:
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
+    buffer: ResponseBuffer
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
