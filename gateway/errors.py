@@ -76,7 +76,7 @@ class CallerError(GatewayError):
 
 
 class BadRequest(CallerError):
-    """Malformed HTTP or body; ``status`` is one of 400, 403, 404, 405, 408 and 415."""
+    """Malformed HTTP or body; ``status`` is one of 400, 403, 404, 405, 408, 415 and 431."""
 
     code = "BAD_REQUEST"
     http_status = 400
