@@ -7,6 +7,7 @@ level of a chain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import digits
 
 from graphql import (
     DocumentNode,
@@ -30,6 +31,14 @@ MAX_ALIAS_CHARACTERS = 64
 
 # Locating an error takes time for each line before it (our choice: five times the default limit of tokens).
 MAX_LINES = 10_000
+
+# Characters of a document for each token that it may have (our choice: six times what formatted documents need).
+CHARACTERS_PER_TOKEN = 64
+
+# Longer documents hold nothing but names and white space: a character of a string, comment or number takes up to three
+# times as long to read. They also have few tokens, so that reading and validation do not both take long.
+MAX_TOKENS_OF_LONG_DOCUMENTS = 100
+MAX_DIGITS_OF_LONG_DOCUMENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,21 @@ class _DocumentMeter:
         return self._measured[name]
 
 
-def check_text(text: str) -> None:
-    """Raise QueryTooComplex if ``text`` has more than MAX_LINES lines."""
+def check_text(text: str, max_tokens: int) -> int:
+    """Return the number of tokens that ``text`` may have, which is smaller for a long text.
+
+    Raises QueryTooComplex if it has more than MAX_LINES lines, or long strings, comments or numbers.
+    """
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise QueryTooComplex(f"The document has more than {MAX_LINES} lines. Split it up.")
+    max_characters = CHARACTERS_PER_TOKEN * max_tokens
+    if len(text) <= max_characters:
+        return max_tokens
+    if '"' in text or "#" in text or sum(map(text.count, digits)) > MAX_DIGITS_OF_LONG_DOCUMENTS:
+        raise QueryTooComplex(
+            f"The document has more than {max_characters} characters. Send long values in variables, or split it up."
+        )
+    return MAX_TOKENS_OF_LONG_DOCUMENTS
 
 
 def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:

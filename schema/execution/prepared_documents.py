@@ -105,9 +105,8 @@ class PreparedDocuments:
         return prepared
 
     def _read(self, text: str) -> PreparedDocument:
-        max_tokens = max(self._limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
-            check_text(text)
+            max_tokens = check_text(text, max(self._limits.max_query_tokens, INTROSPECTION_TOKENS))
             with self._phase("parse"):
                 document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             _unlink_tokens(document)
