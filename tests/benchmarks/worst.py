@@ -22,7 +22,8 @@ import httpx
 from gateway.__main__ import build
 from gateway.config.settings import Settings, read_settings
 from gateway.observability.logging import configure_logging
-from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
+from schema.execution.limits import CHARACTERS_PER_TOKEN, MAX_ALIAS_CHARACTERS, MAX_LINES
 from tests.benchmarks.servers import free_port, running
 
 RUNS = 5
@@ -61,9 +62,9 @@ def roots(count: int, inner: str, arguments: str = "first: 10000", variables: st
     return f"query {variables}{{ {many(count, f'r#: licenseDeployments({arguments}) {{ {inner} }}')} }}"
 
 
-def filtered(value: Any, kind: str = "LicenseDeploymentFilter") -> Operation:
-    """Return an operation with ten root fields that use one filter."""
-    return roots(10, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
+def filtered(value: Any, fields: int = 10, kind: str = "LicenseDeploymentFilter") -> Operation:
+    """Return an operation with ``fields`` root fields that use one filter."""
+    return roots(fields, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
 
 
 def nots(count: int) -> dict[str, Any]:
@@ -146,14 +147,26 @@ LIMITS: tuple[Limit, ...] = (
         (("," * 99 + "\n") * (MAX_LINES - 1) + "{ __typename }", None),
         ("\n" * (MAX_LINES + 1) + "{ __typename }", None),
     ),
+    Limit(
+        f"characters of a document with strings, comments or long numbers: `GATEWAY_MAX_QUERY_TOKENS` ×"
+        f" {CHARACTERS_PER_TOKEN}",
+        "128,000", "QUERY_TOO_COMPLEX", "a comment of that length",
+        ("{ __typename } #" + "x" * 127_000, None),
+        ('{ licenseDeployments(after: "' + r"\n" * 250_000 + '") { totalCount } }', None),
+    ),
     setting(
-        "max_filter_bytes", "BAD_USER_INPUT", "ten filters nested 24 deep", filtered(alternating(60)),
+        "max_filter_bytes", "BAD_USER_INPUT", "six filters nested 24 deep", filtered(alternating(60), 6),
         filtered({"channel": {"in": [f"{number:03}" for number in range(400)]}}),
     ),
     Limit(
-        "objects and list members in variables, at each use: `GATEWAY_MAX_FILTER_BYTES` / 10 ×"
-        " `GATEWAY_MAX_QUERY_ROOT_FIELDS`", "8,000", "BAD_USER_INPUT", "sixteen times `not` 45 deep, used ten times",
-        filtered(nots(16)), filtered(nots(20)),
+        f"objects and list members in variables, at each use: `GATEWAY_MAX_FILTER_BYTES` / 10 × {LONG_FILTERS}",
+        "2,400", "BAD_USER_INPUT", "five times `not` 45 deep, used ten times",
+        filtered(nots(5)), filtered(nots(20)),
+    ),
+    Limit(
+        "members of an object in variables", f"{MAX_OBJECT_MEMBERS}", "BAD_USER_INPUT", "60,000 unknown variables",
+        ("{ __typename }", {f"v{number}": number for number in range(60_000)}),
+        filtered({f"f{number}": number for number in range(60_000)}),
     ),
     setting(
         "max_request_bytes", "PAYLOAD_TOO_LARGE", "a megabyte of one name",

@@ -1,10 +1,14 @@
-"""Reading a document takes a bounded time: long strings, comments and numbers are refused before they are parsed."""
+"""Reading a request takes a bounded time: long strings and comments, and wide objects, are refused before that."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from gateway.errors import QueryTooComplex
+from schema.execution.cost import MAX_OBJECT_MEMBERS
 from schema.execution.limits import CHARACTERS_PER_TOKEN, MAX_TOKENS_OF_LONG_DOCUMENTS, check_text
 from tests.conftest import Gateway, StartGateway
 from tests.schema.http.responses import check_error
@@ -74,3 +78,21 @@ def test_numbers_with_an_exponent_are_read_as_numbers(gateway: Gateway) -> None:
     headers = {"Authorization": "Bearer contoso", "Content-Type": "application/json"}
     response = gateway.client.post("/graphql", content=body, headers=headers).json()
     assert len(response["data"]["licenseDeployments"]["nodes"]) == 2
+
+
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"and": [{"not": value}]}], ids=["top", "inside"])
+def test_an_object_in_variables_has_a_bounded_width(gateway: Gateway, wrap: Callable[[Any], Any]) -> None:
+    """Each unknown field would copy the whole object into its message."""
+    query = "query ($f: LicenseDeploymentFilter) { licenseDeployments(filter: $f) { totalCount } }"
+    narrow = {f"field{number}": 1 for number in range(MAX_OBJECT_MEMBERS)}
+    response = gateway.post(query, variables={"f": wrap(narrow)})
+    assert f"{MAX_OBJECT_MEMBERS} members" not in response.json()["errors"][0]["message"]
+    response = gateway.post(query, variables={"f": wrap({**narrow, "one": 1})})
+    assert check_error(response, "BAD_USER_INPUT")["argument"] == "f"
+    assert f"more than {MAX_OBJECT_MEMBERS} members" in response.json()["errors"][0]["message"]
+
+
+def test_variables_that_the_document_does_not_use_cost_nothing_more(gateway: Gateway) -> None:
+    """Clients may send one object of variables with several documents."""
+    variables = {f"v{number}": [[number]] for number in range(5_000)}
+    assert gateway.ask("{ __typename }", token=None, **variables) == {"data": {"__typename": "Query"}}
