@@ -24,6 +24,11 @@ from gateway.errors import QueryTooComplex
 # Tokens of the introspection queries that graphql-js and its tools send: 300 to 400, rounded up.
 INTROSPECTION_TOKENS = 600
 
+# Fields below __schema and __type, counted at each spread of their fragment; a list counts ten times, because its fields
+# are resolved for each member. graphql-js's query has about 300 (our choice: twice that).
+MAX_INTROSPECTION_FIELDS, LIST_FIELDS = 600, 10
+_SCHEMA_LISTS = frozenset({"fields", "args", "inputFields", "interfaces", "possibleTypes", "enumValues"})
+
 _INTROSPECTION = ("__schema", "__type")
 
 # An alias is sent once and returned with each row (our choice; ordinary aliases are far shorter).
@@ -43,14 +48,25 @@ MAX_DIGITS_OF_LONG_DOCUMENTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Levels of fields, number of aliases and of top-level fields; a fragment counts at each spread."""
+    """Levels of fields, and numbers of aliases, of top-level fields, of all fields and of those about the schema.
+
+    A fragment counts at each spread.
+    """
 
     depth: int = 0
     aliases: int = 0
     fields: int = 0
+    all_fields: int = 0
+    introspected: int = 0
 
     def combined(self, other: Measure) -> Measure:
-        return Measure(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
+        return Measure(
+            max(self.depth, other.depth),
+            self.aliases + other.aliases,
+            self.fields + other.fields,
+            self.all_fields + other.all_fields,
+            self.introspected + other.introspected,
+        )
 
 
 class _DocumentMeter:
@@ -80,8 +96,14 @@ class _DocumentMeter:
             raise QueryTooComplex(f"An alias has more than {MAX_ALIAS_CHARACTERS} characters. Shorten it.")
         inside = self.selection_set(node.selection_set, level + 1)
         # A validation rule limits the depth of introspection separately.
-        depth = 1 if node.name.value in _INTROSPECTION else 1 + inside.depth
-        return Measure(depth, inside.aliases + (node.alias is not None), 1)
+        is_introspection = node.name.value in _INTROSPECTION
+        return Measure(
+            depth=1 if is_introspection else 1 + inside.depth,
+            aliases=inside.aliases + (node.alias is not None),
+            fields=1,
+            all_fields=(LIST_FIELDS if node.name.value in _SCHEMA_LISTS else 1) + inside.all_fields,
+            introspected=inside.all_fields if is_introspection else inside.introspected,
+        )
 
     def _fragment(self, name: str, level: int) -> Measure:
         if name not in self._measured:
@@ -121,6 +143,7 @@ def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
             ("levels", measure.depth, limits.max_query_depth),
             ("aliases", measure.aliases, limits.max_query_aliases),
             ("root fields", measure.fields, limits.max_query_root_fields),
+            ("fields about the schema, lists counted ten times", measure.introspected, MAX_INTROSPECTION_FIELDS),
         ):
             if value > bound:
                 raise _too_complex(what, value, bound)

@@ -41,8 +41,8 @@ PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
 MAX_COMMENTS = 10_000
 
 # graphql-core's budget for comparing fields of one name. Its default of 500,000 takes most of a second; documents that
-# people write need less than a tenth of this value.
-overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
+# people write need less than a third of this value.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 30_000
 
 # The end of graphql-core's message about a document over its limits of tokens, comments or nesting.
 _ABORTED = "Parsing aborted."

@@ -23,7 +23,13 @@ from gateway.__main__ import build
 from gateway.config.settings import Settings, read_settings
 from gateway.observability.logging import configure_logging
 from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
-from schema.execution.limits import CHARACTERS_PER_TOKEN, MAX_ALIAS_CHARACTERS, MAX_LINES
+from schema.execution.limits import (
+    CHARACTERS_PER_TOKEN,
+    LIST_FIELDS,
+    MAX_ALIAS_CHARACTERS,
+    MAX_INTROSPECTION_FIELDS,
+    MAX_LINES,
+)
 from tests.benchmarks.servers import free_port, running
 
 RUNS = 5
@@ -92,6 +98,16 @@ def spreading(count: int) -> str:
     return "{ licenseDeployments { ...F0 } } " + " ".join(texts)
 
 
+def introspection(count: int) -> str:
+    """Return an operation that asks for all of the schema ``count`` times."""
+    argument = f"name description type {{ {TYPE} }}"
+    inside = (
+        f"kind name description fields {{ name description args {{ {argument} }} type {{ {TYPE} }} }}"
+        f" inputFields {{ {argument} }} enumValues {{ name description }}"
+    )
+    return f"{{ {many(count, 'r#: __schema { types { ...X } }')} }} fragment X on __Type {{ {inside} }}"
+
+
 def default_of(name: str) -> str:
     """Return a setting's default in the format of docs/errors.md."""
     return f"{Settings.model_fields[name].default:,}"
@@ -112,17 +128,19 @@ LIMITS: tuple[Limit, ...] = (
         "max_query_depth", "QUERY_TOO_COMPLEX", "inline fragments 110 deep", (deep(110), None), (deep(130), None)
     ),
     setting(
-        "max_query_tokens", "QUERY_TOO_COMPLEX", "40 fragments that spread one another",
-        (spreading(40), None),
+        "max_query_tokens", "QUERY_TOO_COMPLEX", "27 fragments that spread one another",
+        (spreading(27), None),
         ("{ licenseDeployments { " + many(2_000, "totalCount") + " } }", None),
     ),
     setting(
-        "max_query_aliases", "QUERY_TOO_COMPLEX", "all of introspection, thirty times, with no token",
-        ("{ " + many(10, "r#: __schema { a: types { ...X } b: types { ...X } types { ...X } }")
-         + f" }} fragment X on __Type {{ kind name description fields {{ name description args {{ name description"
-         f" type {{ {TYPE} }} }} type {{ {TYPE} }} }} inputFields {{ name description type {{ {TYPE} }} }}"
-         f" enumValues {{ name description }} }}", None),
+        "max_query_aliases", "QUERY_TOO_COMPLEX", "ten largest pages with two aliases each",
+        (roots(10, "nodes { a: customerName b: productName }"), None),
         ("{ " + many(31, "a#: __typename") + " }", None),
+    ),
+    Limit(
+        f"fields about the schema; a list counts {LIST_FIELDS} times", f"{MAX_INTROSPECTION_FIELDS}",
+        "QUERY_TOO_COMPLEX", "all of introspection, four times, with no token", (introspection(4), None),
+        (introspection(10), None),
     ),
     setting(
         "max_query_root_fields", "QUERY_TOO_COMPLEX", "ten largest pages of `edges`, all fields",

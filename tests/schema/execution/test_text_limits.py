@@ -9,7 +9,12 @@ import pytest
 
 from gateway.errors import QueryTooComplex
 from schema.execution.cost import MAX_OBJECT_MEMBERS
-from schema.execution.limits import CHARACTERS_PER_TOKEN, MAX_TOKENS_OF_LONG_DOCUMENTS, check_text
+from schema.execution.limits import (
+    CHARACTERS_PER_TOKEN,
+    MAX_INTROSPECTION_FIELDS,
+    MAX_TOKENS_OF_LONG_DOCUMENTS,
+    check_text,
+)
 from tests.conftest import Gateway, StartGateway
 from tests.schema.http.responses import check_error
 
@@ -96,3 +101,20 @@ def test_variables_that_the_document_does_not_use_cost_nothing_more(gateway: Gat
     """Clients may send one object of variables with several documents."""
     variables = {f"v{number}": [[number]] for number in range(5_000)}
     assert gateway.ask("{ __typename }", token=None, **variables) == {"data": {"__typename": "Query"}}
+
+
+EXPENSIVE_SCHEMA_QUERIES = {
+    "repeated lists": "fields { args { name } args { description } args { defaultValue } }",
+    "fields of fields": "fields { type { ofType { fields { name } } fields { name } } }",
+    "inputs of inputs": "inputFields { type { inputFields { name } ofType { inputFields { name } } } }",
+}
+
+
+@pytest.mark.parametrize("name", EXPENSIVE_SCHEMA_QUERIES)
+def test_repeated_introspection_is_refused(gateway: Gateway, name: str) -> None:
+    inside = f" }} fragment X on __Type {{ {EXPENSIVE_SCHEMA_QUERIES[name]} }}"
+    roots = " ".join(f"s{number}: __schema {{ a: types {{ ...X }} b: types {{ ...X }} }}" for number in range(10))
+    response = gateway.post(f"{{ {roots}{inside}", token=None)
+    check_error(response, "QUERY_TOO_COMPLEX")
+    assert f"more than {MAX_INTROSPECTION_FIELDS}" in response.json()["errors"][0]["message"]
+    assert "errors" not in gateway.ask(f"{{ __schema {{ types {{ ...X }} }}{inside}", token=None)
