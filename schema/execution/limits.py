@@ -24,7 +24,7 @@ from gateway.errors import QueryTooComplex
 # Tokens of the introspection queries that graphql-js and its tools send: 300 to 400, rounded up.
 INTROSPECTION_TOKENS = 600
 
-# Fields below __schema and __type, counted at each spread of their fragment; a list counts ten times, because its fields
+# Fields below __schema and __type, counted at each spread of a fragment. A list counts ten times, because its fields
 # are resolved for each member. graphql-js's query has about 300 (our choice: twice that).
 MAX_INTROSPECTION_FIELDS, LIST_FIELDS = 600, 10
 _SCHEMA_LISTS = frozenset({"fields", "args", "inputFields", "interfaces", "possibleTypes", "enumValues"})

@@ -1,8 +1,9 @@
 """Cost at each limit: the most expensive known operation that it allows, and one just beyond it.
 
-``python -m tests.benchmarks.worst`` runs the former against the application, and prints the table "Limits of one
-operation". CPU time is that of the whole process without the upstream. Blocks of rows are cached, rendered
-rows are not. Response sizes are those before compression.
+``python -m tests.benchmarks.worst`` runs the former against the application, and prints the tables of docs/errors.md:
+"Limits of one operation", and "Cost of one request" from tests/benchmarks/costly.py. CPU time is that of the whole
+process without the upstream. Blocks of rows are cached, rendered rows are not. Response sizes are those before
+compression.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from schema.execution.limits import (
     MAX_INTROSPECTION_FIELDS,
     MAX_LINES,
 )
+from tests.benchmarks.costly import measure_requests
 from tests.benchmarks.servers import free_port, running
 
 RUNS = 5
@@ -250,3 +252,5 @@ if __name__ == "__main__":
     port = free_port()
     with running("sandbox", [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)], port) as server:
         asyncio.run(measure(server.url, click.echo))
+        click.echo()
+        asyncio.run(measure_requests(server.url, click.echo))
