@@ -18,6 +18,7 @@ from gateway.errors import BadRequest
 from gateway.http.compression import Compress
 from gateway.http.cors import CrossSite
 from gateway.http.error_responses import error_response
+from gateway.http.header_lists import BoundedHeaderLists
 from gateway.http.health import Health, LastCall
 from gateway.observability.access_log import RequestLog
 from gateway.observability.metrics import Metrics
@@ -108,6 +109,7 @@ def _middleware(
     """Return the middleware stack, outermost layer first."""
     return [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        Middleware(BoundedHeaderLists),
         *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),

@@ -22,6 +22,7 @@ from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
 from gateway.differing_blocks import DifferingBlocks
 from gateway.graphiql.html_page import GraphiQL
+from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
@@ -177,7 +178,7 @@ def _graphql(
         documents=documents,
         source=source,
         sizes=_block_sizes(settings),
-        limits=operations.limits,
+        buffers=ResponseBuffers(settings.max_response_buffer_bytes),
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,

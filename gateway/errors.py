@@ -9,7 +9,7 @@ GatewayError
 │   ├── InvalidCursor        a cursor of another query, or malformed
 │   ├── SnapshotChanged      the data was reprocessed since the cursor was issued
 │   ├── QueryTooComplex      the operation exceeds a limit
-│   ├── PayloadTooLarge      the request body exceeds a limit
+│   ├── PayloadTooLarge      the request body or the response exceeds a limit
 │   ├── DocumentRefused      the document may not run
 │   │   ├── PersistedQueryNotFound  its id is unknown
 │   │   └── OperationNotTrusted     it is not in the manifest
@@ -23,7 +23,7 @@ GatewayError
 │   └── UpstreamBadResponse  a malformed upstream response
 └── GatewayFault             the gateway itself must recover
     ├── DeadlineExceeded     time ran out outside an upstream call
-    ├── ServiceUnavailable   shutting down, or connections exhausted
+    ├── ServiceUnavailable   shutting down, or connections or the response buffer exhausted
     └── InternalServerError  a bug
 
 A message says what is wrong and what to do. It never contains a URL, a token, a library's name or upstream text.
@@ -76,7 +76,7 @@ class CallerError(GatewayError):
 
 
 class BadRequest(CallerError):
-    """Malformed HTTP or body; ``status`` is one of 400, 403, 404, 405, 408 and 415."""
+    """Malformed HTTP or body; ``status`` is one of 400, 403, 404, 405, 408, 415 and 431."""
 
     code = "BAD_REQUEST"
     http_status = 400
@@ -126,7 +126,7 @@ class QueryTooComplex(CallerError):
 
 
 class PayloadTooLarge(CallerError):
-    """The request body exceeds the limit."""
+    """The request body or the response exceeds the limit."""
 
     code = "PAYLOAD_TOO_LARGE"
     http_status = 413
@@ -221,10 +221,18 @@ class DeadlineExceeded(GatewayFault):
 
 
 class ServiceUnavailable(GatewayFault):
-    """The gateway is shutting down, or has no free connection."""
+    """The gateway is shutting down, or has no free connection or no room for the response.
+
+    ``retry_after_seconds`` is None if the time to wait is unknown.
+    """
 
     code = "SERVICE_UNAVAILABLE"
     http_status = 503
+
+    def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
+        facts: dict[str, Any] = {} if retry_after_seconds is None else {"retryAfterSeconds": retry_after_seconds}
+        super().__init__(message, **facts)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InternalServerError(GatewayFault):

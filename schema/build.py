@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 
 from gateway.query import Dataset
 from schema.datasets import license_deployment
@@ -15,12 +17,20 @@ from schema.scalars import SCALARS
 DATASETS: tuple[tuple[Dataset, Any], ...] = ((license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),)
 
 
+class _CachedNames(NameConverter):
+    """Strawberry's names. It derives the name of every input field again for each object that a caller sends."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_camel_case=True)
+        self.apply_naming_config = lru_cache(maxsize=1_024)(super().apply_naming_config)  # type: ignore[method-assign]
+
+
 def build_schema() -> strawberry.Schema:
     """Return the Strawberry schema of all DATASETS."""
     query = type("Query", (), {dataset.name: field for dataset, field in DATASETS})
     return strawberry.Schema(
         query=strawberry.type(query, description="What can be asked."),
-        config=StrawberryConfig(scalar_map=SCALARS, auto_camel_case=True),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=_CachedNames()),
     )
 
 

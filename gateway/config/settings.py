@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     max_query_aliases: int = Field(30, ge=0, le=10_000, description="Aliases of one operation.")
     max_query_root_fields: int = Field(10, ge=1, le=1_000, description="Root fields of one operation.")
     max_request_bytes: int = Field(1_048_576, ge=1_024, description="Largest request body.")
+    max_response_buffer_bytes: int = Field(
+        268_435_456,
+        ge=1_048_576,
+        description="Bytes of response bodies that one process holds until clients have read them; beyond it, requests"
+        " get `SERVICE_UNAVAILABLE`.",
+    )
     max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
     max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
     shutdown_grace_seconds: Seconds = Field(25, description="Time for requests in flight to finish after SIGTERM.")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from gateway.errors import BadRequest, GatewayError, RateLimited, Unauthenticated
+from gateway.errors import BadRequest, GatewayError, RateLimited, ServiceUnavailable, Unauthenticated
 
 
 def error_entry(error: GatewayError, correlation_id: str) -> dict[str, Any]:
@@ -31,11 +31,12 @@ def error_response(
 
 
 def status_headers(errors: list[GatewayError]) -> dict[str, str]:
-    """Return WWW-Authenticate for 401 (RFC 6750, section 3) and Retry-After for 429 (RFC 6585, section 4)."""
+    """Return WWW-Authenticate for 401 (RFC 6750, section 3) and Retry-After for 429 and 503 (RFC 9110, 10.2.3)."""
     headers: dict[str, str] = {}
     if any(isinstance(error, Unauthenticated) for error in errors):
         headers["WWW-Authenticate"] = "Bearer"
-    waits = [error.retry_after_seconds for error in errors if isinstance(error, RateLimited)]
-    if waits:
-        headers["Retry-After"] = str(max(waits))
+    waits = [error.retry_after_seconds for error in errors if isinstance(error, RateLimited | ServiceUnavailable)]
+    known_waits = [wait for wait in waits if wait is not None]
+    if known_waits:
+        headers["Retry-After"] = str(max(known_waits))
     return headers

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.content_negotiation import coding_for
 from gateway.http.headers import named_headers
+from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
 from gateway.page import Renderings
 
 # Smaller responses fit into one network packet, so compression does not pay.
@@ -84,11 +85,16 @@ class _WholeBody:
             return
         renderings, name = self._scope["state"].get("compressed", _NOT_CACHED)
         compressed: bytes | None = None if renderings is None else renderings.get((coding, name))
+        buffer = buffer_of(self._scope)
         if compressed is None:
+            if buffer is not None:
+                buffer.hold(len(body) + len(body) // COMPRESSED_PART)
             compressed = await _compressed(coding, bytes(body))
             if renderings is not None:
                 renderings.keep((coding, name), compressed, len(compressed))
         message["body"] = compressed
+        if buffer is not None:
+            buffer.hold(len(compressed))
         headers = [pair for pair in head["headers"] if pair[0] != b"content-length"]
         headers += ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(compressed)))
         head["headers"] = headers

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
+from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import Budget, Caller, PageSource
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
@@ -17,7 +18,10 @@ from schema.execution.projection import Selection
 
 @dataclass(slots=True)
 class OperationContext:
-    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token."""
+    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
+
+    ``buffer`` counts the bytes of rendered connections.
+    """
 
     source: PageSource
     sizes: BlockSizes
@@ -25,6 +29,7 @@ class OperationContext:
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
+    buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)

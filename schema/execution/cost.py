@@ -29,6 +29,12 @@ from gateway.errors import BadUserInput, QueryTooComplex
 from gateway.paging.window import DEFAULT_PAGE_ROWS
 from schema.execution.limits import fragments_of
 
+# An object with unknown fields is copied into the message about each of them (our choice: ten times the widest input).
+MAX_OBJECT_MEMBERS = 100
+
+# Each root field has a filter, but hardly more than these are as long as possible (our choice).
+LONG_FILTERS = 3
+
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
 
@@ -78,16 +84,17 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
 
 
 def _check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], limits: Limits) -> None:
-    """Raise BadUserInput, naming the variable, if together they hold more values than the largest valid filters.
+    """Raise BadUserInput, naming the variable, if it has a wide object, or all have more values than long filters.
 
     A variable counts once for each use: each use converts its objects to inputs again, which costs far more than
     parsing them.
     """
-    # The shortest comparison takes thirty bytes of encoded text and three objects; each root field has a filter.
-    max_values = max(100, limits.max_filter_bytes // 10) * limits.max_query_root_fields
+    # The shortest comparison takes thirty bytes of encoded text and three objects.
+    max_values = LONG_FILTERS * max(100, limits.max_filter_bytes // 10)
     value_count = 0
-    for name, value in variables.items():
-        value_count += uses.get(name, 0) * (_count_values(value, max_values) if isinstance(value, dict | list) else 1)
+    for name, use_count in uses.items():
+        value = variables.get(name)
+        value_count += use_count * (_count_values(name, value, max_values) if isinstance(value, dict | list) else 1)
         if value_count > max_values:
             raise BadUserInput(
                 f"Variable '{name}' is too large: each use counted, the variables hold more than {max_values} objects"
@@ -97,14 +104,22 @@ def _check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], limi
             )
 
 
-def _count_values(value: Any, max_values: int) -> int:
+def _count_values(name: str, value: Any, max_values: int) -> int:
     """Count the objects and other list members in ``value``, at any depth; stop soon after ``max_values``."""
     count, stack = 0, [value]
     while stack and count <= max_values:
         part = stack.pop()
         if isinstance(part, dict):
+            if len(part) > MAX_OBJECT_MEMBERS:
+                raise BadUserInput(
+                    f"Variable '{name}' has an object with more than {MAX_OBJECT_MEMBERS} members. No input has so many"
+                    " fields; remove the unknown ones.",
+                    argument=name,
+                )
             count += 1
             stack.extend(inner for inner in part.values() if isinstance(inner, dict | list))
+        elif count + len(part) > max_values:
+            return max_values + 1
         else:
             count += sum(not isinstance(member, dict) for member in part)
             stack.extend(member for member in part if isinstance(member, dict | list))

@@ -7,6 +7,7 @@ level of a chain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import digits
 
 from graphql import (
     DocumentNode,
@@ -23,6 +24,11 @@ from gateway.errors import QueryTooComplex
 # Tokens of the introspection queries that graphql-js and its tools send: 300 to 400, rounded up.
 INTROSPECTION_TOKENS = 600
 
+# Fields below __schema and __type, counted at each spread of a fragment. A list counts ten times, because its fields
+# are resolved for each member. graphql-js's query has about 300 (our choice: twice that).
+MAX_INTROSPECTION_FIELDS, LIST_FIELDS = 600, 10
+_SCHEMA_LISTS = frozenset({"fields", "args", "inputFields", "interfaces", "possibleTypes", "enumValues"})
+
 _INTROSPECTION = ("__schema", "__type")
 
 # An alias is sent once and returned with each row (our choice; ordinary aliases are far shorter).
@@ -31,17 +37,36 @@ MAX_ALIAS_CHARACTERS = 64
 # Locating an error takes time for each line before it (our choice: five times the default limit of tokens).
 MAX_LINES = 10_000
 
+# Characters of a document for each token that it may have (our choice: six times what formatted documents need).
+CHARACTERS_PER_TOKEN = 64
+
+# Longer documents hold nothing but names and white space: a character of a string, comment or number takes up to three
+# times as long to read. They also have few tokens, so that reading and validation do not both take long.
+MAX_TOKENS_OF_LONG_DOCUMENTS = 100
+MAX_DIGITS_OF_LONG_DOCUMENTS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Levels of fields, number of aliases and of top-level fields; a fragment counts at each spread."""
+    """Levels of fields, and numbers of aliases, of top-level fields, of all fields and of those about the schema.
+
+    A fragment counts at each spread.
+    """
 
     depth: int = 0
     aliases: int = 0
     fields: int = 0
+    all_fields: int = 0
+    introspected: int = 0
 
     def combined(self, other: Measure) -> Measure:
-        return Measure(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
+        return Measure(
+            max(self.depth, other.depth),
+            self.aliases + other.aliases,
+            self.fields + other.fields,
+            self.all_fields + other.all_fields,
+            self.introspected + other.introspected,
+        )
 
 
 class _DocumentMeter:
@@ -71,8 +96,14 @@ class _DocumentMeter:
             raise QueryTooComplex(f"An alias has more than {MAX_ALIAS_CHARACTERS} characters. Shorten it.")
         inside = self.selection_set(node.selection_set, level + 1)
         # A validation rule limits the depth of introspection separately.
-        depth = 1 if node.name.value in _INTROSPECTION else 1 + inside.depth
-        return Measure(depth, inside.aliases + (node.alias is not None), 1)
+        is_introspection = node.name.value in _INTROSPECTION
+        return Measure(
+            depth=1 if is_introspection else 1 + inside.depth,
+            aliases=inside.aliases + (node.alias is not None),
+            fields=1,
+            all_fields=(LIST_FIELDS if node.name.value in _SCHEMA_LISTS else 1) + inside.all_fields,
+            introspected=inside.all_fields if is_introspection else inside.introspected,
+        )
 
     def _fragment(self, name: str, level: int) -> Measure:
         if name not in self._measured:
@@ -82,10 +113,21 @@ class _DocumentMeter:
         return self._measured[name]
 
 
-def check_text(text: str) -> None:
-    """Raise QueryTooComplex if ``text`` has more than MAX_LINES lines."""
+def check_text(text: str, max_tokens: int) -> int:
+    """Return the number of tokens that ``text`` may have, which is smaller for a long text.
+
+    Raises QueryTooComplex if it has more than MAX_LINES lines, or long strings, comments or numbers.
+    """
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise QueryTooComplex(f"The document has more than {MAX_LINES} lines. Split it up.")
+    max_characters = CHARACTERS_PER_TOKEN * max_tokens
+    if len(text) <= max_characters:
+        return max_tokens
+    if '"' in text or "#" in text or sum(map(text.count, digits)) > MAX_DIGITS_OF_LONG_DOCUMENTS:
+        raise QueryTooComplex(
+            f"The document has more than {max_characters} characters. Send long values in variables, or split it up."
+        )
+    return MAX_TOKENS_OF_LONG_DOCUMENTS
 
 
 def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
@@ -101,6 +143,7 @@ def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
             ("levels", measure.depth, limits.max_query_depth),
             ("aliases", measure.aliases, limits.max_query_aliases),
             ("root fields", measure.fields, limits.max_query_root_fields),
+            ("fields about the schema, lists counted ten times", measure.introspected, MAX_INTROSPECTION_FIELDS),
         ):
             if value > bound:
                 raise _too_complex(what, value, bound)

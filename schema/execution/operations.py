@@ -83,7 +83,10 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         if isinstance(result, ConnectionValue):
             selection = self.select(return_type, field_details_list)
             self.context_value.selections.append(selection)
-            return msgspec.Raw(render(selection, result))
+            # Rendered connections may wait for an upstream call of another field, so they count already.
+            buffer = self.context_value.buffer
+            rendering = b"null" if buffer.refusal else render(selection, result)
+            return msgspec.Raw(rendering if buffer.take(len(rendering)) else b"null")
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     def select(self, object_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Selection:

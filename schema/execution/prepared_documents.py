@@ -41,8 +41,8 @@ PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
 MAX_COMMENTS = 10_000
 
 # graphql-core's budget for comparing fields of one name. Its default of 500,000 takes most of a second; documents that
-# people write need less than a tenth of this value.
-overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 100_000
+# people write need less than a third of this value.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 30_000
 
 # The end of graphql-core's message about a document over its limits of tokens, comments or nesting.
 _ABORTED = "Parsing aborted."
@@ -105,9 +105,8 @@ class PreparedDocuments:
         return prepared
 
     def _read(self, text: str) -> PreparedDocument:
-        max_tokens = max(self._limits.max_query_tokens, INTROSPECTION_TOKENS)
         try:
-            check_text(text)
+            max_tokens = check_text(text, max(self._limits.max_query_tokens, INTROSPECTION_TOKENS))
             with self._phase("parse"):
                 document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             _unlink_tokens(document)

@@ -29,14 +29,20 @@ VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 
 def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome) -> Response:
+    """Return the response to an operation on the ordinary path. Raises ServiceUnavailable and PayloadTooLarge."""
     media_type = response_type(header(scope, b"accept"))
-    body = msgspec.json.encode(_payload(context, outcome))
+    buffer = context.buffer
+    body = b"" if buffer.refusal else msgspec.json.encode(_payload(context, outcome))
+    buffer.take(max(0, len(body) - buffer.held_bytes))
+    if buffer.refusal:
+        raise buffer.refusal
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
-    response = Response(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
+    response = OutcomeResponse(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
     if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.warnings:
         _make_conditional(scope, response, body)
     else:
         response.headers["Cache-Control"] = "no-store"
+    buffer.hold(len(response.body))
     return response
 
 
@@ -80,6 +86,21 @@ def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
         del response.headers["content-length"]
 
 
+async def _send_once(response: OutcomeResponse | RenderedResponse, send: Send) -> None:
+    """Send ``response`` and drop its body: a compressed one, which may wait for its client, then replaces it."""
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    message = {"type": "http.response.body", "body": response.body}
+    response.body = b""
+    await send(message)
+
+
+class OutcomeResponse(Response):
+    """The response to an operation on the ordinary path."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _send_once(self, send)
+
+
 @lru_cache(maxsize=256)
 def _content_type(accept: str) -> bytes:
     return f"{response_type(accept)}; charset=utf-8".encode()
@@ -90,6 +111,8 @@ class RenderedResponse:
 
     It needs a tenth of the time of Starlette's Response, which would take most of the time of this path.
     """
+
+    status_code = 200
 
     def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
         self.body: bytes | memoryview = body
@@ -102,8 +125,7 @@ class RenderedResponse:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await _send_once(self, send)
 
 
 def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:

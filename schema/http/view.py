@@ -6,15 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.config.groups import Limits
 from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
+from gateway.http.response_buffers import (
+    PIECE_BYTES,
+    ResponseBuffer,
+    ResponseBuffers,
+    attach_buffer,
+    buffer_of,
+)
 from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, PageSource
 from gateway.paging.agreement import OperationSnapshots
@@ -30,6 +37,8 @@ from schema.http.response import VARY, RenderedResponse, outcome_response, refus
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
 
+_NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0, "upstream_calls": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
@@ -38,7 +47,7 @@ class GraphQLView:
     operations: Operations
     source: PageSource
     sizes: BlockSizes
-    limits: Limits
+    buffers: ResponseBuffers
     max_request_bytes: int
     documents: Documents
     page: Callable[[], Response] | None = None
@@ -48,14 +57,25 @@ class GraphQLView:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            buffer = buffer_of(scope)
+            if buffer is not None:
+                buffer.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response: Response | RenderedResponse
         try:
             response = await self._respond(scope, receive)
         except ClientDisconnect:
             return
         except GatewayError as error:
-            if isinstance(error, DocumentRefused):
-                note_facts(scope, outcome=error.code, operation=None, cache=None, rows=0, upstream_calls=0)
+            buffer = buffer_of(scope)
+            if isinstance(error, DocumentRefused) or (buffer is not None and error is buffer.refusal):
+                note_facts(scope, **{**_NO_FACTS, **scope["state"].get("facts", {}), "outcome": error.code})
+            if buffer is not None:
+                buffer.close()
             response = refusal(scope, error, correlation_id_of(scope))
         response.raw_headers.append((b"vary", VARY))
         await response(scope, receive, send)
@@ -106,6 +126,10 @@ class GraphQLView:
         if rendered is None:
             return None
         body, page = rendered
+        if len(body) > PIECE_BYTES:
+            buffer = self._buffer(scope)
+            if not buffer.take(len(body)) and buffer.refusal:
+                raise buffer.refusal
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
         response = RenderedResponse(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
@@ -114,13 +138,21 @@ class GraphQLView:
         return response
 
     def _context(self, scope: Scope) -> OperationContext:
-        budget = Budget(self.limits.max_upstream_calls)
-        deadline = asyncio.get_running_loop().time() + self.limits.operation_timeout_seconds
-
+        limits = self.operations.limits
+        budget = Budget(limits.max_upstream_calls)
+        deadline = asyncio.get_running_loop().time() + limits.operation_timeout_seconds
         correlation_id = correlation_id_of(scope)
 
         def caller() -> Caller:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
-        snapshots = OperationSnapshots(self.differing)
-        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller, snapshots)
+        buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
+        return OperationContext(self.source, self.sizes, limits, correlation_id, budget, caller, buffer, snapshots)
+
+    def _buffer(self, scope: Scope) -> ResponseBuffer:
+        """Return the buffer of this request's response; a retried plan has one already."""
+        buffer = buffer_of(scope)
+        if buffer is None:
+            buffer = self.buffers.open()
+            attach_buffer(scope, buffer)
+        return buffer

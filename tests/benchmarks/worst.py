@@ -1,8 +1,9 @@
 """Cost at each limit: the most expensive known operation that it allows, and one just beyond it.
 
-``python -m tests.benchmarks.worst`` runs the former against the application, and prints the table "Limits of one
-operation". CPU time is that of the whole process without the upstream. Blocks of rows are cached, rendered
-rows are not. Response sizes are those before compression.
+``python -m tests.benchmarks.worst`` runs the former against the application, and prints the tables of docs/errors.md:
+"Limits of one operation", and "Cost of one request" from tests/benchmarks/costly.py. CPU time is that of the whole
+process without the upstream. Blocks of rows are cached, rendered rows are not. Response sizes are those before
+compression.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ import httpx
 from gateway.__main__ import build
 from gateway.config.settings import Settings, read_settings
 from gateway.observability.logging import configure_logging
-from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
+from schema.execution.limits import (
+    CHARACTERS_PER_TOKEN,
+    LIST_FIELDS,
+    MAX_ALIAS_CHARACTERS,
+    MAX_INTROSPECTION_FIELDS,
+    MAX_LINES,
+)
+from tests.benchmarks.costly import measure_requests
 from tests.benchmarks.servers import free_port, running
 
 RUNS = 5
@@ -61,9 +70,9 @@ def roots(count: int, inner: str, arguments: str = "first: 10000", variables: st
     return f"query {variables}{{ {many(count, f'r#: licenseDeployments({arguments}) {{ {inner} }}')} }}"
 
 
-def filtered(value: Any, kind: str = "LicenseDeploymentFilter") -> Operation:
-    """Return an operation with ten root fields that use one filter."""
-    return roots(10, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
+def filtered(value: Any, fields: int = 10, kind: str = "LicenseDeploymentFilter") -> Operation:
+    """Return an operation with ``fields`` root fields that use one filter."""
+    return roots(fields, "totalCount", "filter: $filter, first: 1", f"($filter: {kind}) "), {"filter": value}
 
 
 def nots(count: int) -> dict[str, Any]:
@@ -91,6 +100,16 @@ def spreading(count: int) -> str:
     return "{ licenseDeployments { ...F0 } } " + " ".join(texts)
 
 
+def introspection(count: int) -> str:
+    """Return an operation that asks for all of the schema ``count`` times."""
+    argument = f"name description type {{ {TYPE} }}"
+    inside = (
+        f"kind name description fields {{ name description args {{ {argument} }} type {{ {TYPE} }} }}"
+        f" inputFields {{ {argument} }} enumValues {{ name description }}"
+    )
+    return f"{{ {many(count, 'r#: __schema { types { ...X } }')} }} fragment X on __Type {{ {inside} }}"
+
+
 def default_of(name: str) -> str:
     """Return a setting's default in the format of docs/errors.md."""
     return f"{Settings.model_fields[name].default:,}"
@@ -111,17 +130,19 @@ LIMITS: tuple[Limit, ...] = (
         "max_query_depth", "QUERY_TOO_COMPLEX", "inline fragments 110 deep", (deep(110), None), (deep(130), None)
     ),
     setting(
-        "max_query_tokens", "QUERY_TOO_COMPLEX", "40 fragments that spread one another",
-        (spreading(40), None),
+        "max_query_tokens", "QUERY_TOO_COMPLEX", "27 fragments that spread one another",
+        (spreading(27), None),
         ("{ licenseDeployments { " + many(2_000, "totalCount") + " } }", None),
     ),
     setting(
-        "max_query_aliases", "QUERY_TOO_COMPLEX", "all of introspection, thirty times, with no token",
-        ("{ " + many(10, "r#: __schema { a: types { ...X } b: types { ...X } types { ...X } }")
-         + f" }} fragment X on __Type {{ kind name description fields {{ name description args {{ name description"
-         f" type {{ {TYPE} }} }} type {{ {TYPE} }} }} inputFields {{ name description type {{ {TYPE} }} }}"
-         f" enumValues {{ name description }} }}", None),
+        "max_query_aliases", "QUERY_TOO_COMPLEX", "ten largest pages with two aliases each",
+        (roots(10, "nodes { a: customerName b: productName }"), None),
         ("{ " + many(31, "a#: __typename") + " }", None),
+    ),
+    Limit(
+        f"fields about the schema; a list counts {LIST_FIELDS} times", f"{MAX_INTROSPECTION_FIELDS}",
+        "QUERY_TOO_COMPLEX", "all of introspection, four times, with no token", (introspection(4), None),
+        (introspection(10), None),
     ),
     setting(
         "max_query_root_fields", "QUERY_TOO_COMPLEX", "ten largest pages of `edges`, all fields",
@@ -146,14 +167,26 @@ LIMITS: tuple[Limit, ...] = (
         (("," * 99 + "\n") * (MAX_LINES - 1) + "{ __typename }", None),
         ("\n" * (MAX_LINES + 1) + "{ __typename }", None),
     ),
+    Limit(
+        f"characters of a document with strings, comments or long numbers: `GATEWAY_MAX_QUERY_TOKENS` ×"
+        f" {CHARACTERS_PER_TOKEN}",
+        "128,000", "QUERY_TOO_COMPLEX", "a comment of that length",
+        ("{ __typename } #" + "x" * 127_000, None),
+        ('{ licenseDeployments(after: "' + r"\n" * 250_000 + '") { totalCount } }', None),
+    ),
     setting(
-        "max_filter_bytes", "BAD_USER_INPUT", "ten filters nested 24 deep", filtered(alternating(60)),
+        "max_filter_bytes", "BAD_USER_INPUT", "six filters nested 24 deep", filtered(alternating(60), 6),
         filtered({"channel": {"in": [f"{number:03}" for number in range(400)]}}),
     ),
     Limit(
-        "objects and list members in variables, at each use: `GATEWAY_MAX_FILTER_BYTES` / 10 ×"
-        " `GATEWAY_MAX_QUERY_ROOT_FIELDS`", "8,000", "BAD_USER_INPUT", "sixteen times `not` 45 deep, used ten times",
-        filtered(nots(16)), filtered(nots(20)),
+        f"objects and list members in variables, at each use: `GATEWAY_MAX_FILTER_BYTES` / 10 × {LONG_FILTERS}",
+        "2,400", "BAD_USER_INPUT", "five times `not` 45 deep, used ten times",
+        filtered(nots(5)), filtered(nots(20)),
+    ),
+    Limit(
+        "members of an object in variables", f"{MAX_OBJECT_MEMBERS}", "BAD_USER_INPUT", "60,000 unknown variables",
+        ("{ __typename }", {f"v{number}": number for number in range(60_000)}),
+        filtered({f"f{number}": number for number in range(60_000)}),
     ),
     setting(
         "max_request_bytes", "PAYLOAD_TOO_LARGE", "a megabyte of one name",
@@ -219,3 +252,5 @@ if __name__ == "__main__":
     port = free_port()
     with running("sandbox", [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)], port) as server:
         asyncio.run(measure(server.url, click.echo))
+        click.echo()
+        asyncio.run(measure_requests(server.url, click.echo))

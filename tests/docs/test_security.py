@@ -8,7 +8,14 @@ import re
 import pytest
 
 from gateway.config.settings import Settings, variable
-from schema.execution.limits import MAX_ALIAS_CHARACTERS, MAX_LINES
+from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
+from schema.execution.limits import (
+    CHARACTERS_PER_TOKEN,
+    LIST_FIELDS,
+    MAX_ALIAS_CHARACTERS,
+    MAX_INTROSPECTION_FIELDS,
+    MAX_LINES,
+)
 from tests.benchmarks.worst import LIMITS
 from tests.docs.readme import README
 
@@ -74,7 +81,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         "rows shown": default["GATEWAY_MAX_FIRST_ROWS"] * fields,
         "characters of an alias": MAX_ALIAS_CHARACTERS,
         "lines of a document": MAX_LINES,
-        "objects and list members in variables, at each use": filters // 10 * fields,
+        "objects and list members in variables, at each use": filters // 10 * LONG_FILTERS,
+        f"fields about the schema; a list counts {LIST_FIELDS} times": MAX_INTROSPECTION_FIELDS,
+        "members of an object in variables": MAX_OBJECT_MEMBERS,
+        "characters of a document with strings, comments or long numbers": (
+            CHARACTERS_PER_TOKEN * default["GATEWAY_MAX_QUERY_TOKENS"]
+        ),
     }
     for limit in LIMITS:
         name, _, _ = limit.name.partition(":")

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config.groups import Limits
+from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
 from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.paging.blocks import BlockSizes
@@ -167,7 +168,7 @@ def application(source: Shelf) -> ASGIApp:
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     operations = Operations(build_schema(), limits, introspection=True)
     documents = AutomaticDocuments(operations.faults_of)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), limits, 10_000, documents)
+    view = GraphQLView(operations, source, BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 

@@ -211,6 +211,7 @@ import sys
 from contextlib import asynccontextmanager
 
 from gateway.app import create_app
+from gateway.http.response_buffers import ResponseBuffers
 from gateway.server.listener import Listener, run_one
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
@@ -243,7 +244,7 @@ configure_logging(sys.argv[1], "debug")
 limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
 operations = Operations(build_schema(), limits, introspection=True)
 documents = AutomaticDocuments(operations.faults_of)
-view = GraphQLView(operations, Broken(), BlockSizes(10, 10), limits, 10_000, documents, broken_page)
+view = GraphQLView(operations, Broken(), BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents, broken_page)
 app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 """

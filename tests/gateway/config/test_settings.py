@@ -144,6 +144,7 @@ NUMBERS = {
     "max_query_aliases": (0, 10_000),
     "max_query_root_fields": (1, 1_000),
     "max_request_bytes": (1_024, None),
+    "max_response_buffer_bytes": (1_048_576, None),
     "max_filter_bytes": (64, 1_000_000),
     "max_upstream_calls": (1, 10_000),
     "shutdown_grace_seconds": (0.001, 86_400),

@@ -94,9 +94,7 @@ INVALID = {
     "repeated directives": "{ __typename " + many(200, "@skip(if: false)") + " }",
     "a huge name": "{ " + "x" * 900_000 + " }",
     "a huge enum value": "{ licenseDeployments(groupBy: " + "X" * 900_000 + ") { totalCount } }",
-    "a huge number": "{ licenseDeployments(first: " + "9" * 900_000 + ") { totalCount } }",
     "a number of 5,000 digits": "{ licenseDeployments(first: " + "9" * 5_000 + ") { totalCount } }",
-    "a huge number for text": "{ licenseDeployments(after: " + "9" * 900_000 + ") { totalCount } }",
     "a fragment that spreads itself": "{ ...F } fragment F on Query { ...F ...F }",
     "fragments that spread one another": "{ ...F } fragment F on Query { ...G ...G } fragment G on Query { ...F ...F }",
     "conflicting fields": "{ licenseDeployments(first: 1) { totalCount } licenseDeployments(first: 2) { totalCount } }",
@@ -105,7 +103,7 @@ INVALID = {
 HARMLESS = {
     "commas": "," * 900_000 + "{ __typename }",
     "a huge operation name": "query " + "x" * 900_000 + " { __typename }",
-    "a long comment": "#" * 900_000 + "\n{ __typename }",
+    "a long comment": "#" * 100_000 + "\n{ __typename }",
     "many operations, one of them selected": many(280, "query Q# { __typename }"),
 }
 
@@ -377,9 +375,9 @@ def test_introspection_fails_when_it_is_off(start_gateway: StartGateway) -> None
 def test_a_text_may_have_exactly_the_maximum_number_of_line_breaks(line_break: str) -> None:
     """A carriage return ends a line in GraphQL too; CR LF counts twice."""
     most = MAX_LINES // len(line_break)
-    check_text(line_break * most)
+    check_text(line_break * most, 2_000)
     with pytest.raises(QueryTooComplex):
-        check_text(line_break * (most + 1))
+        check_text(line_break * (most + 1), 2_000)
 
 
 def test_a_document_may_have_exactly_the_maximum_number_of_tokens() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config.groups import Limits
+from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
 from gateway.page import Caller, Page, PageSource
 from gateway.paging.blocks import BlockSizes
@@ -430,7 +431,7 @@ def application(source: PageSource, **changes: Any) -> Any:
 
     operations = Operations(build_schema(), LIMITS, introspection=True)
     documents = AutomaticDocuments(operations.faults_of)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), LIMITS, 10_000, documents, **changes)
+    view = GraphQLView(operations, source, BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents, **changes)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 

@@ -1,0 +1,88 @@
+"""Bound the memory of all responses that are built and not yet sent.
+
+A client that does not read keeps its whole response in memory, so a few dozen of them could take a gigabyte.
+"""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from gateway.errors import PayloadTooLarge, ServiceUnavailable
+
+# The server stops accepting data at this size, so a smaller body costs no more than any open connection. It is also the
+# size of a piece: asyncio's and uvloop's default high-water mark.
+PIECE_BYTES = 65_536
+
+# Rows compress to a tenth or less (measured); the copy is counted before its size is known.
+COMPRESSED_PART = 4
+
+# Most clients read a response within seconds; the server disconnects one that stops reading after a minute.
+RETRY_AFTER_SECONDS = 5
+
+
+class ResponseBuffers:
+    """The bytes of response bodies that one process holds, at most ``max_bytes``."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.used_bytes = 0
+
+    def open(self) -> ResponseBuffer:
+        """Return the empty buffer of one response; close it once the response is sent."""
+        return ResponseBuffer(self)
+
+
+class ResponseBuffer:
+    """The bytes that one response holds. ``refusal`` is the error to return once ``take`` has returned False."""
+
+    __slots__ = ("_all", "held_bytes", "refusal")
+
+    def __init__(self, buffers: ResponseBuffers) -> None:
+        self._all = buffers
+        self.held_bytes = 0
+        self.refusal: PayloadTooLarge | ServiceUnavailable | None = None
+
+    def take(self, size_bytes: int) -> bool:
+        """Add bytes and return True, or return False if they exceed the bound. Small responses always fit.
+
+        Not an exception: its traceback would keep the rendered rows in memory.
+        """
+        total_bytes = self.held_bytes + size_bytes
+        if total_bytes > PIECE_BYTES and self._all.used_bytes + size_bytes > self._all.max_bytes:
+            self.refusal = self.refusal or self._refused(total_bytes)
+        else:
+            self.hold(total_bytes)
+        return self.refusal is None
+
+    def hold(self, size_bytes: int) -> None:
+        """Set the number of bytes without a check: the response is smaller now, or nearly sent."""
+        self._all.used_bytes += size_bytes - self.held_bytes
+        self.held_bytes = size_bytes
+
+    def close(self) -> None:
+        """Release everything."""
+        self.hold(0)
+        self.refusal = None
+
+    def _refused(self, size_bytes: int) -> PayloadTooLarge | ServiceUnavailable:
+        if size_bytes > self._all.max_bytes:
+            return PayloadTooLarge(
+                f"The response is over {self._all.max_bytes} bytes, the limit GATEWAY_MAX_RESPONSE_BUFFER_BYTES."
+                " Request fewer rows or fields at once."
+            )
+        return ServiceUnavailable(
+            "The responses that clients have not read yet fill the gateway's buffer"
+            " (GATEWAY_MAX_RESPONSE_BUFFER_BYTES). Retry later.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+
+
+def attach_buffer(scope: Scope, buffer: ResponseBuffer) -> None:
+    """Make ``buffer`` the buffer of this request."""
+    scope["state"]["response_buffer"] = buffer
+
+
+def buffer_of(scope: Scope) -> ResponseBuffer | None:
+    """Return the buffer of this request; None for a small response."""
+    buffer: ResponseBuffer | None = scope["state"].get("response_buffer")
+    return buffer
