@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.http",),
     ("gateway.page",),
     ("gateway.access_token",),
-    ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
+    ("gateway.query", "gateway.errors", "gateway.clock", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

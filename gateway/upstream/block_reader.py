@@ -8,9 +8,9 @@ malformed link loses no row.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapshot_of
 from gateway.query import Dataset, PageQuery
@@ -32,7 +32,7 @@ class Upstream(Protocol):
 class BlockReader:
     """A PageSource that reads one block per fetch through UpstreamClient.
 
-    ``max_calls`` bounds the HTTP requests of one fetch; ``clock`` is in seconds since 1970.
+    ``max_calls`` bounds the HTTP requests of one fetch.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class BlockReader:
         client: Upstream,
         *,
         max_calls: int,
-        clock: Callable[[], float],
         operation_timeout_seconds: float,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._client = client
         self._max_calls = max_calls
@@ -63,7 +63,7 @@ class BlockReader:
             except _MixedSnapshots:
                 calls = block.calls
             else:
-                return block.page(self._clock())
+                return block.page(self._clock.monotonic())
         raise SnapshotChanged(
             "The upstream is processing its data again at this moment. Start again from the first page."
         )

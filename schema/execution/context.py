@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
-from gateway.page import Budget, Caller, PageSource
+from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.blocks import BlockSizes
 from schema.connection import ConnectionResult
 from schema.execution.projection import Selection
@@ -16,7 +15,10 @@ from schema.execution.projection import Selection
 
 @dataclass(slots=True)
 class OperationContext:
-    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token."""
+    """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
+
+    ``upstream`` identifies the upstream that ``source`` reads.
+    """
 
     source: PageSource
     sizes: BlockSizes
@@ -24,6 +26,7 @@ class OperationContext:
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
+    upstream: str
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
@@ -53,7 +56,7 @@ class OperationContext:
     def age_seconds(self) -> int | None:
         """Return the age of the oldest block used; None if no block was used."""
         times = [moment for result in self.results for moment in result.fetched_at]
-        return max(0, int(time.time() - min(times))) if times else None
+        return age_seconds(min(times)) if times else None
 
     @property
     def rows(self) -> int:

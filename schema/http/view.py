@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from gateway.config.groups import Limits
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, PageSource
+from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.blocks import BlockSizes
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
@@ -31,7 +30,10 @@ BODY_TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off."""
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off.
+
+    ``upstream`` identifies the upstream that ``source`` reads.
+    """
 
     operations: Operations
     source: PageSource
@@ -42,6 +44,7 @@ class GraphQLView:
     page: Callable[[], Response] | None = None
     plans: Plans | None = None
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
+    upstream: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -105,7 +108,7 @@ class GraphQLView:
         body, page = rendered
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
-        response = RenderedResponse(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        response = RenderedResponse(scope, body, age_seconds=age_seconds(page.fetched_at))
         if page.renderings is not None:
             cache_compressed(scope, page.renderings, plan.name)
         return response
@@ -119,4 +122,4 @@ class GraphQLView:
         def caller() -> Caller:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
-        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller)
+        return OperationContext(self.source, self.sizes, self.limits, correlation_id, budget, caller, self.upstream)

@@ -13,7 +13,6 @@ import pytest
 
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
-from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
 from gateway.config.groups import CacheConfig
 from gateway.config.redis_url import RedisAddress
@@ -22,7 +21,7 @@ from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
 from tests.gateway.cache.test_cached_pages import jwt
-from tests.gateway.fakes import Clock, FakeSource, caller, query
+from tests.gateway.fakes import UPSTREAM, Clock, ClockedRedisStore, FakeSource, caller, query
 from tests.redis_server import RedisServer, until
 
 HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
@@ -46,10 +45,12 @@ class Process:
     ) -> None:
         self.clock, self.source = clock, source
         self.outcomes: Counter[str] = Counter()
-        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep, timeout_seconds=timeout_seconds)
+        self.store = ClockedRedisStore(
+            RedisAddress("127.0.0.1", port), UPSTREAM, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
+        )
         config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
         self.shared = SharedPages(
-            self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
+            self.store, Freshness.of(config), observer=lambda outcome: self.outcomes.update([outcome])
         )
         self.cache = CachedPages(source, config, shared=self.shared, clock=clock)
 
@@ -452,10 +453,9 @@ async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(p
 
 async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
-    processes.clock.seconds += 10
     processes.source.date = "2026-02-02T00:00:00"
     await one.ask()
-    processes.clock.seconds -= 10
+    processes.source.clock = lambda: processes.clock() - 10
     processes.source.date = "2026-01-01T00:00:00"
     await two.ask(skip=10)
     assert two.outcomes["not_stored"] == 1
