@@ -44,7 +44,7 @@ class SharedPage:
 
 @dataclass(frozen=True, slots=True)
 class _Requirements:
-    """What a value from Redis must meet: its generations, when it was read, and when its token expires."""
+    """The conditions for a value from Redis: its generations, the earliest moment of reading, the token's expiry."""
 
     generations: tuple[bytes, bytes]
     read_since: float

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
+from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
 from gateway.config.groups import CacheConfig
 from gateway.config.redis_url import RedisAddress
@@ -24,6 +25,7 @@ from tests.gateway.cache.test_cached_pages import jwt
 from tests.gateway.fakes import UPSTREAM, Clock, ClockedRedisStore, FakeSource, caller, query
 from tests.redis_server import RedisServer, until
 
+FRESHNESS = Freshness(100, 1_000)
 HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
 
 
@@ -42,13 +44,18 @@ class Process:
         sleep: Sleep = asyncio.sleep,
         memory_bytes: int = 1_000_000,
         timeout_seconds: float = 10,
+        upstream: str = UPSTREAM,
+        store_type: type[RedisStore] = ClockedRedisStore,
+        freshness: Freshness = FRESHNESS,
     ) -> None:
         self.clock, self.source = clock, source
         self.outcomes: Counter[str] = Counter()
-        self.store = ClockedRedisStore(
-            RedisAddress("127.0.0.1", port), UPSTREAM, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
+        self.store = store_type(
+            RedisAddress("127.0.0.1", port), upstream, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
         )
-        config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
+        config = CacheConfig(
+            memory_bytes, freshness.fresh_seconds, freshness.stale_seconds, first_block_rows=5, block_rows=10
+        )
         self.shared = SharedPages(
             self.store, Freshness.of(config), observer=lambda outcome: self.outcomes.update([outcome])
         )
@@ -80,8 +87,8 @@ class Processes:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
 
-    async def start(self, **changes: Any) -> Process:
-        process = Process(self.server.port, self.clock, self.source, **changes)
+    async def start(self, clock: Clock | None = None, **changes: Any) -> Process:
+        process = Process(self.server.port, clock or self.clock, self.source, **changes)
         self._stack.push_async_callback(process.aclose)
         await process.store.start()
         return process
