@@ -32,7 +32,7 @@ class UpstreamConfig:
         """
         url = urlsplit(self.base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
-        slash = "/" if self.trailing_slash else ""
+        slash = " with a trailing slash" if self.trailing_slash else ""
         return f"{url.scheme}://{url.hostname}:{port}{self.path_prefix}{slash}"
 
     @classmethod

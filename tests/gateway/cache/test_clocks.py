@@ -253,6 +253,17 @@ async def test_a_shared_cooldown_lasts_as_long_as_the_upstream_asked(redis: Redi
     await asyncio.gather(*(store.aclose() for store in stores))
 
 
+@pytest.mark.parametrize("ahead_seconds", [-3_600.0, 3_600.0])
+async def test_a_jump_of_the_servers_clock_makes_no_cooldown_longer(redis: RedisServer, ahead_seconds: float) -> None:
+    clock = HostClock(Clock(), 5.0)
+    store = SteadyRedisStore(RedisAddress("127.0.0.1", redis.port), UPSTREAM, clock=clock, timeout_seconds=10)
+    await RedisCooldowns(store).publish(caller().token, clock.monotonic() + 2)
+    store.server_ahead_seconds = ahead_seconds
+    until = await RedisCooldowns(store).until(caller().token)
+    assert until is None or until <= clock.monotonic() + 2
+    await store.aclose()
+
+
 async def test_a_store_converts_times_by_the_clock_of_a_real_server(redis: RedisServer) -> None:
     clock = HostClock(Clock(), 5.0, -3_600.0)
     store = RedisStore(RedisAddress("127.0.0.1", redis.port), UPSTREAM, clock=clock, timeout_seconds=10)

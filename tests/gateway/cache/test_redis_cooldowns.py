@@ -104,10 +104,12 @@ async def test_a_later_end_replaces_an_earlier_one_and_expires_with_its_key(
     assert 50_000 < redis.client.pttl(key) <= 60_000
 
 
-async def test_a_wrong_end_causes_a_cooldown_of_at_most_ten_minutes(store: RedisStore, clock: Clock) -> None:
+async def test_a_cooldown_of_more_than_ten_minutes_is_ignored(store: RedisStore, clock: Clock) -> None:
     cooldowns = RedisCooldowns(store)
-    await cooldowns.publish(ONE, clock.now + 10_000)
+    await cooldowns.publish(ONE, clock.now + 600)
     assert await cooldowns.until(ONE) == clock.now + 600
+    await cooldowns.publish(ONE, clock.now + 10_000)
+    assert await cooldowns.until(ONE) is None
 
 
 async def test_a_forged_cooldown_is_ignored(store: RedisStore, redis: RedisServer, clock: Clock) -> None:
