@@ -46,6 +46,10 @@ class AccessToken:
         """Return the secret, for the Authorization header of an upstream call, or to print a token just obtained."""
         return self._secret
 
+    def seconds_left(self, wall: float) -> float:
+        """Return the seconds until the token expires, infinity if unknown. ``wall`` is in seconds since 1970."""
+        return float("inf") if self.expires_at is None else self.expires_at - wall
+
     def derived(self, label: str) -> bytes:
         """Derive 32 secret bytes from the token, different for each ``label``; they do not reveal the token.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -117,7 +116,7 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
     address = cache_address(settings.cache_url)
     if address is None:
         return None
-    store = RedisStore(address, on_error=metrics.redis_errors.inc)
+    store = RedisStore(address, _upstream_config(settings).identity, on_error=metrics.redis_errors.inc)
     metrics.watch_redis(lambda: store.is_left_out)
     pages = SharedPages(store, Freshness.of(CacheConfig.of(settings)), observer=metrics.redis_page)
     return RedisTier(store, pages, RedisCooldowns(store))
@@ -126,7 +125,7 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
 def _upstream(settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry) -> UpstreamClient:
     sandbox = settings.upstream_url == SANDBOX
     client = UpstreamClient(
-        UpstreamConfig.of(settings, _upstream_url(settings)),
+        _upstream_config(settings),
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
         token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
         shared_cooldowns=redis.cooldowns if redis else None,
@@ -140,13 +139,16 @@ def _upstream_url(settings: Settings) -> str:
     return EMBEDDED_SANDBOX_URL if settings.upstream_url == SANDBOX else settings.upstream_url
 
 
+def _upstream_config(settings: Settings) -> UpstreamConfig:
+    return UpstreamConfig.of(settings, _upstream_url(settings))
+
+
 def _cache(
     settings: Settings, client: UpstreamClient, metrics: Metrics, redis: RedisTier | None, differing: DifferingBlocks
 ) -> CachedPages:
     reader = BlockReader(
         client,
         max_calls=settings.max_upstream_calls,
-        clock=time.time,
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
     cache = CachedPages(reader, CacheConfig.of(settings), shared=redis.pages if redis else None, differing=differing)
@@ -179,6 +181,7 @@ def _graphql(
         source=source,
         sizes=_block_sizes(settings),
         buffers=ResponseBuffers(settings.max_response_buffer_bytes),
+        upstream=_upstream_config(settings).identity,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
@@ -188,11 +191,13 @@ def _graphql(
 
 def _exports(settings: Settings, limits: Limits, source: SingleFlight, differing: DifferingBlocks) -> Exports:
     arguments = ExportArguments(
-        build_schema(), max_filter_bytes=settings.max_filter_bytes, introspection=settings.introspection
+        build_schema(),
+        _upstream_config(settings).identity,
+        max_filter_bytes=settings.max_filter_bytes,
+        introspection=settings.introspection,
     )
-    upstream = f"{_upstream_url(settings)}{settings.upstream_path_prefix} {settings.upstream_trailing_slash}"
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, upstream, is_closed, differing)
+    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing)
 
 
 def _lifespan(

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from gateway.access_token import AccessToken
+from gateway.clock import SYSTEM_CLOCK
 from gateway.errors import QueryTooComplex
 from gateway.instant import instant
 from gateway.query import PageQuery
@@ -121,7 +122,7 @@ class Page:
     """Rows ``[skip, skip + len(rows))`` of a query. Immutable, so that the cache and concurrent waiters can share it.
 
     ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``total_count``
-    is None if the upstream's value cannot be used. ``fetched_at`` is in seconds since 1970. ``calls`` counts the
+    is None if the upstream's value cannot be used. ``fetched_at`` is by the monotonic clock. ``calls`` counts the
     upstream calls of this fetch, 0 for a cache hit. A page outside the cache has no ``renderings``.
     """
 
@@ -153,6 +154,11 @@ class Page:
     def having(self, **changes: Any) -> Page:
         """Return a copy with the same rows and other fields changed."""
         return replace(self, **changes)
+
+
+def age_seconds(fetched_at: float) -> int:
+    """Return the whole seconds since ``fetched_at``, for the header ``Age``."""
+    return max(0, int(SYSTEM_CLOCK.monotonic() - fetched_at))
 
 
 class PageSource(Protocol):

@@ -125,7 +125,7 @@ class PageQuery:
 
     ``filter`` is canonical, or None for all rows. The order of ``group_by`` is significant. ``processed_date_time`` is
     ``YYYY-MM-DDTHH:MM:SS``, or None for the latest. ``revalidate`` bypasses the cache. Like the range, it is not
-    part of :attr:`question`.
+    part of :attr:`question`. ``upstream`` identifies the upstream that is asked.
     """
 
     dataset: Dataset
@@ -135,6 +135,7 @@ class PageQuery:
     top: int = 0
     skip: int = 0
     revalidate: bool = False
+    upstream: str = ""
 
     def rows(self, skip: int, top: int) -> PageQuery:
         """Return the same query for other rows."""
@@ -142,8 +143,8 @@ class PageQuery:
 
     @cached_property
     def question(self) -> str:
-        """Canonical text of the query without its range of rows; equivalent queries have equal text."""
-        return "&".join([self.dataset.name, *self._selection()])
+        """Canonical text of the query without its range of rows; equivalent queries of one upstream have equal text."""
+        return "&".join([f"{self.upstream} {self.dataset.name}", *self._selection()])
 
     @cached_property
     def fingerprint(self) -> bytes:

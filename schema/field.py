@@ -71,7 +71,12 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
         query = page_query(
-            dataset, filter or None, group_by or (), _or_none(processed_date_time), context.limits.max_filter_bytes
+            context.upstream,
+            dataset,
+            filter or None,
+            group_by or (),
+            _or_none(processed_date_time),
+            context.limits.max_filter_bytes,
         )
         arguments = page_arguments(
             first=_or_none(first),
@@ -119,7 +124,12 @@ def _argument(kind: Any, name: str) -> Any:
 
 
 def page_query(
-    dataset: Dataset, filter_input: Any, group_by: Any, processed_date_time: str | None, max_filter_bytes: int
+    upstream: str,
+    dataset: Dataset,
+    filter_input: Any,
+    group_by: Any,
+    processed_date_time: str | None,
+    max_filter_bytes: int,
 ) -> PageQuery:
     """Return the query of a field's arguments; without ``filter_input`` it covers every row. Raises BadUserInput."""
     row_filter = TRUE if filter_input is None else to_filter(filter_input, max_bytes=max_filter_bytes)
@@ -130,6 +140,7 @@ def page_query(
         processed_date_time=(
             None if processed_date_time is None else upstream_date(processed_date_time, argument="processedDateTime")
         ),
+        upstream=upstream,
     )
 
 

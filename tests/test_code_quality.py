@@ -31,8 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.http", "gateway.differing_blocks"),
     ("gateway.page",),
     ("gateway.access_token",),
-    ("gateway.query", "gateway.errors", "gateway.instant", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
-    ("gateway.spreadsheet_formulas",),
+    ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
+    ("gateway.clock", "gateway.instant", "gateway.spreadsheet_formulas"),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

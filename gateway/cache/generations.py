@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
-from gateway.cache.sealing import Entry, entry
+from gateway.cache.sealing import Entry
 from gateway.page import Page, Snapshot
 
 GENERATION_BYTES = 16
@@ -27,8 +27,8 @@ EXTRA_SECONDS = 60.0
 # The lifetime of a generation without blocks: as long as a slow read takes. Made-up tokens leave nothing else.
 UNUSED_SECONDS = 600.0
 
-# The limit of new generations not written to Redis yet, some 300 bytes each; more than a process should ever need.
-MAX_UNWRITTEN = 10_000
+# The limit of refusals in memory, some 500 bytes each; more tokens than a process should ever serve.
+MAX_REFUSALS = 10_000
 
 
 def new_generation() -> bytes:
@@ -36,100 +36,126 @@ def new_generation() -> bytes:
 
 
 class QueryGeneration(msgspec.Struct, array_like=True, frozen=True):
-    """A query's generation, the merged snapshot of its blocks, and the time of the newest read."""
+    """A query's generation, the merged snapshot of its blocks, and the newest time of reading by the server's clock."""
 
     generation: bytes
     snapshot: Snapshot
     fetched_at: float
 
-    def after(self, page: Page) -> QueryGeneration | None:
-        """Return the query's generation after ``page`` is stored.
+    def after(self, page: Page, fetched_at: float) -> QueryGeneration | None:
+        """Return the query's generation after ``page``, read at ``fetched_at`` by the server's clock, is stored.
 
         If ``page`` conflicts with the stored blocks, return a new generation, or None if ``page`` is older than they
         are.
         """
         if not self.snapshot.conflicts(page.snapshot):
             return QueryGeneration(
-                self.generation, self.snapshot.merged(page.snapshot), max(self.fetched_at, page.fetched_at)
+                self.generation, self.snapshot.merged(page.snapshot), max(self.fetched_at, fetched_at)
             )
-        return first_generation(page) if page.fetched_at >= self.fetched_at else None
+        return first_generation(page, fetched_at) if fetched_at >= self.fetched_at else None
 
 
-def first_generation(page: Page) -> QueryGeneration:
+def first_generation(page: Page, fetched_at: float) -> QueryGeneration:
     """Return a new generation of a query whose only valid block is ``page``."""
-    return QueryGeneration(new_generation(), page.snapshot, page.fetched_at)
+    return QueryGeneration(new_generation(), page.snapshot, fetched_at)
 
 
 class SealedPage(msgspec.Struct, array_like=True, frozen=True):
-    """A block's sealed content: its generations, its expiry (seconds since 1970), and the packed page."""
+    """A block's sealed content: its generations, the time of reading, its lifetime from then on, and the packed page.
+
+    The time of reading is in seconds since 1970, by the server's clock and by the writer's own.
+    """
 
     token_generation: bytes
     query_generation: bytes
-    expires_at: float
+    fetched_at: float
+    fetched_wall: float
+    lifetime_seconds: float
     packed: bytes
 
 
+@dataclass(slots=True)
+class Refusal:
+    """A refusal of a token: its moment, the moment when all older entries have expired, and whether Redis knows it."""
+
+    moment: float
+    until: float
+    is_stored: bool = False
+
+
 class TokenGenerations:
-    """Token generations in Redis. ``clock`` is in seconds since 1970; no entry lasts longer than ``keep_seconds``.
+    """Token generations in Redis. None lasts longer than ``keep_seconds``, or than its token.
 
     A refused token gets a new generation. If Redis cannot store it, it is written once Redis is back. Until then this
-    process serves no page of that token from Redis.
+    process serves no page of that token from Redis. This process also remembers the refusal itself, in case somebody
+    restores older entries.
     """
 
-    def __init__(self, store: RedisStore, keep_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, store: RedisStore, keep_seconds: float) -> None:
         self._store = store
+        self._clock = store.clock
         self._generation_seconds = keep_seconds + EXTRA_SECONDS
-        self._clock = clock
-        # By name: the time (seconds since 1970) when the last entry older than the refusal has expired.
-        self._unwritten: OrderedDict[str, float] = OrderedDict()
-        store.on_return = self._write_all
+        self._refusals: OrderedDict[Entry, Refusal] = OrderedDict()
+        store.on_return = self._store_all
 
     def entry(self, token: AccessToken) -> Entry:
-        return entry(token, "token")
+        return self._store.entry(token, "token")
 
     def lifetime_seconds(self, token: AccessToken) -> float:
         """Return the lifetime of a generation of this token, at most that of the token itself."""
-        if token.expires_at is None:
-            return self._generation_seconds
-        return min(self._generation_seconds, token.expires_at - self._clock())
+        return min(self._generation_seconds, token.seconds_left(self._clock.wall()))
+
+    def refused_at(self, token: AccessToken) -> float:
+        """Return the moment of the token's last refusal in this process, minus infinity if it is unknown."""
+        refusal = self._refusals.get(self.entry(token))
+        return float("-inf") if refusal is None else refusal.moment
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
         """Return the current generation, creating it unless ``seen`` in Redis; None if Redis cannot store it."""
-        name, seconds = self.entry(token).name, self.lifetime_seconds(token)
-        if name in self._unwritten:
-            return await self._put(name, seconds)
+        token_entry, seconds = self.entry(token), self.lifetime_seconds(token)
+        refusal = self._refusals.get(token_entry)
+        if refusal is not None and not refusal.is_stored:
+            return await self._put(token_entry, seconds)
         if seen is not None and len(seen) == GENERATION_BYTES:
             return seen
         if seen is not None:
-            return await self._put(name, seconds)
+            return await self._put(token_entry, seconds)
         generation = new_generation()
-        if await self._store.add(name, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
+        if await self._store.add(token_entry, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
             return generation
         # Another process stored its generation first; use that one.
-        values = await self._store.get_many([name])
+        values = await self._store.get_many([token_entry])
         return values[0] if values else None
 
     async def replace(self, token: AccessToken) -> None:
         """Store a new generation, now or as soon as Redis is available."""
-        name, seconds = self.entry(token).name, self.lifetime_seconds(token)
+        token_entry, seconds = self.entry(token), self.lifetime_seconds(token)
         if seconds <= 0:
             return
-        self._unwritten[name] = self._clock() + seconds
-        if len(self._unwritten) > MAX_UNWRITTEN:
-            self._unwritten.popitem(last=False)
-        await self._put(name, seconds)
+        now = self._clock.monotonic()
+        self._refusals[token_entry] = Refusal(now, now + self._generation_seconds)
+        self._refusals.move_to_end(token_entry)
+        self._forget_some(now)
+        await self._put(token_entry, seconds)
 
-    async def _put(self, name: str, seconds: float) -> bytes | None:
-        generation = new_generation()
-        if not await self._store.set(name, generation, ttl_seconds=seconds):
+    async def _put(self, token_entry: Entry, seconds: float) -> bytes | None:
+        """Store a new generation, which has no blocks yet. Older blocks stay invalid even after its expiry."""
+        generation, refusal = new_generation(), self._refusals.get(token_entry)
+        if not await self._store.set(token_entry, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
             return None
-        self._unwritten.pop(name, None)
+        if refusal is not None:
+            refusal.is_stored = True
         return generation
 
-    async def _write_all(self) -> None:
-        for name, until in list(self._unwritten.items()):
-            left_seconds = until - self._clock()
-            if left_seconds <= 0:
-                self._unwritten.pop(name, None)
-            elif await self._put(name, left_seconds) is None:
+    def _forget_some(self, now: float) -> None:
+        """Drop expired refusals, which are the oldest, and more if there are too many."""
+        while len(self._refusals) > MAX_REFUSALS or next(iter(self._refusals.values())).until <= now:
+            self._refusals.popitem(last=False)
+
+    async def _store_all(self) -> None:
+        now = self._clock.monotonic()
+        for token_entry, refusal in list(self._refusals.items()):
+            if refusal.is_stored or refusal.until <= now:
+                continue
+            if await self._put(token_entry, refusal.until - now) is None:
                 return

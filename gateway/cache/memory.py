@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
 from msgspec.structs import astuple
 
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.page import Page
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
@@ -63,7 +63,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     NAME = "bounded-memory"
 
     def __init__(
-        self, *, max_bytes: int, clock: Callable[[], float] = time.time, on_evict: Callable[[str], None] | None = None
+        self, *, max_bytes: int, clock: Clock = SYSTEM_CLOCK, on_evict: Callable[[str], None] | None = None
     ) -> None:
         super().__init__(serializer=NullSerializer(), timeout=None)
         self.max_bytes = max_bytes
@@ -85,7 +85,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         record = self._records.get(key)
         if record is None:
             return None
-        if record.expires_at <= self._clock():
+        if record.expires_at <= self._clock.monotonic():
             self._evict(key)
             return None
         self._records.move_to_end(key)
@@ -94,7 +94,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     async def _set(
         self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
-        record = replace(value, expires_at=self._clock() + ttl) if ttl else value
+        record = replace(value, expires_at=self._clock.monotonic() + ttl) if ttl else value
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
@@ -106,7 +106,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     def peek(self, key: str) -> Any | None:
         """Return the value like ``get``, but synchronously: aiocache's ``get`` costs more than a small response."""
         record = self._records.get(key)
-        if record is None or record.expires_at <= self._clock():
+        if record is None or record.expires_at <= self._clock.monotonic():
             return None
         self._records.move_to_end(key)
         return record.value

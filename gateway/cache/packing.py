@@ -26,7 +26,6 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
     total_count: int | None
     snapshot: Snapshot
     warnings: tuple[PageWarning, ...]
-    fetched_at: float
     chunks: tuple[bytes, ...]
 
 
@@ -34,7 +33,10 @@ _DECODER = msgspec.msgpack.Decoder(_Packed)
 
 
 def pack(page: Page) -> bytes | None:
-    """Pack ``page``; return None if it is too large to unpack again or contains text that is not valid Unicode."""
+    """Pack ``page`` except the time of reading.
+
+    Return None if it is too large to unpack again or contains text that is not valid Unicode.
+    """
     starts = range(0, len(page.rows), CHUNK_ROWS)
     try:
         chunks = tuple(msgspec.json.encode(page.rows[start : start + CHUNK_ROWS]) for start in starts)
@@ -42,7 +44,7 @@ def pack(page: Page) -> bytes | None:
         return None
     if sum(map(len, chunks)) > MAX_PLAIN_BYTES // 2:
         return None
-    packed = _Packed(page.skip, page.more, page.total_count, page.snapshot, page.warnings, page.fetched_at, chunks)
+    packed = _Packed(page.skip, page.more, page.total_count, page.snapshot, page.warnings, chunks)
     return zstandard.ZstdCompressor(level=LEVEL).compress(msgspec.msgpack.encode(packed))
 
 
@@ -64,7 +66,6 @@ def unpack(data: bytes, row: type[msgspec.Struct]) -> Page | None:
         total_count=packed.total_count,
         snapshot=packed.snapshot,
         warnings=packed.warnings,
-        fetched_at=packed.fetched_at,
     )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import Block, Index, block_key, first_row_of, query_key_of
 from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
-from gateway.cache.policy import Freshness, decide, expiry, is_expired, stale_warning
+from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
 from gateway.cache.shared import SharedPages
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import CacheConfig
 from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import Forbidden, Unauthenticated
@@ -40,7 +40,7 @@ class CachedPages:
         *,
         shared: SharedPages | None = None,
         differing: DifferingBlocks | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._source = source
         self._shared = shared
@@ -65,7 +65,7 @@ class CachedPages:
 
     async def _fetch(self, block: Block) -> Page:
         query, caller = block.query, block.caller
-        if is_expired(caller, self._clock()):
+        if self._seconds_left(caller) <= 0:
             # A refresh that started before the token expired may still be running. Wait for it, to avoid two calls at
             # once.
             while (refresh := self._refreshes.running(block.key)) is not None:
@@ -78,14 +78,14 @@ class CachedPages:
 
     def peek(self, query: PageQuery, caller: Caller) -> Page | None:
         """Return the fresh page cached for ``query`` without waiting; None if ``fetch`` must be called."""
-        now = self._clock()
-        if is_expired(caller, now):
+        if self._seconds_left(caller) <= 0:
             return None
+        now = self._clock.monotonic()
         # No Block: its construction would take as long as the rest of this method.
         query_key = query_key_of(query, caller)
         for candidate in self._candidates(query):
             page: Page | None = self.store.peek(block_key(query_key, candidate))
-            if decide(page, query, caller, now, self._freshness) is CacheState.HIT:
+            if decide(page, query, now, self._freshness) is CacheState.HIT:
                 self.answered_blocks[CacheState.HIT] += 1
                 return page
         return None
@@ -110,7 +110,7 @@ class CachedPages:
         best: tuple[Page, CacheState, Block] | None = None
         for candidate in map(block.sibling, self._candidates(block.query)):
             page: Page | None = await self.store.get(candidate.key)
-            state = decide(page, block.query, block.caller, self._clock(), self._freshness)
+            state = decide(page, block.query, self._clock.monotonic(), self._freshness)
             if page is not None and state is not CacheState.MISS and (best is None or state < best[1]):
                 best = (page, state, candidate)
         return best
@@ -125,7 +125,7 @@ class CachedPages:
         if state is CacheState.HIT:
             return page.having(cache=state, calls=0)
         self._refreshes.start(block)
-        warnings = (*page.warnings, stale_warning(page, self._clock()))
+        warnings = (*page.warnings, stale_warning(page, self._clock.monotonic()))
         return page.having(cache=state, calls=0, warnings=warnings)
 
     async def _read(self, block: Block, *, reload: bool = False) -> Page:
@@ -164,11 +164,11 @@ class CachedPages:
     async def _keep(self, block: Block, page: Page, token_generation: bytes | None) -> Page:
         """Cache a page of the source unless it expires at once. Return it; in memory it can hold renderings."""
         doubtful = page.is_incomplete or (not page.rows and await self._had_rows(block, page))
-        lifetime_seconds = self._freshness.lifetime_seconds(doubtful=doubtful)
-        expires_at = expiry(block.caller, self._clock(), lifetime_seconds)
-        if expires_at <= self._clock():
+        left_seconds = min(self._freshness.lifetime_seconds(doubtful=doubtful), self._seconds_left(block.caller))
+        if left_seconds <= 0:
             await self._remove(block.key)
             return page
+        expires_at = self._clock.monotonic() + left_seconds
         cached_page = await self._put(block, page, expires_at)
         if cached_page is None:
             return page
@@ -205,7 +205,7 @@ class CachedPages:
         renderings = KeptRenderings(self.store, key)
         cached_page = page.having(renderings=renderings)
         self._index.add(block.caller.token.locator, block.query_key, key, page.snapshot, page.fetched_at)
-        ttl_seconds = expires_at - self._clock()
+        ttl_seconds = expires_at - self._clock.monotonic()
         if ttl_seconds > 0 and await self.store.put(
             key, cached_page, size_bytes=page_size_bytes(page), ttl_seconds=ttl_seconds, owner=renderings
         ):
@@ -215,6 +215,10 @@ class CachedPages:
 
     def _conflict(self, block: Block, one: Page, other: Page) -> bool:
         return self._differing.conflict(block.query, block.caller, one, other)
+
+    def _seconds_left(self, caller: Caller) -> float:
+        """Return the seconds until the caller's token expires."""
+        return caller.token.seconds_left(self._clock.wall())
 
     async def _remove(self, key: str) -> None:
         self._index.discard(key)

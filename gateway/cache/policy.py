@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.config.groups import CacheConfig
-from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.page import CacheState, Page, PageWarning
 from gateway.query import PageQuery
 
 # A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
@@ -36,25 +36,14 @@ class Freshness:
         return CacheState.STALE if age_seconds < self.fresh_seconds + self.stale_seconds else CacheState.MISS
 
 
-def decide(page: Page | None, query: PageQuery, caller: Caller, now: float, freshness: Freshness) -> CacheState:
+def decide(page: Page | None, query: PageQuery, now: float, freshness: Freshness) -> CacheState:
     """Return the state of the cached ``page`` as the response to ``query``: MISS if it must be loaded.
 
-    ``now`` is in seconds since 1970.
+    ``now`` is by the monotonic clock. The caller's token must not have expired.
     """
-    if page is None or not page.reaches(query.skip + query.top) or is_expired(caller, now):
+    if page is None or not page.reaches(query.skip + query.top):
         return CacheState.MISS
     return freshness.state(page, now)
-
-
-def is_expired(caller: Caller, now: float) -> bool:
-    expires_at = caller.token.expires_at
-    return expires_at is not None and expires_at <= now
-
-
-def expiry(caller: Caller, now: float, lifetime_seconds: float) -> float:
-    """Return when a page loaded now must leave the cache: no later than its token expires."""
-    expires_at = now + lifetime_seconds
-    return expires_at if caller.token.expires_at is None else min(expires_at, caller.token.expires_at)
 
 
 def stale_warning(page: Page, now: float) -> PageWarning:

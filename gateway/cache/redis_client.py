@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from gateway.cache.sealing import Entry
 from gateway.config.redis_url import RedisAddress
 
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
@@ -45,7 +46,7 @@ class TLSConnection(SSLConnection):
 class Write:
     """A value to store for ``ttl_seconds``; a value of None only renews the expiry of the stored one."""
 
-    key: str
+    entry: Entry
     value: bytes | None
     ttl_seconds: float
 
@@ -53,21 +54,25 @@ class Write:
 class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
     """aiocache's Redis cache for bytes that reads at most MAX_VALUE_BYTES + 1 of a value."""
 
-    async def _multi_get(self, keys: Sequence[str], encoding: str | None = None, _conn: Any = None) -> list[Any]:
+    async def read_many(self, keys: Sequence[str]) -> tuple[list[bytes | None], float]:
+        """Return the values of ``keys``, and the server's time in seconds since 1970."""
         pipeline = self.client.pipeline(transaction=False)
+        pipeline.time()
         for key in keys:
             pipeline.getrange(key, 0, MAX_VALUE_BYTES)
-        results = await pipeline.execute(raise_on_error=False)
-        return [_value(result) for result in results]
+        time, *results = await pipeline.execute(raise_on_error=False)
+        if len(results) != len(keys):
+            raise ValueError("unexpected number of values")
+        return [_value(result) for result in results], _seconds(time)
 
     async def write_many(self, writes: Sequence[Write]) -> bool:
         """Store all ``writes``, each with its own expiry."""
         pipeline = self.client.pipeline(transaction=False)
         for write in writes:
             if write.value is None:
-                pipeline.pexpire(write.key, _milliseconds(write.ttl_seconds))
+                pipeline.pexpire(write.entry.name, _milliseconds(write.ttl_seconds))
             else:
-                pipeline.psetex(write.key, _milliseconds(write.ttl_seconds), write.value)
+                pipeline.psetex(write.entry.name, _milliseconds(write.ttl_seconds), write.value)
         return all(await pipeline.execute())
 
     async def _close(self, *_: Any, **__: Any) -> None:
@@ -86,6 +91,14 @@ def _value(result: Any) -> bytes | None:
     if not result:
         return None
     return result if len(result) <= MAX_VALUE_BYTES else UNUSABLE
+
+
+def _seconds(time: Any) -> float:
+    """Return the result of TIME in seconds."""
+    if isinstance(time, Exception):
+        raise time
+    seconds, microseconds = time
+    return float(seconds + microseconds / 1_000_000)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -6,12 +6,16 @@ import asyncio
 import contextvars
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
 
+from gateway.access_token import AccessToken
 from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
+from gateway.cache.sealing import Entry, entry
+from gateway.cache.server_clock import ServerClock
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.config.redis_url import RedisAddress
 
 # The expiry of a probe's value, and the prefix of its key; the rest of the key is random per process.
@@ -27,19 +31,25 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    """Bytes by key, each with an expiry. Every method returns None or False if Redis is unavailable.
+    """Bytes by entry, each with an expiry. Every method returns None or False if Redis is unavailable.
 
-    ``on_return`` runs each time Redis becomes available again.
+    ``upstream`` identifies the gateway's upstream; gateways with another upstream have other entries. ``on_return``
+    runs each time Redis becomes available again.
     """
 
     def __init__(
         self,
         address: RedisAddress,
+        upstream: str,
         *,
+        clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         timeout_seconds: float = OPERATION_TIMEOUT_SECONDS,
     ) -> None:
+        self.clock = clock
+        self.server_clock = ServerClock(clock)
+        self._upstream = upstream
         self._timeout_seconds = timeout_seconds
         self._cache = redis_cache(address, timeout_seconds)
         self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
@@ -60,30 +70,35 @@ class RedisStore:
             self._on_error()
             self._breaker.failed(error, at_once=True)
 
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None] | None:
-        """Return the value of each key, None if the key is missing; None instead of the list if Redis is unavailable.
+    def entry(self, token: AccessToken, kind: str, about: bytes = b"") -> Entry:
+        """Return the entry of ``kind`` for a token and the subject ``about``."""
+        return entry(self._upstream, token, kind, about)
 
-        Makes one round trip. Values that are too long, or not strings, are replaced by UNUSABLE.
+    async def get_many(self, entries: Sequence[Entry]) -> list[bytes | None] | None:
+        """Return the value of each entry, None if it is missing; None instead of the list if Redis is unavailable.
+
+        Makes one round trip, which also reads the server's clock. Values that are too long, or not strings, are
+        replaced by UNUSABLE.
         """
 
         async def read() -> list[bytes | None]:
-            values = cast(list[bytes | None], await self._cache.multi_get(list(keys)))
-            if len(values) != len(keys):
-                raise ValueError("unexpected number of values")
-            return values
+            moment = self.clock.monotonic()
+            values, server_seconds = await self._cache.read_many([entry.name for entry in entries])
+            self._adjust_clock(server_seconds, moment)
+            return list(values)
 
         return await self._guarded(read)
 
-    async def set(self, key: str, value: bytes, *, ttl_seconds: float) -> bool:
+    async def set(self, entry: Entry, value: bytes, *, ttl_seconds: float) -> bool:
         """Store ``value`` for ``ttl_seconds``; return False if that failed."""
-        return bool(await self._guarded(lambda: self._cache.set(key, value, ttl=_positive(ttl_seconds))))
+        return bool(await self._guarded(lambda: self._cache.set(entry.name, value, ttl=_positive(ttl_seconds))))
 
-    async def add(self, key: str, value: bytes, *, ttl_seconds: float) -> bool:
-        """Store ``value`` unless the key exists; return False if it does or if Redis is unavailable."""
+    async def add(self, entry: Entry, value: bytes, *, ttl_seconds: float) -> bool:
+        """Store ``value`` unless the entry exists; return False if it does or if Redis is unavailable."""
 
         async def write() -> bool:
             try:
-                return bool(await self._cache.add(key, value, ttl=_positive(ttl_seconds)))
+                return bool(await self._cache.add(entry.name, value, ttl=_positive(ttl_seconds)))
             except ValueError:
                 # aiocache raises this if the key exists.
                 return False
@@ -101,6 +116,9 @@ class RedisStore:
                 await self._cache.close()
         except Exception:  # the process closes the connections when it ends
             self._on_error()
+
+    def _adjust_clock(self, server_seconds: float, moment: float) -> None:
+        self.server_clock.adjust(server_seconds, moment)
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T | None:
         if self._breaker.is_open:
@@ -123,7 +141,8 @@ class RedisStore:
             # Idle connections may hold a partial response or lead to a server that no longer exists.
             await self._cache.client.connection_pool.disconnect(inuse_connections=False)
             await self._cache.set(self._probe_key, value, ttl=PROBE_SECONDS)
-            if await self._cache.multi_get([self._probe_key]) != [value]:
+            values, _ = await self._cache.read_many([self._probe_key])
+            if values != [value]:
                 raise ValueError("unexpected value")
 
     async def _returned(self) -> None:

@@ -1,8 +1,8 @@
 """Encryption of entries in Redis with keys derived from the caller's token.
 
 Each entry has its own name (its Redis key) and its own encryption key. Both are derived from the whole bearer token by
-HKDF-SHA256 with separate labels, and from the entry's content type and subject. Without the token, neither can be
-computed; a token gives no access to another token's entries. The processes share no server secret.
+HKDF-SHA256 with separate labels, and from the upstream and the entry's content type and subject. Without the token,
+neither can be computed; a token gives no access to another token's entries. The processes share no server secret.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class Entry:
         return VERSION + self.name.encode()
 
 
-def entry(token: AccessToken, kind: str, about: bytes = b"") -> Entry:
-    """Return the entry of ``kind`` for a token and the subject ``about``."""
-    # Kinds contain no zero byte, so different entries never share an identity.
-    identity = kind.encode() + b"\0" + about
+def entry(upstream: str, token: AccessToken, kind: str, about: bytes = b"") -> Entry:
+    """Return the entry of ``kind`` for an upstream, a token and the subject ``about``."""
+    # Neither upstreams nor kinds contain a zero byte, so different entries never share an identity.
+    identity = b"\0".join((upstream.encode(), kind.encode(), about))
     name = hmac.digest(token.derived("redis locator"), identity, "sha256")
     key = hmac.digest(token.derived("redis encryption"), identity, "sha256")
     return Entry("pcg:" + base64.urlsafe_b64encode(name).decode().rstrip("="), key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -16,7 +15,7 @@ from gateway.cache.packing import pack, unpack
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
-from gateway.cache.sealing import Entry, entry
+from gateway.cache.sealing import Entry
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 
@@ -35,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """A page from Redis, the query it answers, its state and its expiry (seconds since 1970)."""
+    """A page from Redis, the query it answers, its state and its expiry (by the monotonic clock)."""
 
     page: Page
     query: PageQuery
@@ -43,10 +42,19 @@ class SharedPage:
     expires_at: float
 
 
-class SharedPages:
-    """Pages in Redis, sealed per token. If Redis fails, its pages are misses.
+@dataclass(frozen=True, slots=True)
+class _Requirements:
+    """The conditions for a value from Redis: its generations, the earliest moment of reading, the token's expiry."""
 
-    ``clock`` is in seconds since 1970; ``observer`` gets the outcome of each lookup and each store.
+    generations: tuple[bytes, bytes]
+    read_since: float
+    token_expires_at: float
+
+
+class SharedPages:
+    """Pages in Redis, sealed per upstream and token. If Redis fails, its pages are misses.
+
+    ``observer`` gets the outcome of each lookup and each store.
     """
 
     def __init__(
@@ -54,14 +62,13 @@ class SharedPages:
         store: RedisStore,
         freshness: Freshness,
         *,
-        clock: Callable[[], float] = time.time,
         observer: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._freshness = freshness
-        self._clock = clock
+        self._clock = store.clock
         self._observe = observer
-        self._tokens = TokenGenerations(store, freshness.lifetime_seconds(doubtful=False), clock)
+        self._tokens = TokenGenerations(store, freshness.lifetime_seconds(doubtful=False))
         self._stores: set[asyncio.Task[None]] = set()
 
     async def find(
@@ -71,9 +78,9 @@ class SharedPages:
 
         A page then loaded from the upstream may be stored only under this generation; None forbids storing it.
         """
-        token_entry, query_entry = self._tokens.entry(caller.token), _query_entry(query, caller)
-        blocks = [_block_entry(candidate, caller) for candidate in candidates]
-        values = await self._store.get_many([entry.name for entry in (token_entry, query_entry, *blocks)])
+        token_entry, query_entry = self._tokens.entry(caller.token), self._query_entry(query, caller)
+        blocks = [self._block_entry(candidate, caller) for candidate in candidates]
+        values = await self._store.get_many([token_entry, query_entry, *blocks])
         if values is None:
             self._observe("unavailable")
             return None, None
@@ -84,9 +91,12 @@ class SharedPages:
         shared_page = None
         if query_generation is not None and token_generation is not None and token_generation == values[0]:
             rows = zip(candidates, blocks, values[2:], strict=True)
-            shared_page = await self._best(
-                rows, (token_generation, query_generation.generation), stop=query.skip + query.top
+            requirements = _Requirements(
+                (token_generation, query_generation.generation),
+                self._tokens.refused_at(caller.token),
+                self._clock.monotonic() + caller.token.seconds_left(self._clock.wall()),
             )
+            shared_page = await self._best(rows, requirements, stop=query.skip + query.top)
         if candidates:
             self._observe("miss" if shared_page is None else "hit")
         return token_generation, shared_page
@@ -122,15 +132,17 @@ class SharedPages:
         generation = query_entry.open_value(value, QueryGeneration)
         if generation is None:
             self._observe("refused")
+        elif self._store.server_clock.is_future(generation.fetched_at):
+            return None
         return generation
 
     async def _best(
-        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], current: tuple[bytes, bytes], *, stop: int
+        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], requirements: _Requirements, *, stop: int
     ) -> SharedPage | None:
         """Return the first fresh page that has every row below ``stop``, else the first such stale page."""
         best: SharedPage | None = None
         for query, block_entry, value in rows:
-            shared_page = await self._opened(query, block_entry, value, current)
+            shared_page = await self._opened(query, block_entry, value, requirements)
             if shared_page is None or not shared_page.page.reaches(stop):
                 continue
             if shared_page.state is CacheState.HIT:
@@ -139,7 +151,7 @@ class SharedPages:
         return best
 
     async def _opened(
-        self, query: PageQuery, block_entry: Entry, value: bytes | None, current: tuple[bytes, bytes]
+        self, query: PageQuery, block_entry: Entry, value: bytes | None, requirements: _Requirements
     ) -> SharedPage | None:
         """Decrypt ``value``. Return None if it is outdated or was not sealed for this entry; the latter is counted."""
         if value is None:
@@ -148,16 +160,20 @@ class SharedPages:
         if sealed is None:
             self._observe("refused")
             return None
-        if (sealed.token_generation, sealed.query_generation) != current or sealed.expires_at <= self._clock():
+        fetched_at = self._store.server_clock.past_moment_of(sealed.fetched_at, sealed.fetched_wall)
+        if (sealed.token_generation, sealed.query_generation) != requirements.generations or fetched_at is None:
+            return None
+        lifetime_seconds = min(sealed.lifetime_seconds, self._freshness.lifetime_seconds(doubtful=False))
+        expires_at = min(fetched_at + lifetime_seconds, requirements.token_expires_at)
+        if fetched_at < requirements.read_since or expires_at <= self._clock.monotonic():
             return None
         page = await _run(len(sealed.packed) > MAX_INLINE_BYTES, unpack, sealed.packed, query.dataset.row)
         if page is None or page.skip != query.skip:
             self._observe("refused")
             return None
-        state = self._freshness.state(page, self._clock())
-        if state is CacheState.MISS:
-            return None
-        return SharedPage(page, query, state, sealed.expires_at)
+        page = page.having(fetched_at=fetched_at)
+        state = self._freshness.state(page, self._clock.monotonic())
+        return None if state is CacheState.MISS else SharedPage(page, query, state, expires_at)
 
     async def _keep(
         self, query: PageQuery, caller: Caller, page: Page, expires_at: float, token_generation: bytes
@@ -169,37 +185,46 @@ class SharedPages:
     async def _write(
         self, query: PageQuery, caller: Caller, page: Page, packed: bytes, expires_at: float, token_generation: bytes
     ) -> bool:
-        token_entry, query_entry = self._tokens.entry(caller.token), _query_entry(query, caller)
-        values = await self._store.get_many([token_entry.name, query_entry.name])
+        token_entry, query_entry = self._tokens.entry(caller.token), self._query_entry(query, caller)
+        values = await self._store.get_many([token_entry, query_entry])
         # The generation changed: the token was refused after the page was requested.
         if values is None or values[0] != token_generation:
             return False
         previous = self._opened_generation(query_entry, values[1])
-        generation = generations.first_generation(page) if previous is None else previous.after(page)
+        fetched_at = self._store.server_clock.time_of(page.fetched_at)
+        generation = (
+            generations.first_generation(page, fetched_at) if previous is None else previous.after(page, fetched_at)
+        )
         if generation is None:
             return False
-        block_entry = _block_entry(query, caller)
-        value = block_entry.seal_value(SealedPage(token_generation, generation.generation, expires_at, packed))
+        block_entry, now = self._block_entry(query, caller), self._clock.monotonic()
+        sealed = SealedPage(
+            token_generation,
+            generation.generation,
+            fetched_at,
+            self._clock.wall() - (now - page.fetched_at),
+            expires_at - page.fetched_at,
+            packed,
+        )
+        value = block_entry.seal_value(sealed)
         if len(value) > MAX_VALUE_BYTES:
             return False
         generation_seconds = self._tokens.lifetime_seconds(caller.token)
         return await self._store.set_many(
             (
-                Write(query_entry.name, query_entry.seal_value(generation), generation_seconds),
-                Write(block_entry.name, value, expires_at - self._clock()),
+                Write(query_entry, query_entry.seal_value(generation), generation_seconds),
+                Write(block_entry, value, expires_at - now),
                 # Renew the token's generation, so that it outlives the blocks sealed with it.
-                Write(token_entry.name, None, generation_seconds),
+                Write(token_entry, None, generation_seconds),
             )
         )
 
+    def _query_entry(self, query: PageQuery, caller: Caller) -> Entry:
+        return self._store.entry(caller.token, "question", _about(query, caller))
 
-def _query_entry(query: PageQuery, caller: Caller) -> Entry:
-    return entry(caller.token, "question", _about(query, caller))
-
-
-def _block_entry(query: PageQuery, caller: Caller) -> Entry:
-    block = query.skip.to_bytes(8, "big") + query.top.to_bytes(8, "big")
-    return entry(caller.token, "block", block + _about(query, caller))
+    def _block_entry(self, query: PageQuery, caller: Caller) -> Entry:
+        block = query.skip.to_bytes(8, "big") + query.top.to_bytes(8, "big")
+        return self._store.entry(caller.token, "block", block + _about(query, caller))
 
 
 def _about(query: PageQuery, caller: Caller) -> bytes:

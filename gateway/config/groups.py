@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
@@ -22,6 +23,17 @@ class UpstreamConfig:
     max_concurrency: int = 4
     max_connections: int = 100
     max_body_bytes: int = 67_108_864
+
+    @property
+    def identity(self) -> str:
+        """Text that is equal only for equal upstreams. What gateways share or hand out is bound to it.
+
+        The embedded sandbox has a base URL that no other upstream can have.
+        """
+        url = urlsplit(self.base_url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        slash = " with a trailing slash" if self.trailing_slash else ""
+        return f"{url.scheme}://{url.hostname}:{port}{self.path_prefix}{slash}"
 
     @classmethod
     def of(cls, settings: Settings, base_url: str) -> Self:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -41,9 +42,24 @@ class Tracing:
 
     def phase(self, name: str) -> AbstractContextManager[object]:
         """Return a span for ``parse``, ``validate`` or ``execute`` of the current request."""
-        return self._tracer.start_as_current_span(
-            f"graphql.{name}", record_exception=False, set_status_on_exception=False
-        )
+        return self._timed(f"graphql.{name}")
+
+    @contextmanager
+    def _timed(self, name: str, **options: Any) -> Iterator[Span]:
+        """Open a span whose length is measured by the monotonic clock; the library's own may be negative."""
+        start, started = time.time_ns(), time.perf_counter_ns()
+        with self._tracer.start_as_current_span(
+            name,
+            start_time=start,
+            end_on_exit=False,
+            record_exception=False,
+            set_status_on_exception=False,
+            **options,
+        ) as span:
+            try:
+                yield span
+            finally:
+                span.end(start + time.perf_counter_ns() - started)
 
     @contextmanager
     def request(self, scope: Scope) -> Iterator[Span]:
@@ -57,14 +73,8 @@ class Tracing:
             key: headers[key.encode()].decode("latin-1") for key in _PROPAGATOR.fields if key.encode() in headers
         }
         attributes = {"http.request.method": method, "http.route": route, "gateway.correlation_id": correlation_id}
-        with self._tracer.start_as_current_span(
-            f"{method} {route}",
-            context=_PROPAGATOR.extract(carrier),
-            kind=SpanKind.SERVER,
-            attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        context = _PROPAGATOR.extract(carrier)
+        with self._timed(f"{method} {route}", context=context, kind=SpanKind.SERVER, attributes=attributes) as span:
             self._open[correlation_id] = span
             try:
                 yield span

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Protocol
 
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapshot_of
 from gateway.query import Dataset, PageQuery
@@ -36,7 +36,7 @@ class Upstream(Protocol):
 class BlockReader:
     """A PageSource that reads one block per fetch through UpstreamClient.
 
-    ``max_calls`` bounds the HTTP requests of one fetch; ``clock`` is in seconds since 1970.
+    ``max_calls`` bounds the HTTP requests of one fetch.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class BlockReader:
         client: Upstream,
         *,
         max_calls: int,
-        clock: Callable[[], float],
         operation_timeout_seconds: float,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._client = client
         self._max_calls = max_calls
@@ -72,7 +72,7 @@ class BlockReader:
                 pass
             else:
                 if not block.has_conflict or self._is_stable(block, earlier, query, caller):
-                    return block.page(self._clock())
+                    return block.page(self._clock.monotonic())
                 earlier = block
             calls = block.calls
         raise SnapshotChanged(

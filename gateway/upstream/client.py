@@ -12,6 +12,7 @@ import httpx
 import structlog
 
 from gateway.access_token import AccessToken
+from gateway.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
@@ -34,7 +35,7 @@ MAX_LENIENT_BYTES = 262_144
 
 
 class UpstreamClient:
-    """The upstream's client. ``clock`` is in seconds since 1970; deadlines are in seconds of the event loop's clock.
+    """The upstream's client. Deadlines are in seconds of the event loop's clock.
 
     ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
     """
@@ -46,7 +47,7 @@ class UpstreamClient:
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
         token_remedy: str = NEW_TOKEN,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
         observer: Callable[[UpstreamCall], None] | None = None,
@@ -139,7 +140,7 @@ class UpstreamClient:
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
-        pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock())
+        pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
         failure = failure_for(facts, pause_seconds, self._token_remedy)
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
 from typing import Protocol
 
 from gateway.access_token import AccessToken
+from gateway.clock import Clock
 from gateway.errors import RateLimited, UpstreamErrorFacts
 
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
@@ -18,7 +18,7 @@ class SharedCooldowns(Protocol):
     """Cool-downs shared with other processes. The methods never raise and return quickly."""
 
     async def until(self, token: AccessToken) -> float | None:
-        """Return the end of the token's cool-down (seconds since 1970); None if unknown."""
+        """Return the end of the token's cool-down by the monotonic clock; None if unknown."""
         ...
 
     async def publish(self, token: AccessToken, until: float) -> None:
@@ -27,14 +27,14 @@ class SharedCooldowns(Protocol):
 
 
 class Cooldowns:
-    """The end of each token's cool-down, by the token's locator. ``clock`` is in seconds since 1970.
+    """The end of each token's cool-down (by the monotonic clock), by the token's locator.
 
     With ``shared``, other processes' cool-downs apply here too.
     """
 
     def __init__(
         self,
-        clock: Callable[[], float],
+        clock: Clock,
         max_cooldowns: int = MAX_COOLDOWNS,
         *,
         shared: SharedCooldowns | None = None,
@@ -49,12 +49,12 @@ class Cooldowns:
 
     def active(self) -> int:
         """Return the number of active cool-downs; thread-safe."""
-        now = self._clock()
+        now = self._clock.monotonic()
         return sum(until > now for until in list(self._until.values()))
 
     def start(self, locator: bytes, seconds: float) -> float:
-        """Start or extend the token's cool-down; return its end (seconds since 1970)."""
-        until = self._clock() + seconds
+        """Start or extend the token's cool-down; return its end."""
+        until = self._clock.monotonic() + seconds
         until = self._until[locator] = max(until, self._until.get(locator, until))
         if len(self._until) > self._max_cooldowns:
             self._prune()
@@ -64,7 +64,7 @@ class Cooldowns:
         until = self._until.get(locator)
         if until is None:
             return
-        left_seconds = until - self._clock()
+        left_seconds = until - self._clock.monotonic()
         if left_seconds > 0:
             raise throttled(math.ceil(left_seconds))
         del self._until[locator]
@@ -82,11 +82,11 @@ class Cooldowns:
             return
         until = await self._shared.until(token)
         if until is not None:
-            self.start(token.locator, until - self._clock())
+            self.start(token.locator, until - self._clock.monotonic())
         self.require_passed(token.locator)
 
     def _prune(self) -> None:
-        now = self._clock()
+        now = self._clock.monotonic()
         live = ((until, locator) for locator, until in self._until.items() if until > now)
         # Free a tenth of the table at a time, so that a flood of tokens does not sort it at every step.
         longest = heapq.nlargest(self._max_cooldowns - self._max_cooldowns // 10, live)

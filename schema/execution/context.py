@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffer
-from gateway.page import Budget, Caller, PageSource
+from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from schema.connection import ConnectionResult
@@ -20,7 +19,7 @@ from schema.execution.projection import Selection
 class OperationContext:
     """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
 
-    ``buffer`` counts the bytes of rendered connections.
+    ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections.
     """
 
     source: PageSource
@@ -29,6 +28,7 @@ class OperationContext:
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
+    upstream: str
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
     warnings: list[dict[str, Any]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class OperationContext:
     def age_seconds(self) -> int | None:
         """Return the age of the oldest block used; None if no block was used."""
         times = [moment for result in self.results for moment in result.fetched_at]
-        return max(0, int(time.time() - min(times))) if times else None
+        return age_seconds(min(times)) if times else None
 
     @property
     def rows(self) -> int:

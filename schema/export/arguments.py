@@ -34,9 +34,10 @@ _MAX_OFFSET_DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class ExportArguments:
-    """Converts export arguments to a query, as if they were a document's variables."""
+    """Converts export arguments to a query of ``upstream``, as if they were a document's variables."""
 
     schema: strawberry.Schema
+    upstream: str
     max_filter_bytes: int
     introspection: bool
 
@@ -52,6 +53,7 @@ class ExportArguments:
         )
         # An explicit null is the same as leaving the argument out.
         return page_query(
+            self.upstream,
             dataset,
             arguments.get("filter"),
             arguments.get("group_by") or (),

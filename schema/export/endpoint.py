@@ -7,7 +7,6 @@ no client takes an incomplete file for complete.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -24,7 +23,7 @@ from gateway.config.groups import Limits
 from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, PageSource, Snapshot
+from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.snapshot_digest import SnapshotDigest
@@ -78,16 +77,12 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """The export endpoints of all datasets and formats. With trusted documents only, they are closed.
-
-    ``upstream`` identifies the upstream that ``source`` reads.
-    """
+    """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
     arguments: ExportArguments
     source: PageSource
     sizes: BlockSizes
     limits: Limits
-    upstream: str = ""
     is_closed: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
 
@@ -170,7 +165,7 @@ class ExportView:
         caller = exports.caller(scope)
         parameters = read_parameters(scope["query_string"])
         query = exports.arguments.query(self.dataset, parameters.arguments)
-        parts = [exports.upstream, query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
+        parts = [query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
         stream = RowStream(
@@ -203,8 +198,8 @@ class ExportView:
             headers.append((b"x-warnings", ", ".join(warnings).encode()))
         if stream.cache_states:
             # Only the blocks loaded before the response begins count.
-            age_seconds = max(0, int(time.time() - opening[0].fetched_at))
-            headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", b"%d" % age_seconds)]
+            age = b"%d" % age_seconds(opening[0].fetched_at)
+            headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", age)]
         return headers
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from gateway.http.response_buffers import (
     buffer_of,
 )
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, PageSource
+from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from schema.execution.context import OperationContext
@@ -42,7 +41,10 @@ _NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0, "upstr
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off."""
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off.
+
+    ``upstream`` identifies the upstream that ``source`` reads.
+    """
 
     operations: Operations
     source: PageSource
@@ -54,6 +56,7 @@ class GraphQLView:
     plans: Plans | None = None
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
+    upstream: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -132,7 +135,7 @@ class GraphQLView:
                 raise buffer.refusal
         rows = plan.arguments.rows_within(page.end)
         note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
-        response = RenderedResponse(scope, body, age_seconds=max(0, int(time.time() - page.fetched_at)))
+        response = RenderedResponse(scope, body, age_seconds=age_seconds(page.fetched_at))
         if page.renderings is not None:
             cache_compressed(scope, page.renderings, plan.name)
         return response
@@ -147,7 +150,9 @@ class GraphQLView:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
         buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
-        return OperationContext(self.source, self.sizes, limits, correlation_id, budget, caller, buffer, snapshots)
+        return OperationContext(
+            self.source, self.sizes, limits, correlation_id, budget, caller, self.upstream, buffer, snapshots
+        )
 
     def _buffer(self, scope: Scope) -> ResponseBuffer:
         """Return the buffer of this request's response; a retried plan has one already."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -29,7 +27,7 @@ def exercised() -> Metrics:
         ),
     )
     cache = CachedPages(
-        BlockReader(client, max_calls=1, clock=time.time, operation_timeout_seconds=1),
+        BlockReader(client, max_calls=1, operation_timeout_seconds=1),
         CacheConfig(1_000, 900, 3_600, first_block_rows=1_000, block_rows=10_000),
     )
     metrics = Metrics(["Named"])

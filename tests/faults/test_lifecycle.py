@@ -16,6 +16,7 @@ import pytest
 
 from gateway.access_token import AccessToken
 from gateway.cache.pages import CachedPages
+from gateway.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import Caller
@@ -177,7 +178,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
         transport=InstantUpstream(),
     )
     cache = CachedPages(
-        BlockReader(client, max_calls=60, clock=time.time, operation_timeout_seconds=120),
+        BlockReader(client, max_calls=60, operation_timeout_seconds=120),
         CacheConfig(CACHE_BYTES, 900, 3_600, first_block_rows=10, block_rows=10),
     )
     flights = SingleFlight(cache)
@@ -201,7 +202,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
 
 
 def test_the_search_for_collections_finds_one_that_grows() -> None:
-    cooldowns = Cooldowns(time.time)
+    cooldowns = Cooldowns(SYSTEM_CLOCK)
     for number in range(5_000):
         cooldowns.start(str(number).encode(), 60)
     assert [len(collection) for _, collection in collections_in(cooldowns, "cooldowns", set())] == [5_000]

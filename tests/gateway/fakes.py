@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway import clock as clocks
 from gateway.access_token import AccessToken
+from gateway.cache.redis_store import RedisStore
 from gateway.errors import GatewayError
 from gateway.page import Caller, Page, Snapshot
 from gateway.query import Dataset, PageQuery
+
+# The identity of an upstream.
+UPSTREAM = "http://upstream.invalid:80/partner/v1"
 
 
 class Row(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -43,14 +48,28 @@ def caller(token: str = "one", locale: str | None = None) -> Caller:
     return Caller(AccessToken(token), locale)
 
 
-class Clock:
-    """A clock that only tests advance."""
+class Clock(clocks.Clock):
+    """Clocks that only tests advance; ``wall_ahead_seconds`` is how far the wall clock is ahead."""
 
     def __init__(self) -> None:
         self.seconds = 1_000_000.0
+        self.wall_ahead_seconds = 0.0
 
     def __call__(self) -> float:
         return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return self.seconds + self.wall_ahead_seconds
+
+
+class ClockedRedisStore(RedisStore):
+    """A store whose server's clock is the test's monotonic clock."""
+
+    def _adjust_clock(self, server_seconds: float, moment: float) -> None:
+        super()._adjust_clock(self.clock.monotonic(), self.clock.monotonic())
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.clock import SYSTEM_CLOCK
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
@@ -157,7 +157,9 @@ class Shelf:
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         state, age_seconds, warnings = self._pages[query.processed_date_time]
         row = DATASETS[0][0].row(channel="direct")
-        return Page([row], total_count=1, warnings=warnings, fetched_at=time.time() - age_seconds, cache=state)
+        return Page(
+            [row], total_count=1, warnings=warnings, fetched_at=SYSTEM_CLOCK.monotonic() - age_seconds, cache=state
+        )
 
 
 def application(source: Shelf) -> ASGIApp:

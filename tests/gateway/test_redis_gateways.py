@@ -132,6 +132,23 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
         server.client.config_set("requirepass", "")
 
 
+def test_a_user_who_may_only_run_the_documented_commands_is_enough(
+    start_gateway: StartGateway, server: RedisServer
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    [sentence] = re.findall(r"is restricted, allow\s(.+?)\.\n", text, re.DOTALL)
+    commands = [f"+{name.lower()}" for name in re.findall(r"`([A-Z]+)`", sentence)]
+    server.client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["pcg:*"], commands=commands)
+    server.client.acl_log_reset()
+    token, url = "contoso+as=restricted", f"redis://gateway:secret@127.0.0.1:{server.port}/2"
+    one, two = start_gateway(cache_url=url), start_gateway(cache_url=url)
+    for gateway in (one, two):
+        ask(gateway, PAGE, token)
+    assert one.post(PAGE, f"{token}+throttle=30").status_code == 429
+    assert server.client.acl_log() == []
+    assert "db2" in server.client.info("keyspace")
+
+
 def test_neither_redis_nor_the_log_of_a_real_process_contains_a_secret(server: RedisServer, tmp_path: Path) -> None:
     """This holds even at the debug level, and when Redis fails."""
     log = tmp_path / "log"

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import h11
 import httpx
 
-from gateway.cache.redis_store import RedisStore
+from tests.gateway.fakes import ClockedRedisStore
 from tests.properties.timeline import FILTERS
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class GatedUpstream(httpx.AsyncBaseTransport):
             self.pending.remove(call)
 
 
-class GatedRedis(RedisStore):
+class GatedRedis(ClockedRedisStore):
     """Redis whose operations wait in a queue while ``is_holding``; ``on_change`` runs when one starts or ends."""
 
     def __init__(self, *arguments: Any, on_change: Callable[[], None], **options: Any) -> None:

@@ -20,6 +20,7 @@ from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
 from schema.connection import ConnectionResult, read_connection
+from tests.gateway.fakes import UPSTREAM
 from tests.properties.gated_backends import Call, GatedRedis, GatedUpstream
 from tests.properties.timeline import Rows, Timeline, page_query
 
@@ -63,6 +64,8 @@ class Process:
         self.redis_errors = 0
         self.redis = GatedRedis(
             RedisAddress("127.0.0.1", environment.proxy.port),
+            UPSTREAM,
+            clock=environment.clock,
             on_error=self._on_redis_error,
             sleep=environment.pause,
             on_change=environment.note_event,
@@ -82,14 +85,15 @@ class Process:
                 max_body_bytes=2**20,
             ),
             transport=self.upstream,
-            shared_cooldowns=RedisCooldowns(self.redis, environment.clock),
+            shared_cooldowns=RedisCooldowns(self.redis),
             clock=environment.clock,
             sleep=lambda seconds: asyncio.sleep(0),
         )
+        self.shared = SharedPages(self.redis, Freshness.of(config))
         self.cache = CachedPages(
-            BlockReader(self.client, max_calls=60, clock=environment.clock, operation_timeout_seconds=600),
+            BlockReader(self.client, max_calls=60, operation_timeout_seconds=600, clock=environment.clock),
             config,
-            shared=SharedPages(self.redis, Freshness.of(config), clock=environment.clock),
+            shared=self.shared,
             clock=environment.clock,
         )
         self.source = SingleFlight(self.cache)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.cache.sealing import Entry, entry
-from gateway.cache.shared import _block_entry, _query_entry
+from gateway.cache.sealing import Entry
 from gateway.page import Caller
 from gateway.paging.window import page_arguments
 from tests.gateway.cache.troubled_redis import TROUBLES
@@ -163,8 +162,8 @@ class CopyRedisEntries:
     async def run(self, environment: Environment, checker: InvariantChecker) -> None:
         client = environment.server.client
         pairs = zip(
-            redis_entries(timeline_of(environment, self.source)),
-            redis_entries(timeline_of(environment, self.target)),
+            redis_entries(environment, timeline_of(environment, self.source)),
+            redis_entries(environment, timeline_of(environment, self.target)),
             strict=True,
         )
         for source, target in pairs:
@@ -175,15 +174,16 @@ class CopyRedisEntries:
                 client.set(target.name, value, ex=100)
 
 
-def redis_entries(timeline: Timeline) -> list[Entry]:
+def redis_entries(environment: Environment, timeline: Timeline) -> list[Entry]:
     """Return the Redis entries that a token may have, except its cool-down, which is not secret."""
-    entries = [entry(timeline.token, "token")]
+    shared = environment.processes[0].shared
+    entries = [shared._tokens.entry(timeline.token)]
     for number in range(len(FILTERS)):
         for locale in LOCALES:
             caller = Caller(timeline.token, locale)
-            entries.append(_query_entry(page_query(number), caller))
+            entries.append(shared._query_entry(page_query(number), caller))
             for skip, top in [(0, SIZES.first_rows), *((skip, SIZES.rows) for skip in range(0, 40, SIZES.rows))]:
-                entries.append(_block_entry(page_query(number, skip, top), caller))
+                entries.append(shared._block_entry(page_query(number, skip, top), caller))
     return entries
 
 

@@ -73,17 +73,20 @@ def sign_in(
             raise sign_in_error(flow)
         show(msgspec.convert(flow, Instructions))
         flow["interval"] = max(1, flow["interval"])
-        return _signed_in(_wait(app, flow, sleep))
+        return _signed_in(_wait(app, flow, time.monotonic() + flow["expires_in"], sleep))
 
 
-def _wait(app: Any, flow: dict[str, Any], sleep: Callable[[float], None]) -> dict[str, Any]:
-    """Poll until there is a token or a final error, and return that response."""
+def _wait(app: Any, flow: dict[str, Any], expires_at: float, sleep: Callable[[float], None]) -> dict[str, Any]:
+    """Poll until there is a token or a final error, and return that response.
+
+    ``expires_at``, by the monotonic clock, is when the user's code expires.
+    """
     while True:
         try:
             response: dict[str, Any] = app.acquire_token_by_device_flow(flow)
         except IdentityServiceUnreachable:
             flow["interval"] = min(2 * flow["interval"], MAX_PAUSE_SECONDS)
-            if time.time() + flow["interval"] >= flow["expires_at"]:
+            if time.monotonic() + flow["interval"] >= expires_at:
                 raise
             sleep(flow["interval"])
         else:

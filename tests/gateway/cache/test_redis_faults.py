@@ -12,18 +12,28 @@ import structlog
 
 from gateway.cache.redis_client import MAX_VALUE_BYTES, OPERATION_TIMEOUT_SECONDS
 from gateway.cache.redis_store import RedisStore
+from gateway.cache.sealing import Entry
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden
 from gateway.page import CacheState
 from tests.gateway.cache.test_shared_pages import Process, Processes
 from tests.gateway.cache.troubled_redis import TROUBLES, TroubledRedis, troubled_redis
-from tests.gateway.fakes import caller
+from tests.gateway.fakes import UPSTREAM, caller
 from tests.redis_server import RedisServer, free_port, redis_server, until
 
 HIT, MISS = CacheState.HIT, CacheState.MISS
 
 # FAULTS.md: the limit of the first call that meets trouble, everything included.
 FIRST_TIME_SECONDS = 2.0
+
+
+def place(name: str) -> Entry:
+    """Return an entry with this name."""
+    return Entry(name, b"")
+
+
+def places(*names: str) -> list[Entry]:
+    return [place(name) for name in names]
 
 
 class Gate:
@@ -173,12 +183,12 @@ async def test_a_restarted_server_is_used_again() -> None:
 
 
 async def test_pages_are_returned_without_a_redis_server() -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", free_port()))
+    store = RedisStore(RedisAddress("127.0.0.1", free_port()), UPSTREAM)
     await store.start()
     assert store.is_left_out
-    assert await store.get_many(["key"]) is None
-    assert not await store.set("key", b"value", ttl_seconds=1)
-    assert not await store.add("key", b"value", ttl_seconds=1)
+    assert await store.get_many(places("key")) is None
+    assert not await store.set(place("key"), b"value", ttl_seconds=1)
+    assert not await store.add(place("key"), b"value", ttl_seconds=1)
     await store.aclose()
 
 
@@ -186,9 +196,9 @@ async def test_one_failure_does_not_open_the_breaker(bench: Bench) -> None:
     await bench.process.store.start()
     for _ in range(3):
         bench.proxy.trouble = TROUBLES["cut"]
-        assert await bench.process.store.get_many(["key"]) is None
+        assert await bench.process.store.get_many(places("key")) is None
         bench.proxy.trouble = None
-        assert await bench.process.store.get_many(["key"]) == [None]
+        assert await bench.process.store.get_many(places("key")) == [None]
     assert not bench.process.store.is_left_out
 
 
@@ -196,14 +206,14 @@ async def test_a_canceled_call_never_leaves_its_response_for_the_next_one(bench:
     """The incident of March 2023: whenever a call is canceled, each key still returns its own value."""
     store = bench.process.store
     for number in range(20):
-        assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
+        assert await store.set(place(f"key{number}"), f"value{number}".encode(), ttl_seconds=60)
     bench.proxy.delay_seconds = 0.005
     for step in range(60):
-        task = asyncio.create_task(store.get_many([f"key{step % 20}", f"key{(step + 1) % 20}"]))
+        task = asyncio.create_task(store.get_many(places(f"key{step % 20}", f"key{(step + 1) % 20}")))
         await asyncio.sleep(step * 0.0002)
         task.cancel()
         await asyncio.wait({task})
-        values = await store.get_many(["key7", "key8"])
+        values = await store.get_many(places("key7", "key8"))
         assert values == [b"value7", b"value8"]
     assert not store.is_left_out
 
@@ -211,41 +221,43 @@ async def test_a_canceled_call_never_leaves_its_response_for_the_next_one(bench:
 async def test_a_timed_out_call_never_leaves_its_response_for_the_next_one(bench: Bench) -> None:
     store = bench.process.store
     for number in range(2):
-        assert await store.set(f"key{number}", f"value{number}".encode(), ttl_seconds=60)
+        assert await store.set(place(f"key{number}"), f"value{number}".encode(), ttl_seconds=60)
     bench.proxy.delay_seconds = 0.3
-    assert await store.get_many(["key0"]) is None
+    assert await store.get_many(places("key0")) is None
     bench.proxy.delay_seconds = 0.0
     await asyncio.sleep(0.1)
-    assert await store.get_many(["key1"]) == [b"value1"]
+    assert await store.get_many(places("key1")) == [b"value1"]
 
 
 async def test_idle_connections_closed_by_the_server_are_not_failures(redis: RedisServer) -> None:
     errors: list[None] = []
-    store = RedisStore(RedisAddress("127.0.0.1", redis.port), on_error=lambda: errors.append(None), timeout_seconds=10)
+    store = RedisStore(
+        RedisAddress("127.0.0.1", redis.port), UPSTREAM, on_error=lambda: errors.append(None), timeout_seconds=10
+    )
     for _ in range(3):
-        await asyncio.gather(*(store.get_many(["key"]) for _ in range(5)))
+        await asyncio.gather(*(store.get_many(places("key")) for _ in range(5)))
         redis.client.client_kill_filter(_type="normal", skipme=True)
         idle = store._cache.client.connection_pool._available_connections
         await until(lambda: all(connection._reader.at_eof() for connection in idle if connection.is_connected))  # noqa: B023
-        assert await store.get_many(["key"]) == [None]
+        assert await store.get_many(places("key")) == [None]
     assert errors == []
     await store.aclose()
 
 
 async def test_many_concurrent_calls_share_few_connections(bench: Bench) -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", bench.proxy.port), timeout_seconds=10)
-    values = await asyncio.gather(*(store.get_many(["key"]) for _ in range(64)))
+    store = RedisStore(RedisAddress("127.0.0.1", bench.proxy.port), UPSTREAM, timeout_seconds=10)
+    values = await asyncio.gather(*(store.get_many(places("key")) for _ in range(64)))
     assert values == [[None]] * 64
     assert bench.proxy.connections <= 32
     await store.aclose()
 
 
 async def test_at_most_the_size_limit_of_a_value_is_read(redis: RedisServer) -> None:
-    store = RedisStore(RedisAddress("127.0.0.1", redis.port), timeout_seconds=10)
+    store = RedisStore(RedisAddress("127.0.0.1", redis.port), UPSTREAM, timeout_seconds=10)
     redis.client.set("huge", b"x" * (MAX_VALUE_BYTES + 1))
     redis.client.set("large", b"x" * 100_000)
     redis.client.rpush("list", "x")
-    assert await store.get_many(["huge", "large", "list", "none"]) == [b"", b"x" * 100_000, b"", None]
+    assert await store.get_many(places("huge", "large", "list", "none")) == [b"", b"x" * 100_000, b"", None]
     await store.aclose()
 
 
@@ -260,7 +272,7 @@ async def test_a_refusal_while_redis_is_unavailable_is_stored_when_redis_returns
     assert process.store.is_left_out
     bench.proxy.trouble = None
     await bench.until_used_again()
-    await until(lambda: not process.shared._tokens._unwritten)
+    await until(lambda: not [refusal for refusal in process.shared._tokens._refusals.values() if not refusal.is_stored])
     with pytest.raises(Forbidden):
         await process.ask()
     with pytest.raises(Forbidden):

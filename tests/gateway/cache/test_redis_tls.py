@@ -9,6 +9,7 @@ import pytest
 from gateway.cache.redis_store import RedisStore
 from gateway.config.redis_url import cache_address
 from tests.certificates import certificate
+from tests.gateway.fakes import UPSTREAM
 from tests.redis_server import free_port, redis_server
 
 
@@ -26,7 +27,7 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
     with redis_server(*tls, "--tls-cert-file", str(files.chain), "--tls-key-file", str(files.key)):
         redis_address = cache_address(f"rediss://127.0.0.1:{port}")
         assert redis_address is not None
-        store = RedisStore(redis_address)
+        store = RedisStore(redis_address, UPSTREAM)
         await store.start()
         assert store.is_left_out == (not is_trusted or address != "127.0.0.1")
         await store.aclose()
@@ -36,7 +37,7 @@ async def test_an_unencrypted_server_is_not_used() -> None:
     with redis_server() as server:
         redis_address = cache_address(server.url.replace("redis:", "rediss:"))
         assert redis_address is not None
-        store = RedisStore(redis_address)
+        store = RedisStore(redis_address, UPSTREAM)
         await store.start()
         assert store.is_left_out
         await store.aclose()

@@ -15,7 +15,7 @@ from gateway.access_token import HKDF_SALT, AccessToken
 from gateway.cache.packing import MAX_PLAIN_BYTES, pack, unpack
 from gateway.cache.sealing import entry
 from gateway.page import Page, PageWarning, Snapshot
-from tests.gateway.fakes import Row
+from tests.gateway.fakes import UPSTREAM, Row
 
 TOKEN = AccessToken("canary-token")
 
@@ -29,23 +29,28 @@ def test_keys_derived_from_a_token_use_hkdf_and_are_never_shown() -> None:
 
 
 def test_a_sealed_value_opens_only_as_its_own_entry() -> None:
-    place = entry(TOKEN, "block", b"one")
+    place = entry(UPSTREAM, TOKEN, "block", b"one")
     value = place.seal(b"secret")
-    assert place.open(value) == entry(AccessToken("canary-token"), "block", b"one").open(value) == b"secret"
-    others = [entry(TOKEN, "block", b"two"), entry(TOKEN, "question", b"one"), entry(AccessToken("x"), "block", b"one")]
-    assert [other.open(value) for other in others] == [None, None, None]
-    assert len({place.name, *(other.name for other in others)}) == 4
+    assert place.open(value) == entry(UPSTREAM, AccessToken("canary-token"), "block", b"one").open(value) == b"secret"
+    others = [
+        entry(UPSTREAM, TOKEN, "block", b"two"),
+        entry(UPSTREAM, TOKEN, "question", b"one"),
+        entry(UPSTREAM, AccessToken("x"), "block", b"one"),
+        entry(UPSTREAM + "/", TOKEN, "block", b"one"),
+    ]
+    assert [other.open(value) for other in others] == [None] * 4
+    assert len({place.name, *(other.name for other in others)}) == 5
     assert b"secret" not in value
 
 
 def test_sealing_the_same_value_twice_gives_different_bytes() -> None:
-    place = entry(TOKEN, "block")
+    place = entry(UPSTREAM, TOKEN, "block")
     assert place.seal(b"secret") != place.seal(b"secret")
 
 
 @pytest.mark.parametrize("at", [0, 1, 12, 13, 20, -1])
 def test_a_value_with_one_changed_bit_does_not_open(at: int) -> None:
-    place = entry(TOKEN, "block")
+    place = entry(UPSTREAM, TOKEN, "block")
     value = bytearray(place.seal(b"a secret of some length"))
     value[at] ^= 1
     assert place.open(bytes(value)) is None
@@ -53,12 +58,12 @@ def test_a_value_with_one_changed_bit_does_not_open(at: int) -> None:
 
 @pytest.mark.parametrize("bytes_left", range(30))
 def test_a_truncated_value_does_not_open(bytes_left: int) -> None:
-    place = entry(TOKEN, "block")
+    place = entry(UPSTREAM, TOKEN, "block")
     assert place.open(place.seal(b"secret")[:bytes_left]) is None
 
 
 def test_an_entry_shows_neither_token_nor_key() -> None:
-    place = entry(TOKEN, "block", b"o365")
+    place = entry(UPSTREAM, TOKEN, "block", b"o365")
     assert "canary" not in repr(place)
     assert place._key.hex() not in repr(place)
     assert repr(place._key) not in repr(place)
@@ -68,12 +73,12 @@ def test_an_entry_shows_neither_token_nor_key() -> None:
 @pytest.mark.parametrize("kind", ["block", "question", "token", "cool-down"])
 def test_the_name_of_an_entry_does_not_hold_its_encryption_key_in_any_encoding(kind: str) -> None:
     """Name and key use different labels: listing the keys of Redis must not reveal how to decrypt."""
-    place = entry(TOKEN, kind, b"o365")
+    place = entry(UPSTREAM, TOKEN, kind, b"o365")
     text = place.name.removeprefix("pcg:")
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     assert len(raw) == 32
     assert raw != place._key
-    identity = kind.encode() + b"\0o365"
+    identity = b"\0".join((UPSTREAM.encode(), kind.encode(), b"o365"))
     assert raw == hmac.digest(TOKEN.derived("redis locator"), identity, "sha256")
     assert place._key == hmac.digest(TOKEN.derived("redis encryption"), identity, "sha256")
 
@@ -86,7 +91,6 @@ def page(rows: int = 3) -> Page:
         total_count=None,
         snapshot=Snapshot(7, (("s", "2026-01-01"),)),
         warnings=(PageWarning("UPSTREAM_UNREADABLE_VALUES", "null", count=2),),
-        fetched_at=12.5,
     )
 
 

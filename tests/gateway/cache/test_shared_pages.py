@@ -22,9 +22,10 @@ from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
 from tests.gateway.cache.test_cached_pages import jwt
-from tests.gateway.fakes import Clock, FakeSource, caller, query
+from tests.gateway.fakes import UPSTREAM, Clock, ClockedRedisStore, FakeSource, caller, query
 from tests.redis_server import RedisServer, until
 
+FRESHNESS = Freshness(100, 1_000)
 HIT, STALE, MISS = CacheState.HIT, CacheState.STALE, CacheState.MISS
 
 
@@ -43,13 +44,20 @@ class Process:
         sleep: Sleep = asyncio.sleep,
         memory_bytes: int = 1_000_000,
         timeout_seconds: float = 10,
+        upstream: str = UPSTREAM,
+        store_type: type[RedisStore] = ClockedRedisStore,
+        freshness: Freshness = FRESHNESS,
     ) -> None:
         self.clock, self.source = clock, source
         self.outcomes: Counter[str] = Counter()
-        self.store = RedisStore(RedisAddress("127.0.0.1", port), sleep=sleep, timeout_seconds=timeout_seconds)
-        config = CacheConfig(memory_bytes, 100, 1_000, first_block_rows=5, block_rows=10)
+        self.store = store_type(
+            RedisAddress("127.0.0.1", port), upstream, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
+        )
+        config = CacheConfig(
+            memory_bytes, freshness.fresh_seconds, freshness.stale_seconds, first_block_rows=5, block_rows=10
+        )
         self.shared = SharedPages(
-            self.store, Freshness.of(config), clock=clock, observer=lambda outcome: self.outcomes.update([outcome])
+            self.store, Freshness.of(config), observer=lambda outcome: self.outcomes.update([outcome])
         )
         self.cache = CachedPages(source, config, shared=self.shared, clock=clock)
 
@@ -79,8 +87,8 @@ class Processes:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
 
-    async def start(self, **changes: Any) -> Process:
-        process = Process(self.server.port, self.clock, self.source, **changes)
+    async def start(self, clock: Clock | None = None, **changes: Any) -> Process:
+        process = Process(self.server.port, clock or self.clock, self.source, **changes)
         self._stack.push_async_callback(process.aclose)
         await process.store.start()
         return process
@@ -452,10 +460,9 @@ async def test_an_older_block_in_redis_is_not_used_with_newer_blocks_in_memory(p
 
 async def test_an_older_read_that_ends_late_is_not_stored_with_newer_ones(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
-    processes.clock.seconds += 10
     processes.source.date = "2026-02-02T00:00:00"
     await one.ask()
-    processes.clock.seconds -= 10
+    processes.source.clock = lambda: processes.clock() - 10
     processes.source.date = "2026-01-01T00:00:00"
     await two.ask(skip=10)
     assert two.outcomes["not_stored"] == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -213,3 +215,16 @@ async def test_spans_are_sent_to_the_configured_endpoint(monkeypatch: pytest.Mon
     assert len(bodies) == 1
     assert b"graphql.parse" in bodies[0]
     assert b"partner-center-graphql" in bodies[0]
+
+
+def test_no_span_ends_before_it_starts_when_the_wall_clock_goes_back(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_nanoseconds = time.time_ns()
+    moments = itertools.count(now_nanoseconds, -1_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: next(moments))
+    traced.gateway.connection(token="contoso+as=back")
+    for span in traced.spans().values():
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.start_time <= span.end_time <= span.start_time + 60_000_000_000

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway import clock as clocks
 from gateway.access_token import AccessToken
 from gateway.config.groups import UpstreamConfig
 from gateway.page import Caller
@@ -221,14 +222,17 @@ def envelope(items: Sequence[Any], total: Any = None, link: Any = None) -> dict[
 GOOD = respond(envelope(rows(1, 2), total=2))
 
 
-class Clock:
-    """A clock that only ``now`` and ``sleep`` advance."""
+class Clock(clocks.Clock):
+    """Clocks that only ``now`` and ``sleep`` advance."""
 
     def __init__(self, now: float = 1_540_420_638.0) -> None:
         self.now = now
         self.slept: list[float] = []
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from gateway.page import Caller, Page, Snapshot
 from gateway.query import PageQuery
 from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
+    Clock,
     Row,
     Scripted,
     Step,
@@ -46,7 +47,7 @@ async def read(*steps: Step, max_calls: int = 60, **changes: Any) -> tuple[Page,
 
 def reader(it: Any, max_calls: int = 60, seconds: float = 20.0) -> BlockReader:
     """Return a reader with a stopped clock."""
-    return BlockReader(it, max_calls=max_calls, clock=lambda: NOW, operation_timeout_seconds=seconds)
+    return BlockReader(it, max_calls=max_calls, operation_timeout_seconds=seconds, clock=Clock(NOW))
 
 
 def ranges(up: Scripted) -> list[tuple[int, int]]:

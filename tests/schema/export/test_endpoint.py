@@ -436,7 +436,7 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     settings = read_settings({})
     limits = Limits.of(settings)
     exports = Exports(
-        ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
+        ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),
         OneRow(),
         BlockSizes(1_000, 10_000),
         limits,

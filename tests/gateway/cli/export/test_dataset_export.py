@@ -208,7 +208,7 @@ class LateWarning:
 def test_an_embedded_export_shows_a_warning_of_a_block_behind_the_headers() -> None:
     settings = read_settings({})
     exports = Exports(
-        ExportArguments(build_schema(), max_filter_bytes=8_000, introspection=True),
+        ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),
         LateWarning(),
         BlockSizes(1, 1),
         Limits.of(settings),
