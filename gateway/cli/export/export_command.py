@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +37,9 @@ Without --url, rows come from the upstream in the settings of `gateway serve`, b
 
 # A gateway's largest page by default (GATEWAY_MAX_FIRST_ROWS), and the size of the blocks it reads.
 PAGE_ROWS = 10_000
+
+# The default of shutil.copyfileobj.
+COPY_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def _write(options: ExportOptions, run: Callable[..., None], start: ResumePoint,
             path = Path(folder, "export")
             run(PartialFile(path, start), finisher)
             with path.open("rb") as file:
-                copyfileobj(file, stream)
+                while data := file.read(COPY_BYTES):
+                    StreamTarget(stream).write(data)
 
 
 def _format_name(output: OutputFile | OutputStream) -> str:

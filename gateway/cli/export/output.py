@@ -12,8 +12,8 @@ import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -58,15 +58,15 @@ class OutputStream:
         """The path's last part; descriptors have none."""
         return "" if isinstance(self.place, int) else self.place.name
 
-    def open(self) -> BinaryIO:
-        """Open the stream, waiting until a named pipe is read. Raises OSError and click.UsageError."""
+    def open(self) -> FileIO:
+        """Open the stream without a buffer, waiting until a named pipe is read. Raises OSError and click.UsageError."""
         if isinstance(self.place, int):
             if self.place == STDOUT_DESCRIPTOR and sys.__stdout__ is None:
                 # Its number may belong to any file that was opened since.
                 raise click.UsageError("Standard output is closed. Use --output.")
-            return os.fdopen(os.dup(self.place), "wb")
+            return FileIO(os.dup(self.place), "wb")
         # Neither created nor truncated: it must still be what was found.
-        file = os.fdopen(os.open(self.place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY), "wb")
+        file = FileIO(os.open(self.place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY), "wb")
         if stat.S_IFMT(os.fstat(file.fileno()).st_mode) not in _STREAMS:
             file.close()
             raise click.UsageError(f"{self.place} was replaced meanwhile. Try again.")

@@ -10,8 +10,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import select
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,6 +87,9 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 class PartialFile:
     """The file that an unfinished export writes to; ``resume_point`` describes its valid content."""
+
+    # Writes to a disk end by themselves, and are never interrupted.
+    is_blocked = False
 
     def __init__(self, path: Path, start: ResumePoint, *, resume: bool = False, restart: bool = False) -> None:
         """Start, or continue with ``resume``. Raises click.UsageError if another unfinished export is in the way."""
@@ -171,16 +176,30 @@ def _sync(file: BinaryIO) -> None:
 
 
 class StreamTarget:
-    """A stream as the target of an export, which cannot be resumed."""
+    """An unbuffered stream as the target of an export, which cannot be resumed."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: RawIOBase | BinaryIO) -> None:
         self._stream = stream
+        self.is_blocked = False
         self.resume_point = ResumePoint("")
 
     def append(self, step: Step) -> None:
-        self._stream.write(step.data)
-        self._stream.flush()
+        self.write(step.data)
         self.resume_point = self.resume_point.after(step)
+
+    def write(self, data: bytes) -> None:
+        """Write all of ``data``; meanwhile ``is_blocked`` is true, because the reader may never read."""
+        left = memoryview(data)
+        self.is_blocked = True
+        try:
+            while left:
+                written = self._stream.write(left)
+                if written is None:
+                    # Another program has made this descriptor non-blocking.
+                    select.select([], [self._stream], [])
+                left = left[written or 0 :]
+        finally:
+            self.is_blocked = False
 
     def finish(self, finisher: Finisher | None = None) -> None:
         """Do nothing: every step is already written."""

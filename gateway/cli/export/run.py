@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
+from typing import Any
 
 from gateway.cli.export.dataset_export import DatasetExport
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportIncomplete, ExportStopped
@@ -35,7 +36,7 @@ async def run(
         start_rows=target.resume_point.rows,
     )
     try:
-        with _interruptible():
+        with _interruptible(target):
             async with connection as gateway:
                 await write_rows(source, gateway, target, progress)
             target.finish(finisher)
@@ -85,16 +86,25 @@ def _advice(error: ExportEnded, target: Target) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM cancel the current wait, never a write in progress. Raises ExportStopped when they do."""
+def _interruptible(target: Target) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel the current wait, or a write that its reader blocks, but never a write to a disk.
+
+    Raises ExportStopped when they do.
+    """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+
+    # Not a handler of the loop, which would run only after a blocked write.
+    def interrupt(*_: Any) -> None:
+        if target.is_blocked:
+            raise ExportStopped("Interrupted.")
+        loop.call_soon_threadsafe(task.cancel)
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except asyncio.CancelledError:
         raise ExportStopped("Interrupted.") from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -320,6 +320,21 @@ def test_a_reader_that_leaves_a_named_pipe_ends_the_export(upstream: Upstream, t
     assert running.ended() == (1, b"", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_reader_that_stops_reading_does_not_prevent_ctrl_c(
+    upstream: Upstream, export: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    running = export("--upstream", upstream.url, "-o", str(pipe), token=f"fabrikam+as=stalled-{number}")
+    with pipe.open("rb") as reader:
+        assert reader.read(100_000).startswith(b"serviceCode,")
+        # By now it waits: the rest is larger than any pipe.
+        time.sleep(1)
+        running.process.send_signal(number)
+        assert running.ended() == (4, b"", "Error: Interrupted.\n")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_device_is_written_and_stays(gateway: Gateway, tmp_path: Path) -> None:
     """These are /dev/null and /dev/full, by names that a mistake may harm."""

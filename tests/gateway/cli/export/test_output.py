@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import stat
@@ -18,7 +19,7 @@ import click
 import pytest
 
 from gateway.cli.export.output import STDOUT, OutputFile, OutputStream, output_at
-from gateway.cli.export.partial_file import PartialFile, ResumePoint, Step
+from gateway.cli.export.partial_file import PartialFile, ResumePoint, Step, StreamTarget
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -396,3 +397,22 @@ def test_a_stream_that_became_a_file_is_not_truncated(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match="replaced meanwhile"):
         OutputStream(path).open()
     assert path.read_bytes() == b"precious"
+
+
+def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    data = os.urandom(1_000_000)
+    read: list[bytes] = []
+
+    def read_all() -> None:
+        while piece := os.read(reading, 10_000):
+            read.append(piece)
+
+    reader = threading.Thread(target=read_all)
+    with io.FileIO(writing, "wb") as stream:
+        reader.start()
+        StreamTarget(stream).append(Step(data, 1, None))
+    reader.join()
+    os.close(reading)
+    assert b"".join(read) == data
