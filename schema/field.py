@@ -70,14 +70,8 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         # Require a token before reading the arguments, which may be long.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        query = page_query(
-            context.upstream,
-            dataset,
-            filter or None,
-            group_by or (),
-            _or_none(processed_date_time),
-            context.limits.max_filter_bytes,
-        )
+        limits, date = context.limits, _or_none(processed_date_time)
+        query = page_query(context.upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
         arguments = page_arguments(
             first=_or_none(first),
             last=_or_none(last),
@@ -85,7 +79,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
             before=_or_none(before),
             offset=_or_none(offset),
             fingerprint=query.fingerprint,
-            max_rows=context.limits.max_first_rows,
+            max_rows=limits.max_first_rows,
         )
         if query.filter == FALSE:
             return EMPTY
