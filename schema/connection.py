@@ -26,6 +26,9 @@ from schema.scalars import Long
 
 Node = TypeVar("Node")
 
+# A conflict ends the operation at this try, or later while each further try accepts differing blocks (our choice).
+CONFLICT_TRIES, MAX_TRIES = 3, 6
+
 
 @strawberry.type(description="Where a page lies among all rows. Exact in both directions.")
 class PageInfo:
@@ -165,18 +168,17 @@ async def read_connection(
 ) -> ConnectionResult:
     """Read the rows of ``query`` that ``arguments`` select. Raises GatewayError.
 
-    Blocks of conflicting snapshots are reloaded, at most twice, also if another field of the operation (``snapshots``)
-    reads them. If a cursor is of a newer snapshot than cached blocks, these are reloaded from the upstream; any other
-    conflict with a cursor raises SnapshotChanged.
+    Blocks of conflicting snapshots are reloaded, also if another field of the operation (``snapshots``) reads them. If
+    a cursor is of a newer snapshot than cached blocks, these are reloaded from the upstream; any other conflict with a
+    cursor raises SnapshotChanged.
     """
     snapshots = OperationSnapshots() if snapshots is None else snapshots
     agreement = snapshots.agreement(query)
     earlier: dict[tuple[int, int], Page] = {}
     with agreement.reading() as number:
-        for tries_left in (2, 1, 0):
-            if not tries_left:
-                # The conflicting blocks may come from shared calls that began before the data changed, so do not share
-                # calls.
+        for tries in range(1, MAX_TRIES + 1):
+            if tries >= CONFLICT_TRIES:
+                # The conflicting blocks may come from shared calls that began before the data changed.
                 query = replace(query, revalidate=True)
             blocks = Blocks(source, query, caller, sizes, snapshots.differing, dict(earlier))
             result = None
@@ -186,9 +188,13 @@ async def read_connection(
                 query = replace(query, revalidate=True)
             except SnapshotConflict:
                 pass
-            is_agreed = await agreement.reached(number, blocks if result else None, is_last_try=not tries_left)
+            # After an acceptance, a block may be needed that no try has read before.
+            is_last = tries >= CONFLICT_TRIES and not (blocks.has_accepted and tries < MAX_TRIES)
+            is_agreed = await agreement.reached(number, blocks if result else None, is_last_try=is_last)
             if result and is_agreed:
                 return result
+            if is_last:
+                break
             earlier.update(blocks.readings)
     raise SnapshotChanged("The data is being processed again at this moment. Start again from the first page.")
 

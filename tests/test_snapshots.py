@@ -131,6 +131,11 @@ def test_all_pages_of_rows_sorted_by_date_are_served(
     assert len(upstream.calls_of(token)) == repeated, "all blocks stay cached"
 
 
+@pytest.mark.parametrize("total", ["missing", "null", "high", "low"])
+def test_sorted_rows_are_served_with_an_unusable_total(small_blocks: Any, total: str) -> None:
+    assert len(paginate(small_blocks, f"contoso+rows={ROWS}+sorted-dates={BLOCK}+total={total}+as=total", 10)) == ROWS
+
+
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 def test_fields_of_one_operation_accept_blocks_with_stable_differences(small_blocks: Any, pair: dict[str, str]) -> None:
     token = f"contoso+rows={ROWS}+sorted-dates={BLOCK}+as=stable"

@@ -157,7 +157,7 @@ async def compare_cursor(blocks: Blocks, bound: Cursor) -> CursorState:
     pages, present = blocks.pages, CursorSnapshot.of(blocks.snapshot)
     if not bound.snapshot.conflicts(present):
         return CursorState.SAME
-    if bound.snapshot.total_count in (None, present.total_count):
+    if None in (totals := {bound.snapshot.total_count, present.total_count}) or len(totals) == 1:
         # The dates may differ from block to block, so only the cursor's own block decides.
         own = await blocks.page_of(bound.offset)
         if own is not None:
