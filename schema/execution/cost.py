@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -38,6 +38,9 @@ LONG_FILTERS = 3
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
 
+# A row of ``edges`` with all ten fields and a cursor.
+VALUES_PER_ROW = 11
+
 # One full page may always be selected as both ``nodes`` and ``edges``, even if only one root field is allowed.
 _MIN_PAGES = len(_ROW_LISTS)
 
@@ -71,7 +74,7 @@ def check_cost(
 ) -> None:
     """Raise BadUserInput or QueryTooComplex if an operation costs too much with these variables."""
     values = {**_defaults(operation), **(variables or {})}
-    _check_variables(values, uses, limits)
+    check_variables(values, uses, limits.max_filter_bytes)
     _check_rows(document, operation, values, limits)
 
 
@@ -83,22 +86,22 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
     }
 
 
-def _check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], limits: Limits) -> None:
+def check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], max_filter_bytes: int) -> None:
     """Raise BadUserInput, naming the variable, if it has a wide object, or all have more values than long filters.
 
     A variable counts once for each use: each use converts its objects to inputs again, which costs far more than
     parsing them.
     """
     # The shortest comparison takes thirty bytes of encoded text and three objects.
-    max_values = LONG_FILTERS * max(100, limits.max_filter_bytes // 10)
+    max_values = LONG_FILTERS * max(100, max_filter_bytes // 10)
     value_count = 0
     for name, use_count in uses.items():
         value = variables.get(name)
         value_count += use_count * (_count_values(name, value, max_values) if isinstance(value, dict | list) else 1)
         if value_count > max_values:
             raise BadUserInput(
-                f"Variable '{name}' is too large: each use counted, the variables hold more than {max_values} objects"
-                f" and list members. About {limits.max_filter_bytes // 40} values fit into a filter; split it over"
+                f"The value of '{name}' is too large: each use counted, there are more than {max_values} objects and"
+                f" list members. About {max_filter_bytes // 40} values fit into a filter; split it over"
                 " several queries.",
                 argument=name,
             )
@@ -112,8 +115,8 @@ def _count_values(name: str, value: Any, max_values: int) -> int:
         if isinstance(part, dict):
             if len(part) > MAX_OBJECT_MEMBERS:
                 raise BadUserInput(
-                    f"Variable '{name}' has an object with more than {MAX_OBJECT_MEMBERS} members. No input has so many"
-                    " fields; remove the unknown ones.",
+                    f"The value of '{name}' has an object with more than {MAX_OBJECT_MEMBERS} members. No input has so"
+                    " many fields; remove the unknown ones.",
                     argument=name,
                 )
             count += 1
@@ -129,22 +132,40 @@ def _count_values(name: str, value: Any, max_values: int) -> int:
 def _check_rows(
     document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], limits: Limits
 ) -> None:
-    """Raise QueryTooComplex if ``operation`` may return more rows than its root fields' largest pages have.
+    """Raise QueryTooComplex if ``operation`` may return more than its root fields' largest pages have.
 
     A row counts once for each list that contains it: ``nodes`` and ``edges``, and each of their aliases.
     """
     fragments = fragments_of(document)
-    pages: dict[str, tuple[int, set[str]]] = {}
+    pages: dict[str, tuple[int, dict[str, set[str]]]] = {}
     for field in _fields(operation.selection_set, fragments):
-        _, lists = pages.setdefault(_key(field), (_page_rows(field, variables, limits.max_first_rows), set()))
-        lists.update(_key(inner) for inner in _fields(field.selection_set, fragments) if inner.name.value in _ROW_LISTS)
+        _, lists = pages.setdefault(_key(field), (_page_rows(field, variables, limits.max_first_rows), {}))
+        for inner in _fields(field.selection_set, fragments):
+            if inner.name.value in _ROW_LISTS:
+                lists.setdefault(_key(inner), set()).update(_value_keys(inner, fragments))
     rows = sum(page_rows * len(lists) for page_rows, lists in pages.values())
     max_rows = limits.max_first_rows * max(_MIN_PAGES, limits.max_query_root_fields)
+    values = sum(page_rows * sum(map(len, lists.values())) for page_rows, lists in pages.values())
     if rows > max_rows:
         raise QueryTooComplex(
             f"The operation may return {rows} rows, more than {max_rows}; a row counts for each of 'nodes', 'edges'"
             " and their aliases. Request fewer rows, or each of them once."
         )
+    if values > VALUES_PER_ROW * max_rows:
+        raise QueryTooComplex(
+            f"The operation may return {values} values, more than {VALUES_PER_ROW * max_rows}. Request fewer rows, or"
+            " each field once."
+        )
+
+
+def _value_keys(field: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:
+    """Yield the key of each value in a row of a list; keys of ``edges`` and of their ``node`` differ."""
+    for inner in _fields(field.selection_set, fragments):
+        if inner.selection_set is None:
+            yield _key(inner)
+        else:
+            for value in _fields(inner.selection_set, fragments):
+                yield f"{_key(inner)}.{_key(value)}"
 
 
 def _fields(selection_set: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode]) -> list[FieldNode]:

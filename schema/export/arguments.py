@@ -17,6 +17,7 @@ from strawberry.types.arguments import convert_arguments
 
 from gateway.errors import BadUserInput
 from gateway.query import Dataset, PageQuery
+from schema.execution.cost import check_variables
 from schema.execution.errors import MAX_ERRORS, coercion_failed
 from schema.field import page_query
 
@@ -43,6 +44,7 @@ class ExportArguments:
 
     def query(self, dataset: Dataset, values: Mapping[str, Any]) -> PageQuery:
         """Return the query of ``values``, whose keys are in ARGUMENTS. Raises BadUserInput naming the argument."""
+        check_variables(values, dict.fromkeys(values, 1), self.max_filter_bytes)
         fields = self.schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
         (field,) = (field for field in fields if field.python_name == dataset.name)
         arguments = convert_arguments(

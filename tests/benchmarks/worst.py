@@ -23,7 +23,7 @@ import httpx
 from gateway.__main__ import build
 from gateway.config.settings import Settings, read_settings
 from gateway.observability.logging import configure_logging
-from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
+from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS, VALUES_PER_ROW
 from schema.execution.limits import (
     CHARACTERS_PER_TOKEN,
     LIST_FIELDS,
@@ -150,11 +150,16 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "rows shown: `GATEWAY_MAX_FIRST_ROWS` × `GATEWAY_MAX_QUERY_ROOT_FIELDS`", "100,000", "QUERY_TOO_COMPLEX",
-        "the same, with one field of a row under twenty long aliases",
-        ("{ " + many(9, f"r#: licenseDeployments(first: 10000) {{ {EDGES} }}")
-         + f" licenseDeployments(first: 10000) {{ edges {{ cursor node {{ {FIELDS} "
-         + " ".join(f"{ALIAS}{number}: customerTenantId" for number in range(10, 31)) + " } } } }", None),
+        "the same as five pages of `edges` and `nodes`", (roots(5, f"{EDGES} {NODES}"), None),
         (roots(6, f"{EDGES} {NODES}"), None),
+    ),
+    Limit(
+        f"values shown: rows shown × {VALUES_PER_ROW}", "1,100,000", "QUERY_TOO_COMPLEX",
+        "ten largest pages, one of them with long aliases",
+        ("{ " + many(9, f"r#: licenseDeployments(first: 10000) {{ {EDGES} }}")
+         + " licenseDeployments(first: 10000) { edges { cursor node { "
+         + " ".join(f"{ALIAS}{number}: customerTenantId" for number in range(10, 20)) + " } } } }", None),
+        ("{ " + many(10, f"r#: licenseDeployments(first: 10000) {{ {EDGES} edges {{ a: cursor }} }}") + " }", None),
     ),
     Limit(
         "characters of an alias", f"{MAX_ALIAS_CHARACTERS}", "QUERY_TOO_COMPLEX", "thirty in each of 10,000 rows",

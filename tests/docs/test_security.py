@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gateway.config.settings import Settings, variable
-from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS
+from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS, VALUES_PER_ROW
 from schema.execution.limits import (
     CHARACTERS_PER_TOKEN,
     LIST_FIELDS,
@@ -79,6 +79,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     filters, fields = default["GATEWAY_MAX_FILTER_BYTES"], default["GATEWAY_MAX_QUERY_ROOT_FIELDS"]
     derived = {
         "rows shown": default["GATEWAY_MAX_FIRST_ROWS"] * fields,
+        "values shown": VALUES_PER_ROW * default["GATEWAY_MAX_FIRST_ROWS"] * fields,
         "characters of an alias": MAX_ALIAS_CHARACTERS,
         "lines of a document": MAX_LINES,
         "objects and list members in variables, at each use": filters // 10 * LONG_FILTERS,
