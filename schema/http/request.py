@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Generator
 from typing import Any
@@ -209,9 +210,16 @@ def _check_content_type(content_type: str) -> None:
         raise BadRequest("Send the operation as 'Content-Type: application/json' in UTF-8.", status=415)
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("the number is too large")
+    return value
+
+
 # msgspec itself needs up to a hundred times longer for numbers such as 1.5e300 (measured: 12 microseconds each).
-_PARAMETERS = msgspec.json.Decoder(Parameters, float_hook=float)
-_VARIABLES = msgspec.json.Decoder(dict[str, Any] | None, float_hook=float)
+_PARAMETERS = msgspec.json.Decoder(Parameters, float_hook=_finite)
+_VARIABLES = msgspec.json.Decoder(dict[str, Any] | None, float_hook=_finite)
 
 
 def _decoded(body: bytes) -> Parameters:
