@@ -48,10 +48,10 @@ class InvariantChecker:
     def check_call(self, process: Process, call: Call) -> None:
         """Check an upstream call that starts."""
         now = self.environment.clock()
-        refused = process.refused.get(call.token, 0)
-        # A call that began before a refusal is not shared with later callers.
-        shared = [other.block for other in process.upstream.pending if other.started > refused]
-        assert call.block not in shared, "a second call for one block"
+        # Calls that began before a refusal, and the continuations of their blocks, are not shared with later callers.
+        if call.token not in process.refused:
+            pending = [other.block for other in process.upstream.pending]
+            assert call.block not in pending, "a second call for one block"
         assert now >= process.throttled_until.get(call.token, 0), "a call during a cool-down"
         if process.uses_redis:
             assert now >= self.throttled_until.get(call.token, 0), "a call during a cool-down that is in Redis"
