@@ -41,6 +41,8 @@ class DifferingBlocks:
 
     def __init__(self) -> None:
         self._accepted: OrderedDict[_Key, list[set[_Reading]]] = OrderedDict()
+        # Counts the calls of ``accept``.
+        self.acceptances = 0
 
     def conflict(self, query: PageQuery, caller: Caller, one: DatedBlock, other: DatedBlock) -> bool:
         """Return True if two blocks of ``query`` cannot come from one snapshot, as far as is known."""
@@ -57,6 +59,7 @@ class DifferingBlocks:
 
         Groups with another reading of one of the blocks are forgotten: the data has changed since then.
         """
+        self.acceptances += 1
         key, merged = _key(query, caller), set(map(_reading, blocks))
         readings, groups = frozenset(merged), []
         for group in self._accepted.get(key, ()):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import strawberry
 
+from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
@@ -181,6 +183,7 @@ async def read_connection(
                 # The conflicting blocks may come from shared calls that began before the data changed.
                 query = replace(query, revalidate=True)
             blocks = Blocks(source, query, caller, sizes, snapshots.differing, dict(earlier))
+            is_last = partial(_is_last, tries, snapshots.differing, snapshots.differing.acceptances)
             result = None
             try:
                 result = await _read(blocks, query, arguments)
@@ -188,15 +191,18 @@ async def read_connection(
                 query = replace(query, revalidate=True)
             except SnapshotConflict:
                 pass
-            # After an acceptance, a block may be needed that no try has read before.
-            is_last = tries >= CONFLICT_TRIES and not (blocks.has_accepted and tries < MAX_TRIES)
             is_agreed = await agreement.reached(number, blocks if result else None, is_last_try=is_last)
             if result and is_agreed:
                 return result
-            if is_last:
+            if is_last():
                 break
             earlier.update(blocks.readings)
     raise SnapshotChanged("The data is being processed again at this moment. Start again from the first page.")
+
+
+def _is_last(tries: int, differing: DifferingBlocks, acceptances: int) -> bool:
+    # After an acceptance in this try, by any field, a block may be needed that no try has read before.
+    return tries >= MAX_TRIES or (tries >= CONFLICT_TRIES and differing.acceptances == acceptances)
 
 
 async def _read(blocks: Blocks, query: PageQuery, arguments: PageArguments) -> ConnectionResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class _Arrival:
 
     number: int
     blocks: Blocks | None
-    is_last_try: bool
+    is_last_try: Callable[[], bool]
     verdict: asyncio.Future[bool]
 
 
@@ -49,7 +49,7 @@ class Agreement:
             self._reading -= 1
             self._settle_if_complete()
 
-    async def reached(self, number: int, blocks: Blocks | None, *, is_last_try: bool) -> bool:
+    async def reached(self, number: int, blocks: Blocks | None, *, is_last_try: Callable[[], bool]) -> bool:
         """Wait until the other fields have loaded. Return False if field ``number`` must load again.
 
         ``blocks`` is None if the field must, because of a conflict of its own; then the others load again with it.
@@ -73,7 +73,7 @@ class Agreement:
             if blocks is not None and not blocks.conflict_with(finished):
                 finished.append(blocks)
                 agreeing.add(arrival.number)
-        is_final = bool(self._finished) or any(arrival.is_last_try for arrival in arrivals)
+        is_final = bool(self._finished) or any(arrival.is_last_try() for arrival in arrivals)
         if len(agreeing) < len(arrivals) and not is_final:
             finished, agreeing = [], set()
         self._finished = finished

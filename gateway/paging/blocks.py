@@ -58,7 +58,6 @@ class Blocks:
         self._differing = DifferingBlocks() if differing is None else differing
         self._earlier = earlier
         self._has_conflict = False
-        self.has_accepted = False
         self.readings: dict[tuple[int, int], Page] = {}
         self._source = source
         self._query = query
@@ -213,7 +212,6 @@ class Blocks:
         if page.skip == theirs.skip or not (self._is_reread(page) and other._is_reread(theirs)):
             return True
         self._differing.accept(self._query, self._caller, (page, theirs))
-        self.has_accepted = True
         return False
 
     def _is_reread(self, page: Page) -> bool:
