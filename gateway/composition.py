@@ -19,7 +19,6 @@ from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
-from gateway.differing_blocks import DifferingBlocks
 from gateway.graphiql.html_page import GraphiQL
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
@@ -30,6 +29,7 @@ from gateway.paging.blocks import BlockSizes
 from gateway.sandbox import ACCOUNTS, create_sandbox
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
+from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
 from gateway.upstream.transport import EmbeddedTransport
 from schema.build import DATASETS, build_schema, sdl
@@ -38,6 +38,7 @@ from schema.execution.plans import Plans
 from schema.execution.prepared_documents import Phase
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
+from schema.export.spreadsheet_formulas import FORMULAS
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import GraphQLView
 
@@ -159,7 +160,9 @@ def _cache(
 def _graphiql(settings: Settings) -> GraphiQL | None:
     if not settings.graphiql:
         return None
-    return GraphiQL(sandbox=settings.upstream_url == SANDBOX, trusted_only=settings.trusted_documents is not None)
+    return GraphiQL(
+        FORMULAS, sandbox=settings.upstream_url == SANDBOX, trusted_only=settings.trusted_documents is not None
+    )
 
 
 def _block_sizes(settings: Settings) -> BlockSizes:

@@ -12,9 +12,9 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from gateway.access_token import AccessToken
-from gateway.clock import SYSTEM_CLOCK
+from gateway.clocks.clock import SYSTEM_CLOCK
+from gateway.clocks.instant import instant
 from gateway.errors import QueryTooComplex
-from gateway.instant import instant
 from gateway.query import PageQuery
 
 

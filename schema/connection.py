@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
@@ -24,6 +23,7 @@ from gateway.paging.window import (
     snapshot_changed,
 )
 from gateway.query import PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.scalars import Long
 
 Node = TypeVar("Node")

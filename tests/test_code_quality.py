@@ -28,11 +28,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("gateway.observability",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
-    ("gateway.http", "gateway.differing_blocks"),
+    ("gateway.http", "gateway.snapshots"),
     ("gateway.page",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
-    ("gateway.clock", "gateway.instant", "gateway.spreadsheet_formulas"),
+    ("gateway.clocks",),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

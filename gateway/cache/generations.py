@@ -75,7 +75,7 @@ class SealedPage(msgspec.Struct, array_like=True, frozen=True):
 
 
 @dataclass(slots=True)
-class Refusal:
+class TokenRefusal:
     """A refusal of a token: its moment, the moment when all older entries have expired, and whether Redis knows it."""
 
     moment: float
@@ -95,7 +95,7 @@ class TokenGenerations:
         self._store = store
         self._clock = store.clock
         self._generation_seconds = keep_seconds + EXTRA_SECONDS
-        self._refusals: OrderedDict[Entry, Refusal] = OrderedDict()
+        self._refusals: OrderedDict[Entry, TokenRefusal] = OrderedDict()
         store.on_return = self._store_all
 
     def entry(self, token: AccessToken) -> Entry:
@@ -133,7 +133,7 @@ class TokenGenerations:
         if seconds <= 0:
             return
         now = self._clock.monotonic()
-        self._refusals[token_entry] = Refusal(now, now + self._generation_seconds)
+        self._refusals[token_entry] = TokenRefusal(now, now + self._generation_seconds)
         self._refusals.move_to_end(token_entry)
         self._forget_some(now)
         await self._put(token_entry, seconds)

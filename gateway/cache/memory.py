@@ -16,7 +16,7 @@ from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
 from msgspec.structs import astuple
 
-from gateway.clock import SYSTEM_CLOCK, Clock
+from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.page import Page
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).

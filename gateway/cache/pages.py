@@ -12,12 +12,12 @@ from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
 from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
 from gateway.cache.shared import SharedPages
-from gateway.clock import SYSTEM_CLOCK, Clock
+from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import CacheConfig
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
 
 # Measured: Redis in the same data center stores the largest page sooner. The wait lets the caller's next request find
 # the page from another process, and is negligible after an upstream call.

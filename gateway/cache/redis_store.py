@@ -15,7 +15,7 @@ from gateway.access_token import AccessToken
 from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.server_clock import ServerClock
-from gateway.clock import SYSTEM_CLOCK, Clock
+from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.redis_url import RedisAddress
 
 # The expiry of a probe's value, and the prefix of its key; the rest of the key is random per process.

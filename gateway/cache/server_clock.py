@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.clock import Clock
+from gateway.clocks.clock import Clock
 
 # Our choice: clocks that are set by NTP differ by less. What seems to come from later than that is not trusted.
 MAX_AHEAD_SECONDS = 2.0

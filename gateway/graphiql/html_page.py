@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.graphiql.assets import Assets, load_assets
-from gateway.spreadsheet_formulas import FORMULA_START, HIDDEN_FORMULA
 
 # GraphiQL's editor (CodeMirror 5) writes style attributes, hence 'unsafe-inline' for styles; its icons and fonts are
 # data: URLs inside its style sheet. Scripts come from files of this origin only.
@@ -73,8 +72,6 @@ ASK_NOTE: Final = (
     '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"></p>\n'
     '  <p class="aside">Every tab uses it, from this page\'s memory. A reload clears it, tabs and history.</p>'
 )
-# For the page's CSV files, which are guarded like those of exports.
-FORMULAS: Final = html.escape(json.dumps({"start": FORMULA_START, "hidden": HIDDEN_FORMULA}))
 FOLDER: Final = Path(__file__).parent
 
 
@@ -82,17 +79,19 @@ class GraphiQL:
     """The page for one gateway.
 
     With ``sandbox`` it offers the sandbox's tokens, otherwise a field for a real one. With ``trusted_only`` it has no
-    examples, because none would run.
+    examples, because none would run. ``formulas`` are the patterns of cells that its CSV files show as text.
     """
 
-    def __init__(self, *, sandbox: bool, trusted_only: bool = False, folder: Path = FOLDER) -> None:
+    def __init__(
+        self, formulas: Mapping[str, str], *, sandbox: bool, trusted_only: bool = False, folder: Path = FOLDER
+    ) -> None:
         self._assets = load_assets(folder)
         page = (folder / "page.html").read_text(encoding="utf-8")
         if self.is_complete(self._assets, page):
             self._html = Template(page).substitute(
                 assets=f"graphiql/{self._assets.digest}",
                 note=SANDBOX_NOTE if sandbox else ASK_NOTE,
-                formulas=FORMULAS,
+                formulas=html.escape(json.dumps(formulas)),
                 modes=" data-sandbox" * sandbox + " data-trusted" * trusted_only,
             )
         else:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.paging.blocks import Blocks
 from gateway.query import PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
 
 
 @dataclass(frozen=True, slots=True)

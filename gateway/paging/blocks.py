@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import UpstreamTimeout
 from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
 
 # A shared call ends at its own deadline with the better error, so the timer of each waiter runs a little longer.
 GRACE_SECONDS = 0.25

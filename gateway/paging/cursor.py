@@ -14,14 +14,12 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
+from gateway.clocks.instant import instant
 from gateway.errors import InvalidCursor
-from gateway.instant import instant
 from gateway.page import Snapshot
+from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
 VERSION = 1
-
-# Keeps heads small: of more services, only the first ones are compared (the Microsoft page shows two).
-MAX_SERVICES = 12
 
 _NO_TOTAL = (1 << 48) - 1
 _CHECK_BYTES, _RUN_BYTES = 4, 4

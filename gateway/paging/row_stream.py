@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import CacheState, Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
-from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import FALSE, PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot_digest import SnapshotDigest
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from gateway.clocks.instant import instant
 from gateway.errors import BadUserInput, SnapshotChanged
-from gateway.instant import instant
 from gateway.page import CacheState
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Any, Protocol
 
-from gateway.clock import SYSTEM_CLOCK, Clock
+from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapshot_of
 from gateway.query import Dataset, PageQuery

@@ -12,7 +12,7 @@ import httpx
 import structlog
 
 from gateway.access_token import AccessToken
-from gateway.clock import SYSTEM_CLOCK, Clock
+from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.instant import DATE
+from gateway.clocks.instant import DATE
 
 # The Microsoft page's "long": 64 bits, signed.
 MIN_LONG = -(2**63)

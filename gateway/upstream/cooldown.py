@@ -7,7 +7,7 @@ import math
 from typing import Protocol
 
 from gateway.access_token import AccessToken
-from gateway.clock import Clock
+from gateway.clocks.clock import Clock
 from gateway.errors import RateLimited, UpstreamErrorFacts
 
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.

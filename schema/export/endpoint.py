@@ -20,14 +20,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import errors
 from gateway.config.groups import Limits
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
-from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import Dataset
+from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected

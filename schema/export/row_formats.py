@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.spreadsheet_formulas import HarmlessTexts
+from schema.export.spreadsheet_formulas import HarmlessTexts
 
 _JSON = msgspec.json.Encoder()
 

@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.response_buffers import (
@@ -25,6 +24,7 @@ from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
+from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.access_token import AccessToken
 from gateway.cache.pages import CachedPages
-from gateway.clock import SYSTEM_CLOCK
+from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import Caller

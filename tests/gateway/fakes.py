@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway import clock as clocks
 from gateway.access_token import AccessToken
 from gateway.cache.redis_store import RedisStore
+from gateway.clocks import clock as clocks
 from gateway.errors import GatewayError
 from gateway.page import Caller, Page, Snapshot
 from gateway.query import Dataset, PageQuery

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.app import create_app
-from gateway.clock import SYSTEM_CLOCK
+from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics

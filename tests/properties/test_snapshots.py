@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged
 from gateway.page import Caller, Page, snapshot_of
 from gateway.paging.agreement import OperationSnapshots
@@ -19,6 +18,7 @@ from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments, page_arguments
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
+from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.connection import ConnectionResult, read_connection
 from tests.gateway.fakes import Clock, Row, caller, query
 

@@ -2,7 +2,7 @@
 
 import { plainText } from "./answer.js";
 
-// The patterns of exports, which the page receives: gateway/spreadsheet_formulas.py describes them.
+// The patterns of exports, which the page receives: schema/export/spreadsheet_formulas.py describes them.
 const { start, hidden } = JSON.parse(document.getElementById("graphiql").dataset.formulas);
 const FORMULA_START = new RegExp(start);
 const HIDDEN_FORMULA = new RegExp(hidden, "g");

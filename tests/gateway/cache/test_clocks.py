@@ -14,7 +14,7 @@ import pytest
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
-from gateway.clock import SYSTEM_CLOCK
+from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, RateLimited
 from gateway.page import CacheState, Caller, Page, PageSource

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(folder: Path) -> GraphiQL:
-    return GraphiQL(sandbox=True, folder=folder)
+    return GraphiQL({}, sandbox=True, folder=folder)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
 
 
 def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Path) -> None:
-    sandbox, real = html(GraphiQL(sandbox=True, folder=folder)), html(GraphiQL(sandbox=False, folder=folder))
+    sandbox, real = html(GraphiQL({}, sandbox=True, folder=folder)), html(GraphiQL({}, sandbox=False, folder=folder))
     for token in ("contoso", "fabrikam", "tailspin", "sample"):
         assert f'data-token="{token}"' in sandbox
         assert token not in real
@@ -117,8 +117,8 @@ def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Pa
 
 
 def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
-    assert "data-trusted" in html(GraphiQL(sandbox=False, trusted_only=True, folder=folder))
-    assert "data-trusted" not in html(GraphiQL(sandbox=False, folder=folder))
+    assert "data-trusted" in html(GraphiQL({}, sandbox=False, trusted_only=True, folder=folder))
+    assert "data-trusted" not in html(GraphiQL({}, sandbox=False, folder=folder))
 
 
 async def test_every_file_of_the_page_is_served_as_immutable(page: GraphiQL, client: httpx.AsyncClient) -> None:
@@ -179,12 +179,12 @@ async def test_other_paths_get_404_as_json(page: GraphiQL, client: httpx.AsyncCl
 def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> None:
     before = set(asset_paths(page))
     (folder / "static" / "page.css").write_text("body {}")
-    assert before.isdisjoint(asset_paths(GraphiQL(sandbox=True, folder=folder)))
+    assert before.isdisjoint(asset_paths(GraphiQL({}, sandbox=True, folder=folder)))
 
 
 def test_an_unbuilt_source_tree_shows_how_to_build(folder: Path) -> None:
     shutil.rmtree(folder / "vendor")
-    page = GraphiQL(sandbox=True, folder=folder)
+    page = GraphiQL({}, sandbox=True, folder=folder)
     assert page.page_response().status_code == 200
     assert "pip install -e ." in html(page)
     assert page.page_response().headers["content-security-policy"]

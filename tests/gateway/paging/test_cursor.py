@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gateway.errors import InvalidCursor
 from gateway.page import Snapshot
 from gateway.paging import cursor
-from gateway.paging.cursor import MAX_SERVICES, Cursor, CursorSnapshot
+from gateway.paging.cursor import Cursor, CursorSnapshot
+from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 QUESTION = hashlib.blake2b(b"question", digest_size=8).digest()

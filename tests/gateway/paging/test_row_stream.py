@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gateway.differing_blocks import DifferingBlocks
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Caller, Page, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
-from gateway.paging.snapshot_digest import SnapshotDigest
 from gateway.query import PageQuery
+from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot_digest import SnapshotDigest
 from tests.gateway.fakes import FakeSource, caller, query
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from gateway import clock as clocks
 from gateway.access_token import AccessToken
+from gateway.clocks import clock as clocks
 from gateway.config.groups import UpstreamConfig
 from gateway.page import Caller
 from gateway.query import Dataset, Measure, PageQuery

@@ -11,12 +11,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.instant import instant
+from gateway.clocks.instant import instant
 from gateway.page import Snapshot
-from gateway.paging.cursor import MAX_SERVICES
 
 # Three bytes, so that base64 needs no padding.
 _VERSION = b"\0\0\1"
+
+# Keeps digests and cursors short: of more services, only the first ones are compared (the Microsoft page shows two).
+MAX_SERVICES = 12
 
 _DIGEST_BYTES = 6
 _MAX_CHARACTERS = 256

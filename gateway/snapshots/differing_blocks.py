@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
-from gateway.instant import instant
+from gateway.clocks.instant import instant
 from gateway.page import Caller, Snapshot
 from gateway.query import PageQuery
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.differing_blocks import MAX_BLOCKS, MAX_QUERIES, DifferingBlocks
 from gateway.page import Page, Snapshot
+from gateway.snapshots.differing_blocks import MAX_BLOCKS, MAX_QUERIES, DifferingBlocks
 from tests.gateway.fakes import caller, query
 
 

@@ -20,6 +20,9 @@ FORMULA_START: Final = rf"^{_SKIPPED}[{_OPERATORS}\t\r\n]"
 # A formula that begins a cell only in a spreadsheet that splits lines at another character than the comma.
 HIDDEN_FORMULA: Final = rf"[,;|\t\r\n]{_SKIPPED}(?=[{_OPERATORS}])"
 
+# Both patterns, as GraphiQL's page receives them.
+FORMULAS: Final = {"start": FORMULA_START, "hidden": HIDDEN_FORMULA}
+
 _starts_like_formula = re.compile(FORMULA_START).match
 _hidden_formula = re.compile(HIDDEN_FORMULA)
 

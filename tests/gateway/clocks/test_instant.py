@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.instant import instant
+from gateway.clocks.instant import instant
 from gateway.page import Snapshot, snapshot_of
 from gateway.paging import cursor
 from gateway.paging.cursor import CursorSnapshot
-from gateway.paging.snapshot_digest import SnapshotDigest
+from gateway.snapshots.snapshot_digest import SnapshotDigest
 from tests.gateway.fakes import Row
 
 MIDNIGHT = (

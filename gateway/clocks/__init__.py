@@ -1,0 +1,1 @@
+"""Clocks: the time of this process, and instants in texts from outside."""

@@ -1,0 +1,1 @@
+"""Snapshots: which blocks show one processing of the upstream's data."""
