@@ -96,9 +96,11 @@ def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
 
 @dataclass(frozen=True, slots=True)
 class ExportParameters:
-    """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
+    """The parsed parameters of an export. ``arguments`` are JSON values by name.
 
-    ``offset`` is the number of rows that the client has of ``snapshot``; both are None for an export from the start.
+    ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
+
+    ``offset`` is the number of rows of ``snapshot`` that the client already has. Both are None for a new export.
     """
 
     arguments: Mapping[str, Any]
@@ -140,7 +142,7 @@ def read_parameters(query_string: bytes) -> ExportParameters:
 def _switch(given: dict[str, str], name: str) -> bool:
     text = given.pop(name, "0")
     if text not in ("0", "1"):
-        raise BadUserInput(f"'{name}' is neither 0 nor 1. Give 1 to switch it on, or leave it out.", argument=name)
+        raise BadUserInput(f"'{name}' is neither 0 nor 1. Use 1 to switch it on, or leave it out.", argument=name)
     return text == "1"
 
 
