@@ -221,7 +221,7 @@ class DeadlineExceeded(GatewayFault):
 
 
 class ServiceUnavailable(GatewayFault):
-    """The gateway is shutting down, or has no free connection or no room for the response.
+    """The gateway is shutting down, all its upstream connections are in use, or its response buffer is full.
 
     ``retry_after_seconds`` is None if the time to wait is unknown.
     """

@@ -78,7 +78,7 @@ class Snapshot:
         return any(instant(known.get(service, date)) != instant(date) for service, date in other.dates)
 
     def merged(self, other: Snapshot) -> Snapshot:
-        """Combine two snapshots of the same data. Where differing blocks disagree, this one wins."""
+        """Combine two snapshots of the same data. If their dates differ, those of this one count."""
         total = self.total_count if self.total_count is not None else other.total_count
         return Snapshot(total, tuple(sorted({**dict(other.dates), **dict(self.dates)}.items())))
 

@@ -125,7 +125,7 @@ class PageQuery:
 
     ``filter`` is canonical, or None for all rows. The order of ``group_by`` is significant. ``processed_date_time`` is
     ``YYYY-MM-DDTHH:MM:SS``, or None for the latest. ``revalidate`` bypasses the cache. Like the range, it is not
-    part of :attr:`question`. ``upstream`` identifies the upstream that is asked.
+    part of :attr:`question`. ``upstream`` identifies the upstream.
     """
 
     dataset: Dataset

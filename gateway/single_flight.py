@@ -60,11 +60,11 @@ class SingleFlight:
                 flight.task.cancel()
 
     def forget(self, token: AccessToken) -> None:
-        """Share the present calls of ``token`` with no later caller: the upstream has refused it since they began."""
+        """Stop sharing the running calls of ``token`` with later callers: the upstream has refused the token."""
         self._flights.pop(token.locator, None)
 
     def _blocking_flight(self, query: PageQuery, caller: Caller) -> _Flight | None:
-        """Return a call for the same rows to wait for: it is being canceled, or does not revalidate."""
+        """Return a call for the same rows that must end first: it is being canceled, or does not revalidate."""
         flights = self._flights.get(caller.token.locator, {})
         for revalidate in (False, True):
             flight = flights.get((replace(query, revalidate=revalidate), caller))

@@ -28,7 +28,7 @@ from schema.scalars import Long
 
 Node = TypeVar("Node")
 
-# A conflict ends the operation at this try, or later while each further try accepts differing blocks (our choice).
+# A conflict after CONFLICT_TRIES ends the operation, unless each try accepts further differing blocks (our choice).
 CONFLICT_TRIES, MAX_TRIES = 3, 6
 
 
@@ -157,7 +157,7 @@ class ConnectionResult:
 
 
 class _CursorAhead(Exception):
-    """A cursor is of a newer snapshot than cached blocks; these must be reloaded."""
+    """A cursor's snapshot is newer than that of cached blocks, which must be reloaded."""
 
 
 async def read_connection(
@@ -170,9 +170,9 @@ async def read_connection(
 ) -> ConnectionResult:
     """Read the rows of ``query`` that ``arguments`` select. Raises GatewayError.
 
-    Blocks of conflicting snapshots are reloaded, also if another field of the operation (``snapshots``) reads them. If
-    a cursor is of a newer snapshot than cached blocks, these are reloaded from the upstream; any other conflict with a
-    cursor raises SnapshotChanged.
+    Conflicting blocks are reloaded, even if another field of the operation (``snapshots``) read one of them. If a
+    cursor's snapshot is newer than that of cached blocks, these are reloaded from the upstream. Any other conflict with
+    a cursor raises SnapshotChanged.
     """
     snapshots = OperationSnapshots() if snapshots is None else snapshots
     agreement = snapshots.agreement(query)
@@ -201,7 +201,7 @@ async def read_connection(
 
 
 def _is_last(tries: int, differing: DifferingBlocks, acceptances: int) -> bool:
-    # After an acceptance in this try, by any field, a block may be needed that no try has read before.
+    # If any field accepted a difference during this try, the next try may need a block that was not read before.
     return tries >= MAX_TRIES or (tries >= CONFLICT_TRIES and differing.acceptances == acceptances)
 
 

@@ -18,7 +18,7 @@ ARGUMENT = "filter"
 # A flat filter can replace deeper nesting; the limit stays far below Python's recursion limit (our choice).
 MAX_DEPTH = 50
 
-# Duplicates in a filter are removed after it was read. Reading stops at this multiple of the size limit (our choice).
+# Duplicates are removed after a filter is read, so reading stops only at this multiple of the size limit (our choice).
 READ_FACTOR = 4
 
 # The encoded `` or `` between two comparisons.

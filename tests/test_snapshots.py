@@ -79,7 +79,7 @@ def test_a_planned_operation_does_not_outlive_its_snapshot(start_gateway: Any, f
 
 
 def test_fields_of_different_queries_may_differ(small_blocks: Any, upstream: Any) -> None:
-    """Other filters have other totals, which is no conflict."""
+    """Totals differ between filters without a conflict."""
     token = "contoso+as=queries"
     result = small_blocks.ask(aliases(one="first: 1", two='first: 1, filter: {channel: {eq: "direct"}}'), token)
     assert "errors" not in result

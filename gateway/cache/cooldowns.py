@@ -25,8 +25,8 @@ class SealedCooldown(msgspec.Struct, array_like=True, frozen=True):
 class RedisCooldowns:
     """The cool-downs shared by all processes of one Redis and one upstream.
 
-    In Redis, they end by the server's clock; here, by the monotonic clock. Without Redis, each process learns of a
-    cool-down only from its own upstream responses.
+    Redis stores their ends by its server's clock; the methods use the monotonic clock. Without Redis, each process
+    learns of a cool-down only from its own upstream responses.
     """
 
     store: RedisStore
@@ -34,7 +34,7 @@ class RedisCooldowns:
     async def until(self, token: AccessToken) -> float | None:
         """Return the end of the token's cool-down, or None if unknown. Makes one round trip.
 
-        A cool-down that would last longer than when it was stored is ignored: the server's clock was set back.
+        Ignore a cool-down that would last longer than when it was stored: the server's clock was set back.
         """
         cooldown_entry = self.store.entry(token, "cool-down")
         values = await self.store.get_many([cooldown_entry])

@@ -24,10 +24,10 @@ GENERATION_BYTES = 16
 # The extra lifetime of a generation beyond its blocks (our choice): clock differences must not revive old blocks.
 EXTRA_SECONDS = 60.0
 
-# The lifetime of a generation without blocks: as long as a slow read takes. Made-up tokens leave nothing else.
+# The lifetime of a generation without blocks: longer than a slow read. It is all that invented tokens leave in Redis.
 UNUSED_SECONDS = 600.0
 
-# The limit of refusals in memory, some 500 bytes each; more tokens than a process should ever serve.
+# The limit of refusals in memory, some 500 bytes each: more tokens than a process is expected to serve.
 MAX_REFUSALS = 10_000
 
 
@@ -43,10 +43,9 @@ class QueryGeneration(msgspec.Struct, array_like=True, frozen=True):
     fetched_at: float
 
     def after(self, page: Page, fetched_at: float) -> QueryGeneration | None:
-        """Return the query's generation after ``page``, read at ``fetched_at`` by the server's clock, is stored.
+        """Return the query's generation once ``page``, read at ``fetched_at`` by the server's clock, is stored.
 
-        If ``page`` conflicts with the stored blocks, return a new generation, or None if ``page`` is older than they
-        are.
+        If ``page`` conflicts with the stored blocks, return a new generation if ``page`` is newer, else None.
         """
         if not self.snapshot.conflicts(page.snapshot):
             return QueryGeneration(
@@ -76,7 +75,7 @@ class SealedPage(msgspec.Struct, array_like=True, frozen=True):
 
 @dataclass(slots=True)
 class TokenRefusal:
-    """A refusal of a token: its moment, the moment when all older entries have expired, and whether Redis knows it."""
+    """A refusal of a token: when it happened, when all older entries have expired, and whether Redis has stored it."""
 
     moment: float
     until: float
@@ -84,7 +83,7 @@ class TokenRefusal:
 
 
 class TokenGenerations:
-    """Token generations in Redis. None lasts longer than ``keep_seconds``, or than its token.
+    """Token generations in Redis, each for at most ``keep_seconds`` and at most until its token expires.
 
     A refused token gets a new generation. If Redis cannot store it, it is written once Redis is back. Until then this
     process serves no page of that token from Redis. This process also remembers the refusal itself, in case somebody
@@ -106,12 +105,12 @@ class TokenGenerations:
         return min(self._generation_seconds, token.seconds_left(self._clock.wall()))
 
     def refused_at(self, token: AccessToken) -> float:
-        """Return the moment of the token's last refusal in this process, minus infinity if it is unknown."""
+        """Return the moment of the token's last refusal in this process; minus infinity if there was no refusal."""
         refusal = self._refusals.get(self.entry(token))
         return float("-inf") if refusal is None else refusal.moment
 
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
-        """Return the current generation, creating it unless ``seen`` in Redis; None if Redis cannot store it."""
+        """Return ``seen``, the generation read from Redis, if it is valid; else create one, or None if Redis cannot."""
         token_entry, seconds = self.entry(token), self.lifetime_seconds(token)
         refusal = self._refusals.get(token_entry)
         if refusal is not None and not refusal.is_stored:
@@ -139,7 +138,7 @@ class TokenGenerations:
         await self._put(token_entry, seconds)
 
     async def _put(self, token_entry: Entry, seconds: float) -> bytes | None:
-        """Store a new generation, which has no blocks yet. Older blocks stay invalid even after its expiry."""
+        """Store a new generation without blocks. Older blocks stay invalid even after it expires."""
         generation, refusal = new_generation(), self._refusals.get(token_entry)
         if not await self._store.set(token_entry, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
             return None

@@ -32,7 +32,7 @@ POINTER_BYTES = 8
 # Pages up to this size are measured row by row; the size of larger pages is estimated from evenly spaced rows.
 SAMPLE_ROWS = 64
 
-# The safety factor for an estimate.
+# The safety factor for estimates.
 SAMPLE_MARGIN = 1.1
 
 # A key, its parts and its table entries (measured with tracemalloc over selections of ten fields, rounded up).
@@ -78,7 +78,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         return len(self._records)
 
     async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
-        """Store ``value``; False if it exceeds ``max_bytes`` by itself. Only ``owner`` may change its cost later."""
+        """Store ``value``; return False if it alone exceeds ``max_bytes``. Only ``owner`` may change its cost later."""
         return cast(bool, await self.set(key, Record(value, size_bytes + ENTRY_OVERHEAD_BYTES, owner), ttl=ttl_seconds))
 
     async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Any | None:

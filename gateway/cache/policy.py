@@ -14,7 +14,7 @@ DOUBTFUL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How long a page is fresh, and then stale, in seconds. A doubtful page is fresh briefly and never stale."""
+    """The periods in which a page is fresh, and then stale. A doubtful page is fresh briefly and never stale."""
 
     fresh_seconds: float
     stale_seconds: float

@@ -29,7 +29,7 @@ class Refreshes:
         return self._tasks.get(key) if key in self._locators else None
 
     def forget(self, locator: bytes) -> None:
-        """Let no later caller wait for the present refreshes of a token: the upstream has refused it."""
+        """Stop sharing the running refreshes of a token with later callers: the upstream has refused the token."""
         for key in [key for key, owner in self._locators.items() if owner == locator]:
             del self._locators[key]
 
@@ -74,7 +74,7 @@ class Refreshes:
 
 
 class PendingRead:
-    """A pending read; ``void`` once its token was refused."""
+    """A read under way; ``void`` once its token was refused."""
 
     __slots__ = ("void",)
 
@@ -100,6 +100,6 @@ class PendingReads:
                 del self._by_token[locator]
 
     def void(self, locator: bytes) -> None:
-        """Mark all pending reads of this token as void, so that their results are not cached."""
+        """Mark all reads of this token as void, so that their results are not cached."""
         for read in self._by_token.get(locator, ()):
             read.void = True

@@ -30,7 +30,7 @@ MAX_VALUE_BYTES = 8_388_608
 # Our choice: more than a process uses at once, and few enough for a server shared by many processes.
 MAX_CONNECTIONS = 32
 
-# Stands for a value that no gateway can have stored. Decrypting it fails with every key.
+# Replaces a value that no gateway can have stored. Decrypting it fails with every key.
 UNUSABLE = b""
 
 

@@ -24,7 +24,7 @@ PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"
 # A single failure may be a pause of this process. After two in a row, do not wait for the service again.
 FAILURES_TO_OPEN = 2
 
-# Our choice: the service is used again within a second of its recovery, at the cost of one probe per second.
+# Our choice: one probe per second, so that the service is used again within a second of its recovery.
 PAUSE_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ def _positive(seconds: float) -> float:
 class Breaker:
     """Opens after consecutive failures. While open, it repeats ``probe``, and closes once that raises no exception.
 
-    The probe is not a caller's request, so no caller waits for a failed service. ``on_close`` runs after each closing.
+    The probe is not a caller's request, so callers never wait for a failed service. ``on_close`` runs at each closing.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Breaker:
         self._failures += 1
         if self._recovery is None and (at_once or self._failures >= FAILURES_TO_OPEN):
             # Log only the class name: a library's message may contain a key, an address or part of a value.
-            self._log.warning("redis is left out until it answers again", reason=type(error).__name__)
+            self._log.warning("redis is not used until it answers again", reason=type(error).__name__)
             self._recovery = asyncio.create_task(self._recover(), context=contextvars.Context())
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 Each entry has its own name (its Redis key) and its own encryption key. Both are derived from the whole bearer token by
 HKDF-SHA256 with separate labels, and from the upstream and the entry's content type and subject. Without the token,
-neither can be computed; a token gives no access to another token's entries. The processes share no server secret.
+neither can be computed, and a token gives no access to another token's entries. The processes share no secret.
 """
 
 from __future__ import annotations

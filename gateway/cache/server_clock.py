@@ -1,10 +1,10 @@
-"""ServerClock: the Redis server's clock, by which processes agree on times although their own clocks differ."""
+"""ServerClock: the Redis server's clock, which processes share although their own clocks differ."""
 
 from __future__ import annotations
 
 from gateway.clocks.clock import Clock
 
-# Our choice: clocks that are set by NTP differ by less. What seems to come from later than that is not trusted.
+# Our choice: clocks that are set by NTP differ by less. Values dated further in the future are not trusted.
 MAX_AHEAD_SECONDS = 2.0
 
 
@@ -13,11 +13,11 @@ class ServerClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # The server's clock minus the monotonic one. Until the server's clock is read, the wall clock stands in.
+        # The server's clock minus the monotonic one. The wall clock replaces the server's until that is read.
         self._ahead_seconds = clock.wall() - clock.monotonic()
 
     def adjust(self, server_seconds: float, moment: float) -> None:
-        """Set the server's clock: it showed ``server_seconds`` at ``moment`` or shortly afterwards."""
+        """Correct the difference: the server's clock showed ``server_seconds`` at ``moment`` or shortly afterwards."""
         self._ahead_seconds = server_seconds - moment
 
     def time_of(self, moment: float) -> float:
@@ -31,9 +31,9 @@ class ServerClock:
         return self.moment_of(server_seconds) > self._clock.monotonic() + MAX_AHEAD_SECONDS
 
     def past_moment_of(self, server_seconds: float, wall_seconds: float) -> float | None:
-        """Return the moment of something that another process dated by the server's clock and by its own wall clock.
+        """Return the moment of an event that another process dated by the server's clock and by its own wall clock.
 
-        Of the two, the one that makes it older counts. Return None if either is too far in the future.
+        The older of the two dates counts. Return None if either is too far in the future.
         """
         now = self._clock.monotonic()
         ages = now - self.moment_of(server_seconds), self._clock.wall() - wall_seconds

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """A page from Redis, the query it answers, its state and its expiry (by the monotonic clock)."""
+    """A page from Redis, its query, its state and its expiry (by the monotonic clock)."""
 
     page: Page
     query: PageQuery

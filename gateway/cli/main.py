@@ -37,7 +37,7 @@ from gateway.config.settings import (
 )
 @click.version_option(version("partner-center-graphql"), prog_name="gateway")
 def commands() -> None:
-    """Hold all commands; their help texts are no docstrings, which python -OO removes."""
+    """Group of all commands. Help texts are arguments, because python -OO removes docstrings."""
 
 
 commands.add_command(export)

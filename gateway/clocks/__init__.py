@@ -1,1 +1,1 @@
-"""Clocks: the time of this process, and instants in texts from outside."""
+"""Clocks: the time of this process, and instants in the upstream's texts."""

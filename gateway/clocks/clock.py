@@ -1,19 +1,19 @@
-"""Clock: the time of this process, by two clocks."""
+"""Clock: the monotonic and the wall clock of this process."""
 
 from __future__ import annotations
 
 import time
 
-# Linux's and macOS' monotonic clocks that go on while the machine is suspended. Otherwise rows cached by a laptop would
-# still be fresh the next morning. Windows has none, and its time.monotonic goes on anyway.
+# The monotonic clocks of Linux and macOS that keep running while the machine is suspended. With any other clock, rows
+# cached by a laptop would still be fresh the next morning. On Windows, time.monotonic keeps running.
 _CLOCK_ID = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 class Clock:
     """The time in seconds.
 
-    Everything inside the process is measured with ``monotonic``, whose start is arbitrary. ``wall`` counts from 1970,
-    may be wrong, and may jump; it is only compared with times from outside.
+    Durations inside the process are measured with ``monotonic``, whose start is arbitrary. ``wall`` counts from 1970,
+    may be wrong and may jump, so it is compared only with times from other processes and the upstream.
     """
 
     __slots__ = ()

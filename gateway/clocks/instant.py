@@ -15,7 +15,7 @@ DATE = re.compile(
 )
 
 
-# A processing of the data has few dates; a spelling that was evicted is parsed again in a microsecond.
+# One processing of the data has few dates, and parsing an evicted spelling again takes a microsecond.
 @lru_cache(maxsize=1_024)
 def instant(text: str) -> str:
     """Return ``text`` in UTC as ``YYYY-MM-DDTHH:MM:SS``, with a fraction unless it is 0; invalid text unchanged.

@@ -1,4 +1,4 @@
-"""Groups of settings, as the parts of the gateway take them. Fields are named as the settings, which describe them."""
+"""Groups of settings for the parts of the gateway. Fields have the names of the settings, which describe them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
-    """Where the upstream is, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings."""
+    """The upstream's address, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings."""
 
     base_url: str
     path_prefix: str = "/partner/v1"
@@ -26,7 +26,7 @@ class UpstreamConfig:
 
     @property
     def identity(self) -> str:
-        """Text that is equal only for equal upstreams. What gateways share or hand out is bound to it.
+        """Text that is equal only for equal upstreams. Redis entries, cursors and snapshots are bound to it.
 
         The embedded sandbox has a base URL that no other upstream can have.
         """
@@ -37,7 +37,7 @@ class UpstreamConfig:
 
     @classmethod
     def of(cls, settings: Settings, base_url: str) -> Self:
-        """Return the group's settings; ``base_url`` replaces the setting's word for the embedded sandbox."""
+        """Return the group's settings; ``base_url`` replaces the setting's value ``sandbox``."""
         names = {field.name for field in fields(cls)} - {"base_url", "operation_timeout_seconds"}
         bounds = {name: getattr(settings, f"upstream_{name}") for name in names}
         return cls(base_url, operation_timeout_seconds=settings.operation_timeout_seconds, **bounds)
@@ -45,7 +45,7 @@ class UpstreamConfig:
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """The size of the memory cache and of its blocks, and how long a block is fresh and then stale."""
+    """The size of the memory cache and of its blocks, and the periods in which a block is fresh and then stale."""
 
     memory_bytes: int
     fresh_seconds: float

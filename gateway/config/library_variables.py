@@ -1,6 +1,6 @@
 """Environment variables that Python and the gateway's libraries read, and how the gateway handles each.
 
-Some switch off what the gateway promises, unnoticed. The gateway does not start with those.
+Some would silently break a promise of the gateway. The gateway does not start if one of these is set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MAX_DIGITS = 4_300
 
 
 class Handling(StrEnum):
-    """How the gateway handles a variable."""
+    """The gateway's handling of a variable."""
 
     REFUSED = "refused"
     IGNORED = "ignored"
@@ -24,7 +24,7 @@ class Handling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LibraryVariable:
-    """Variables of one library with one effect. ``is_active`` is false for values that switch nothing."""
+    """Variables of one library with one effect. ``is_active`` is false for values without that effect."""
 
     names: tuple[str, ...]
     library: str
@@ -32,7 +32,7 @@ class LibraryVariable:
     effect: str
     remedy: str = ""
     is_active: Callable[[str], bool] = bool
-    # With this, secrets leave the process: commands without settings refuse it, too.
+    # True if secrets leave the process. Then commands without settings refuse the variable, too.
     reveals_secrets: bool = False
 
 
@@ -49,7 +49,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("AIOCACHE_DISABLE",),
         "aiocache",
         Handling.REFUSED,
-        "`1` turns the cache off, its memory bound and Redis included.",
+        "`1` turns the cache off, including its memory bound and Redis.",
         "To cache nothing, set GATEWAY_CACHE_FRESH_SECONDS=0 and GATEWAY_CACHE_STALE_SECONDS=0",
         lambda value: value == "1",
     ),
@@ -67,7 +67,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         "Python's ssl",
         Handling.REFUSED,
         "The keys of all TLS connections are written to a file, and with them tokens become readable.",
-        "Use the sandbox, or a proxy of your own, to look into connections",
+        "To inspect connections, use the sandbox or your own proxy",
         reveals_secrets=True,
     ),
     LibraryVariable(
@@ -113,8 +113,8 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"),
         "httpx",
         Handling.IGNORED,
-        "Calls to the upstream and `gateway export --url` use no proxy and no stored credentials; `gateway token` and"
-        " OpenTelemetry's exporters use the proxy.",
+        "Calls to the upstream and `gateway export --url` use neither a proxy nor stored credentials; `gateway token`"
+        " and OpenTelemetry's exporters use the proxy.",
     ),
     LibraryVariable(
         ("PYTHONOPTIMIZE",), "Python", Handling.IGNORED, "Neither help texts nor checks depend on what it removes."
@@ -135,7 +135,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("PYDANTIC_DISABLE_PLUGINS", "PYDANTIC_PRIVATE_ALLOW_UNHANDLED_SCHEMA_TYPES"),
         "pydantic",
         Handling.HARMLESS,
-        "The gateway uses no plug-in and no JSON schema of it.",
+        "The gateway uses neither pydantic's plug-ins nor its JSON schemas.",
     ),
     LibraryVariable(
         ("NO_COLOR", "FORCE_COLOR"), "structlog", Handling.HARMLESS, "Sets the colors of log lines on a terminal."
@@ -150,7 +150,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("SSL_CERT_FILE", "SSL_CERT_DIR"),
         "Python's ssl, httpx",
         Handling.USED,
-        "Certificate authorities that the upstream and Redis may have.",
+        "Certificate authorities that are accepted for the upstream and Redis.",
     ),
     LibraryVariable(
         ("REQUESTS_CA_BUNDLE",),

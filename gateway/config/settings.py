@@ -118,8 +118,8 @@ class Settings(BaseSettings):
     max_response_buffer_bytes: int = Field(
         268_435_456,
         ge=1_048_576,
-        description="Bytes of response bodies that one process holds until clients have read them; beyond it, requests"
-        " get `SERVICE_UNAVAILABLE`.",
+        description="Bytes of response bodies that one process holds until clients have read them. Beyond it, large"
+        " responses are refused with `SERVICE_UNAVAILABLE`.",
     )
     max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
     max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _check_characters(cls, value: Any) -> Any:
-        if isinstance(value, str) and (found := control_character(value)):
-            raise ValueError(f"it contains {found}; remove that")
+        if isinstance(value, str) and (character := control_character(value)):
+            raise ValueError(f"it contains {character}; remove it")
         return value
 
     @field_validator("upstream_url")

@@ -15,12 +15,12 @@ _NAMES: Mapping[str, str] = {
 
 
 def trimmed(value: Any) -> Any:
-    """Return ``value``, if it is text without whitespace and byte order mark at its ends."""
+    """Return ``value``; if it is text, without whitespace and byte order marks at its ends."""
     return value.strip().strip("\N{ZERO WIDTH NO-BREAK SPACE}").strip() if isinstance(value, str) else value
 
 
 def control_character(text: str) -> str | None:
-    """Return the name of the first character in ``text`` that no setting may contain, or None."""
+    """Return the name of the first forbidden character in ``text``, or None."""
     for character in text:
         if character in _NAMES or ord(character) < 0x20 or ord(character) == 0x7F:
             return _NAMES.get(character, f"the control character U+{ord(character):04X}")

@@ -79,7 +79,7 @@ class GraphiQL:
     """The page for one gateway.
 
     With ``sandbox`` it offers the sandbox's tokens, otherwise a field for a real one. With ``trusted_only`` it has no
-    examples, because none would run. ``formulas`` are the patterns of cells that its CSV files show as text.
+    examples, because none would run. ``formulas`` are the patterns of formulas that its CSV files show as text.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Compress responses with zstd, Brotli or gzip, as the client accepts (RFC 9110, section 8.4)."""
+"""Compress responses with zstd, Brotli or gzip, if the client accepts one (RFC 9110, section 8.4)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ for media_type in ("application/graphql-response+json", "application/x-ndjson", 
 class Compress(CompressMiddleware):
     """ASGI middleware that compresses responses for clients that send Accept-Encoding, and passes others through.
 
-    WholeBodies compresses responses of ``whole_path``, which are sent in one piece. The library compresses
-    all others, piece by piece.
+    WholeBodies compresses responses of ``whole_path``, which are sent in one piece. The library compresses all
+    others, piece by piece.
     """
 
     def __init__(self, app: ASGIApp, whole_path: str) -> None:

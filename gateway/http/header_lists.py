@@ -13,7 +13,7 @@ from gateway.http.headers import named_headers
 # W3C Baggage, section 3.3.2, allows 180 members, the longest list that any of these specifications requires.
 MAX_ELEMENTS = 200
 
-# Headers that the gateway, or the tracing library, splits at commas and semicolons.
+# The headers that the gateway or the tracing library splits at commas and semicolons.
 LISTS = (b"accept", b"accept-encoding", b"content-type", b"if-none-match", b"tracestate", b"baggage")
 
 
@@ -30,7 +30,7 @@ class BoundedHeaderLists:
             headers = named_headers(scope)
             for name in LISTS:
                 value = headers.get(name)
-                # Only a value of that length can have so many separators.
+                # Count separators only in values long enough to have too many.
                 if value is not None and len(value) > MAX_ELEMENTS and _elements(value) > MAX_ELEMENTS:
                     return _refusal(scope, name)(scope, receive, send)
         return self._app(scope, receive, send)

@@ -1,6 +1,6 @@
-"""Bound the memory of all responses that are built and not yet sent.
+"""Bound the memory of responses that are built but not yet sent.
 
-A client that does not read keeps its whole response in memory, so a few dozen of them could take a gigabyte.
+The response of a client that does not read stays in memory, so a few dozen such clients could take a gigabyte.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from gateway.errors import PayloadTooLarge, ServiceUnavailable
 # size of a piece: asyncio's and uvloop's default high-water mark.
 PIECE_BYTES = 65_536
 
-# Rows compress to a tenth or less (measured); the copy is counted before its size is known.
+# A compressed copy counts as a quarter of its body until its size is known. Measured: rows compress to a tenth.
 COMPRESSED_PART = 4
 
-# Most clients read a response within seconds; the server disconnects one that stops reading after a minute.
+# Most clients read a response within seconds. Clients that stop reading are disconnected after a minute.
 RETRY_AFTER_SECONDS = 5
 
 
@@ -55,7 +55,7 @@ class ResponseBuffer:
         return self.refusal is None
 
     def hold(self, size_bytes: int) -> None:
-        """Set the number of bytes without a check: the response is smaller now, or nearly sent."""
+        """Set the number of bytes without checking the bound, for a response that became smaller or is nearly sent."""
         self._all.used_bytes += size_bytes - self.held_bytes
         self.held_bytes = size_bytes
 
@@ -71,8 +71,8 @@ class ResponseBuffer:
                 " Request fewer rows or fields at once."
             )
         return ServiceUnavailable(
-            "The responses that clients have not read yet fill the gateway's buffer"
-            " (GATEWAY_MAX_RESPONSE_BUFFER_BYTES). Retry later.",
+            "The gateway's buffer (GATEWAY_MAX_RESPONSE_BUFFER_BYTES) is full of responses that clients have not read"
+            " yet. Retry later.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
@@ -83,6 +83,6 @@ def attach_buffer(scope: Scope, buffer: ResponseBuffer) -> None:
 
 
 def buffer_of(scope: Scope) -> ResponseBuffer | None:
-    """Return the buffer of this request; None for a small response."""
+    """Return the buffer of this request, or None if its response is small."""
     buffer: ResponseBuffer | None = scope["state"].get("response_buffer")
     return buffer

@@ -1,6 +1,6 @@
-"""Compress GraphQL responses, which are sent in one piece, outside the event loop and once while they are cached.
+"""Compress GraphQL responses, which are sent in one piece: large ones in a worker thread, cached ones only once.
 
-The library behind the compression middleware compresses in the event loop, which a large response would block.
+The compression middleware's library works in the event loop, which a large response would block.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.page import Renderings
 # Smaller responses fit into one network packet, so compression does not pay.
 COMPRESS_FROM_BYTES = 1_400
 
-# Measured: this size takes 0.2 (zstd) to 0.8 (gzip) milliseconds; 10,000 rows, 3.5 MB, take 8 to over 35.
+# Measured: compressing this size takes 0.2 (zstd) to 0.8 (gzip) milliseconds; 10,000 rows (3.5 MB) take 8 to over 35.
 LARGE_BYTES = 131_072
 
 # The library's default levels.
@@ -33,7 +33,7 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def cache_compressed(scope: Scope, renderings: Renderings, name: Hashable) -> None:
-    """Keep the compressed response of this request in ``renderings``; ``name`` must identify the whole body."""
+    """Cache the compressed response of this request in ``renderings``; ``name`` must identify the whole body."""
     scope["state"]["compressed"] = renderings, name
 
 

@@ -78,7 +78,7 @@ class Translation:
 
     def read(self) -> MetricsData:
         """Return the current values of all metrics that have one."""
-        # The clock may have gone back, but no interval ends before it starts.
+        # The wall clock may have gone back, but an interval must not end before it starts.
         now = max(self._since, time.time_ns())
         translated = [*self._durations(now), *self._others(now)]
         metrics = [metric for metric in translated if metric.data.data_points]

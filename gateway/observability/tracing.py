@@ -46,7 +46,7 @@ class Tracing:
 
     @contextmanager
     def _timed(self, name: str, **options: Any) -> Iterator[Span]:
-        """Open a span whose length is measured by the monotonic clock; the library's own may be negative."""
+        """Open a span and measure it with the monotonic clock; the library's own length may be negative."""
         start, started = time.time_ns(), time.perf_counter_ns()
         with self._tracer.start_as_current_span(
             name,

@@ -125,7 +125,7 @@ def _claimed(folder: Path) -> tuple[int, IO[bytes]]:
 
 
 async def _fetch(path: Path) -> bytes:
-    """Return the metrics of the worker at ``path``, or b"" if there is none or it does not respond in time."""
+    """Return the metrics of the worker at ``path``, or b"" if it is gone or does not respond in time."""
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_RESPONSE_BYTES)

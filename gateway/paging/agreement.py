@@ -14,9 +14,10 @@ from gateway.snapshots.differing_blocks import DifferingBlocks
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A field after one try, with its blocks, or None if it must load again in any case.
+    """A field that has loaded its blocks and waits for the other fields.
 
-    ``number`` is its place in the operation; ``verdict`` ends its wait.
+    ``blocks`` is None if the field must load again in any case. ``number`` is its place in the operation. ``verdict``
+    ends the wait: True if the field may use its blocks.
     """
 
     number: int
@@ -28,8 +29,8 @@ class _Arrival:
 class Agreement:
     """The fields of one operation that read one query.
 
-    They load concurrently, and each waits until all have loaded. If their blocks conflict, all of them load again,
-    unless one has no try left or is finished; then the later fields of a conflict do.
+    They load concurrently, and each waits until all have loaded. If their blocks conflict, all fields load again. But
+    if one field is finished or has no try left, only those fields load again that conflict with an earlier one.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class Agreement:
 
     @contextmanager
     def reading(self) -> Iterator[int]:
-        """Count a field as reading; yield its number."""
+        """Count a field as loading during the context; yield its number."""
         self._reading += 1
         self._started += 1
         try:
@@ -52,7 +53,7 @@ class Agreement:
     async def reached(self, number: int, blocks: Blocks | None, *, is_last_try: Callable[[], bool]) -> bool:
         """Wait until the other fields have loaded. Return False if field ``number`` must load again.
 
-        ``blocks`` is None if the field must, because of a conflict of its own; then the others load again with it.
+        ``blocks`` is None if its own blocks conflict: the field must load again, and the others load again with it.
         """
         arrival = _Arrival(number, blocks, is_last_try, asyncio.get_running_loop().create_future())
         self._arrivals.append(arrival)

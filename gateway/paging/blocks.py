@@ -35,15 +35,15 @@ class BlockSizes:
         return [(skip, self.rows) for skip in range(first, stop, self.rows)]
 
 
-# Pages by the first row and the size of their blocks.
+# Pages by the offset of their block's first row and the block's size.
 Readings = Mapping[tuple[int, int], Page]
 
 
 class Blocks:
     """The blocks of one query that one result is cut from. Loading raises SnapshotConflict if two of them conflict.
 
-    ``earlier`` has the blocks of previous tries, which ended in a conflict. If a revalidating query reads both blocks
-    of a conflict as before, their difference is a property of the data: ``differing`` accepts it.
+    ``earlier`` holds the blocks of previous tries, which ended in a conflict. If a revalidating query reads both
+    conflicting blocks again with equal results, the data did not change: ``differing`` accepts the difference.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Blocks:
         """Load the blocks of rows ``[start, stop)``: the first one alone, then those within the total in parallel.
 
         Blocks beyond the total are loaded one by one until a block shows the end, because a total may be too low.
-        Blocks loaded in parallel all load in spite of a conflict, so that the next try can compare each of them.
+        A conflict does not stop blocks that load in parallel, so that the next try can compare each of them.
         """
         covering = self._sizes.covering(start, stop) if stop > start else []
         missing = [block for block in covering if not self._holds(*block)]
@@ -215,9 +215,9 @@ class Blocks:
         return False
 
     def _is_reread(self, page: Page) -> bool:
-        """Return True if ``page`` was read by a call of this try, and is the same as in an earlier try."""
+        """Return True if a call of this try read ``page``, with the same result as an earlier try."""
         if not self._query.revalidate:
-            # The call may have begun before the data changed, for another caller.
+            # The call may be shared: another caller may have started it before the data changed.
             return False
         sizes = [size for size, reading in self.readings.items() if reading is page]
         earlier = [self._earlier[size] for size in sizes if size in self._earlier]
@@ -225,7 +225,7 @@ class Blocks:
 
 
 def is_repeated(before: Page, page: Page) -> bool:
-    """Return True if ``page`` is another reading of the same rows than ``before``, with an equal result."""
+    """Return True if ``page`` and ``before`` are two readings of the same rows, with equal results."""
     is_equal = before.snapshot == page.snapshot and list(before.rows) == list(page.rows)
     return is_equal and (before.rows is not page.rows or not page.rows)
 

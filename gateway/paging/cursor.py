@@ -41,7 +41,7 @@ _TAIL_CHARACTERS = 4
 
 @dataclass(frozen=True, slots=True)
 class CursorSnapshot:
-    """A compact Snapshot: the total, and for each service a digest of its name and the date as ``YYYYMMDDHHMMSS``."""
+    """A compact Snapshot: the total, and for each service a digest of its name and its date as ``YYYYMMDDHHMMSS``."""
 
     total_count: int | None
     dates: tuple[tuple[bytes, int], ...]

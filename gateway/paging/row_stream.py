@@ -40,8 +40,8 @@ class RowStream:
     async def opening(self) -> list[Page]:
         """Load the first two blocks, or the only one; the first begins with row ``start``. Raises GatewayError.
 
-        A cached block and a fresh one may be of different snapshots. If the blocks conflict, they are read again, at
-        most twice; blocks that the upstream returns as before differ although the data did not change.
+        A cached block and a fresh one may come from different snapshots. If the blocks conflict, they are read again,
+        at most twice. A conflict is accepted if both blocks are then unchanged, because the data did not change.
         """
         if self.query.filter == FALSE:
             if self.start:
@@ -84,7 +84,7 @@ class RowStream:
             page = opening.pop(0) if opening else await self._block(self.query, skip, accepts_incomplete=False)
 
     async def _require_one_snapshot(self, page: Page, marks: dict[Snapshot, Page]) -> None:
-        """Compare ``page`` with ``marks``, the last page of each snapshot so far. Raises SnapshotChanged."""
+        """Compare ``page`` with ``marks``: a mark of the last page of each snapshot so far. Raises SnapshotChanged."""
         if self.digest is not None and self.digest.conflicts(page.snapshot):
             start = next((mark for mark in marks.values() if mark.skip == 0), None)
             if start is None:
@@ -99,7 +99,7 @@ class RowStream:
         marks[mark.snapshot] = mark
 
     async def _require_repetition(self, mark: Page, page: Page) -> None:
-        """Read two conflicting blocks again. Raises SnapshotChanged if one of them is not the same as before."""
+        """Read two conflicting blocks again. Raises SnapshotChanged if one of them has changed."""
         query = replace(self.query, revalidate=True)
         if self._mark(await self._block(query, mark.skip, accepts_incomplete=True)) != mark:
             raise _changed()
@@ -109,7 +109,7 @@ class RowStream:
         self.differing.accept(self.query, self.caller(), (mark, page))
 
     def _mark(self, page: Page) -> Page:
-        """Return what is compared of a page that is released: its place, its snapshot and its last row."""
+        """Return a small page for later comparisons: the place, the snapshot and the last row of ``page``."""
         skip = page.skip - page.skip % self.sizes.rows
         return Page((page.end, *page.rows[-1:]), skip, snapshot=page.snapshot)
 
@@ -137,7 +137,7 @@ class RowStream:
         if known.end < self.start:
             return False
         if self.digest.conflicts(known.snapshot) or not self.digest.can_compare(known.snapshot):
-            # The dates may differ from block to block; those of the first block are in the digest.
+            # Dates may differ from block to block; the digest has those of the first block.
             known = tried.get(0) or await self._opening_block(query, 0, tried)
         return not self.digest.conflicts(known.snapshot)
 

@@ -24,7 +24,7 @@ _MAX_MOVES = 3
 
 
 class CursorState(Enum):
-    """Of the snapshot of the blocks, of a newer one than cached blocks, or of any other snapshot."""
+    """The snapshot of a cursor: that of the blocks, a newer one than that of cached blocks, or any other."""
 
     SAME = auto()
     AHEAD = auto()
@@ -158,7 +158,7 @@ async def compare_cursor(blocks: Blocks, bound: Cursor) -> CursorState:
     if not bound.snapshot.conflicts(present):
         return CursorState.SAME
     if None in (totals := {bound.snapshot.total_count, present.total_count}) or len(totals) == 1:
-        # The dates may differ from block to block, so only the cursor's own block decides.
+        # Dates may differ from block to block, so only the block with the cursor's row decides.
         own = await blocks.page_of(bound.offset)
         if own is not None:
             pages, present = [own], CursorSnapshot.of(own.snapshot)

@@ -45,7 +45,7 @@ Condition = ParsedComparison | ParsedJunction
 def parse_filter(text: str, fields: Sequence[str]) -> Condition:
     """Parse a filter on ``fields``. Raises FilterError for a syntax error or an exceeded limit."""
     tokens = _FilterTokens(text)
-    # For each open parenthesis, and the whole filter, a disjunction of conjunctions.
+    # One disjunction of conjunctions for the whole filter, and one for each open parenthesis.
     levels: list[list[list[Condition]]] = [[[]]]
     comparisons = 0
     while True:

@@ -28,7 +28,7 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """One request, with its receiving and sending side."""
+    """The connection of one request, for receiving and sending."""
 
     request: Request
     receive: Receive

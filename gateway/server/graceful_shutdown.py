@@ -19,8 +19,8 @@ POLL_SECONDS = 0.1
 # Time to send a response of a few hundred bytes; slow clients get no longer.
 FLUSH_SECONDS = 1.0
 
-# How long idle connections stay open after the last request in flight. A request sent before its client knew of
-# the shutdown gets an error response, which closes its connection.
+# The time that idle connections stay open after the last request in flight. A request that arrives in this time gets an
+# error response, which closes its connection.
 LAST_CALL_SECONDS = 0.5
 
 
@@ -31,10 +31,10 @@ class Server(uvicorn.Server):
     uvicorn refuses connections at once. When the requests have finished, it closes everything.
     """
 
-    # Set if the supervisor has died: the port must be free for the next one at once.
+    # Set if the supervisor has died. The port must then be free immediately for the next supervisor.
     is_orphan = False
 
-    # Whether the grace time is over.
+    # True once the grace time is over.
     _is_overdue = False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
         self._reset_connections(only_unread=False)
 
     def _reset_connections(self, *, only_unread: bool) -> None:
-        """Reset the connections of clients that do not read, which nothing else would end, or all that are left."""
+        """Reset all connections, or only those of clients that do not read, which would otherwise stay open."""
         connections: list[Any] = list(self.server_state.connections)
         for connection in connections:
             if connection.flow.write_paused or not only_unread:
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
         """Close the listening sockets, but serve the connections that the kernel has accepted already."""
-        # Duplicates, because the loop closes the sockets, and what waits in them would be reset.
+        # Duplicates, because the loop closes the sockets, which would reset the connections that wait in them.
         duplicates = [bound.dup() for bound in sockets if bound.fileno() >= 0]
         for server in self.servers:
             server.close()
@@ -118,10 +118,10 @@ class Server(uvicorn.Server):
 
 
 def _closed(listening: socket.socket) -> list[socket.socket]:
-    """Close a socket, and return the connections that waited in it."""
+    """Close a listening socket, and return the connections that waited in it."""
     connections = []
     listening.setblocking(False)
-    with listening, suppress(OSError):  # until none is left
+    with listening, suppress(OSError):  # accept() raises when no connection waits
         while True:
             connections.append(listening.accept()[0])
     return connections

@@ -1,8 +1,8 @@
-"""What uvicorn lacks: limits for request heads, pipelines and slow readers, and errors in GraphQL form.
+"""HTTP protocol with features that uvicorn lacks: limits for heads, pipelines and slow readers, and GraphQL errors.
 
-Theory of operation: the parser gets slices of the received bytes, each of which ends with a head or a body. Between two
-requests nothing is parsed before the previous response is complete; what arrives meanwhile stays in the pipeline, whose
-size stops reading. So at most one request per connection exists.
+Theory of operation: the parser gets slices of the received bytes, each of which ends with a head or a body. The next
+request is parsed when the previous response is complete. Until then its bytes wait in the pipeline; when the pipeline
+is full, the connection is not read. So at most one request per connection exists.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._slices = MessageSlices()
         # Bytes received since a request began or a part of its body was read.
         self._unparsed_bytes = 0
-        # Whether the parser skips the body of a request with an upgrade, which the gateway does not follow.
+        # True if the request offers an upgrade: the gateway ignores the offer, but the parser skips the body.
         self._skips_body = False
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -76,7 +76,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         super()._start_asgi_task(cycle, wrapped)
 
     def data_received(self, data: bytes) -> None:
-        """Parse received bytes, or keep them until the previous response is complete."""
+        """Parse received bytes, or hold them until the previous response is complete."""
         if self.transport.is_closing():
             return
         if self._pipeline:
@@ -86,7 +86,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._parse(data, 0)
 
     def on_response_complete(self) -> None:
-        """Continue with what the client has pipelined."""
+        """Continue with the next pipelined request."""
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -152,7 +152,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         framing = dict(pair for pair in self.headers if pair[0] in _FRAMING)
         self._slices.begin_body(int(framing.get(_FRAMING[0], b"0")), is_chunked=_FRAMING[1] in framing)
         self._unparsed_bytes = 0
-        # Other servers would read the rest as the offered protocol, so it is safest that nothing follows the response.
+        # Close after the response: other servers would read the following bytes as the offered protocol.
         self.cycle.keep_alive = self.cycle.keep_alive and not self._skips_body
         # Anything parsed from here on is a trailer field; discard it (RFC 9110, section 6.5.1).
         self.headers = []
@@ -181,8 +181,8 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
     def _read_body_of_upgrade(self) -> None:
         """Read the body of a request that offers another protocol, as if it did not (RFC 9110, section 7.8).
 
-        Java's built-in client offers HTTP/2 in each first request. The parser has skipped the body, and would take it
-        for the next request.
+        Java's built-in client offers HTTP/2 in the first request of each connection. The parser has skipped the body,
+        and would parse it as the next request.
         """
         self._skips_body = False
         self.parser = httptools.HttpRequestParser(_BodyParser(self))
@@ -209,7 +209,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._respond_and_close(refusal_with(status, message))
 
     def _respond_and_close(self, refusal: RequestRefused) -> None:
-        """Send an error response, unless the request has a response or part of one, and close."""
+        """Send an error response, unless part of a response was already sent, and close."""
         self._cancel_head_timer()
         if not self._slices.in_body:
             self.transport.write(refused_response(refusal))

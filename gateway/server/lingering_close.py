@@ -1,7 +1,7 @@
 """Closing a connection without losing the last response.
 
-A socket that is closed while it has unread input is reset, and the reset discards what the client has not read yet.
-So the server first ends its own direction, and reads and discards until the client closes (RFC 9112, section 9.6).
+Closing a socket that has unread input resets the connection, and the client loses what it has not read yet.
+So the server first closes its sending side, then reads and discards until the client closes (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-# Time for the client to close, once it has read the last response: a few round trips. nginx's lingering_timeout is 5.
+# Time for the client to close after it has read the last response: a few round trips. nginx's lingering_timeout is 5.
 LINGER_SECONDS = 1.0
 
 # The longest time for the client to read the rest of the last response; then the connection is reset.
 LAST_READ_SECONDS = 30.0
 
-# SO_LINGER, on, with no time to linger: close(2) resets the connection; see socket(7).
+# SO_LINGER, on, with a time of 0: close(2) resets the connection; see socket(7).
 _DISCARD_UNREAD = struct.pack("ii", 1, 0)
 
 
 class LingeringTransport:
-    """A transport whose ``close`` ends the server's direction first. After it, writes are discarded."""
+    """A transport whose ``close`` first closes the sending side. Later writes are discarded."""
 
     __slots__ = (
         "_is_closing",
@@ -58,7 +58,7 @@ class LingeringTransport:
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close once the client has read everything and has closed, or after a second."""
+        """Close when the client closes; after a second, close as soon as everything is sent."""
         if self.is_closing():
             return
         self._is_closing = True
@@ -75,7 +75,7 @@ class LingeringTransport:
         self.ended()
         connection = self._transport.get_extra_info("socket")
         if connection is not None and connection.fileno() >= 0:
-            # Otherwise the kernel would keep what it has taken, up to 4 MB, and go on trying to send it.
+            # Otherwise the kernel would keep up to 4 MB of the response, and continue trying to send it.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_UNREAD)
         self._transport.abort()
 
@@ -92,4 +92,4 @@ class LingeringTransport:
 
 
 def _discard(data: bytes | Iterable[bytes] = b"") -> None:
-    """Take the place of a method of a transport that closes."""
+    """Replace a method of a closing transport, and do nothing."""

@@ -26,8 +26,8 @@ Factory = Callable[[], ASGIApp]
 # Longer than the 60 s of common load balancers, so that they close idle keep-alive connections first.
 KEEP_ALIVE_SECONDS = 75
 
-# The longest time that sent data stays unread. It covers what the server has handed to the kernel; reader_watch.py
-# covers the rest. Measured: the kernel notices up to three seconds late, and we promise a minute.
+# The longest time that sent data may stay unread in the kernel; reader_watch.py covers data that the server holds. The
+# gateway promises a minute. Measured: the kernel notices up to three seconds late.
 UNREAD_SECONDS = 50
 
 # Errors that another port can fix: the port is in use, or needs more privileges.
@@ -100,7 +100,7 @@ class Listener:
 
 
 def _limit_unread_time(bound: socket.socket) -> None:
-    """Let the kernel reset connections whose client does not read what the kernel has taken; see tcp(7)."""
+    """Let the kernel reset connections whose client does not read the data in the kernel's buffer; see tcp(7)."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None:
         bound.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1_000)

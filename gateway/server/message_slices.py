@@ -1,7 +1,7 @@
-"""Where to interrupt the parser, so that it never reads past the end of a request.
+"""Slices of the received bytes, so that the parser never reads past the end of a request.
 
-A client may pipeline requests: send the next one before it has the response. The parser would read everything that has
-arrived, thousands of requests at once. Given slices that end with each head and each body, it stops in between.
+A client may pipeline requests: send the next one before it has the response. The parser would parse everything that it
+gets, perhaps thousands of requests. Each slice ends with a head or a body, so the server can stop between two requests.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 # llhttp accepts no other end of a head, of trailers or of a chunked body.
 _END = b"\r\n\r\n"
 
-# Body parts below this average (our choice) cost more time to take apart than to transfer. It applies to bodies of more
-# parts than the second number.
+# A chunked body must have this average bytes per part (our choice): smaller parts take more time to parse than to
+# transfer. Bodies with at most FREE_PARTS parts may have any size.
 LEAST_AVERAGE_BYTES = 64
 FREE_PARTS = 4_096
 
@@ -22,7 +22,7 @@ class MessageSlices:
 
     def __init__(self) -> None:
         self.in_head = self.in_body = False
-        # Bytes of the body that have not arrived; None if it is chunked.
+        # Bytes of the body still to arrive; None for a chunked body.
         self._left_bytes: int | None = None
         # The last bytes of the previous slice, because an end may be split between two.
         self._tail = b""
@@ -52,7 +52,7 @@ class MessageSlices:
 
     @property
     def is_shredded(self) -> bool:
-        """Whether the chunked body consists of too many too small parts."""
+        """True if the chunked body has too many parts that are too small."""
         return (
             self.in_body
             and self._left_bytes is None
@@ -61,13 +61,13 @@ class MessageSlices:
         )
 
     def start(self, data: bytes, position: int) -> int:
-        """Return where to continue: behind line breaks, if they precede a head (RFC 9112, section 2.2)."""
+        """Return the position after line breaks that precede a head (RFC 9112, section 2.2), else ``position``."""
         if self.in_head or self.in_body or data[position] not in _END:
             return position
         return len(data) - len(data[position:].lstrip(_END))
 
     def end(self, data: bytes, position: int) -> int:
-        """Return the end of the slice of ``data`` that starts at ``position``. It contains the end of one part."""
+        """Return the end of the slice of ``data`` from ``position``: the next end of a head or body, or of ``data``."""
         if self.in_body and self._left_bytes is not None:
             return min(len(data), position + self._left_bytes)
         end = self._end_of_part(data, position)
@@ -78,5 +78,5 @@ class MessageSlices:
         for length in (3, 2, 1):
             if self._tail.endswith(_END[:length]) and data.startswith(_END[length:], position):
                 return position + len(_END) - length
-        found = data.find(_END, position)
-        return len(data) if found < 0 else found + len(_END)
+        index = data.find(_END, position)
+        return len(data) if index < 0 else index + len(_END)

@@ -19,7 +19,7 @@ class HeldFlow(FlowControl):
         self.pause_reading()
 
     def release(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self.is_held = False
         self.resume_reading()
 
@@ -30,7 +30,7 @@ class HeldFlow(FlowControl):
 
 
 class Pipeline:
-    """Unparsed bytes behind a request that is being answered; reading stops when they are many."""
+    """Unparsed bytes after a request that is being answered. Too many of them stop reading."""
 
     __slots__ = ("_data", "_flow", "_position")
 
@@ -43,18 +43,18 @@ class Pipeline:
         return len(self._data) - self._position
 
     def put(self, data: bytes, position: int) -> None:
-        """Keep the rest of ``data``, behind what is there."""
+        """Append ``data`` from ``position`` on."""
         if self:
             self._data = self._data[self._position :] + data[position:]
             self._position = 0
         else:
-            # Not copied: there may be thousands of requests in one piece, and each is put back once.
+            # Do not copy: one piece may hold thousands of requests, and the rest is put back after each of them.
             self._data, self._position = data, position
         if len(self) > PIPELINE_BYTES:
             self._flow.hold()
 
     def take(self) -> tuple[bytes, int]:
         """Remove everything: return the bytes, and the position where they start."""
-        taken = self._data, self._position
+        data, position = self._data, self._position
         self._data, self._position = b"", 0
-        return taken
+        return data, position

@@ -9,8 +9,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# The time between two looks at what the client has read, because an unread response stays in memory. A client that
-# stops right after one look is noticed at the second: within the 60 seconds of nginx's send_timeout.
+# The time between two checks of whether the client reads, because an unread response stays in memory. A client that
+# stops right after a check is disconnected two intervals later: within the 60 seconds of nginx's send_timeout.
 STALL_SECONDS = 30.0
 
 if sys.platform == "linux":
@@ -18,9 +18,9 @@ if sys.platform == "linux":
     import termios
 
     def unread_bytes(transport: Any) -> int:
-        """Return the bytes that the client's system has not acknowledged, those in the kernel included (tcp(7)).
+        """Return the bytes that the client's system has not acknowledged, including those in the kernel (tcp(7)).
 
-        The kernel takes up to 4 MB at once, so a slow client would otherwise look like one that does not read.
+        The kernel buffers up to 4 MB. Without it, a slow client would look like one that does not read.
         """
         waiting_bytes = int(transport.get_write_buffer_size())
         connection = transport.get_extra_info("socket")
@@ -34,14 +34,14 @@ if sys.platform == "linux":
 else:
 
     def unread_bytes(transport: Any) -> int:
-        """Return the bytes that the kernel has not taken."""
+        """Return the bytes that the kernel has not accepted."""
         return int(transport.get_write_buffer_size())
 
 
 class ReaderWatchingProtocol(HttpToolsProtocol):
-    """HTTP protocol that resets a connection whose client has read nothing between two looks.
+    """HTTP protocol that resets a connection whose client has read nothing between two checks.
 
-    It looks while the write buffer is full, and when a response is complete that the kernel has not taken.
+    It checks while the write buffer is full, and while part of a complete response waits for the kernel.
     """
 
     stall_seconds = STALL_SECONDS

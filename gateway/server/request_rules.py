@@ -1,4 +1,4 @@
-"""Rules for request heads beyond the parser's: what would change how a request is read is understood or refused.
+"""Rules for request heads beyond the parser's: refuse headers that change how a request is read, unless supported.
 
 The parser itself refuses repeated, malformed and contradictory lengths, folded lines and unusual line ends.
 """
@@ -20,8 +20,8 @@ _RULED = frozenset(
     {b"host", b"expect", b"transfer-encoding", b"content-encoding", b"content-type", b"connection", b"upgrade"}
 )
 
-# Headers that the gateway reads. A proxy would remove them if Connection named them (RFC 9110, section 7.6.1), so the
-# gateway would answer another request than its client sent.
+# Headers that the gateway reads. A proxy removes headers that Connection names (RFC 9110, section 7.6.1), so naming one
+# of these would change the request.
 _END_TO_END = frozenset(
     {b"accept", b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type"}
     | {b"expect", b"host", b"if-none-match", b"origin", b"traceparent", b"transfer-encoding", b"x-locale"}
@@ -83,27 +83,23 @@ def _members(value: bytes) -> list[bytes]:
 
 def _check_expect(value: bytes) -> None:
     if any(member not in (b"100-continue", b"") for member in _members(value)):
-        raise refusal_with(417, "The gateway meets no expectation but 100-continue. Leave the Expect header out.")
+        raise refusal_with(417, "The gateway supports no expectation except 100-continue. Leave the Expect header out.")
 
 
 def _check_transfer_encoding(value: bytes) -> None:
     if _members(value) != [b"chunked"]:
-        raise refusal_with(
-            501, "The gateway decodes no Transfer-Encoding but chunked. Send the body without the others."
-        )
+        raise refusal_with(501, "The only supported Transfer-Encoding is chunked. Send the body without others.")
 
 
 def _check_content_encoding(value: bytes) -> None:
     if any(member not in (b"identity", b"") for member in _members(value)):
-        message = "The gateway decodes no request bodies. Send the body without Content-Encoding."
+        message = "The gateway does not decompress request bodies. Send the body without Content-Encoding."
         raise refusal_with(415, message, {"Accept-Encoding": "identity"})
 
 
 def _check_connection(value: bytes) -> None:
     if not _END_TO_END.isdisjoint(_members(value)):
-        raise refusal_with(
-            400, "The Connection header names a header that is meant for the gateway. Leave it out there."
-        )
+        raise refusal_with(400, "The Connection header names a header that the gateway reads. Remove that name.")
 
 
 _CHECKS = {

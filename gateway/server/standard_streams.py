@@ -9,15 +9,15 @@ import sys
 def open_standard_streams() -> None:
     """Open the null device in place of every closed standard stream.
 
-    Otherwise the next sockets and files would get their numbers: libuv aborts when it closes one of them, and messages
-    would be written to a connection.
+    Otherwise the next sockets and files would get the numbers 0 to 2. Then libuv aborts when it closes one of them, and
+    log messages are written to a connection.
     """
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:  # the lowest free number is always the next
         os.set_inheritable(number, True)
         number = os.open(os.devnull, os.O_RDWR)
     os.close(number)
-    # Python has set the closed ones to None. Their files are never closed, because the numbers must stay taken.
+    # Python has set the closed streams to None. Never close the new files, so that their numbers stay in use.
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:

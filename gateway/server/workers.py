@@ -21,7 +21,7 @@ class _WorkerConfig(uvicorn.Config):
     """A worker's configuration, loaded after the server has installed its signal handlers."""
 
     def load(self) -> None:
-        # The supervisor always creates plain servers. This worker's server is found through its signal handler.
+        # The supervisor always creates plain servers. Get this worker's server through its signal handler.
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if type(server) is uvicorn.Server:
             server.__class__ = Server
@@ -41,7 +41,7 @@ class _AnnouncedWorkers(Multiprocess):
         self._announce: Callable[[], None] | None = announce
 
     def init_processes(self) -> None:
-        # Otherwise it starts with the first worker, and its start unblocks Ctrl-C.
+        # Otherwise the resource tracker starts with the first worker, and its start unblocks Ctrl-C.
         resource_tracker.ensure_running()
         with _ctrl_c_blocked():
             super().init_processes()
@@ -62,7 +62,7 @@ class _AnnouncedWorkers(Multiprocess):
 
 
 def _end_with_supervisor(server: Server) -> None:
-    """End this worker gracefully if its supervisor dies, which happens without a signal to workers (kill -9)."""
+    """End this worker gracefully if its supervisor dies. Workers get no signal if it is killed (kill -9)."""
     supervisor = parent_process()
     if supervisor is not None:
         supervisor.join()
@@ -74,7 +74,7 @@ def _end_with_supervisor(server: Server) -> None:
 def _ctrl_c_blocked() -> Iterator[None]:
     """Block Ctrl-C until the block ends; processes started inside unblock it when they load their configuration.
 
-    A terminal also sends it to the workers, and one that is still importing would end with a traceback.
+    A terminal also sends Ctrl-C to the workers, and a worker that is still importing would end with a traceback.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

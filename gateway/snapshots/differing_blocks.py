@@ -1,8 +1,8 @@
 """Blocks of one query whose snapshots differ although the data did not change.
 
-An upstream may sort rows by date, so that one service has another date in each block. Two blocks that were read twice
-with equal results come from one snapshot, in spite of their dates. They are remembered, so that this costs the
-additional calls once.
+An upstream may sort rows by date, so that a service has another date in each block. If two blocks were read twice with
+equal results, they come from one snapshot in spite of their dates. They are remembered, so that the extra calls are
+needed only once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.clocks.instant import instant
 from gateway.page import Caller, Snapshot
 from gateway.query import PageQuery
 
-# Together below about 10 MB (our choice); beyond that, blocks are compared again.
+# Together about 10 MB at most (our choice). Evicted blocks are read twice again.
 MAX_QUERIES, MAX_BLOCKS = 256, 256
 
 _Key = tuple[bytes, str | None, bytes]
@@ -24,7 +24,7 @@ _Reading = tuple[int, bytes]
 
 
 class DatedBlock(Protocol):
-    """A block as far as it is compared: the offset of its first row, and its snapshot."""
+    """The compared parts of a block: the offset of its first row, and its snapshot."""
 
     @property
     def skip(self) -> int: ...
@@ -45,19 +45,19 @@ class DifferingBlocks:
         self.acceptances = 0
 
     def conflict(self, query: PageQuery, caller: Caller, one: DatedBlock, other: DatedBlock) -> bool:
-        """Return True if two blocks of ``query`` cannot come from one snapshot, as far as is known."""
+        """Return True if two blocks of ``query`` cannot come from one snapshot, unless they were accepted."""
         if not one.snapshot.conflicts(other.snapshot):
             return False
-        # Two readings of the same rows differ only if the data changed.
+        # The same rows differ between two readings only if the data changed.
         if one.skip == other.skip:
             return True
         pair = {_reading(one), _reading(other)}
         return not any(pair <= group for group in self._accepted.get(_key(query, caller), ()))
 
     def accept(self, query: PageQuery, caller: Caller, blocks: Iterable[DatedBlock]) -> None:
-        """Remember that ``blocks`` come from one snapshot, and from that of each accepted group with one of them.
+        """Remember that ``blocks`` come from one snapshot, together with all accepted groups that contain one of them.
 
-        Groups with another reading of one of the blocks are forgotten: the data has changed since then.
+        Forget groups that contain another reading of one of the blocks: the data has changed since then.
         """
         self.acceptances += 1
         key, merged = _key(query, caller), set(map(_reading, blocks))

@@ -17,7 +17,7 @@ from gateway.page import Snapshot
 # Three bytes, so that base64 needs no padding.
 _VERSION = b"\0\0\1"
 
-# Keeps digests and cursors short: of more services, only the first ones are compared (the Microsoft page shows two).
+# Keeps digests and cursors short: only the first services are compared (the Microsoft page shows two).
 MAX_SERVICES = 12
 
 _DIGEST_BYTES = 6

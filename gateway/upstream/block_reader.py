@@ -17,7 +17,7 @@ from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapsh
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.decode import UpstreamResponse
 
-# Blocks whose dates differ although the data did not change; each takes about 300 bytes (our choice).
+# The limit of remembered blocks with differing dates but unchanged data; each takes about 300 bytes (our choice).
 MAX_STABLE_BLOCKS = 4_096
 
 
@@ -51,15 +51,15 @@ class BlockReader:
         self._max_calls = max_calls
         self._clock = clock
         self._operation_timeout_seconds = operation_timeout_seconds
-        # Hashes of the content of each block that was read twice with equal results, in spite of its dates.
+        # Content hashes of the blocks with differing dates that were read twice with equal results.
         self._stable: OrderedDict[tuple[Any, ...], int] = OrderedDict()
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         """Return rows ``[query.skip, query.skip + query.top)``. Raises GatewayError.
 
         The fetch has its own deadline, because callers other than this one may wait for it. If the responses have
-        different snapshots, the block is read again. If it then is the same as before, their dates are a property of
-        the data. Raises SnapshotChanged if the data changes a second time.
+        different snapshots, the block is read again. If its content has not changed, its dates are accepted. Raises
+        SnapshotChanged if the data changes a second time.
         """
         deadline = asyncio.get_running_loop().time() + self._operation_timeout_seconds
         calls = 0
@@ -80,7 +80,7 @@ class BlockReader:
         )
 
     def _is_stable(self, block: _BlockBuilder, earlier: _BlockBuilder | None, query: PageQuery, caller: Caller) -> bool:
-        """Return True if a block with a conflict was read with the same content before."""
+        """Return True if a block with differing dates was read with the same content before."""
         key = (caller.token.locator, caller.locale, query.digest, query.skip, query.top)
         if earlier is None or earlier.content != block.content:
             return self._stable.get(key) == hash(block.content)

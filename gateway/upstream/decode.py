@@ -1,8 +1,8 @@
 """Decode upstream bodies into rows.
 
 Strict decoding reads a body in one typed pass. If that fails or meets an invalid value, lenient decoding reads the body
-without types, field by field, so that an invalid value costs only itself. Rows in which no field is known are decoded
-leniently, too, because only that shows their keys: known names in another case are accepted, others are an error.
+without types, field by field, so that an invalid value costs only itself. Rows without a known field are also decoded
+leniently, because only that shows their keys: known names in another case are accepted, others are an error.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Codec:
         return bool(self._spelling(_objects(self._untyped.decode(text))))
 
     def _spelling(self, objects: list[dict[str, Any]]) -> dict[str, str]:
-        """Map known names to the keys in ``objects``; empty if a key is known as it is, or there are no keys.
+        """Map known names to the keys in ``objects``; empty if a key already is a known name, or without any keys.
 
         Raises UpstreamBadResponse unless each key is a known name in another case.
         """

@@ -1,7 +1,7 @@
 """Connections to the upstream, and the translation of the HTTP library's errors.
 
-The transport is used without the library's client. So it stores no cookies, follows no redirects, reads no environment
-variables and logs no URLs.
+The transport is used without the library's client, which would store cookies, read environment variables and log URLs.
+It does not follow redirects.
 """
 
 from __future__ import annotations

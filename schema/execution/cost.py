@@ -29,10 +29,10 @@ from gateway.errors import BadUserInput, QueryTooComplex
 from gateway.paging.window import DEFAULT_PAGE_ROWS
 from schema.execution.limits import fragments_of
 
-# An object with unknown fields is copied into the message about each of them (our choice: ten times the widest input).
+# graphql-core copies an object into the message about each unknown field (our choice: ten times the widest input).
 MAX_OBJECT_MEMBERS = 100
 
-# Each root field has a filter, but hardly more than these are as long as possible (our choice).
+# All variables together may be as large as this many of the longest filters (our choice).
 LONG_FILTERS = 3
 
 # The members of a connection that list its rows.
@@ -87,7 +87,7 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
 
 
 def check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], max_filter_bytes: int) -> None:
-    """Raise BadUserInput, naming the variable, if it has a wide object, or all have more values than long filters.
+    """Raise BadUserInput if a variable has too wide an object, or all variables together have too many values.
 
     A variable counts once for each use: each use converts its objects to inputs again, which costs far more than
     parsing them.
@@ -100,7 +100,7 @@ def check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], max_f
         value_count += use_count * (_count_values(name, value, max_values) if isinstance(value, dict | list) else 1)
         if value_count > max_values:
             raise BadUserInput(
-                f"The value of '{name}' is too large: each use counted, there are more than {max_values} objects and"
+                f"The value of '{name}' is too large: counting each use, it has more than {max_values} objects and"
                 f" list members. About {max_filter_bytes // 40} values fit into a filter; split it over"
                 " several queries.",
                 argument=name,
@@ -132,7 +132,7 @@ def _count_values(name: str, value: Any, max_values: int) -> int:
 def _check_rows(
     document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], limits: Limits
 ) -> None:
-    """Raise QueryTooComplex if ``operation`` may return more than its root fields' largest pages have.
+    """Raise QueryTooComplex if ``operation`` may return more rows or values than the largest allowed pages have.
 
     A row counts once for each list that contains it: ``nodes`` and ``edges``, and each of their aliases.
     """

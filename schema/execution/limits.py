@@ -40,15 +40,15 @@ MAX_LINES = 10_000
 # Characters of a document for each token that it may have (our choice: six times what formatted documents need).
 CHARACTERS_PER_TOKEN = 64
 
-# Longer documents hold nothing but names and white space: a character of a string, comment or number takes up to three
-# times as long to read. They also have few tokens, so that reading and validation do not both take long.
+# Longer documents may contain only names and white space: a character of a string, comment or number takes up to three
+# times as long to read. They may have only a few tokens, so that reading and validation do not both take long.
 MAX_TOKENS_OF_LONG_DOCUMENTS = 100
 MAX_DIGITS_OF_LONG_DOCUMENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Levels of fields, and numbers of aliases, of top-level fields, of all fields and of those about the schema.
+    """The depth of fields, and the numbers of aliases, top-level fields, all fields and introspection fields.
 
     A fragment counts at each spread.
     """

@@ -68,7 +68,7 @@ class Outcome:
 
 
 class FastExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Renders a whole connection at once, as bytes that the response's encoder copies; its base does the rest."""
+    """Renders a whole connection as bytes, which the response's encoder copies. The base class does the rest."""
 
     def complete_object_value(
         self,
@@ -83,7 +83,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         if isinstance(result, ConnectionValue):
             selection = self.select(return_type, field_details_list)
             self.context_value.selections.append(selection)
-            # Rendered connections may wait for an upstream call of another field, so they count already.
+            # Count rendered connections now, because they may wait for an upstream call of another field.
             buffer = self.context_value.buffer
             rendering = b"null" if buffer.refusal else render(selection, result)
             return msgspec.Raw(rendering if buffer.take(len(rendering)) else b"null")

@@ -30,9 +30,9 @@ PlanKey = tuple[str, str | None, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The short form of one operation. The response's JSON is ``head`` and the connection's rendering.
+    """The prepared form of one operation. The response's JSON is ``head`` followed by the connection's rendering.
 
-    ``rendering`` is the key of the latter among the renderings of its block.
+    ``rendering`` is the key of that rendering among those of its block.
     """
 
     query: PageQuery
@@ -56,7 +56,7 @@ class Plan:
 
 
 class Plans:
-    """The plans of the operations run most recently, and the pages that they are run with."""
+    """The plans of the most recent operations, and the pages that they run with."""
 
     def __init__(self, cached_pages: KeptPages) -> None:
         self.cached_pages = cached_pages

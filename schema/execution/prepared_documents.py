@@ -129,9 +129,9 @@ class PreparedDocuments:
     def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
         """Return the errors of a document.
 
-        For a long document return only the first: locating an error reads all text before it. Suggestions are omitted
-        for long documents, because comparing names takes long. They are also omitted if introspection is off, because
-        they would reveal the schema.
+        For a long document return only the first error: locating an error reads all text before it. Suggestions are
+        omitted for long documents, because comparing names takes long. They are also omitted if introspection is off,
+        because they would reveal the schema.
         """
         errors = validate(
             self._schema,

@@ -96,9 +96,11 @@ def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
 
 @dataclass(frozen=True, slots=True)
 class ExportParameters:
-    """``arguments`` are JSON values by name. ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
+    """The parsed parameters of an export. ``arguments`` are JSON values by name.
 
-    ``offset`` is the number of rows that the client has of ``snapshot``; both are None for an export from the start.
+    ``raw`` leaves cells unchanged; ``incomplete`` accepts missing rows.
+
+    ``offset`` is the number of rows of ``snapshot`` that the client already has. Both are None for a new export.
     """
 
     arguments: Mapping[str, Any]
@@ -119,9 +121,9 @@ def read_parameters(query_string: bytes) -> ExportParameters:
                 argument=name[:100],
             )
         texts[name] = text
-    given = {name: text for name, text in texts.items() if text}
-    raw, incomplete = _switch(given, "raw"), _switch(given, "incomplete")
-    offset, snapshot = given.pop("offset", None), given.pop("snapshot", None)
+    present = {name: text for name, text in texts.items() if text}
+    raw, incomplete = _switch(present, "raw"), _switch(present, "incomplete")
+    offset, snapshot = present.pop("offset", None), present.pop("snapshot", None)
     if (offset is None) != (snapshot is None):
         raise BadUserInput(
             "'offset' and 'snapshot' go together: the number of rows that you have, and the X-Snapshot of the response"
@@ -129,7 +131,7 @@ def read_parameters(query_string: bytes) -> ExportParameters:
             argument="offset" if offset is None else "snapshot",
         )
     return ExportParameters(
-        arguments={name: _value(name, text) for name, text in given.items()},
+        arguments={name: _value(name, text) for name, text in present.items()},
         raw=raw,
         incomplete=incomplete,
         offset=None if offset is None else _offset(offset),
@@ -137,10 +139,10 @@ def read_parameters(query_string: bytes) -> ExportParameters:
     )
 
 
-def _switch(given: dict[str, str], name: str) -> bool:
-    text = given.pop(name, "0")
+def _switch(texts: dict[str, str], name: str) -> bool:
+    text = texts.pop(name, "0")
     if text not in ("0", "1"):
-        raise BadUserInput(f"'{name}' is neither 0 nor 1. Give 1 to switch it on, or leave it out.", argument=name)
+        raise BadUserInput(f"'{name}' is neither 0 nor 1. Use 1 to switch it on, or leave it out.", argument=name)
     return text == "1"
 
 

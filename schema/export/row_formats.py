@@ -24,7 +24,7 @@ def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
 
 def _harmless(rows: Iterable[Iterable[Any]]) -> Iterator[list[Any]]:
     shown = HarmlessTexts()
-    # Only text can be a formula: a negative number is none.
+    # Check only text: a negative number is not a formula.
     return ([shown[cell] if cell.__class__ is str else cell for cell in row] for row in rows)
 
 

@@ -11,13 +11,13 @@ from typing import Final
 # OWASP, "CSV Injection". Spreadsheets for Chinese, Japanese and Korean also run the full-width forms.
 _OPERATORS = r"=+\-@\uFF1D\uFF0B\uFF0D\uFF20"
 
-# What spreadsheets may skip before a formula.
+# Characters that spreadsheets may skip before a formula.
 _SKIPPED = r'[ "]*'
 
 # A cell that begins like a formula. Spreadsheets may drop a tab or line end in front of one.
 FORMULA_START: Final = rf"^{_SKIPPED}[{_OPERATORS}\t\r\n]"
 
-# A formula that begins a cell only in a spreadsheet that splits lines at another character than the comma.
+# A formula that begins a cell only in spreadsheets that split lines at more characters than the comma.
 HIDDEN_FORMULA: Final = rf"[,;|\t\r\n]{_SKIPPED}(?=[{_OPERATORS}])"
 
 # Both patterns, as GraphiQL's page receives them.

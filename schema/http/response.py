@@ -87,7 +87,7 @@ def _make_conditional(scope: Scope, response: Response, body: bytes) -> None:
 
 
 async def _send_once(response: OutcomeResponse | RenderedResponse, send: Send) -> None:
-    """Send ``response`` and drop its body: a compressed one, which may wait for its client, then replaces it."""
+    """Send ``response`` and drop its body, so that only the compressed copy stays in memory for a slow client."""
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     message = {"type": "http.response.body", "body": response.body}
     response.body = b""

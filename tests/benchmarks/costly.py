@@ -1,6 +1,6 @@
 """The most expensive requests found, each of which is to cost no more CPU than the first: a megabyte of one name.
 
-``python -m tests.benchmarks.worst`` prints their table. The limits of one operation have a table of their own.
+``python -m tests.benchmarks.worst`` prints their table. The limits of one operation have a separate table.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
     ),
     "Value, and malformed rows": (
         f"{DATA}::test_rows_with_known_names_in_another_case_are_read",
-        f"{DATA}::test_rows_of_which_no_field_is_known_are_an_error",
+        f"{DATA}::test_rows_without_a_known_field_are_an_error",
         f"{DATA}::test_a_page_without_a_list_of_rows_is_an_error",
         f"{DATA}::test_known_spellings_of_the_envelope_are_accepted",
     ),

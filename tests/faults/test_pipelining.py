@@ -1,4 +1,4 @@
-"""Clients that send requests without waiting for, or reading, the responses. They cost others nothing."""
+"""Clients that send requests without reading the responses, or without waiting for them, do not harm others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def resident_bytes(running: Running) -> int:
 
 
 def endlessly(address: tuple[str, int], data: bytes, end: threading.Event) -> None:
-    """Send ``data`` over and over, and read nothing; connect again when the server closes."""
+    """Send ``data`` repeatedly without reading; reconnect when the server closes."""
     while not end.is_set():
         with suppress(OSError), socket.create_connection(address, timeout=0.5) as connection:
             while not end.is_set():
@@ -60,7 +60,7 @@ def endlessly(address: tuple[str, int], data: bytes, end: threading.Event) -> No
 
 @contextmanager
 def under_attack(running: Running, data: bytes) -> Iterator[None]:
-    """Attack during the block."""
+    """Attack until the context ends."""
     end = threading.Event()
     arguments = (address_of(running.url), data, end)
     attackers = [threading.Thread(target=endlessly, args=arguments) for _ in range(ATTACKERS)]
@@ -89,12 +89,12 @@ def test_endless_pipelined_requests_neither_take_memory_nor_delay_others(gateway
             assert client.get("/healthz").status_code == 200
             answered += 1
             assert resident_bytes(gateway) < before_bytes + GROWTH_BYTES
-    # Milliseconds each on an idle machine; the bound is for a busy one.
+    # A request takes milliseconds on an idle machine; the bound is for a busy one.
     assert answered >= ATTACK_SECONDS
 
 
-def test_unread_responses_stop_the_requests_behind_them(gateway: Running) -> None:
-    """The server computes no response while the previous one is unread, but for those that fit into the kernel."""
+def test_unread_responses_stop_further_requests(gateway: Running) -> None:
+    """The server computes the next response only when the kernel has accepted the previous one."""
     with ExitStack() as stack:
         for _ in range(ATTACKERS):
             connection = stack.enter_context(Connection(address_of(gateway.url)))
@@ -107,7 +107,7 @@ def test_unread_responses_stop_the_requests_behind_them(gateway: Running) -> Non
 
 
 def test_pipelined_requests_are_answered_in_order(gateway: Running) -> None:
-    """A thousand in one piece, and a piece that ends anywhere."""
+    """A thousand requests arrive in two pieces, the first of which ends in the middle of a request."""
     requests = b"".join(post(f"{{ a{number}: __typename }}") for number in range(1_000))
     with Connection(address_of(gateway.url)) as connection:
         sender = threading.Thread(target=connection.send, args=(requests[:70_001], requests[70_001:]))

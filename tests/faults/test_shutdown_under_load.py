@@ -1,4 +1,4 @@
-"""SIGTERM under load: no connection is reset, and clients that do not read delay nothing."""
+"""SIGTERM under load: connections are not reset, and clients that do not read do not delay the end."""
 
 from __future__ import annotations
 
@@ -44,46 +44,46 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 @dataclass
 class Outcomes:
-    """What became of requests over kept connections, and of connections that were new."""
+    """The outcomes of requests over connections that were reused, and over new connections."""
 
-    kept: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
 
 
-def keep_asking(address: tuple[str, int], outcomes: Outcomes) -> None:
-    """Send requests over a kept connection until the gateway is gone, and note what became of each."""
+def send_repeatedly(address: tuple[str, int], outcomes: Outcomes) -> None:
+    """Send requests over one connection until the gateway is gone, and record each outcome."""
     connection = http.client.HTTPConnection(*address, timeout=20)
     while True:
-        noted = outcomes.new if connection.sock is None else outcomes.kept
+        recorded = outcomes.new if connection.sock is None else outcomes.reused
         try:
             connection.request("POST", "/graphql", QUERY, HEADERS)
             response = connection.getresponse()
             response.read()
-            noted.append(str(response.status))
+            recorded.append(str(response.status))
         except ConnectionRefusedError:
             return
         except (OSError, http.client.HTTPException) as error:
-            noted.append(type(error).__name__)
+            recorded.append(type(error).__name__)
             connection.close()
 
 
 def test_sigterm_under_load_resets_no_connection(gateway: Running) -> None:
-    """Each request that was sent over a kept connection gets a response, if only that the gateway is shutting down.
+    """Each request over a reused connection gets a response, perhaps the error that the gateway is shutting down.
 
-    Connecting while the kernel closes the listening socket can fail, as it does a moment later.
+    A new connection may be reset while the kernel closes the listening socket; later ones are refused.
     """
     outcomes = Outcomes()
     arguments = (address_of(gateway.url), outcomes)
-    clients = [threading.Thread(target=keep_asking, args=arguments) for _ in range(CLIENTS)]
+    clients = [threading.Thread(target=send_repeatedly, args=arguments) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
-    while len(outcomes.kept) < 200:
+    while len(outcomes.reused) < 200:
         time.sleep(0.01)
     status, output, _ = gateway.end(signal.SIGTERM)
     for client in clients:
         client.join()
     assert (status, "Traceback" in output) == (0, False), output
-    assert set(outcomes.kept) <= {"200", "503"}, Counter(outcomes.kept)
+    assert set(outcomes.reused) <= {"200", "503"}, Counter(outcomes.reused)
     assert Counter(outcomes.new)["ConnectionResetError"] <= 2, Counter(outcomes.new)
 
 
@@ -100,7 +100,7 @@ def test_idle_connections_are_closed_without_a_reset(gateway: Running) -> None:
 
 
 def test_pipelined_requests_are_answered_after_sigterm(gateway: Running) -> None:
-    """The one in flight is completed; the next is refused, and closes the connection."""
+    """The request in flight is completed. The next one gets an error, which closes the connection."""
     slow = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=1.5")
     with Connection(address_of(gateway.url)) as connection:
         connection.send(slow + post("{ __typename }"))

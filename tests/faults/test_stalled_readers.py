@@ -105,14 +105,14 @@ def test_a_client_that_does_not_read_is_disconnected(address: tuple[str, int], d
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
-def test_a_response_that_the_kernel_has_taken_does_not_stay_there(kernel_timed: tuple[str, int]) -> None:
+def test_an_unread_response_in_the_kernels_buffer_is_discarded(kernel_timed: tuple[str, int]) -> None:
     with unreading(kernel_timed, SMALL * 5) as client:
         Impatient.ended.get(timeout=WAIT_SECONDS)
         with pytest.raises(ConnectionError):
             read_all(client)
 
 
-def test_nothing_is_kept_of_clients_that_did_not_read(address: tuple[str, int]) -> None:
+def test_connections_of_clients_that_did_not_read_are_freed(address: tuple[str, int]) -> None:
     clients = [unreading(address, LARGE) for _ in range(10)]
     for client in clients:
         Impatient.ended.get(timeout=WAIT_SECONDS)

@@ -151,7 +151,7 @@ def test_rows_with_known_names_in_another_case_are_read(gateway: Gateway, form: 
 
 
 @pytest.mark.parametrize("body", [[{"name": "x"}], [{"CustomerName": "x", "Unknown": 1}], [{}, {"workloadCode": None}]])
-def test_rows_of_which_no_field_is_known_are_an_error(harness: Harness, body: Any) -> None:
+def test_rows_without_a_known_field_are_an_error(harness: Harness, body: Any) -> None:
     check_fault(harness, respond(envelope(body, len(body))), "UPSTREAM_BAD_RESPONSE", calls=2)
 
 

@@ -126,7 +126,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS)
-def test_a_stamp_contains_only_services_with_exactly_one_date(rows: list[Row]) -> None:
+def test_a_snapshot_contains_only_services_with_exactly_one_date(rows: list[Row]) -> None:
     snapshot = snapshot_of(rows, service="service_code", date="processed_date_time", total_count=3)
     dates = {
         name: {row.processed_date_time for row in rows if (row.service_code or "") == name and row.processed_date_time}

@@ -132,7 +132,7 @@ def test_a_password_and_a_database_are_used(start_gateway: StartGateway, server:
         server.client.config_set("requirepass", "")
 
 
-def test_a_user_who_may_only_run_the_documented_commands_is_enough(
+def test_a_redis_user_with_only_the_documented_commands_suffices(
     start_gateway: StartGateway, server: RedisServer
 ) -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")

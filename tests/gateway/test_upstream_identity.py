@@ -45,7 +45,7 @@ def pair(
     return start_gateway(cache_url=server.url, **first), start_gateway(cache_url=server.url, **changes[request.param])
 
 
-def test_neither_reads_the_blocks_of_the_other(pair: tuple[Gateway, Gateway], server: RedisServer) -> None:
+def test_gateways_with_different_upstreams_share_no_block(pair: tuple[Gateway, Gateway], server: RedisServer) -> None:
     one, two = pair
     assert ask(one, PAGE, "contoso+as=blocks")[0] == "miss"
     keys = set(server.contents())
@@ -54,14 +54,14 @@ def test_neither_reads_the_blocks_of_the_other(pair: tuple[Gateway, Gateway], se
     assert len(server.contents()) == 2 * len(keys)
 
 
-def test_a_cooldown_of_one_upstream_does_not_stop_calls_of_the_other(pair: tuple[Gateway, Gateway]) -> None:
+def test_a_cooldown_of_one_upstream_does_not_stop_calls_of_another(pair: tuple[Gateway, Gateway]) -> None:
     for gateway in pair:
         assert gateway.post(PAGE, "contoso+throttle=30+as=cool").status_code == 429
         # The upstream itself has answered.
         assert metric(gateway, 'gateway_upstream_calls_total{outcome="RATE_LIMITED",status="429"}') == 1
 
 
-def test_a_cursor_of_the_other_is_invalid(pair: tuple[Gateway, Gateway]) -> None:
+def test_a_cursor_of_another_upstream_is_invalid(pair: tuple[Gateway, Gateway]) -> None:
     one, two = pair
     cursor = ask(one, PAGE, "contoso+as=cursor")[1]["pageInfo"]["endCursor"]
     for argument in (f'first: 3, after: "{cursor}"', f'last: 3, before: "{cursor}"'):
@@ -71,7 +71,7 @@ def test_a_cursor_of_the_other_is_invalid(pair: tuple[Gateway, Gateway]) -> None
         assert error["extensions"]["code"] == "INVALID_CURSOR"
 
 
-def test_an_export_of_the_other_cannot_be_continued(pair: tuple[Gateway, Gateway]) -> None:
+def test_an_export_of_another_upstream_cannot_be_continued(pair: tuple[Gateway, Gateway]) -> None:
     one, two = pair
     headers = {"Authorization": "Bearer sample+as=export"}
     snapshot = one.client.get(EXPORT, headers=headers).headers["X-Snapshot"]

@@ -15,12 +15,12 @@ from gateway.cli.export.exit_codes import TokenRefused
 from gateway.config.settings import SANDBOX, variable
 from gateway.errors import Unauthenticated
 
-# The environment variable of the token. Not GATEWAY_…, because a gateway has no such setting.
+# The environment variable of the token. It has no GATEWAY_ prefix, because it is not a setting.
 TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token
 
 
 def read_token(file: Path | None, *, from_stdin: bool, hint: str = "") -> AccessToken:
-    """Return the access token. Raises click.UsageError if there is none, and TokenRefused if it is malformed."""
+    """Return the access token. Raises click.UsageError if it is missing, and TokenRefused if it is malformed."""
     if file is not None and from_stdin:
         raise click.UsageError("Use only one of --token-file and --token-stdin.")
     try:

@@ -1,4 +1,4 @@
-"""The rows of a gateway's export endpoint; a broken response is continued behind its last complete row."""
+"""The rows of a gateway's export endpoint; a broken response is continued after its last complete row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _RefusalPayload(GatewayPayload):
 
 @dataclass(frozen=True, slots=True)
 class DatasetExport:
-    """A dataset's rows from the export endpoint: its path and parameters, the format to write, and a step's rows."""
+    """A dataset's rows from the export endpoint: path, parameters, format to write, and rows per step."""
 
     path: str
     parameters: Mapping[str, str]
@@ -41,7 +41,7 @@ class DatasetExport:
         return "filter" in self.parameters
 
     async def steps(self, gateway: GatewayClient, point: ResumePoint, progress: Progress) -> AsyncGenerator[Step, None]:
-        """Yield the rows behind ``point``. Raises StepFailed and ExportEnded."""
+        """Yield the rows after ``point``. Raises StepFailed and ExportEnded."""
         parameters = {**self.parameters, "incomplete": "1"}
         if point.cursor is not None:
             parameters |= {"offset": str(point.rows), "snapshot": point.cursor}
@@ -90,7 +90,7 @@ class RowSplitter:
         self._step_rows = step_rows
         self._is_csv = is_csv
         self._end = b"\r\n" if is_csv else b"\n"
-        # The header is no row.
+        # Do not count the header as a row.
         self._rows = -1 if has_header else 0
         self._data = bytearray()
         self._row = bytearray()
@@ -98,7 +98,7 @@ class RowSplitter:
         self._tail = b""
 
     def steps(self, data: bytes) -> Iterator[tuple[bytes, int]]:
-        """Yield bytes and number of rows of each full step."""
+        """Yield the bytes and the number of rows of each full step."""
         *lines, self._tail = (self._tail + data).split(self._end)
         for line in lines:
             self._row += line + self._end
@@ -111,7 +111,7 @@ class RowSplitter:
                     yield self.rest()
 
     def rest(self) -> tuple[bytes, int]:
-        """Return bytes and number of the complete rows that are left."""
+        """Return the bytes and the number of the remaining complete rows."""
         data, rows = bytes(self._data), max(0, self._rows)
         self._data.clear()
         self._rows = 0

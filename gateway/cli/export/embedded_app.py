@@ -65,7 +65,7 @@ class _ResponseBody(httpx.AsyncByteStream):
                 return
 
     async def aclose(self) -> None:
-        """Cancel what is left of the response."""
+        """Cancel the rest of the response."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 

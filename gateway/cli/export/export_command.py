@@ -69,7 +69,7 @@ class ExportOptions:
     "--output",
     metavar="FILE",
     callback=lambda _context, _parameter, text: output_at(text),
-    help="File to write, changed only once all rows are exported; or a pipe or device. Default, and -: stdout.",
+    help="File, which changes only when the export is complete; or a pipe or device. Default, or -: standard output.",
 )
 @click.option("-f", "--format", type=click.Choice(FORMATS), help="Default: the ending of the file name, or csv.")
 @click.option("--filter", metavar="JSON", help='Rows to export, such as {"serviceCode": {"eq": "o365"}}.')

@@ -48,7 +48,7 @@ class GatewayClient:
     """Sends requests over ``transport``, without an ``httpx.AsyncClient``.
 
     Each response of that client is part of a reference cycle, so megabytes of pages would wait for the garbage
-    collector. As towards the upstream, there must be no cookies, no redirects and no log of URLs.
+    collector. It would also store cookies and log URLs.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> None:
@@ -91,7 +91,7 @@ async def payload_of(response: httpx.Response, kind: type[Payload]) -> Payload:
 
 @dataclass(frozen=True, slots=True)
 class GatewayAccess:
-    """A gateway to export from. ``source`` identifies where its rows come from; ``connection`` opens it."""
+    """A gateway to export from. ``source`` identifies the source of its rows; ``connection`` opens it."""
 
     source: str
     connection: AbstractAsyncContextManager[GatewayClient]

@@ -1,4 +1,4 @@
-"""What ``--output`` leads to: a plain file, which an export replaces, or a stream, which it only writes to.
+"""The target of ``--output``: a plain file, which an export replaces, or a stream, which it only writes to.
 
 Symbolic links are followed and never replaced. In a folder where everyone may write, another user's link, file or pipe
 is refused, as Linux does (proc_sys_fs(5), protected_symlinks and protected_regular).
@@ -37,7 +37,7 @@ _CHOOSE = "Remove it, or choose another --output."
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A plain file behind all links, or the place for a new one."""
+    """A plain file at the end of all links, or the path for a new one."""
 
     path: Path
 
@@ -62,10 +62,10 @@ class OutputStream:
         """Open the stream without a buffer, waiting until a named pipe is read. Raises OSError and click.UsageError."""
         if isinstance(self.place, int):
             if self.place == STDOUT_DESCRIPTOR and sys.__stdout__ is None:
-                # Its number may belong to any file that was opened since.
+                # Another file may have its number now.
                 raise click.UsageError("Standard output is closed. Use --output.")
             return FileIO(os.dup(self.place), "wb")
-        # Neither created nor truncated: it must still be what was found.
+        # Do not create or truncate: it must still be the pipe or device that ``output_at`` examined.
         file = FileIO(os.open(self.place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY), "wb")
         if stat.S_IFMT(os.fstat(file.fileno()).st_mode) not in _STREAMS:
             file.close()
@@ -77,14 +77,14 @@ STDOUT = OutputStream(STDOUT_DESCRIPTOR)
 
 
 def output_at(text: str | None) -> OutputFile | OutputStream:
-    """Return what ``text`` names; None and ``-`` are standard output. Raises click.UsageError."""
+    """Return the target that ``text`` names; None and ``-`` are standard output. Raises click.UsageError."""
     if text in (None, "-"):
         return STDOUT
     if not text or text.endswith(os.sep):
         raise click.UsageError("--output must be the name of a file.")
     try:
-        found = _followed(Path(text))
-        return OutputStream(found) if isinstance(found, int) else _output(found)
+        place = _followed(Path(text))
+        return OutputStream(place) if isinstance(place, int) else _output(place)
     except OSError as error:
         raise click.UsageError(f"Cannot write {text}: {(error.strerror or 'no reason given').lower()}.") from None
 
@@ -109,7 +109,7 @@ def _may_be_planted(path: Path) -> bool:
 
 
 def _followed(path: Path) -> Path | int:
-    """Return the path behind all links, or the number of the open descriptor that they lead to."""
+    """Follow all links of a path: return the last path, or the number of an open descriptor."""
     for _ in range(MAX_LINKS + 1):
         path = Path(os.path.realpath(path.parent), path.name)
         if match := _DESCRIPTOR.fullmatch(str(path)):

@@ -1,6 +1,6 @@
 """Make a Parquet file of exported NDJSON lines.
 
-Lines can be truncated and resumed; a Parquet file is unreadable until it is complete.
+An unfinished export is kept as lines, which can be truncated and continued; an incomplete Parquet file is unreadable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from schema.export.document import Column
 
-# Rows of one row group. Measured: five times as many make a file 5 % smaller, and take 60 MB more.
+# Rows of one row group. Measured: five times as many make a file 5 % smaller, and take 60 MB more memory.
 ROW_GROUP_ROWS = 10_000
 
 

@@ -1,7 +1,7 @@
-"""Where an export writes: a stream, or a partial file with a resume point, which survive a kill at any moment.
+"""Targets of an export: a stream, or a partial file with a resume point, which survive a kill at any moment.
 
 ``FILE.partial`` grows page by page. After each page, ``FILE.partial.json`` is replaced by a resume point: the number of
-valid bytes and the cursor of the last row. The next run truncates whatever a kill left after the valid bytes. ``FILE``
+valid bytes and the cursor of the last row. The next run truncates the file to its valid bytes. ``FILE``
 itself appears or changes only at the end. Only the owner can read the other files.
 """
 
@@ -36,7 +36,7 @@ def request_digest(*parts: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Some complete rows as bytes. ``cursor`` identifies the last of them; ``total`` is that of all rows, if known."""
+    """Some complete rows as bytes. ``cursor`` identifies the last one; ``total`` is that of all rows, if known."""
 
     data: bytes
     rows: int
@@ -50,7 +50,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """Progress of an export: valid rows and bytes, the cursor of the last row, whether that was the last page, and
     whether the upstream had announced more rows.
 
-    ``request_digest`` identifies operation, variables and format, ``source_digest`` where the rows come from, and
+    ``request_digest`` identifies operation, variables and format, ``source_digest`` the source of the rows, and
     ``tenant_digest`` the token's tenant, if that is readable. A resume point holds no token, filter or name.
     """
 
@@ -75,7 +75,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
         )
 
     def continued_by(self, start: ResumePoint) -> ResumePoint:
-        """Return the resume point of a run that begins like ``start``. Raises ValueError if that mixes two exports."""
+        """Return the resume point for a run that begins with ``start``. Raises ValueError for a different export."""
         if self.request_digest != start.request_digest:
             raise ValueError("operation or format. Repeat the original options")
         if self.source_digest != start.source_digest:
@@ -88,7 +88,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
 class PartialFile:
     """The file that an unfinished export writes to; ``resume_point`` describes its valid content."""
 
-    # Writes to a disk end by themselves, and are never interrupted.
+    # False: a write to a disk ends by itself, so Ctrl-C need not interrupt it.
     is_blocked = False
 
     def __init__(self, path: Path, start: ResumePoint, *, resume: bool = False, restart: bool = False) -> None:
@@ -150,7 +150,7 @@ class PartialFile:
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An export that ended in between has moved or deleted this file.
+            # The file is gone if another export ended after this one had opened it.
             if not os.path.samestat(os.fstat(file.fileno()), self._partial_path.lstat()):
                 raise BlockingIOError
         except OSError:
@@ -161,7 +161,7 @@ class PartialFile:
         return file
 
     def _read_resume_point(self) -> ResumePoint | None:
-        """Return the resume point of an unfinished export, or None if there is none that can be continued."""
+        """Return the resume point of an unfinished export, or None if the export cannot be continued."""
         try:
             resume_point = msgspec.json.decode(read_private(self._resume_path), type=ResumePoint)
         except (OSError, ValueError):
@@ -188,16 +188,16 @@ class StreamTarget:
         self.resume_point = self.resume_point.after(step)
 
     def write(self, data: bytes) -> None:
-        """Write all of ``data``; meanwhile ``is_blocked`` is true, because the reader may never read."""
-        left = memoryview(data)
+        """Write all of ``data``. ``is_blocked`` is true during the write, which may never end if nobody reads."""
+        unwritten = memoryview(data)
         self.is_blocked = True
         try:
-            while left:
-                written = self._stream.write(left)
+            while unwritten:
+                written = self._stream.write(unwritten)
                 if written is None:
                     # Another program has made this descriptor non-blocking.
                     select.select([], [self._stream], [])
-                left = left[written or 0 :]
+                unwritten = unwritten[written or 0 :]
         finally:
             self.is_blocked = False
 
@@ -205,4 +205,4 @@ class StreamTarget:
         """Do nothing: every step is already written."""
 
     def close(self) -> None:
-        """Do nothing: who opened the stream closes it."""
+        """Do nothing: the stream is closed where it was opened."""

@@ -15,29 +15,32 @@ _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def create_private(path: Path) -> BinaryIO:
-    """Create ``path`` for its owner alone, in place of what an earlier run left. Raises OSError."""
+    """Create ``path`` with access only for its owner, replacing a file of an earlier run. Raises OSError."""
     path.unlink(missing_ok=True)
     return _created(path)
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open the file of an earlier run, or create it, for its owner alone. Raises OSError and click.UsageError."""
+    """Open the file of an earlier run, or create it, with access only for its owner.
+
+    Raises OSError and click.UsageError.
+    """
     try:
         return _created(path)
     except FileExistsError:
         pass
     try:
-        # Not blocking: a planted pipe would block. It has no effect on plain files.
+        # O_NONBLOCK has no effect on plain files, but opening a planted pipe would block without it.
         descriptor = os.open(path, _FLAGS | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise foreign(path) from None
         raise
-    found = os.fstat(descriptor)
-    if not _is_from_earlier_run(found):
+    status = os.fstat(descriptor)
+    if not _is_from_earlier_run(status):
         os.close(descriptor)
         raise foreign(path)
-    if found.st_mode & 0o077:
+    if status.st_mode & 0o077:
         os.fchmod(descriptor, _PRIVATE_MODE)
     return os.fdopen(descriptor, "r+b")
 
@@ -58,5 +61,5 @@ def _created(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE), "w+b")
 
 
-def _is_from_earlier_run(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
+def _is_from_earlier_run(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == os.geteuid()

@@ -1,4 +1,4 @@
-"""Put a finished file in the place of another, which keeps its names, owner, mode and access control list."""
+"""Replace the target by a finished file. An existing target keeps its names, owner, mode and access control list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def replace_file(source: BinaryIO, source_path: Path, target: Path) -> None:
-    """Move ``source`` to ``target`` atomically; an existing file that would lose something is overwritten instead.
+    """Move ``source`` to ``target`` atomically, or overwrite an existing file that would lose names or attributes.
 
     Raises OSError, and click.UsageError if ``target`` has become something other than a plain file.
     """
@@ -35,31 +35,31 @@ def _is_moved(source_path: Path, target: Path) -> bool:
     try:
         source_path.replace(target)
     except OSError:
-        # Such as a single file mounted into a container: no other file can have its name.
+        # For example, no other file can get the name of a file that is mounted into a container.
         return False
     return True
 
 
 def _plain_file(target: Path) -> os.stat_result | None:
     try:
-        found = target.lstat()
+        status = target.lstat()
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise click.UsageError(f"{target} is no longer a file. Remove it, then use --resume to continue.")
-    return found
+    return status
 
 
 def _protect(source: BinaryIO, target: Path, existing: os.stat_result) -> bool:
     """Give ``source`` the owner, mode and attributes of ``target``. Return False if a replacement would lose any."""
     descriptor = source.fileno()
-    # Other systems have access control lists that Python cannot copy.
+    # Systems other than Linux have access control lists that Python cannot copy.
     if existing.st_nlink > 1 or not hasattr(os, "listxattr"):
         return False
     try:
         os.fchown(descriptor, existing.st_uid, existing.st_gid)
         _copy_attributes(descriptor, target)
-        # Last: a change of the owner resets some bits of the mode.
+        # Set the mode last, because a change of the owner resets some of its bits.
         os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
     except OSError:
         return False
@@ -68,7 +68,7 @@ def _protect(source: BinaryIO, target: Path, existing: os.stat_result) -> bool:
 
 def _copy_attributes(descriptor: int, target: Path) -> None:
     wanted, own = _attributes(target), _attributes(descriptor)
-    # A new file inherits the list of its folder.
+    # A new file inherits the access control list of its folder.
     if _ACL in own and _ACL not in wanted:
         os.removexattr(descriptor, _ACL)
     for name, value in wanted.items():
@@ -105,7 +105,7 @@ def _reserve(descriptor: int, size_bytes: int) -> None:
     try:
         os.posix_fallocate(descriptor, 0, size_bytes)
     except OSError as error:
-        # Some file systems cannot reserve.
+        # Ignore other errors: some file systems cannot reserve space.
         if error.errno in _NO_ROOM:
             with suppress(OSError):
                 os.ftruncate(descriptor, old_size_bytes)

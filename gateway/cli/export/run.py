@@ -60,7 +60,7 @@ async def run(
 async def write_rows(
     source: DatasetExport | QueryExport, gateway: GatewayClient, target: Target, progress: Progress
 ) -> None:
-    """Append all rows of ``source`` behind the target's resume point, retrying failed steps. Raises ExportEnded."""
+    """Append all rows of ``source`` after the target's resume point, retrying failed steps. Raises ExportEnded."""
     retries = ExportRetries(progress)
     while not target.resume_point.is_complete:
         rows = target.resume_point.rows
@@ -87,14 +87,14 @@ def _advice(error: ExportEnded, target: Target) -> str:
 
 @contextmanager
 def _interruptible(target: Target) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM cancel the current wait, or a write that its reader blocks, but never a write to a disk.
+    """Let Ctrl-C and SIGTERM cancel the current wait, or a write blocked by its reader, but never a write to a disk.
 
     Raises ExportStopped when they do.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
 
-    # Not a handler of the loop, which would run only after a blocked write.
+    # A handler of the event loop would run only after a blocked write.
     def interrupt(*_: Any) -> None:
         if target.is_blocked:
             raise ExportStopped("Interrupted.")

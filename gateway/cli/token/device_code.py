@@ -65,7 +65,7 @@ def sign_in(
             # Skip the check that Microsoft knows the authority: the user of this command chose it.
             instance_discovery=False,
             http_client=IdentityService(),
-            # Request no refresh token, because nothing is stored.
+            # The command stores nothing, so it does not request a refresh token.
             exclude_scopes=["offline_access", "profile"],
         )
         flow = app.initiate_device_flow(list(registration.scopes))

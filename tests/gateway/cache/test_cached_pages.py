@@ -339,7 +339,7 @@ async def test_a_fresh_large_block_is_preferred_to_a_stale_small_one(bench: Benc
     assert (page.cache, len(page.rows), bench.calls) == (CacheState.HIT, 10, 2)
 
 
-async def test_of_contradicting_blocks_read_at_the_same_time_the_last_one_stays(bench: Bench) -> None:
+async def test_the_last_of_conflicting_blocks_read_at_the_same_time_stays(bench: Bench) -> None:
     await bench.ask()
     bench.source.date = "2026-02-02T00:00:00"
     await bench.ask(skip=10)

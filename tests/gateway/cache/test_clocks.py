@@ -74,7 +74,7 @@ async def processes(redis: RedisServer) -> AsyncIterator[Processes]:
 
 
 async def start(processes: Processes, started: float = 0.0, wall_ahead_seconds: float = 0.0, **changes: Any) -> Process:
-    """Start a process on a host of its own."""
+    """Start a process on a separate host."""
     clock = HostClock(processes.clock, started, wall_ahead_seconds)
     process = await processes.start(clock, store_type=SteadyRedisStore, **changes)
     process.cache._source = HostSource(processes.source, started)
@@ -181,7 +181,7 @@ async def test_a_writer_with_a_wrong_clock_never_makes_rows_look_younger(
     assert all(warning.age_seconds >= after_seconds for warning in page.warnings if warning.age_seconds is not None)
 
 
-async def test_a_writer_that_is_ahead_makes_no_page_fresh_when_its_time_comes(processes: Processes) -> None:
+async def test_a_page_dated_in_the_future_does_not_become_fresh_later(processes: Processes) -> None:
     """By the writer's clock alone, the page would have an age of one second."""
     writer = await start(processes, wall_ahead_seconds=3_600.0, freshness=Freshness(9_000, 9_000))
     reader = await start(processes)
@@ -210,7 +210,7 @@ async def test_a_jump_of_the_servers_clock_never_makes_rows_look_younger(
     assert (await reader.ask()).cache is MISS
 
 
-async def test_a_reader_with_its_own_jump_distrusts_what_it_finds(processes: Processes) -> None:
+async def test_a_reader_whose_wall_clock_goes_back_uses_no_shared_page(processes: Processes) -> None:
     writer, reader = await start(processes), await start(processes)
     await writer.ask()
     reader.clock.wall_ahead_seconds = -3_600.0

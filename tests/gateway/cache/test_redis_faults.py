@@ -106,7 +106,7 @@ async def test_redis_trouble_delays_only_one_call_and_redis_is_used_again_afterw
         bench.proxy.trouble = None
         await bench.until_used_again()
     assert [line["event"] for line in lines] == [
-        "redis is left out until it answers again",
+        "redis is not used until it answers again",
         "redis is used again",
     ]
     assert lines[0].keys() == {"event", "log_level", "reason"}

@@ -35,7 +35,7 @@ async def refuse(process: Process, error: GatewayError, token: str = "one") -> N
 
 
 @REFUSALS
-async def test_values_put_back_after_a_refusal_are_misses_where_it_was_seen(
+async def test_values_restored_after_a_refusal_are_misses_in_processes_that_saw_it(
     processes: Processes, error: GatewayError
 ) -> None:
     one, two = await processes.start(), await processes.start()
@@ -49,7 +49,7 @@ async def test_values_put_back_after_a_refusal_are_misses_where_it_was_seen(
         assert (await two.ask(skip=skip)).cache is MISS
 
 
-async def test_values_put_back_again_and_again_stay_misses_for_their_whole_lifetime(processes: Processes) -> None:
+async def test_values_restored_repeatedly_stay_misses_for_their_whole_lifetime(processes: Processes) -> None:
     one, two = await processes.start(), await processes.start()
     await one.ask()
     before = processes.server.contents()

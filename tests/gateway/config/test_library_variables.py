@@ -1,4 +1,4 @@
-"""Environment variables of libraries: none switches off a promise unnoticed, and none is unknown."""
+"""Environment variables of libraries: every one is known, and those that break a promise are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.config.library_variables import LIBRARY_VARIABLES, Handling, switch
 from gateway.config.settings import SettingsError, read_settings
 from tests.gateway.running import Running, environment, kill
 
-# A value of each refused variable that switches something, and one that does not.
+# For each refused variable, a value with an effect and one without.
 SWITCHES: dict[str, tuple[str, str | None]] = {
     "AIOCACHE_DISABLE": ("1", "0"),
     "PROMETHEUS_MULTIPROC_DIR": ("", None),
@@ -57,8 +57,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def files_of(library: str) -> Iterator[Path]:
     """Yield a library's source files; a library of the extras may be missing."""
-    found = importlib.util.find_spec(library)
-    for folder in (found.submodule_search_locations or ()) if found else ():
+    spec = importlib.util.find_spec(library)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in Path(folder).rglob("*.py"):
             if not {"cli", "django", "testing.py", "wsgi.py", "v1"} & set(path.parts):
                 yield path

@@ -220,7 +220,7 @@ def test_whitespace_around_values_is_removed(end: str) -> None:
 @pytest.mark.parametrize("field", ["host", "port", "upstream_url", "cache_url", "cors_origins", "trusted_documents"])
 def test_control_characters_inside_a_value_are_named(field: str, character: str, name: str) -> None:
     faults = faults_of({"GATEWAY_UPSTREAM_URL": "sandbox", variable(field): f"secret{character}value"})
-    assert faults == [f"{variable(field)}: it contains {name}; remove that"]
+    assert faults == [f"{variable(field)}: it contains {name}; remove it"]
 
 
 def test_a_space_inside_an_invalid_value_is_named() -> None:

@@ -31,7 +31,7 @@ def test_a_list_of_the_maximum_length_is_read(gateway: Gateway, name: str) -> No
     check_error(gateway.post("{ __typename }", token=None, **headers), "BAD_REQUEST", 431)
 
 
-def test_long_headers_that_are_no_lists_pass(gateway: Gateway) -> None:
+def test_long_headers_without_lists_are_accepted(gateway: Gateway) -> None:
     """Sign-in proxies add large cookies, which the gateway never reads."""
     headers: dict[str, Any] = {"Cookie": "; ".join(["a=b"] * 5_000), "X-Forwarded-For": ", ".join(["10.0.0.1"] * 500)}
     assert gateway.post("{ __typename }", token=None, **headers).status_code == 200

@@ -67,7 +67,7 @@ def resident_bytes(pid: int) -> int:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 def test_unread_responses_of_35_megabytes_do_not_fill_the_memory(coding: str) -> None:
-    """24 of them would take 840 MB. Beyond 256 MB they are refused, until their readers leave."""
+    """24 such responses would take 840 MB. Beyond 256 MB they are refused until the clients disconnect."""
     server = Running(("--port", "0"), {})
     try:
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
@@ -104,7 +104,7 @@ def test_small_responses_pages_and_exports_pass_while_the_buffer_is_full(start_g
 def test_a_response_larger_than_the_whole_buffer_is_too_large(
     start_gateway: StartGateway, method: str, fast_path: bool
 ) -> None:
-    """Retrying would never help. Asking for less does, and the refusal leaves nothing behind."""
+    """Retrying cannot help; requesting less does. The refusal takes no space in the buffer."""
     gateway = start_gateway(max_response_buffer_bytes=1_048_576, fast_path=fast_path)
     headers = {"Authorization": "Bearer contoso"}
     for _ in range(3):
@@ -120,7 +120,7 @@ def test_a_response_larger_than_the_whole_buffer_is_too_large(
         assert gateway.post(pages(1, 2_000)).status_code == 200
 
 
-def test_introspection_without_a_token_counts(start_gateway: StartGateway) -> None:
+def test_introspection_without_a_token_counts_in_the_buffer(start_gateway: StartGateway) -> None:
     gateway = start_gateway(max_response_buffer_bytes=1_048_576, max_query_aliases=1_000, max_query_tokens=10_000)
     types = "types { name fields { name description args { name description } } }"
     query = "{ __schema { " + " ".join(f"a{number}: {types}" for number in range(250)) + " } }"

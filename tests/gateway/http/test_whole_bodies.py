@@ -91,7 +91,7 @@ async def test_a_compressed_response_is_reused() -> None:
     assert len(store.sizes_bytes) == 1
 
 
-async def test_another_coding_or_body_is_another_value() -> None:
+async def test_each_coding_and_body_is_stored_separately() -> None:
     store = Store()
     bodies = [
         bytes((await compressed(coding, store, name)).body) for coding in ("zstd", "gzip") for name in ("one", "two")

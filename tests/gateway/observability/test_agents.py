@@ -1,6 +1,6 @@
 """Instrumentation from others sees the gateway as it sees any Starlette application.
 
-Each program runs in a process of its own, because an agent changes the libraries that it instruments.
+Each program runs in a separate process, because an agent changes the libraries that it instruments.
 """
 
 from __future__ import annotations

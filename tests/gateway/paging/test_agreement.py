@@ -66,13 +66,13 @@ def source(total: int = 60, **changes: Any) -> Processings:
 
 @pytest.mark.parametrize("moment", range(8))
 @pytest.mark.parametrize("rows", [5, 25])
-async def test_data_that_is_processed_once_costs_no_field_its_rows(moment: int, rows: int) -> None:
+async def test_no_field_fails_if_data_is_processed_once(moment: int, rows: int) -> None:
     outcomes = await results(source(moments={moment}), 0, 30, 15, rows=rows)
     assert all(isinstance(outcome, ConnectionResult) for outcome in outcomes)
     assert len(dates(*outcomes)) == 1
 
 
-async def test_data_that_keeps_changing_costs_the_later_fields_their_rows() -> None:
+async def test_later_fields_fail_if_data_keeps_changing() -> None:
     pages = source(moments=set(range(99)))
     outcomes = await results(pages, 0, 30, 50)
     assert [type(outcome) for outcome in outcomes] == [ConnectionResult, SnapshotChanged, SnapshotChanged]

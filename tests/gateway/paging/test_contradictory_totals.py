@@ -24,15 +24,19 @@ def test_the_last_rows_are_never_derived_from_a_low_total(start_gateway: Any) ->
 
 
 def test_a_high_total_is_not_returned_once_the_end_was_seen(start_gateway: Any) -> None:
-    found = start_gateway().connection("last: 2", "fabrikam+total=high+as=lies", "totalCount pageInfo { hasNextPage }")
-    assert found == {"totalCount": None, "pageInfo": {"hasNextPage": False}}
+    connection = start_gateway().connection(
+        "last: 2", "fabrikam+total=high+as=lies", "totalCount pageInfo { hasNextPage }"
+    )
+    assert connection == {"totalCount": None, "pageInfo": {"hasNextPage": False}}
 
 
 def test_an_empty_block_is_not_a_next_page(start_gateway: Any) -> None:
     token = "contoso+empty-page=10000+as=lies"
-    found = start_gateway().connection("offset: 9000, first: 3000", token, "nodes { channel } pageInfo { hasNextPage }")
-    assert len(found["nodes"]) == 1_000
-    assert found["pageInfo"]["hasNextPage"] is False
+    connection = start_gateway().connection(
+        "offset: 9000, first: 3000", token, "nodes { channel } pageInfo { hasNextPage }"
+    )
+    assert len(connection["nodes"]) == 1_000
+    assert connection["pageInfo"]["hasNextPage"] is False
 
 
 @pytest.mark.parametrize("skip", [10, 30])
@@ -78,10 +82,10 @@ def test_missing_rows_between_contradictory_blocks_give_a_warning(start_gateway:
     ],
 )
 def test_a_selection_emptied_by_directives_gives_empty_objects(start_gateway: Any, inside: str) -> None:
-    found = [
+    fast, ordinary = [
         start_gateway(fast_path=switch).connection("first: 2", "sample+as=lies", inside) for switch in ("on", "off")
     ]
-    assert found[0] == found[1]
+    assert fast == ordinary
 
 
 def test_alias_length_is_bounded(gateway: Any) -> None:

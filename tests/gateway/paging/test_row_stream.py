@@ -171,7 +171,7 @@ DATE = "2026-01-01T00:00:00"
 @pytest.mark.parametrize("start", [0, 1, 9, 10, 11, 19, 20, 39, 40])
 @pytest.mark.parametrize("total", [40, 45])
 @pytest.mark.parametrize("has_no_total", [False, True], ids=["total", "no total"])
-async def test_a_stream_continues_behind_any_row(start: int, total: int, has_no_total: bool) -> None:
+async def test_a_stream_continues_after_any_row(start: int, total: int, has_no_total: bool) -> None:
     """Also directly behind the last row, which may be the last of a block."""
     snapshot = Snapshot(None if has_no_total else total, (("o365", DATE),))
     assert await rest(CountingSource(total, has_no_total=has_no_total), start, snapshot) == list(range(start, total))
@@ -207,7 +207,7 @@ async def test_a_block_without_a_known_service_is_compared_by_the_first_block() 
 
 
 @pytest.mark.parametrize("start", [5, 10, 15, 25, 59])
-async def test_a_stream_of_sorted_rows_continues_behind_any_row(start: int) -> None:
+async def test_a_stream_of_sorted_rows_continues_after_any_row(start: int) -> None:
     source = DatedSource(SORTED)
     started = Snapshot(None, tuple(SORTED[0].items()))
     assert await rest(source, start, started) == list(range(start, 60))

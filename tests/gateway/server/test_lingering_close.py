@@ -39,7 +39,7 @@ def test_a_client_that_neither_reads_nor_closes_is_disconnected(address: Address
         connection.send(post("{ __typename }", "Connection: close"))
         assert connection.response().status == 200
         assert connection.rest() == b""
-        # The server has ended its direction, and a little later closes the connection.
+        # The server has closed its sending side, and soon closes the connection.
         with pytest.raises(OSError):  # noqa: PT012  # it fails at the second attempt or later
             for _ in range(100):
                 connection.socket.sendall(b"x")

@@ -1,4 +1,4 @@
-"""What changes how a request is read is understood, or refused by the status that names it; over sockets."""
+"""Headers that change how a request is read are supported, or refused with the documented status; over sockets."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("status", "data"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_understood_is_refused(address: Address, status: int, data: bytes) -> None:
+def test_unsupported_requests_are_refused(address: Address, status: int, data: bytes) -> None:
     response = refused(address, data)
     assert response.status == status
     if status == 415:
@@ -108,14 +108,14 @@ SERVED = {
 
 
 @pytest.mark.parametrize("data", SERVED.values(), ids=SERVED)
-def test_what_is_understood_is_served(address: Address, data: bytes) -> None:
+def test_supported_requests_are_served(address: Address, data: bytes) -> None:
     with Connection(address) as connection:
         connection.send(data)
         response = connection.response()
         assert (response.status, json.loads(response.body)) == (200, {"data": {"__typename": "Query"}})
 
 
-def test_an_expectation_is_met(address: Address) -> None:
+def test_a_client_that_expects_100_continue_gets_it(address: Address) -> None:
     with Connection(address) as connection:
         connection.send(request("Host: x", *SIZED, "Expect: 100-Continue"))
         assert connection.socket.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -131,7 +131,7 @@ def test_a_client_of_http_1_0_gets_no_interim_response(address: Address) -> None
 
 
 def test_a_body_in_too_many_small_chunks_is_refused(address: Address) -> None:
-    """Taking it apart would cost more time than any request of its size."""
+    """Parsing such a body takes more time than any other request of its size."""
     chunks = b"1\r\n \r\n" * 100_000
     response = refused(address, request("Host: x", *CHUNKED, body=chunks))
     assert response.status == 400

@@ -1,4 +1,4 @@
-"""Offers of another protocol are answered once, and never is a body read as a request; however the bytes are split."""
+"""Requests that offer another protocol get one response, and their bodies are never read as requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def smuggling(*lines: str, first: str = "POST /graphql HTTP/1.1") -> bytes:
 
 
 def chunked_smuggling(*lines: str) -> bytes:
-    """Return the same with chunks."""
+    """Return the same request with a chunked body."""
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
     return request("Host: x", "Content-Type: application/json", "Transfer-Encoding: chunked", *lines, body=body)
 
@@ -60,7 +60,7 @@ def every_split(address: Address, data: bytes, prefix: bytes = b"") -> list[byte
 
 
 @pytest.mark.parametrize("lines", OFFERS.values(), ids=OFFERS)
-def test_a_body_behind_an_offer_is_never_read_as_a_request(address: Address, lines: tuple[str, ...]) -> None:
+def test_a_body_after_an_upgrade_offer_is_never_read_as_a_request(address: Address, lines: tuple[str, ...]) -> None:
     for received in every_split(address, smuggling(*lines)):
         assert received.count(b"HTTP/1.1 ") == 1
         assert received.startswith(b"HTTP/1.1 400 ")
@@ -68,20 +68,20 @@ def test_a_body_behind_an_offer_is_never_read_as_a_request(address: Address, lin
         assert b"\r\nconnection: close\r\n" in received.lower()
 
 
-def test_a_chunked_body_behind_an_offer_is_never_read_as_a_request(address: Address) -> None:
+def test_a_chunked_body_after_an_upgrade_offer_is_never_read_as_a_request(address: Address) -> None:
     for received in every_split(address, chunked_smuggling(*H2C)):
         assert received.count(b"HTTP/1.1 ") == 1
         assert received.startswith(b"HTTP/1.1 400 ")
 
 
-def test_connect_is_refused_and_nothing_behind_it_is_read(address: Address) -> None:
+def test_connect_is_refused_and_nothing_after_it_is_read(address: Address) -> None:
     for received in every_split(address, smuggling(first="CONNECT example.org:443 HTTP/1.1")):
         assert received.count(b"HTTP/1.1 ") == 1
         assert received.startswith(b"HTTP/1.1 405 ")
         assert b"BAD_REQUEST" in received
 
 
-def test_an_offer_behind_the_end_of_another_body_is_answered_once(address: Address) -> None:
+def test_an_upgrade_offer_after_another_body_is_answered_once(address: Address) -> None:
     """The first request's body arrives in one piece with the second one's head."""
     first = post("{ __typename }")
     for received in every_split(address, first[-10:] + smuggling(*H2C), first[:-10]):
@@ -91,7 +91,7 @@ def test_an_offer_behind_the_end_of_another_body_is_answered_once(address: Addre
 
 
 @pytest.mark.parametrize("lines", OFFERS.values(), ids=OFFERS)
-def test_a_request_with_an_offer_is_answered_as_without_it(address: Address, lines: tuple[str, ...]) -> None:
+def test_a_request_with_an_upgrade_offer_is_answered_as_without_it(address: Address, lines: tuple[str, ...]) -> None:
     """Java's built-in client offers HTTP/2 in each first request. Its connection then closes."""
     with Connection(address) as connection:
         connection.send(post("{ __typename }", *lines) + post("{ __typename }"))
@@ -101,7 +101,7 @@ def test_a_request_with_an_offer_is_answered_as_without_it(address: Address, lin
         assert connection.rest() == b""
 
 
-def test_a_chunked_request_with_an_offer_is_answered_as_without_it(address: Address) -> None:
+def test_a_chunked_request_with_an_upgrade_offer_is_answered_as_without_it(address: Address) -> None:
     body = json.dumps({"query": "{ __typename }"}).encode()
     chunks = b"5\r\n" + body[:5] + b"\r\n%x\r\n" % (len(body) - 5) + body[5:] + b"\r\n0\r\nX-Trailer: y\r\n\r\n"
     lines = ("Host: x", "Content-Type: application/json", "Transfer-Encoding: chunked", *H2C)
@@ -110,13 +110,13 @@ def test_a_chunked_request_with_an_offer_is_answered_as_without_it(address: Addr
         assert received.endswith(b'{"data":{"__typename":"Query"}}')
 
 
-def test_an_offer_without_a_body_is_answered(address: Address) -> None:
+def test_an_upgrade_offer_without_a_body_is_answered(address: Address) -> None:
     received = everything(address, request("Host: x", *H2C, first="GET /healthz HTTP/1.1") + SMUGGLED)
     assert received.count(b"HTTP/1.1 ") == 1
     assert received.startswith(b"HTTP/1.1 200 ")
 
 
-def test_an_offer_behind_a_pending_response_waits_for_its_turn(address: Address) -> None:
+def test_an_upgrade_offer_during_a_pending_response_waits_for_its_turn(address: Address) -> None:
     slow = post("{ licenseDeployments { totalCount } }", "Authorization: Bearer sample+latency=0.3")
     with Connection(address) as connection:
         connection.send(slow + post("{ __typename }", *H2C) + SMUGGLED)
@@ -125,8 +125,8 @@ def test_an_offer_behind_a_pending_response_waits_for_its_turn(address: Address)
         assert connection.rest() == b""
 
 
-def test_a_large_body_behind_an_offer_is_read(address: Address) -> None:
-    """It arrives in many pieces, some of them behind the response to nothing else."""
+def test_a_large_body_after_an_upgrade_offer_is_read(address: Address) -> None:
+    """The body arrives in many pieces."""
     large = post("{ __typename }" + " " * 500_000, *H2C)
     with Connection(address) as connection:
         sender = threading.Thread(target=connection.send, args=(large,))

@@ -29,7 +29,7 @@ def two_workers(port: int) -> Iterator[Running]:
 
 
 def processes_of(session: int) -> list[int]:
-    """Return the processes of a session, without those that have ended and wait for their parent."""
+    """Return the processes of a session, except ended ones whose parent has not collected them."""
     listing = subprocess.run(["ps", "-eo", "pid=,sid=,stat="], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in listing.splitlines()]
     return [int(pid) for pid, sid, state in rows if int(sid) == session and not state.startswith("Z")]

@@ -1,4 +1,4 @@
-"""Blocks that were accepted as one snapshot: whose they are, when they are forgotten, and how many are kept."""
+"""Blocks that were accepted as one snapshot: for whom they count, when they are forgotten, and how many are stored."""
 
 from __future__ import annotations
 

@@ -344,7 +344,7 @@ def test_known_names_in_another_case_are_read(read: Any, spelling: Any) -> None:
     ],
     ids=str,
 )
-def test_rows_of_which_no_field_is_known_are_rejected(raw_rows: list[dict[str, Any]]) -> None:
+def test_rows_without_a_known_field_are_rejected(raw_rows: list[dict[str, Any]]) -> None:
     """Their fields would all be null, with a correct total and without a warning."""
     with pytest.raises(UpstreamBadResponse, match="No field"):
         decode(json.dumps(envelope(raw_rows, len(raw_rows))).encode(), DATASET)

@@ -70,14 +70,14 @@ def test_a_long_document_of_names_has_few_tokens(gateway: Gateway) -> None:
 
 
 def test_the_limit_of_characters_follows_the_limit_of_tokens(start_gateway: StartGateway) -> None:
-    """Who allows more tokens allows longer documents, too."""
+    """A higher limit of tokens allows longer documents, too."""
     gateway = start_gateway(max_query_tokens=20_000)
     query = "{ __typename } #" + "x" * 500_000
     assert "errors" not in gateway.ask(query, token=None)
 
 
 def test_numbers_with_an_exponent_are_read_as_numbers(gateway: Gateway) -> None:
-    """A decoder of its own reads them, because msgspec's takes 12 microseconds for each."""
+    """The gateway uses Python's float to read them, because msgspec takes 12 microseconds for each."""
     query = "query ($n: Int) { licenseDeployments(first: $n) { nodes { channel } } }"
     body = '{"query": "' + query + '", "variables": {"n": 0.2e1, "unused": [' + "1.5e300," * 1_000 + "-2.5]}}"
     headers = {"Authorization": "Bearer contoso", "Content-Type": "application/json"}

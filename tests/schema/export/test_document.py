@@ -1,4 +1,4 @@
-"""Operations made to walk: what is kept of them, and which have no columns."""
+"""Documents rewritten for an export: the parts that remain, and documents that cannot be exported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def printed(text: str) -> str:
     return print_ast(parse(text))
 
 
-def test_paging_and_all_beside_rows_is_replaced() -> None:
-    found = export_document("""
+def test_paging_and_fields_beside_rows_are_replaced() -> None:
+    exported = export_document("""
         query Mine($first: Int!, $after: String, $day: DateTime) {
           mine: licenseDeployments(first: $first, after: $after, processedDateTime: $day, groupBy: [CHANNEL]) {
             edges { cursor node { ...Row } } totalCount nodes { channel } pageInfo { endCursor }
@@ -25,7 +25,7 @@ def test_paging_and_all_beside_rows_is_replaced() -> None:
         fragment Row on LicenseDeployment { channel ... on LicenseDeployment { sold: licensesSold } }
         fragment Unused on LicenseDeployment { productName }
     """)
-    assert printed(found.text) == printed("""
+    assert printed(exported.text) == printed("""
         query Mine($exportFirst: Int, $exportAfter: String, $day: DateTime) {
           mine: licenseDeployments(
             first: $exportFirst, after: $exportAfter, processedDateTime: $day, groupBy: [CHANNEL]
@@ -36,8 +36,8 @@ def test_paging_and_all_beside_rows_is_replaced() -> None:
           }
         }
     """)
-    assert found.field == "mine"
-    assert found.columns == (Column("channel", False), Column("sold", True))
+    assert exported.field == "mine"
+    assert exported.columns == (Column("channel", False), Column("sold", True))
 
 
 def test_a_dataset_has_a_column_for_each_field() -> None:
@@ -47,8 +47,8 @@ def test_a_dataset_has_a_column_for_each_field() -> None:
 
 
 def test_variables_in_nested_values_are_kept() -> None:
-    found = export_document("query ($c: String!) { x(filter: {channel: {in: [$c]}}) { nodes { a } } }")
-    assert "$c: String!" in found.text
+    exported = export_document("query ($c: String!) { x(filter: {channel: {in: [$c]}}) { nodes { a } } }")
+    assert "$c: String!" in exported.text
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
 
 
 def fetch(gateway: Gateway, path: str = CSV, token: str | None = "contoso", **parameters: str) -> httpx.Response:
-    """The reply to one export."""
+    """Return the response to one export."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return gateway.client.get(path, params=parameters, headers=headers)
 
@@ -53,21 +53,21 @@ def as_text(row: dict[str, Any]) -> dict[str, str]:
 
 
 def test_csv_holds_every_row_under_the_names_of_the_schema(gateway: Gateway) -> None:
-    reply = fetch(gateway)
-    assert reply.status_code == 200
-    assert reply.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
-    assert reply.headers["Content-Disposition"] == 'attachment; filename="licenseDeployments.csv"'
-    assert reply.headers["Cache-Control"] == "no-store"
-    assert reply.text.startswith(",".join(COLUMNS) + "\r\n")
-    assert parsed(reply.text) == [as_text(row) for row in rows_of("contoso")]
+    response = fetch(gateway)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="licenseDeployments.csv"'
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.text.startswith(",".join(COLUMNS) + "\r\n")
+    assert parsed(response.text) == [as_text(row) for row in rows_of("contoso")]
 
 
 def test_ndjson_holds_every_row_with_its_types(gateway: Gateway) -> None:
-    reply = fetch(gateway, NDJSON)
-    assert reply.headers["Content-Type"] == "application/x-ndjson"
-    found = [json.loads(line) for line in reply.content.splitlines()]
-    assert found == [{name: row[name] for name in COLUMNS} for row in rows_of("contoso")]
-    assert list(found[0]) == COLUMNS
+    response = fetch(gateway, NDJSON)
+    assert response.headers["Content-Type"] == "application/x-ndjson"
+    rows = [json.loads(line) for line in response.content.splitlines()]
+    assert rows == [{name: row[name] for name in COLUMNS} for row in rows_of("contoso")]
+    assert list(rows[0]) == COLUMNS
 
 
 def test_an_account_without_rows_has_a_header_alone(gateway: Gateway) -> None:
@@ -77,7 +77,7 @@ def test_an_account_without_rows_has_a_header_alone(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("group_by", ["SERVICE_NAME, CHANNEL", '["SERVICE_NAME", "CHANNEL"]'])
 def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_by: str) -> None:
-    reply = fetch(
+    response = fetch(
         gateway,
         NDJSON,
         filter='{"not": {"channel": {"in": ["direct", "none"]}}}',
@@ -90,18 +90,18 @@ def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_b
         fields=f"nodes {{ {' '.join(COLUMNS)} }}",
     )["nodes"]
     assert len(wanted) == 2
-    assert [json.loads(line) for line in reply.content.splitlines()] == wanted
+    assert [json.loads(line) for line in response.content.splitlines()] == wanted
 
 
-def test_what_was_asked_by_graphql_is_exported_from_the_cache(start_gateway: StartGateway, upstream: Upstream) -> None:
+def test_blocks_read_by_graphql_are_exported_from_the_cache(start_gateway: StartGateway, upstream: Upstream) -> None:
     gateway, token = start_gateway(), "contoso+as=export-cache"
     gateway.connection("first: 10000", token, "nodes { channel } pageInfo { hasNextPage }")
     gateway.connection("offset: 10000, first: 10000", token, "nodes { channel }")
-    asked = len(upstream.calls_of(token))
-    reply = fetch(gateway, CSV, token)
-    assert reply.headers["X-Cache"] == "hit"
-    assert len(parsed(reply.text)) == 12_000
-    assert len(upstream.calls_of(token)) == asked == 2
+    calls = len(upstream.calls_of(token))
+    response = fetch(gateway, CSV, token)
+    assert response.headers["X-Cache"] == "hit"
+    assert len(parsed(response.text)) == 12_000
+    assert len(upstream.calls_of(token)) == calls == 2
 
 
 def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstream: Upstream) -> None:
@@ -139,11 +139,11 @@ def test_an_empty_filter_asks_nobody_but_needs_a_token(gateway: Gateway, upstrea
 def test_arguments_that_cannot_be_used_are_told_with_400(
     gateway: Gateway, parameters: dict[str, str], argument: str
 ) -> None:
-    reply = fetch(gateway, **parameters)
-    [error] = reply.json()["errors"]
-    assert reply.status_code == 400
+    response = fetch(gateway, **parameters)
+    [error] = response.json()["errors"]
+    assert response.status_code == 400
     assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("BAD_USER_INPUT", argument)
-    assert error["extensions"]["correlationId"] == reply.headers["MS-CorrelationId"]
+    assert error["extensions"]["correlationId"] == response.headers["MS-CorrelationId"]
 
 
 @pytest.mark.parametrize(
@@ -166,16 +166,16 @@ def test_arguments_that_cannot_be_used_are_told_with_400(
 def test_what_fails_before_the_first_byte_is_json_with_its_status(
     start_gateway: StartGateway, token: str | None, status: int, code: str
 ) -> None:
-    reply = fetch(start_gateway(upstream_timeout_seconds=1, operation_timeout_seconds=2), CSV, token)
-    [error] = reply.json()["errors"]
-    assert (reply.status_code, error["extensions"]["code"]) == (status, code)
-    assert reply.headers["Cache-Control"] == "no-store"
-    assert ("WWW-Authenticate" in reply.headers) == (status == 401)
-    assert ("Retry-After" in reply.headers) == (status == 429)
+    response = fetch(start_gateway(upstream_timeout_seconds=1, operation_timeout_seconds=2), CSV, token)
+    [error] = response.json()["errors"]
+    assert (response.status_code, error["extensions"]["code"]) == (status, code)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert ("WWW-Authenticate" in response.headers) == (status == 401)
+    assert ("Retry-After" in response.headers) == (status == 429)
 
 
 def test_every_error_that_an_export_can_meet_has_a_status() -> None:
-    """What belongs to documents and cursors cannot happen, and a malformed request has a status of its own."""
+    """Errors of documents and cursors cannot occur. The status of a malformed request depends on its fault."""
 
     def leaves(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
         below = kind.__subclasses__()
@@ -189,9 +189,9 @@ def test_every_error_that_an_export_can_meet_has_a_status() -> None:
 
 
 def test_only_get_is_allowed(gateway: Gateway) -> None:
-    reply = gateway.client.post(CSV, headers={"Authorization": "Bearer contoso"})
-    assert (reply.status_code, reply.headers["Allow"]) == (405, "GET")
-    assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    response = gateway.client.post(CSV, headers={"Authorization": "Bearer contoso"})
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET")
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
 def test_another_dataset_or_format_is_not_found(gateway: Gateway) -> None:
@@ -202,9 +202,9 @@ def test_another_dataset_or_format_is_not_found(gateway: Gateway) -> None:
 def test_where_only_listed_operations_run_exports_are_closed(start_gateway: StartGateway, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"one": "{ licenseDeployments { totalCount } }"}), encoding="utf-8")
-    reply = fetch(start_gateway(trusted_documents=str(manifest)))
-    assert reply.status_code == 403
-    assert reply.json()["errors"][0]["extensions"]["code"] == "OPERATION_NOT_TRUSTED"
+    response = fetch(start_gateway(trusted_documents=str(manifest)))
+    assert response.status_code == 403
+    assert response.json()["errors"][0]["extensions"]["code"] == "OPERATION_NOT_TRUSTED"
 
 
 def test_a_page_of_another_site_is_refused(gateway: Gateway) -> None:
@@ -324,11 +324,11 @@ def test_missing_rows_found_later_break_the_connection_until_it_is_continued(sta
 def test_what_fails_later_breaks_the_connection_off(start_gateway: StartGateway, fault: str, encoding: str) -> None:
     gateway = start_gateway(upstream_max_retries=0)
     headers = {"Authorization": f"Bearer fabrikam+rows=35000+{fault}+as={encoding}", "Accept-Encoding": encoding}
-    with gateway.client.stream("GET", CSV, headers=headers) as reply:
-        assert reply.status_code == 200
-        assert reply.headers.get("Content-Encoding", "identity") == encoding
+    with gateway.client.stream("GET", CSV, headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers.get("Content-Encoding", "identity") == encoding
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-            for _ in reply.iter_raw():
+            for _ in response.iter_raw():
                 pass
 
 
@@ -346,9 +346,9 @@ def test_blocks_of_two_snapshots_at_the_start_are_read_once_more(
 
 def test_the_deadline_is_for_each_block(start_gateway: StartGateway) -> None:
     gateway = start_gateway(operation_timeout_seconds=1)
-    reply = fetch(gateway, CSV, "fabrikam+rows=45000+latency=0.4+as=export")
-    assert reply.text.count("\r\n") == 45_001
-    assert reply.elapsed.total_seconds() > 1
+    response = fetch(gateway, CSV, "fabrikam+rows=45000+latency=0.4+as=export")
+    assert response.text.count("\r\n") == 45_001
+    assert response.elapsed.total_seconds() > 1
 
 
 def test_the_budget_of_upstream_calls_is_for_each_block(start_gateway: StartGateway) -> None:
@@ -357,7 +357,7 @@ def test_the_budget_of_upstream_calls_is_for_each_block(start_gateway: StartGate
 
 
 def opened(gateway: Gateway, token: str) -> socket.socket:
-    """A connection with an export under way of which nothing was read but the first bytes."""
+    """Return a connection with a running export, of which only the first bytes were read."""
     parts = urlsplit(gateway.url)
     client = socket.create_connection((parts.hostname, parts.port))
     client.sendall(f"GET {CSV} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
@@ -365,8 +365,10 @@ def opened(gateway: Gateway, token: str) -> socket.socket:
     return client
 
 
-def test_a_client_that_does_not_read_is_not_read_for(start_gateway: StartGateway, upstream: Upstream) -> None:
-    """What the sockets hold is a few blocks; another export is whole in the meantime."""
+def test_the_gateway_stops_reading_for_a_client_that_does_not_read(
+    start_gateway: StartGateway, upstream: Upstream
+) -> None:
+    """The sockets hold only a few blocks. Meanwhile another export completes."""
     gateway, idle, busy = start_gateway(), "fabrikam+as=idle", "fabrikam+as=busy"
     with opened(gateway, idle):
         assert fetch(gateway, CSV, busy).text.count("\r\n") == 250_001
@@ -374,22 +376,22 @@ def test_a_client_that_does_not_read_is_not_read_for(start_gateway: StartGateway
         assert len(upstream.calls_of(idle)) < 20
 
 
-def test_when_the_client_is_gone_reading_ends(start_gateway: StartGateway, upstream: Upstream) -> None:
+def test_reading_ends_when_the_client_disconnects(start_gateway: StartGateway, upstream: Upstream) -> None:
     gateway, token = start_gateway(), "fabrikam+latency=0.2+as=gone"
     opened(gateway, token).close()
 
-    def told() -> bool:
+    def is_counted() -> bool:
         count = 'gateway_operations_total{cache="miss",operation="other",outcome="disconnected"} 1.0'
         return count in gateway.client.get("/metrics").text.splitlines()
 
-    eventually(told)
-    asked = len(upstream.calls_of(token))
-    assert asked < 25
+    eventually(is_counted)
+    calls = len(upstream.calls_of(token))
+    assert calls < 25
     assert fetch(gateway, CSV, "contoso+latency=0.4+as=after-gone").status_code == 200
-    assert len(upstream.calls_of(token)) == asked
+    assert len(upstream.calls_of(token)) == calls
 
 
-def test_metrics_tell_exports_apart_from_the_rest(start_gateway: StartGateway) -> None:
+def test_metrics_count_exports_separately(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     fetch(gateway, NDJSON, "sample")
     assert 'gateway_requests_total{route="/export",status="200"} 1.0' in gateway.client.get("/metrics").text
@@ -443,6 +445,6 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     )
     transport = httpx.ASGITransport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        reply = await client.get(f"{CSV}?{urlencode({'raw': raw})}", headers={"Authorization": "Bearer one"})
-    [row] = parsed(reply.text)
+        response = await client.get(f"{CSV}?{urlencode({'raw': raw})}", headers={"Authorization": "Bearer one"})
+    [row] = parsed(response.text)
     assert (row["customerName"], row["licensesSold"]) == (cell, "-1")

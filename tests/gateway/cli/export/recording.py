@@ -43,11 +43,11 @@ class Recording(httpx.AsyncBaseTransport):
 
     @property
     def notes(self) -> list[str]:
-        """The messages that are no waits."""
+        """The messages other than waits."""
         return [line for line in self.messages if "; waiting " not in line]
 
     def export(self, source: DatasetExport | QueryExport) -> None:
-        """Export all rows behind the target's resume point."""
+        """Export all rows after the target's resume point."""
         asyncio.run(self._export(source))
 
     async def _export(self, source: DatasetExport | QueryExport) -> None:

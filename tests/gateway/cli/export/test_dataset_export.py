@@ -106,7 +106,7 @@ def error(code: str, **facts: Any) -> httpx.Response:
     return httpx.Response(400, content=msgspec.json.encode(body))
 
 
-def test_a_broken_response_is_continued_behind_its_last_complete_row() -> None:
+def test_a_broken_response_is_continued_after_its_last_complete_row() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n2,", b""], httpx.ConnectError("no"), [b"2,x\r\n3,x\r\n4,x\r\n"])
     target = endpoint.write()
     assert endpoint.written == b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n4,x\r\n"
@@ -205,7 +205,7 @@ class LateWarning:
         return Page(rows, skip=query.skip, more=query.skip < 3, warnings=warnings, calls=1)
 
 
-def test_an_embedded_export_shows_a_warning_of_a_block_behind_the_headers() -> None:
+def test_an_embedded_export_shows_the_warning_of_a_later_block() -> None:
     settings = read_settings({})
     exports = Exports(
         ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),

@@ -202,14 +202,14 @@ def test_any_operation_with_one_connection_can_be_exported(gateway: Gateway, tmp
         "--url", gateway.url, "--query", str(tmp_path / "names.graphql"), "--page-rows", "100",
         "--variables", '{"direct": {"eq": "direct"}, "first": 3}', "--format", "ndjson",
     )  # fmt: skip
-    found = [json.loads(line) for line in out.splitlines()]
+    rows = [json.loads(line) for line in out.splitlines()]
     assert (code, err) == (0, "")
-    assert found == [
+    assert rows == [
         {"customer": row["customerName"], "sold": row["licensesSold"], "__typename": "LicenseDeployment"}
         for row in rows_of("contoso")
         if row["channel"] == "direct"
     ]
-    assert len(found) > 100
+    assert len(rows) > 100
 
 
 def test_an_account_without_rows_gives_a_file_with_only_a_header(gateway: Gateway, tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_limits_for_callers_do_not_apply_to_the_operators_own_export(tmp_path: P
 
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
 def test_standard_output_can_be_named(gateway: Gateway, tmp_path: Path, output: str) -> None:
-    """A file behind it is continued, not replaced."""
+    """A file that standard output is redirected to is continued, not replaced."""
     path = tmp_path / "rows.csv"
     path.write_bytes(b"before\n")
     with path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""Exports never harm what is at the target: real files, links, pipes and devices."""
+"""Exports never harm their targets: plain files, links, pipes and devices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ACL_NAME = "system.posix_acl_access"
 
 
 def export_to(path: Path, content: bytes = b"new\n") -> None:
-    """Export ``content`` to what ``path`` leads to."""
+    """Export ``content`` to the target of ``path``."""
     output = output_at(str(path))
     assert isinstance(output, OutputFile)
     partial = PartialFile(output.path, ResumePoint("q"))
@@ -115,8 +115,8 @@ def test_an_existing_file_keeps_owner_group_and_access_control_list(tmp_path: Pa
 
 
 @needs_root
-def test_the_access_control_list_of_the_folder_opens_no_file(tmp_path: Path) -> None:
-    """New files inherit the list. Neither a new file nor an existing one without a list is opened by it."""
+def test_the_access_control_list_of_the_folder_grants_no_access(tmp_path: Path) -> None:
+    """New files inherit the list. It gives access neither to a new file nor to an existing one without a list."""
     os.setxattr(tmp_path, "system.posix_acl_default", ACL)
     new, old = tmp_path / "new.csv", tmp_path / "old.csv"
     old.write_bytes(b"old\n")
@@ -150,14 +150,14 @@ def test_another_users_file_is_overwritten_because_its_owner_could_not_be_kept(s
     os.seteuid(STRANGER)
     inode = path.stat().st_ino
     export_to(path)
-    found = path.stat()
-    assert (found.st_ino, found.st_uid, mode_of(path), path.read_bytes()) == (inode, 0, 0o666, b"new\n")
+    status = path.stat()
+    assert (status.st_ino, status.st_uid, mode_of(path), path.read_bytes()) == (inode, 0, 0o666, b"new\n")
     assert names(strangers_folder) == ["rows.csv"]
 
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o444, 0o600])
-def test_a_file_that_the_user_may_not_write_is_left(strangers_folder: Path, mode: int) -> None:
+def test_a_file_that_the_user_may_not_write_is_unchanged(strangers_folder: Path, mode: int) -> None:
     path = strangers_folder / "rows.csv"
     path.write_bytes(b"old\n")
     path.chmod(mode)
@@ -249,7 +249,9 @@ def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_another_user_planted_in_a_shared_folder_is_refused(tmp_path: Path, shared_folder: Path) -> None:
+def test_links_files_and_pipes_of_other_users_in_a_shared_folder_are_refused(
+    tmp_path: Path, shared_folder: Path
+) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     link, file, pipe = (shared_folder / f"{kind}.csv" for kind in ("link", "file", "pipe"))
@@ -313,7 +315,7 @@ def test_a_partial_file_of_an_earlier_version_becomes_private(tmp_path: Path) ->
 
 
 def test_an_export_that_ends_while_another_starts_keeps_its_file(tmp_path: Path) -> None:
-    """The second one opens the partial file, which then becomes the finished file."""
+    """The second export opens the partial file, which the first then renames to the finished file."""
     path = tmp_path / "rows.csv"
     first = PartialFile(path, ResumePoint("q"))
     first.append(Step(b"one\n", 1, None, is_complete=True))
@@ -330,7 +332,7 @@ def test_an_export_that_ends_while_another_starts_keeps_its_file(tmp_path: Path)
 # Other kinds
 
 
-def test_a_target_that_becomes_something_else_during_the_export_is_left(tmp_path: Path) -> None:
+def test_a_target_replaced_during_the_export_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     partial = PartialFile(path, ResumePoint("q"))
     partial.append(Step(b"one\n", 1, None, is_complete=True))
@@ -347,7 +349,7 @@ def test_a_target_that_becomes_something_else_during_the_export_is_left(tmp_path
 
 
 @pytest.mark.parametrize("kind", ["directory", "socket", "block device"])
-def test_what_cannot_be_written_as_a_stream_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+def test_directories_sockets_and_block_devices_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "rows.csv"
     if kind == "directory":
         path.mkdir()
@@ -366,7 +368,7 @@ def test_what_cannot_be_written_as_a_stream_is_refused_by_name(tmp_path: Path, k
 
 
 @pytest.mark.parametrize("text", ["", "rows.csv/", "/etc/passwd/rows.csv", "/proc/1/fd/1"])
-def test_what_names_no_file_is_refused(text: str) -> None:
+def test_a_path_that_is_not_a_file_is_refused(text: str) -> None:
     with pytest.raises(click.UsageError):
         output_at(text)
 

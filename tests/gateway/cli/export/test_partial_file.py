@@ -98,7 +98,7 @@ def test_an_export_is_resumed_only_from_its_source(
     assert (tmp_path / "rows.csv.partial").read_bytes() == b"one\n"
 
 
-def test_a_tenant_that_is_readable_once_stays_bound(tmp_path: Path) -> None:
+def test_a_tenant_read_in_one_run_is_required_in_later_runs(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     for tenant in (None, "t", None):
         partial = PartialFile(path, ResumePoint("q", "s", tenant), resume=True)
@@ -113,7 +113,7 @@ def token_with(**claims: Any) -> AccessToken:
     return AccessToken(f"e30.{payload}.x")
 
 
-def test_the_tenant_is_read_from_tokens_that_are_readable() -> None:
+def test_the_tenant_is_read_from_readable_tokens() -> None:
     assert tenant_of(token_with(tid="ABC-1")) == tenant_of(token_with(tid="abc-1", exp=1)) == "abc-1"
     for token in (token_with(), token_with(tid=5), token_with(tid=None), AccessToken("opaque"), AccessToken("a.b.c")):
         assert tenant_of(token) is None
