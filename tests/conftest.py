@@ -18,6 +18,8 @@ from starlette.types import ASGIApp
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
 from gateway.sandbox import SandboxCall, create_sandbox
+from gateway.server.http_protocol import BoundedHttpProtocol
+from gateway.server.listener import MAX_HEAD_BYTES
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,7 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve ``app`` on a free loopback port in a separate thread; yield its address."""
     bound = socket.create_server(("127.0.0.1", 0), backlog=1_024)
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_graceful_shutdown=1,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
