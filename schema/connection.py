@@ -28,7 +28,7 @@ from schema.scalars import Long
 
 Node = TypeVar("Node")
 
-# A conflict after CONFLICT_TRIES ends the operation, unless each try accepts further differing blocks (our choice).
+# A conflict from try CONFLICT_TRIES on ends the operation, unless the try accepted differing blocks (our choice).
 CONFLICT_TRIES, MAX_TRIES = 3, 6
 
 

@@ -100,7 +100,7 @@ def check_variables(variables: Mapping[str, Any], uses: Mapping[str, int], max_f
         value_count += use_count * (_count_values(name, value, max_values) if isinstance(value, dict | list) else 1)
         if value_count > max_values:
             raise BadUserInput(
-                f"The value of '{name}' is too large: counting each use, it has more than {max_values} objects and"
+                f"The value of '{name}' is too large: counting each use, variables have over {max_values} objects and"
                 f" list members. About {max_filter_bytes // 40} values fit into a filter; split it over"
                 " several queries.",
                 argument=name,
