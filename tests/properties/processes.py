@@ -45,7 +45,7 @@ class RunningQuery:
     window: dict[str, int | None]
     cursor_rows: set[Rows]
     started: float
-    # The start of the oldest upstream call that this query may share; if it can share none, its own start.
+    # The start of the oldest query whose upstream calls this one may share; if it can share none, its own start.
     oldest: float
     task: asyncio.Task[None] | None = None
 

@@ -60,7 +60,11 @@ class StartQuery:
         page = page_arguments(**arguments, fingerprint=page_query(self.filter_number).fingerprint, max_rows=100)
         locale, now = LOCALES[self.locale], environment.clock()
         token = timeline.token.reveal()
-        oldest = min([now, *(call.started for call in process.upstream.pending if call.token == token)])
+        oldest = now
+        if any(call.token == token for call in process.upstream.pending):
+            # A pending call may continue a block that was begun for any earlier query of the token.
+            mates = (mate for mate in environment.queries if mate.process is process and mate.timeline is timeline)
+            oldest = min([now, *(mate.started for mate in mates)])
         return RunningQuery(
             process, timeline, locale, self.filter_number, page, window, cursor_rows, now, oldest
         )  # fmt: skip
