@@ -24,6 +24,10 @@ from gateway.server.response_writer import OneWrite
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
 
+# Apache's default is 100 lines; browsers behind several proxies send about 50. Each line takes a hundred bytes or
+# more in memory, however short it is, so the size of the head alone does not bound them.
+MAX_HEADER_LINES = 200
+
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
@@ -139,6 +143,12 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         """Note the start of a head."""
         super().on_message_begin()
         self._slices.begin_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header or trailer line. Raises RequestRefused, which ends parsing, if there are too many."""
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADER_LINES:
+            raise refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
 
     def on_headers_complete(self) -> None:
         """Start answering a request, unless its head must be refused. Raises RequestRefused, which ends parsing."""

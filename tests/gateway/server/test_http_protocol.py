@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
+from gateway.server.http_protocol import MAX_HEADER_LINES
 from gateway.server.listener import Listener
 
 
@@ -82,6 +83,18 @@ def test_an_endless_head_is_refused(address: tuple[str, int]) -> None:
 
 def test_the_size_limit_covers_all_headers_together(address: tuple[str, int]) -> None:
     assert refused(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *[b"X-Many: y\r\n" * 1_000] * 100) == 431
+
+
+@pytest.mark.parametrize("line", [b"a:\r\n", b"X-Many: y\r\n"])
+def test_the_number_of_header_lines_is_limited_however_short_they_are(address: tuple[str, int], line: bytes) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    assert exchange(address, start + line * (MAX_HEADER_LINES - 2) + b"\r\n")[0] == 200
+    assert refused(address, start + line * (MAX_HEADER_LINES - 1) + b"\r\n") == 431
+
+
+def test_the_number_of_trailer_lines_is_limited(address: tuple[str, int]) -> None:
+    start = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert refused(address, start + b"1\r\n{\r\n0\r\n" + b"a:\r\n" * (MAX_HEADER_LINES + 1) + b"\r\n") == 431
 
 
 def test_a_large_body_does_not_count_toward_the_head_limit(address: tuple[str, int]) -> None:
