@@ -211,16 +211,16 @@ def _parameters(options: ExportOptions) -> dict[str, str]:
     """Return the parameters of the export endpoint for the options that have one."""
     if options.filter is not None:
         _json(options.filter, "--filter")
-    given = {
+    parameters = {
         "filter": options.filter,
         "groupBy": options.group_by,
         "processedDateTime": options.processed_date_time,
     }
     for option, text in (("--group-by", options.group_by), ("--processed-date-time", options.processed_date_time)):
-        # The endpoint would take it for absent.
+        # The endpoint treats an empty parameter as absent.
         if text == "":
             raise click.UsageError(f"{option} is empty. Give a value, or leave it out.")
-    return {name: text for name, text in given.items() if text is not None}
+    return {name: text for name, text in parameters.items() if text is not None}
 
 
 def _document(path: Path) -> ExportDocument:

@@ -351,12 +351,12 @@ def test_the_schema_is_printed_verbatim() -> None:
 
 
 def test_a_schema_file_is_checked(tmp_path: Path) -> None:
-    kept = tmp_path / "schema.graphql"
-    kept.write_text(sdl(), encoding="utf-8")
-    same = run("schema", "--check", str(kept))
+    schema_file = tmp_path / "schema.graphql"
+    schema_file.write_text(sdl(), encoding="utf-8")
+    same = run("schema", "--check", str(schema_file))
     assert (same.returncode, same.stdout) == (0, "")
-    kept.write_text(sdl().replace("scalar Long", "scalar Longer"), encoding="utf-8")
-    other = run("schema", "--check", str(kept))
+    schema_file.write_text(sdl().replace("scalar Long", "scalar Longer"), encoding="utf-8")
+    other = run("schema", "--check", str(schema_file))
     assert other.returncode == 1
     assert "\n-scalar Longer\n+scalar Long\n" in other.stdout
     assert "Traceback" not in other.stderr
@@ -364,13 +364,13 @@ def test_a_schema_file_is_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
 def test_an_unreadable_schema_file_gives_a_one_line_error(tmp_path: Path, content: bytes | None) -> None:
-    kept = tmp_path / "schema.graphql"
+    schema_file = tmp_path / "schema.graphql"
     if content is not None:
-        kept.write_bytes(content)
-    done = run("schema", "--check", str(kept))
+        schema_file.write_bytes(content)
+    done = run("schema", "--check", str(schema_file))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"Error: Cannot read {kept}: ")
+    assert line.startswith(f"Error: Cannot read {schema_file}: ")
 
 
 def test_settings_are_shown_with_their_value_default_and_origin() -> None:

@@ -193,11 +193,11 @@ def test_the_first_block_is_no_larger_than_the_others() -> None:
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " ", "\t", "\u00a0", "\ufeff", " \r\n"])
 def test_whitespace_around_values_is_removed(end: str) -> None:
     """Files that were edited on Windows end each line with a carriage return."""
-    given = {
+    values = {
         "port": "8001", "graphiql": "off", "log_level": "debug", "upstream_url": "sandbox", "host": "::1",
         "cache_url": "redis://:pass@host:6379", "cors_origins": "https://a.example", "upstream_path_prefix": "/v1",
     }  # fmt: skip
-    environment = {variable(field): value for field, value in given.items()}
+    environment = {variable(field): value for field, value in values.items()}
     expected = read_settings(environment)
     assert read_settings({name: f"{value}{end}" for name, value in environment.items()}) == expected
     assert read_settings({name: f"{end}{value}" for name, value in environment.items()}) == expected

@@ -72,9 +72,9 @@ def metrics_of(data: MetricsData) -> dict[str, Metric]:
     """Return the metrics by name, after checking that names are unique."""
     [resource] = data.resource_metrics
     [scope] = resource.scope_metrics
-    found = {metric.name: metric for metric in scope.metrics}
-    assert len(found) == len(scope.metrics)
-    return found
+    by_name = {metric.name: metric for metric in scope.metrics}
+    assert len(by_name) == len(scope.metrics)
+    return by_name
 
 
 def points_of(metric: Metric) -> list[tuple[dict[str, Any], Any]]:
@@ -105,8 +105,8 @@ def test_durations_have_the_attributes_of_the_semantic_conventions(upstream: Ups
         gateway.ask("{ licenseDeployments { totalCount } }", "contoso+throttle=30+as=meteredthrottle")
         gateway.client.request("PROPFIND", "/invented")
     [data] = exporter.exported
-    found = metrics_of(data)
-    server = points_of(found["http.server.request.duration"])
+    by_name = metrics_of(data)
+    server = points_of(by_name["http.server.request.duration"])
     assert [(attributes, point.count) for attributes, point in server] == [
         (
             {
@@ -132,7 +132,7 @@ def test_durations_have_the_attributes_of_the_semantic_conventions(upstream: Ups
         "server.port": int(upstream.url.rsplit(":", 1)[1]),
         "http.request.method": "GET",
     }
-    assert [(a, point.count) for a, point in points_of(found["http.client.request.duration"])] == [
+    assert [(a, point.count) for a, point in points_of(by_name["http.client.request.duration"])] == [
         ({**there, "http.response.status_code": 200}, 1),
         ({**there, "http.response.status_code": 429, "error.type": "RATE_LIMITED"}, 1),
     ]
@@ -143,28 +143,28 @@ def test_all_other_metrics_have_the_values_of_prometheus(upstream: Upstream) -> 
     with metered(upstream, exporter) as gateway:
         for _ in range(3):
             gateway.connection("first: 1", "contoso+as=valued")
-    found = metrics_of(exporter.exported[0])
-    assert dict((a["cache"], value) for a, value in points_of(found["gateway.cache_blocks"])) == {  # noqa: C402
+    by_name = metrics_of(exporter.exported[0])
+    assert dict((a["cache"], value) for a, value in points_of(by_name["gateway.cache_blocks"])) == {  # noqa: C402
         "hit": 2,
         "stale": 0,
         "miss": 1,
     }
-    assert points_of(found["gateway.operations"]) == [
+    assert points_of(by_name["gateway.operations"]) == [
         ({"operation": "other", "outcome": "ok", "cache": "miss"}, 1),
         ({"operation": "other", "outcome": "ok", "cache": "hit"}, 2),
     ]
-    [(_, held_bytes)] = points_of(found["gateway.cache_bytes"])
+    [(_, held_bytes)] = points_of(by_name["gateway.cache_bytes"])
     assert held_bytes > 0
-    assert points_of(found["http.server.active_requests"]) == [({"url.scheme": "http"}, 0)]
+    assert points_of(by_name["http.server.active_requests"]) == [({"url.scheme": "http"}, 0)]
     blocks, active, held = (
-        found[name].data for name in ("gateway.cache_blocks", "http.server.active_requests", "gateway.cache_bytes")
+        by_name[name].data for name in ("gateway.cache_blocks", "http.server.active_requests", "gateway.cache_bytes")
     )
     assert isinstance(blocks, Sum)
     assert blocks.is_monotonic
     assert isinstance(active, Sum)
     assert not active.is_monotonic
     assert isinstance(held, Gauge)
-    assert found["gateway.cache_bytes"].unit == "By"
+    assert by_name["gateway.cache_bytes"].unit == "By"
 
 
 def test_a_duration_is_in_the_same_bucket_as_for_prometheus() -> None:
@@ -185,10 +185,10 @@ def test_server_errors_have_an_error_type_and_caller_errors_do_not() -> None:
     for status in (404, 503):
         metrics.requests.in_flight += 1
         metrics.requests.ended("GET", "/", status, 0.1, None)
-    found = metrics_of(Translation(metrics, Resource({}), "http://a").read())
+    by_name = metrics_of(Translation(metrics, Resource({}), "http://a").read())
     errors = {
         attributes["http.response.status_code"]: attributes.get("error.type")
-        for attributes, _ in points_of(found["http.server.request.duration"])
+        for attributes, _ in points_of(by_name["http.server.request.duration"])
     }
     assert errors == {200: None, 404: None, 503: "503"}
 
@@ -201,17 +201,17 @@ def test_the_operations_page_lists_every_metric_with_its_attributes() -> None:
     metrics = exercised()
     metrics.requests.in_flight += 1
     metrics.requests.ended("GET", "/", 500, 0.1, None)
-    found = metrics_of(Translation(metrics, Resource({}), "http://a").read())
+    by_name = metrics_of(Translation(metrics, Resource({}), "http://a").read())
     prometheus = set(re.findall(r"^\| `(gateway_\w+?)(?:_total)?` \|", PAGE, re.MULTILINE))
-    told = {name.replace(".", "_") for name in found if name.startswith("gateway.")}
+    exported_text = {name.replace(".", "_") for name in by_name if name.startswith("gateway.")}
     instead = {
         *("gateway_requests", "gateway_request_seconds", "gateway_upstream_calls", "gateway_upstream_call_seconds"),
         *("gateway_requests_in_flight", "gateway_upstream_calls_in_flight"),
     }
-    assert told == prometheus - instead
-    assert listed.keys() == {name for name in found if not name.startswith("gateway.")}
+    assert exported_text == prometheus - instead
+    assert listed.keys() == {name for name in by_name if not name.startswith("gateway.")}
     for name, attributes in listed.items():
-        assert {key for point, _ in points_of(found[name]) for key in point} <= attributes | {"error.type"}, name
+        assert {key for point, _ in points_of(by_name[name]) for key in point} <= attributes | {"error.type"}, name
 
 
 def test_no_metric_contains_token_document_or_filter(upstream: Upstream) -> None:
@@ -221,9 +221,9 @@ def test_no_metric_contains_token_document_or_filter(upstream: Upstream) -> None
         for text in (query, query.replace("totalCount", "secretField"), "{ secret("):
             gateway.post(text, "contoso+as=secrettoken")
         gateway.client.request("SECRET", "/secretpath")
-    told = exporter.exported[0].to_json()
-    assert '"gateway.operations"' in told
-    assert "secret" not in told.lower()
+    exported_text = exporter.exported[0].to_json()
+    assert '"gateway.operations"' in exported_text
+    assert "secret" not in exported_text.lower()
 
 
 # When it is sent
@@ -267,9 +267,9 @@ async def test_each_signal_is_sent_where_the_standard_variables_say(
         "OTEL_" + ("EXPORTER_OTLP_" if name.endswith("ENDPOINT") else "") + name: value
         for name, value in variables.items()
     }
-    found = opentelemetry_for(names)
-    assert (found.tracing is not None, found.metering is not None) == expected
-    await found.aclose()
+    by_name = opentelemetry_for(names)
+    assert (by_name.tracing is not None, by_name.metering is not None) == expected
+    await by_name.aclose()
 
 
 @pytest.mark.parametrize(
@@ -322,14 +322,14 @@ class Collector:
 
     def last_of_each(self) -> dict[str, dict[str, metrics_pb2.Metric]]:
         """Return the latest metrics of each process, by its id."""
-        found: dict[str, dict[str, metrics_pb2.Metric]] = {}
+        by_name: dict[str, dict[str, metrics_pb2.Metric]] = {}
         for request in self.requests:
             [resource] = request.resource_metrics
             who = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
             assert who["service.name"] == "partner-center-graphql"
             [scope] = resource.scope_metrics
-            found[who["service.instance.id"]] = {metric.name: metric for metric in scope.metrics}
-        return found
+            by_name[who["service.instance.id"]] = {metric.name: metric for metric in scope.metrics}
+        return by_name
 
 
 @pytest.fixture
@@ -398,9 +398,9 @@ def test_each_worker_sends_its_metrics_under_a_separate_id(run: Any) -> None:
         asked(running, 5)
         assert collector.requests == []
         assert running.end(signal.SIGTERM)[0] == 0
-        found = collector.last_of_each()
-    assert len(found) == 2
-    assert sum(map(requests_in, found.values())) == 5
+        by_name = collector.last_of_each()
+    assert len(by_name) == 2
+    assert sum(map(requests_in, by_name.values())) == 5
 
 
 @contextmanager

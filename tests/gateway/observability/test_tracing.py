@@ -39,9 +39,9 @@ class Traced:
 
     def spans(self) -> dict[str, ReadableSpan]:
         """Return the spans by name, after checking that names are unique."""
-        found = self.exporter.get_finished_spans()
-        by_name = {span.name: span for span in found}
-        assert len(by_name) == len(found), [span.name for span in found]
+        finished = self.exporter.get_finished_spans()
+        by_name = {span.name: span for span in finished}
+        assert len(by_name) == len(finished), [span.name for span in finished]
         return by_name
 
 
@@ -111,19 +111,19 @@ def test_no_span_contains_token_document_or_filter(traced: Traced) -> None:
         traced.gateway.post(text, "contoso+as=secrettoken")
         traced.gateway.client.get("/graphql", params={"query": text}, headers={"Authorization": "Bearer secrettoken"})
     traced.gateway.client.get("/secretpath")
-    told = "".join(span.to_json() for span in traced.exporter.get_finished_spans())
-    assert told.count("GET /graphql") == 4
-    assert "secret" not in told.lower()
+    span_text = "".join(span.to_json() for span in traced.exporter.get_finished_spans())
+    assert span_text.count("GET /graphql") == 4
+    assert "secret" not in span_text.lower()
 
 
 def test_a_cached_operation_is_one_span(traced: Traced) -> None:
     """The fast path has no phases."""
     for _ in range(3):
         traced.gateway.connection("first: 1", "contoso+as=repeated")
-    found = [span.name for span in traced.exporter.get_finished_spans()]
-    assert found.count("POST /graphql") == 3
-    assert found.count("GET upstream") == found.count("graphql.parse") == 1
-    assert found[-1] == "POST /graphql"
+    finished = [span.name for span in traced.exporter.get_finished_spans()]
+    assert finished.count("POST /graphql") == 3
+    assert finished.count("GET upstream") == finished.count("graphql.parse") == 1
+    assert finished[-1] == "POST /graphql"
     assert attributes(traced.exporter.get_finished_spans()[-1])["gateway.cache"] == "hit"
 
 

@@ -44,13 +44,13 @@ async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> Non
     """Window functions count only the rows of the page, which is empty."""
 
     class Counting:
-        async def fetch(self, asked: Any, who: Any) -> Page:
+        async def fetch(self, query: Any, caller: Any) -> Page:
             rows = tuple(
-                Row("o365", number, "2026-01-01") for number in range(asked.skip, min(10, asked.skip + asked.top))
+                Row("o365", number, "2026-01-01") for number in range(query.skip, min(10, query.skip + query.top))
             )
             total = 10 if rows else None
             return Page(
-                rows, asked.skip, more=False, total_count=total, snapshot=Snapshot(total), cache=CacheState.MISS
+                rows, query.skip, more=False, total_count=total, snapshot=Snapshot(total), cache=CacheState.MISS
             )
 
     blocks = Blocks(Counting(), query(), caller(), BlockSizes(5, 10))

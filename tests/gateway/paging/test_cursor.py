@@ -104,7 +104,7 @@ def test_a_cursor_with_extra_text_around_it_is_refused(text: str, more: str) -> 
     refuse(more + text)
 
 
-@given(other=FINGERPRINTS.filter(lambda found: found != QUESTION))
+@given(other=FINGERPRINTS.filter(lambda fingerprint: fingerprint != QUESTION))
 def test_a_cursor_of_another_query_is_refused(other: bytes) -> None:
     refuse(one(), other)
 

@@ -167,7 +167,7 @@ def test_250000_rows_survive_a_kill_to_the_byte_within_bounded_memory(
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"resumed.{form}", f"whole.{form}"]
     show = (lambda value: "" if value is None else str(value)) if form == "csv" else (lambda value: value)
     wanted = ({name: show(row[name]) for name in COLUMNS} for row in rows_of("fabrikam"))
-    assert all(found == row for found, row in zip(rows_in(resumed_file), wanted, strict=True))
+    assert all(resumed == row for resumed, row in zip(rows_in(resumed_file), wanted, strict=True))
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
@@ -395,13 +395,13 @@ def test_another_source_cannot_resume_the_partial_file(upstream: Upstream, expor
     running = export("--upstream", upstream.url, *arguments, token="fabrikam+rows=60000+latency=1+as=other-source")
     wait_for_rows(running, path, 1_000)
     kill(running.process)
-    kept = [file.read_bytes() for file in sorted(tmp_path.iterdir())]
+    files_before = [file.read_bytes() for file in sorted(tmp_path.iterdir())]
     other = upstream.url.replace("127.0.0.1", "localhost")
     for place in (("--upstream", "sandbox"), ("--upstream", other), ("--url", upstream.url)):
         code, _, err = exported(*place, *arguments, "--resume", token="fabrikam+rows=60000")
         assert code == 2
         assert "belongs to another upstream or gateway. Repeat the original --url or --upstream" in err
-    assert [file.read_bytes() for file in sorted(tmp_path.iterdir())] == kept
+    assert [file.read_bytes() for file in sorted(tmp_path.iterdir())] == files_before
     assert exported("--upstream", upstream.url, *arguments, "--resume", token="fabrikam+rows=60000")[0] == 0
 
 
