@@ -105,8 +105,8 @@ class _BlockBuilder:
     def __init__(self, query: PageQuery, calls: int) -> None:
         self._query = query
         self._rows: list[Any] = []
-        self._stamp: Snapshot | None = None
-        self._is_stamp_merged = False
+        self._snapshot: Snapshot | None = None
+        self._is_snapshot_merged = False
         # The upstream's total; None once the rows contradict it.
         self._total: int | None = None
         self._is_total_contradicted = False
@@ -139,7 +139,7 @@ class _BlockBuilder:
         self.calls += response.attempts
         self._unreadable_values += response.unreadable_values
         self._note_total(response, len(rows))
-        self._note_stamp(rows)
+        self._note_snapshot(rows)
         self._rows = [*self._rows, *rows] if self._rows else list(rows)
         if len(self._rows) == self._query.top:
             self._finish(self._more_after(response, has_overrun=len(response.rows) > missing))
@@ -168,15 +168,15 @@ class _BlockBuilder:
             self._is_total_contradicted = True
         self._total = None if self._is_total_contradicted else (total if total is not None else self._total)
 
-    def _note_stamp(self, rows: tuple[Any, ...]) -> None:
-        snapshot = _stamp(rows, self._query.dataset, self._total)
-        if self._stamp is None:
-            self._stamp = snapshot
+    def _note_snapshot(self, rows: tuple[Any, ...]) -> None:
+        snapshot = _snapshot_of(rows, self._query.dataset, self._total)
+        if self._snapshot is None:
+            self._snapshot = snapshot
             return
-        known = Snapshot(None, self._stamp.dates) if self._is_total_contradicted else self._stamp
+        known = Snapshot(None, self._snapshot.dates) if self._is_total_contradicted else self._snapshot
         self.has_conflict |= known.conflicts(snapshot)
-        self._stamp = known.merged(snapshot)
-        self._is_stamp_merged = True
+        self._snapshot = known.merged(snapshot)
+        self._is_snapshot_merged = True
 
     def _promises_more(self, response: UpstreamResponse) -> bool:
         return response.has_link or (self._total is not None and self._total > self._end)
@@ -211,10 +211,10 @@ class _BlockBuilder:
             message = "Values that the gateway cannot read are null."
             self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))
         rows = tuple(self._rows)
-        snapshot = self._stamp or Snapshot()
-        if self._is_stamp_merged:
+        snapshot = self._snapshot or Snapshot()
+        if self._is_snapshot_merged:
             # Computed over the whole block, so that a service with two dates in one response stays excluded.
-            snapshot = _stamp(rows, self._query.dataset, None)
+            snapshot = _snapshot_of(rows, self._query.dataset, None)
         return Page(
             rows=rows,
             skip=self._query.skip,
@@ -227,6 +227,6 @@ class _BlockBuilder:
         )
 
 
-def _stamp(rows: tuple[Any, ...], dataset: Dataset, total_count: int | None) -> Snapshot:
+def _snapshot_of(rows: tuple[Any, ...], dataset: Dataset, total_count: int | None) -> Snapshot:
     names = dataset.attributes
     return snapshot_of(rows, service=names[dataset.service], date=names[dataset.date], total_count=total_count)

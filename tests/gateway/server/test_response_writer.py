@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.response_writer import PIECE_BYTES, OneWrite
+from gateway.http.response_buffers import PIECE_BYTES
+from gateway.server.response_writer import OneWrite
 
 TEXT = (b"content-type", b"text/plain")
 DATE = (b"date", b"Wed, 25 Nov 2026 12:00:00 GMT")
