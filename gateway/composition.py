@@ -15,7 +15,7 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
-from gateway.config.groups import CacheConfig, Limits, UpstreamConfig
+from gateway.config.groups import NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
@@ -27,15 +27,17 @@ from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentele
 from gateway.observability.worker_scrape import Worker, Workers
 from gateway.paging.blocks import BlockSizes
 from gateway.sandbox import ACCOUNTS, create_sandbox
+from gateway.scheduling.rotation import Rotation
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
-from gateway.upstream import NEW_TOKEN, BlockReader, UpstreamClient
+from gateway.upstream import BlockReader, UpstreamClient
 from gateway.upstream.transport import EmbeddedTransport
 from schema.build import DATASETS, build_schema, sdl
 from schema.execution.operations import Operations
 from schema.execution.plans import Plans
 from schema.execution.prepared_documents import Phase
+from schema.execution.rendering import Renderer
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from schema.export.spreadsheet_formulas import FORMULAS
@@ -60,10 +62,12 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
 
     If it is one of several ``workers``, its ``/metrics`` covers all of them. Raises SettingsError.
     """
-    operations, documents = operations_of(settings, otel.tracing.phase if otel.tracing else nullcontext)
+    slices = Rotation()
+    phase = otel.tracing.phase if otel.tracing else nullcontext
+    operations, documents = operations_of(settings, phase, Renderer(slices))
     metrics = Metrics(documents.operation_names)
     redis = _redis_tier(settings, metrics)
-    client = _upstream(settings, metrics, redis, otel)
+    client = _upstream(settings, metrics, redis, otel, slices)
     differing = DifferingBlocks()
     cache = _cache(settings, client, metrics, redis, differing)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
@@ -78,7 +82,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=_exports(settings, operations.limits, source, differing).routes(
+        export_routes=_exports(settings, operations.limits, source, differing, slices).routes(
             [dataset for dataset, _ in DATASETS]
         ),
         show_metrics=settings.metrics,
@@ -87,11 +91,18 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     )
 
 
-def operations_of(settings: Settings, phase: Phase = nullcontext) -> tuple[Operations, Documents]:
+def operations_of(
+    settings: Settings, phase: Phase = nullcontext, renderer: Renderer | None = None
+) -> tuple[Operations, Documents]:
     """Return the executor of operations and the source of documents. Raises SettingsError for invalid documents."""
     limits = Limits.of(settings)
     operations = Operations(
-        build_schema(), limits, introspection=settings.introspection, fast_path=settings.fast_path, phase=phase
+        build_schema(),
+        limits,
+        introspection=settings.introspection,
+        fast_path=settings.fast_path,
+        phase=phase,
+        renderer=renderer,
     )
     if settings.trusted_documents is None:
         return operations, AutomaticDocuments(operations.faults_of)
@@ -123,12 +134,14 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
     return RedisTier(store, pages, RedisCooldowns(store))
 
 
-def _upstream(settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry) -> UpstreamClient:
+def _upstream(
+    settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry, slices: Rotation
+) -> UpstreamClient:
     sandbox = settings.upstream_url == SANDBOX
     client = UpstreamClient(
         _upstream_config(settings),
         transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
-        token_remedy=f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN,
+        slices=slices,
         shared_cooldowns=redis.cooldowns if redis else None,
         observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,
     )
@@ -141,7 +154,9 @@ def _upstream_url(settings: Settings) -> str:
 
 
 def _upstream_config(settings: Settings) -> UpstreamConfig:
-    return UpstreamConfig.of(settings, _upstream_url(settings))
+    sandbox = settings.upstream_url == SANDBOX
+    token_remedy = f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN
+    return UpstreamConfig.of(settings, _upstream_url(settings), token_remedy)
 
 
 def _cache(
@@ -192,7 +207,9 @@ def _graphql(
     )
 
 
-def _exports(settings: Settings, limits: Limits, source: SingleFlight, differing: DifferingBlocks) -> Exports:
+def _exports(
+    settings: Settings, limits: Limits, source: SingleFlight, differing: DifferingBlocks, slices: Rotation
+) -> Exports:
     arguments = ExportArguments(
         build_schema(),
         _upstream_config(settings).identity,
@@ -200,7 +217,7 @@ def _exports(settings: Settings, limits: Limits, source: SingleFlight, differing
         introspection=settings.introspection,
     )
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing)
+    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, slices)
 
 
 def _lifespan(

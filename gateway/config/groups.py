@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
 
+NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig:
-    """The upstream's address, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings."""
+    """The upstream's address, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings.
+
+    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
+    """
 
     base_url: str
     path_prefix: str = "/partner/v1"
@@ -23,6 +28,7 @@ class UpstreamConfig:
     max_concurrency: int = 4
     max_connections: int = 100
     max_body_bytes: int = 67_108_864
+    token_remedy: str = NEW_TOKEN
 
     @property
     def identity(self) -> str:
@@ -36,11 +42,12 @@ class UpstreamConfig:
         return f"{url.scheme}://{url.hostname}:{port}{self.path_prefix}{slash}"
 
     @classmethod
-    def of(cls, settings: Settings, base_url: str) -> Self:
+    def of(cls, settings: Settings, base_url: str, token_remedy: str = NEW_TOKEN) -> Self:
         """Return the group's settings; ``base_url`` replaces the setting's value ``sandbox``."""
-        names = {field.name for field in fields(cls)} - {"base_url", "operation_timeout_seconds"}
-        bounds = {name: getattr(settings, f"upstream_{name}") for name in names}
-        return cls(base_url, operation_timeout_seconds=settings.operation_timeout_seconds, **bounds)
+        others: dict[str, Any] = {"base_url": base_url, "token_remedy": token_remedy}
+        others["operation_timeout_seconds"] = settings.operation_timeout_seconds
+        names = {field.name for field in fields(cls)} - others.keys()
+        return cls(**{name: getattr(settings, f"upstream_{name}") for name in names}, **others)
 
 
 @dataclass(frozen=True, slots=True)

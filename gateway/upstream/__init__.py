@@ -9,6 +9,5 @@ from gateway.upstream.block_reader import BlockReader
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.decode import UpstreamResponse
-from gateway.upstream.status import NEW_TOKEN
 
-__all__ = ["NEW_TOKEN", "BlockReader", "UpstreamCall", "UpstreamClient", "UpstreamResponse"]
+__all__ = ["BlockReader", "UpstreamCall", "UpstreamClient", "UpstreamResponse"]

@@ -7,6 +7,7 @@ import random as random_module
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import structlog
@@ -17,13 +18,14 @@ from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
+from gateway.scheduling.rotation import Rotation
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
-from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
+from gateway.upstream.decode import Turn, UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
-from gateway.upstream.status import NEW_TOKEN, failure_for, response_facts
+from gateway.upstream.status import failure_for, response_facts
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
 
 log = structlog.get_logger("gateway")
@@ -37,7 +39,7 @@ MAX_LENIENT_BYTES = 262_144
 class UpstreamClient:
     """The upstream's client. Deadlines are in seconds of the event loop's clock.
 
-    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
+    Large bodies are decoded in turns of ``slices``.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class UpstreamClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
-        token_remedy: str = NEW_TOKEN,
+        slices: Rotation | None = None,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -56,7 +58,7 @@ class UpstreamClient:
         self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config.max_connections, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
-        self._token_remedy = token_remedy
+        self._slices = slices or Rotation()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -136,23 +138,23 @@ class UpstreamClient:
         self, response: RawResponse, dataset: Dataset, ids: RequestIds, token: AccessToken
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
-            return await _decoded(response.body, dataset)
+            return await _decoded(response.body, dataset, partial(self._slices.turn, token.locator))
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
         pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
-        failure = failure_for(facts, pause_seconds, self._token_remedy)
+        failure = failure_for(facts, pause_seconds, self._config.token_remedy)
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
 
 
-async def _decoded(body: bytes, dataset: Dataset) -> UpstreamResponse | Failure:
+async def _decoded(body: bytes, dataset: Dataset, turn: Callable[[], Turn]) -> UpstreamResponse | Failure:
     try:
         if len(body) > MAX_STRICT_BYTES:
             decoded = await asyncio.to_thread(decode_strictly, body, dataset)
         else:
-            decoded = await decode_cooperatively(body, dataset, _yield_control)
+            decoded = await decode_cooperatively(body, dataset, turn)
         if decoded is not None:
             return decoded
         if len(body) > MAX_LENIENT_BYTES:
@@ -160,9 +162,3 @@ async def _decoded(body: bytes, dataset: Dataset) -> UpstreamResponse | Failure:
         return decode_leniently(body, dataset)
     except UpstreamBadResponse as error:
         return Failure(error, Retry.ONCE)
-
-
-async def _yield_control() -> None:
-    """Let other tasks run: the loop needs one iteration to poll for events and one to handle them."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)

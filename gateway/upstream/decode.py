@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -34,6 +35,7 @@ BOM = b"\xef\xbb\xbf"
 CHUNK_BYTES = 500_000
 
 Text = bytes | memoryview
+Turn = AbstractAsyncContextManager[None]
 T = TypeVar("T")
 
 
@@ -62,14 +64,14 @@ def decode_strictly(body: bytes, dataset: Dataset) -> UpstreamResponse | None:
 
 
 async def decode_cooperatively(
-    body: bytes, dataset: Dataset, yield_control: Callable[[], Awaitable[None]], chunk_bytes: int = CHUNK_BYTES
+    body: bytes, dataset: Dataset, turn: Callable[[], Turn], chunk_bytes: int = CHUNK_BYTES
 ) -> UpstreamResponse | None:
-    """Decode strictly, awaiting ``yield_control`` before and after each chunk of a large body."""
+    """Decode strictly; the chunks of a large body each in a ``turn``."""
     if len(body) > chunk_bytes:
         codec, marker = _codec(dataset), secrets.token_hex(8)
         for name in ROWS_NAMES:
             split = split_rows(body, name, codec.marked(marker), chunk_bytes)
-            decoded = None if split is None else await _in_chunks(codec, marker, *split, yield_control)
+            decoded = None if split is None else await _in_chunks(codec, marker, *split, turn)
             if decoded is not None:
                 # The keys of blank rows must be checked, which takes as long as lenient decoding.
                 is_blank = codec.are_blank(decoded.rows)
@@ -78,21 +80,21 @@ async def decode_cooperatively(
 
 
 async def _in_chunks(
-    codec: Codec, marker: str, envelope: bytes, chunks: Iterable[bytes], yield_control: Callable[[], Awaitable[None]]
+    codec: Codec, marker: str, envelope: bytes, chunks: Iterable[bytes], turn: Callable[[], Turn]
 ) -> UpstreamResponse | None:
     decoded = codec.envelope(envelope, marker)
     if decoded is None:
         return None
     rows: list[tuple[Any, ...]] = []
     for chunk in chunks:
-        await yield_control()
-        chunk_rows = codec.chunk(chunk)
+        async with turn():
+            chunk_rows = codec.chunk(chunk)
         # An empty chunk after a split means that a comma ended the list, which is invalid JSON.
         if chunk_rows is None or (rows and not chunk_rows):
             return None
         rows.append(chunk_rows)
-    await yield_control()
-    return replace(decoded, rows=tuple(chain.from_iterable(rows)))
+    async with turn():
+        return replace(decoded, rows=tuple(chain.from_iterable(rows)))
 
 
 def decode_leniently(body: bytes, dataset: Dataset) -> UpstreamResponse:

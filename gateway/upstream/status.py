@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.groups import NEW_TOKEN
 from gateway.config.settings import variable
 from gateway.errors import (
     Forbidden,
@@ -31,9 +32,6 @@ RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 
 # Partner Center docs, security requirements: the token was issued without multi-factor authentication.
 MFA_NEEDED = 900421
-
-# The default remedy for a refused token.
-NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
 
 GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CODE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

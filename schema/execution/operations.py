@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
 
-import msgspec
 import strawberry
 from graphql import (
     DocumentNode,
@@ -36,12 +35,14 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, DeadlineExceeded, GatewayError, QueryTooComplex, ValidationFailed
 from gateway.paging.blocks import GRACE_SECONDS
+from gateway.scheduling.rotation import Rotation
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost
 from schema.execution.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, graphql_error
 from schema.execution.prepared_documents import Phase, PreparedDocuments
-from schema.execution.projection import Field, Selection, render
+from schema.execution.projection import Field, Selection
+from schema.execution.rendering import Renderer, Unrendered
 
 _NO_OPERATION = "The document has no operation. Send one that has."
 
@@ -68,7 +69,7 @@ class Outcome:
 
 
 class FastExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Renders a whole connection as bytes, which the response's encoder copies. The base class does the rest."""
+    """Leaves connections to the Renderer. The base class does the rest."""
 
     def complete_object_value(
         self,
@@ -79,14 +80,11 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Return the object's result; for a ConnectionValue, its JSON."""
+        """Return the object's result; for a ConnectionValue, an Unrendered."""
         if isinstance(result, ConnectionValue):
             selection = self.select(return_type, field_details_list)
             self.context_value.selections.append(selection)
-            # Count rendered connections now, because they may wait for an upstream call of another field.
-            buffer = self.context_value.buffer
-            rendering = b"null" if buffer.refusal else render(selection, result)
-            return msgspec.Raw(rendering if buffer.take(len(rendering)) else b"null")
+            return Unrendered(selection, result)
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
     def select(self, object_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Selection:
@@ -116,12 +114,14 @@ class Operations:
         introspection: bool,
         fast_path: bool = True,
         phase: Phase = nullcontext,
+        renderer: Renderer | None = None,
     ) -> None:
         self._phase = phase
         self._schema = schema._schema
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         self._introspection = introspection
+        self._renderer = renderer or Renderer(Rotation())
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
@@ -168,16 +168,17 @@ class Operations:
                 result = cast(
                     ExecutionResult, await cast(Awaitable[Any], execution) if isawaitable(execution) else execution
                 )
+                data = result.data and await self._renderer.render(result.data, context)
         except TimeoutError:
             late = DeadlineExceeded("The operation took too long. Request fewer rows or fields at once.")
             return _outcome([graphql_error(late)], context, executed=operation)
         except RecursionError:
             deep = QueryTooComplex("The variables are nested too deeply. Flatten them.")
             return _outcome([graphql_error(deep)], context)
-        if result.data is None:
+        if data is None:
             # Every root field is nullable, so data is null only when nothing was executed.
             return _outcome(coercion_failed(result.errors or []), context)
-        return _outcome(result.errors or [], context, executed=operation, data=result.data)
+        return _outcome(result.errors or [], context, executed=operation, data=data)
 
 
 def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefinitionNode]:

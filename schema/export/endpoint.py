@@ -26,6 +26,7 @@ from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
+from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
@@ -85,6 +86,7 @@ class Exports:
     limits: Limits
     is_closed: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
+    slices: Rotation = field(default_factory=Rotation)
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
         return [
@@ -134,8 +136,6 @@ class ExportView:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
             async for body in self._bodies(scope, request, opening):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-                # Sending waits for slow clients only; let other tasks run beside fast ones.
-                await asyncio.sleep(0)
             await send({"type": "http.response.body", "body": b""})
             outcome = "ok"
         except GatewayError as error:
@@ -148,12 +148,15 @@ class ExportView:
         if not request.is_continued:
             yield self.row_format.head(self.dataset.attributes)
         cells = attrgetter(*self.dataset.attributes.values())
+        owner = request.stream.caller().token.locator
         # For the command, which runs the application itself: warnings of later blocks are in no header.
         warnings: set[str] = scope["state"].setdefault("export_warnings", set())
         async for page in request.stream.pages(opening):
             warnings.update(warning.code for warning in page.warnings)
             for start in range(0, len(page.rows), SLICE_ROWS):
-                yield self.row_format.lines(page.rows[start : start + SLICE_ROWS], cells, request.raw)
+                async with self.exports.slices.turn(owner):
+                    lines = self.row_format.lines(page.rows[start : start + SLICE_ROWS], cells, request.raw)
+                yield lines
 
     def _request(self, scope: Scope) -> ExportRequest:
         if scope["method"] != "GET":

@@ -111,7 +111,7 @@ class GraphQLView:
                 rows=context.rows,
                 upstream_calls=context.budget.spent_calls,
             )
-            return outcome_response(scope, context, outcome)
+            return await outcome_response(scope, context, outcome)
         finally:
             context.release()
 

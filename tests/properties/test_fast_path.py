@@ -19,6 +19,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
 from gateway.sandbox import create_sandbox
+from schema.execution import projection, rendering
 from schema.execution.operations import FastExecutor
 from tests.conftest import served
 from tests.properties.model import FIELDS
@@ -146,9 +147,15 @@ class GatewayPairs:
         self._loop.close()
 
 
-@pytest.fixture(scope="module")
-def pairs() -> Iterator[GatewayPairs]:
-    with served(create_sandbox()) as url:
+@pytest.fixture(scope="module", params=["whole pages", "tiny slices"])
+def pairs(request: pytest.FixtureRequest) -> Iterator[GatewayPairs]:
+    """Yield pairs that render each page as a whole, and pairs that render it in slices as if it were large."""
+    with pytest.MonkeyPatch.context() as patch, served(create_sandbox()) as url:
+        if request.param == "tiny slices":
+            for module in (projection, rendering):
+                patch.setattr(module, "SLICE_ROWS", 3)
+            patch.setattr(projection, "MIN_CACHED_COLUMN_ROWS", 2)
+            patch.setattr(projection, "STEP_COLUMNS", 2)
         gateways = GatewayPairs(url)
         yield gateways
         gateways.close()

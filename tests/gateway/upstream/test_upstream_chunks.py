@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -25,9 +27,11 @@ async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[Up
     """Return the result of decoding in chunks, and how often other tasks could run."""
     turns = 0
 
-    async def turn() -> None:
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
         nonlocal turns
         turns += 1
+        yield
 
     return await decode_cooperatively(body, dataset, turn, chunk_bytes), turns
 
