@@ -1,0 +1,52 @@
+"""Turns for work that many requests want to do at once: one turn at a time, in rotation between their tokens.
+
+All requests of a process share one event loop. Long work is split into slices of a millisecond or two, each in its own
+turn. Between two turns, the loop reads from the network and answers small requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Rotation:
+    """Gives turns. If several owners wait, each gets one turn before any gets a second."""
+
+    def __init__(self) -> None:
+        # The waiting turns of each owner; the first owner is the next.
+        self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
+        self._is_taken = False
+
+    @asynccontextmanager
+    async def turn(self, owner: bytes) -> AsyncIterator[None]:
+        """Wait for a turn of ``owner``, and hold it during the context. The event loop runs other tasks first."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        if not self._is_taken:
+            self._is_taken = True
+            loop.call_soon(self._give)
+        try:
+            await turn
+            yield
+        finally:
+            # A turn that was cancelled before it was given has nothing to pass on.
+            if not turn.cancelled():
+                loop.call_soon(self._give)
+
+    def _give(self) -> None:
+        """Give the next turn."""
+        while self._waiting:
+            owner = next(iter(self._waiting))
+            turns = self._waiting.pop(owner)
+            turn = turns.popleft()
+            if turns:
+                # To the end of the rotation.
+                self._waiting[owner] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
