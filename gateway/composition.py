@@ -26,7 +26,10 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.worker_scrape import Worker, Workers
 from gateway.paging.blocks import BlockSizes
+from gateway.paging.prefetch import Prefetch
+from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
+from gateway.scheduling.permits import TokenPermits
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
@@ -70,10 +73,12 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     graphiql = _graphiql(settings)
     source = SingleFlight(cache)
     cache.on_refusal = source.forget
+    prefetch = Prefetch(source, _block_sizes(settings)) if settings.read_ahead else None
+    owned = (prefetch, cache, client) if prefetch else (cache, client)
     return create_app(
-        _graphql(settings, operations, documents, source, cache, graphiql, differing),
+        _graphql(settings, operations, documents, source, cache, graphiql, differing, prefetch),
         metrics=metrics,
-        lifespan=_lifespan(settings, (cache, client), metrics, redis, worker, otel),
+        lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
@@ -177,6 +182,7 @@ def _graphql(
     cache: CachedPages,
     graphiql: GraphiQL | None,
     differing: DifferingBlocks,
+    prefetch: Prefetch | None,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
@@ -189,6 +195,7 @@ def _graphql(
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
         differing=differing,
+        prefetch=prefetch,
     )
 
 
@@ -200,12 +207,14 @@ def _exports(settings: Settings, limits: Limits, source: SingleFlight, differing
         introspection=settings.introspection,
     )
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing)
+    ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
+    running = TokenPermits(settings.max_concurrent_exports)
+    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, ahead, running)
 
 
 def _lifespan(
     settings: Settings,
-    owned: tuple[CachedPages, UpstreamClient],
+    owned: tuple[Prefetch | CachedPages | UpstreamClient, ...],
     metrics: Metrics,
     redis: RedisTier | None,
     worker: Worker | None,

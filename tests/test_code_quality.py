@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.page",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
-    ("gateway.clocks",),
+    ("gateway.clocks", "gateway.scheduling"),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

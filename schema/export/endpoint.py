@@ -20,12 +20,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import errors
 from gateway.config.groups import Limits
-from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
+from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted, RateLimited
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
+from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
+from gateway.scheduling.permits import TokenPermits
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
@@ -36,6 +38,9 @@ from schema.http.response import VARY
 
 # Rows written at once. Measured: 1,000 rows block the event loop for two milliseconds as CSV.
 SLICE_ROWS = 1_000
+
+# The time for which an export waits for others of its token to end (our choice; clients time out after a minute).
+WAIT_SECONDS = 30.0
 
 # These responses are not GraphQL, so the status shows the kind of error (RFC 9110, section 15).
 STATUSES: Mapping[type[GatewayError], int] = {
@@ -85,6 +90,8 @@ class Exports:
     limits: Limits
     is_closed: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
+    ahead: ReadAhead = field(default_factory=lambda: ReadAhead(0))
+    running: TokenPermits = field(default_factory=lambda: TokenPermits(1_000))
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
         return [
@@ -123,12 +130,17 @@ class ExportView:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             request = self._request(scope)
-            stream = request.stream
-            opening = await stream.opening()
+            locator, deadline = access_token(scope).locator, asyncio.get_running_loop().time() + WAIT_SECONDS
+            async with self.exports.running.hold(locator, deadline, _too_many_exports):
+                await self._export(scope, request, send)
         except GatewayError as error:
             _note(scope, error.code, None)
             await _refusal(scope, error)(scope, receive, send)
-            return
+
+    async def _export(self, scope: Scope, request: ExportRequest, send: Send) -> None:
+        """Send the response. Raises GatewayError before its first byte."""
+        stream = request.stream
+        opening = await stream.opening()
         outcome = "disconnected"
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
@@ -177,6 +189,7 @@ class ExportView:
             digest=snapshot,
             accepts_incomplete=parameters.incomplete,
             differing=exports.differing,
+            ahead=exports.ahead,
         )
         return ExportRequest(stream, parameters.raw, identity)
 
@@ -201,6 +214,11 @@ class ExportView:
             age = b"%d" % age_seconds(opening[0].fetched_at)
             headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", age)]
         return headers
+
+
+def _too_many_exports() -> RateLimited:
+    message = "This token's other exports are still running. Retry when one of them has ended."
+    return RateLimited(message, retry_after_seconds=int(WAIT_SECONDS))
 
 
 def _snapshot(text: str, identity: str) -> SnapshotDigest:
