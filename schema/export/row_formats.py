@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -17,15 +17,32 @@ _JSON = msgspec.json.Encoder()
 
 def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
     """Return one line for each row; null is an empty cell. Formulas in text get a ``'`` in front unless ``raw``."""
-    text = StringIO(newline="")
-    csv.writer(text).writerows(rows if raw else _harmless(rows))
-    return text.getvalue().encode()
+    columns = list(zip(*rows, strict=True))
+    harmless = None if raw else HarmlessTexts()
+    cells = [map(_Cells(harmless, is_alone=len(columns) == 1).__getitem__, column) for column in columns]
+    return "".join([f"{line}\r\n" for line in map(",".join, zip(*cells, strict=True))]).encode()
 
 
-def _harmless(rows: Iterable[Iterable[Any]]) -> Iterator[list[Any]]:
-    shown = HarmlessTexts()
-    # Check only text: a negative number is not a formula.
-    return ([shown[cell] if cell.__class__ is str else cell for cell in row] for row in rows)
+class _Cells(dict[Any, str]):
+    """Maps each value of a column to its cell, written once however often the value occurs.
+
+    Values that are equal must have equal cells: a column has values of one type.
+    """
+
+    def __init__(self, harmless: HarmlessTexts | None, *, is_alone: bool) -> None:
+        super().__init__()
+        self._harmless = harmless
+        # The writer quotes an empty cell that is alone in its line.
+        self._others = () if is_alone else (None,)
+
+    def __missing__(self, value: Any) -> str:
+        # Check only text: a negative number is not a formula.
+        is_checked = self._harmless is not None and value.__class__ is str
+        shown = self._harmless[value] if is_checked else value  # type: ignore[index]  # checked
+        text = StringIO(newline="")
+        csv.writer(text).writerow((shown, *self._others))
+        cell = self[value] = text.getvalue().removesuffix("," * len(self._others) + "\r\n")
+        return cell
 
 
 @dataclass(frozen=True, slots=True)

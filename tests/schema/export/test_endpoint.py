@@ -26,8 +26,9 @@ from gateway.query import PageQuery
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from schema.export.arguments import ExportArguments
-from schema.export.endpoint import STATUSES, Exports
+from schema.export.endpoint import Exports
 from schema.export.row_formats import csv_lines
+from schema.export.statuses import STATUSES
 from tests.conftest import Gateway, StartGateway, Upstream
 from tests.gateway.running import eventually
 from tests.gateway.sandbox.rows import rows_of
