@@ -40,8 +40,10 @@ class RowStream:
     cache_states: set[CacheState] = field(default_factory=set)
 
     async def opening(self) -> list[Page]:
-        """Load the first block, and the second if the first was cached. Raises GatewayError.
+        """Load the first block, and the second if it may be needed. Raises GatewayError.
 
+        It is needed if one of them may have been cached, or if missing rows are accepted: only a response's head can
+        report these.
         The first one begins with row ``start``. A cached block and a fresh one may come from different snapshots. If
         the blocks conflict, they are read again, at most twice. A conflict is accepted if both blocks are then
         unchanged, because the data did not change.
@@ -56,7 +58,7 @@ class RowStream:
             first = await self._opening_block(query, self.start - self.start % self.sizes.rows, tried)
             if await self._continues(query, first, tried):
                 pages = [first]
-                if not self._is_last(first) and first.cache is not CacheState.MISS:
+                if not self._is_last(first) and self._needs_second(first, query):
                     pages.append(await self._opening_block(query, self._next_block(first.skip), tried))
                 if all(self._agree(query, pair, earlier) for pair in combinations(tried.values(), 2)):
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
@@ -94,6 +96,9 @@ class RowStream:
     async def _next_page(self, skip: int, ahead: BlocksAhead) -> Page:
         page = await ahead.take(skip)
         return await self._block(self.query, skip, accepts_incomplete=False) if page is None else page
+
+    def _needs_second(self, first: Page, query: PageQuery) -> bool:
+        return first.cache is not CacheState.MISS or query.revalidate or self.accepts_incomplete
 
     def _rows_ahead(self, page: Page) -> range:
         """Return the first rows of the blocks after ``page`` up to the known total; none if ``page`` was cached.
