@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import msgspec
@@ -13,6 +12,9 @@ import msgspec
 from schema.export.spreadsheet_formulas import HarmlessTexts
 
 _JSON = msgspec.json.Encoder()
+
+# RFC 4180, section 2: fields with line breaks, quotes or commas are quoted.
+_needs_no_quotes = re.compile(r'[^",\r\n]*').fullmatch
 
 
 def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
@@ -32,17 +34,23 @@ class _Cells(dict[Any, str]):
     def __init__(self, harmless: HarmlessTexts | None, *, is_alone: bool) -> None:
         super().__init__()
         self._harmless = harmless
-        # The writer quotes an empty cell that is alone in its line.
-        self._others = () if is_alone else (None,)
+        # A reader would skip an empty line.
+        self._empty = '""' if is_alone else ""
 
     def __missing__(self, value: Any) -> str:
-        # Check only text: a negative number is not a formula.
-        is_checked = self._harmless is not None and value.__class__ is str
-        shown = self._harmless[value] if is_checked else value  # type: ignore[index]  # checked
-        text = StringIO(newline="")
-        csv.writer(text).writerow((shown, *self._others))
-        cell = self[value] = text.getvalue().removesuffix("," * len(self._others) + "\r\n")
+        if value is None:
+            cell = self._empty
+        elif value.__class__ is str:
+            cell = self._quoted(value if self._harmless is None else self._harmless[value]) or self._empty
+        else:
+            # A negative number is not a formula.
+            cell = str(value)
+        self[value] = cell
         return cell
+
+    @staticmethod
+    def _quoted(text: str) -> str:
+        return text if _needs_no_quotes(text) else '"' + text.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)
