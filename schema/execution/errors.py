@@ -79,14 +79,10 @@ def formatted(error: GraphQLError, cause: GatewayError, correlation_id: str) -> 
 
 
 def _located(error: GraphQLError, cause: GatewayError) -> GraphQLError:
-    return GraphQLError(
-        cause.message,
-        nodes=error.nodes,
-        source=error.source,
-        positions=error.positions,
-        path=error.path,
-        original_error=cause,
-    )
+    """Return ``cause`` at the place of ``error``. Finding the place again would scan the whole document."""
+    located = GraphQLError(cause.message, path=error.path, original_error=cause)
+    located.locations = error.locations
+    return located
 
 
 def _public_message(error: GraphQLError) -> str:
