@@ -177,7 +177,7 @@ class UpstreamError(GatewayError):
 
 
 class RateLimited(UpstreamError):
-    """The upstream throttles this token, for ``retry_after_seconds`` more seconds."""
+    """The upstream throttles this token, or too many exports of it run. Retry after ``retry_after_seconds``."""
 
     code = "RATE_LIMITED"
 

@@ -59,6 +59,9 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     ``evictions`` counts the entries evicted for lack of space. Expiry is checked when a key is read, without timers.
     ``on_evict`` gets each key that expires or is evicted. ``on_pressure`` is called when the entries exceed
     ``packing_bytes``, and the hot ones ``kept_hot_bytes``: then ``oldest_hot`` should be packed.
+
+    If ``max_bytes`` is reached, the least recently used hot entries are packed or evicted first, except the last one:
+    dozens of packed entries take the memory of a hot one.
     """
 
     NAME = "bounded-memory"
@@ -133,7 +136,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         record.cost_bytes += extra_bytes
         self._count(record, extra_bytes)
         self._make_room()
-        return key in self._records
+        return self._records.get(key) is record
 
     @property
     def is_pressed(self) -> bool:
@@ -160,15 +163,16 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES + record.cost_bytes
         if cost_bytes > self.max_bytes:
             return False
-        self._exchange(key, Record(page, cost_bytes, owner, record.expires_at, packed_page.rows))
+        hot = Record(page, cost_bytes, owner, record.expires_at, packed_page.rows)
+        self._exchange(key, hot)
         self._used(key)
         self._make_room()
-        return key in self._records
+        return self._records.get(key) is hot
 
     def attach(self, key: str, owner: object, packed: PackedRows) -> None:
         """Keep the packed rows of the hot entry that ``owner`` belongs to."""
         record = self._records.get(key)
-        if record is not None and record.owner is owner and record.packed is None:
+        if record is not None and record.owner is owner and record.packed is None and is_smaller(packed, record):
             record.packed = packed
             self.charge(key, owner, len(packed.data))
 
@@ -203,8 +207,12 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         if self.is_pressed:
             self.on_pressure()
         while self.used_bytes > self.max_bytes:
-            self.evictions += 1
-            self._evict(next(iter(self._records)))
+            key, record = next(iter((self._hot if len(self._hot) > 1 else self._records).items()))
+            if record.is_hot and record.packed:
+                self.demote(key, record)
+            else:
+                self.evictions += 1
+                self._evict(key)
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return int(self._remove(key))
@@ -221,6 +229,11 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self._count(record, -record.cost_bytes)
         _free_later(record)
         return True
+
+
+def is_smaller(packed: PackedRows, record: Record) -> bool:
+    """Return True if packing ``record`` saves memory: very small pages would grow."""
+    return len(packed.data) + PACKED_OVERHEAD_BYTES < record.cost_bytes
 
 
 def _free_later(record: Record) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 from functools import partial
 
-from gateway.cache.memory import MemoryStore
+from gateway.cache.memory import MemoryStore, is_smaller
 from gateway.cache.packing import PackedRows, pack, unpack
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.renderings import KeptRenderings
@@ -59,6 +59,7 @@ class Packer:
         while self._store.is_pressed and (oldest := self._store.oldest_hot()) is not None:
             key, record = oldest
             if record.packed is None:
-                record.packed = await self.pack(record.value) or False
+                packed = await self.pack(record.value)
+                record.packed = packed if packed is not None and is_smaller(packed, record) else False
             self._store.demote(key, record)
             await asyncio.sleep(0)

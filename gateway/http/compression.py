@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, add_compress_type
 
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES, WholeBodies
 
 # Media types that the library does not know: GraphQL over HTTP, and exports.

@@ -14,12 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
 )
-EXPOSED_HEADERS = "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot"
+EXPOSED_HEADERS = (
+    "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot, X-Total-Count, X-Warnings"
+)
 
 # Time for which a browser may cache a preflight (ten minutes, the longest that all browsers support).
 PREFLIGHT_SECONDS = 600

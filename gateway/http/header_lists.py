@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 
 # W3C Baggage, section 3.3.2, allows 180 members, the longest list that any of these specifications requires.
 MAX_ELEMENTS = 200

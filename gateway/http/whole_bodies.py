@@ -14,7 +14,7 @@ import brotli
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.content_negotiation import coding_for
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
 from gateway.page import Renderings
 

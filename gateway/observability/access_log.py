@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import InternalServerError, ServiceUnavailable
 from gateway.http.error_responses import error_response
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 from gateway.observability.logging import log_unforeseen
 from gateway.observability.metrics import Metrics
 from gateway.upstream.status import GUID

@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 from gateway.observability.access_log import QUIET, method_of, route_of
 from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for
 from gateway.upstream import UpstreamCall

@@ -14,7 +14,7 @@ from gateway.query import PageQuery
 
 # The limit of remembered clients, some 500 bytes each, and of blocks that are loaded at once, some 7 MB each (our
 # choice). Beyond it, the client that was seen least recently is forgotten, and no block is loaded.
-MAX_READERS, MAX_LOADING = 1_024, 8
+MAX_READERS, MAX_LOADING = 1_024, 4
 
 # The share of a block that a client has read when the next block is loaded.
 READ_SHARE = 0.8

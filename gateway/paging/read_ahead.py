@@ -1,4 +1,4 @@
-"""Load the blocks that a traversal will need while its reader has the earlier ones."""
+"""Load the blocks that an export will need while its reader has the earlier ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.page import Page
 
 # The limit of blocks loaded ahead in the whole process, some 7 MB each (our choice). Beyond it, traversals load one
 # block after the other.
-MAX_BLOCKS_AHEAD = 16
+MAX_BLOCKS_AHEAD = 8
 
 
 class ReadAhead:

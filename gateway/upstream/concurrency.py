@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from gateway.errors import DeadlineExceeded, ServiceUnavailable
@@ -23,13 +23,16 @@ class ConcurrencyLimiter:
         self._tokens = TokenPermits(per_token)
         self._all = Permits(total)
         self.held = 0
+        # Patient callers that wait.
+        self._patient = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     @property
     def waiting(self) -> int:
-        return self._tokens.callers - self.held
+        """The callers that wait, except patient ones."""
+        return self._tokens.callers - self.held - self._patient
 
     @asynccontextmanager
     async def hold(self, locator: bytes, deadline: float, *, is_patient: bool = False) -> AsyncIterator[None]:
@@ -38,10 +41,15 @@ class ConcurrencyLimiter:
         A patient caller waits until all others have got theirs. Raises DeadlineExceeded if the token's limit is the
         obstacle, ServiceUnavailable if the process's limit is.
         """
-        async with (
-            self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient),
-            self._all.hold(deadline, no_connection_left, is_patient=is_patient),
-        ):
+        async with AsyncExitStack() as stack:
+            self._patient += is_patient
+            try:
+                await stack.enter_async_context(
+                    self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient)
+                )
+                await stack.enter_async_context(self._all.hold(deadline, no_connection_left, is_patient=is_patient))
+            finally:
+                self._patient -= is_patient
             self.held += 1
             try:
                 yield

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope
 from gateway.access_token import AccessToken
 from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
 from gateway.http.content_negotiation import JSON
-from gateway.http.headers import named_headers
+from gateway.http.request_headers import named_headers
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")

@@ -53,7 +53,7 @@ class ExportRetries:
         code = error.extensions.get("code")
         if code == "RATE_LIMITED" and self._throttled < MAX_THROTTLED:
             self._throttled += 1
-            await self._progress.wait("The upstream throttles this token", _retry_after_seconds(error))
+            await self._progress.wait(error.message.partition(".")[0], _retry_after_seconds(error))
             return
         pause = next(self._pauses, None) if code in TEMPORARY_CODES else None
         if pause is None:

@@ -128,6 +128,36 @@ async def test_a_page_replaced_while_it_is_packed_stays_replaced(forms: TwoForms
     assert again.fetched_at == newer.fetched_at
 
 
+async def test_a_burst_packs_hot_pages_at_once_instead_of_evicting_packed_ones(forms: TwoForms) -> None:
+    """Pages that were packed before need no time to be packed again."""
+    tokens = [f"token-{number}" for number in range(20)]
+    for token in tokens:
+        await forms.ask(token)
+    pages = [await forms.cache.fetch(query(0, ROWS), caller(token)) for token in tokens]
+    assert {page.cache for page in pages} == {CacheState.HIT}
+    assert (forms.store.evictions, forms.store.entries) == (0, 20)
+    assert forms.store.used_bytes <= forms.store.max_bytes
+
+
+async def test_a_burst_of_new_pages_evicts_hot_pages_before_packed_ones(forms: TwoForms) -> None:
+    for number in range(20):
+        await forms.ask(f"token-{number}")
+    packed = forms.store.packed_entries
+    for number in range(10):
+        page = Page(tuple(Row("o365", number, forms.source.date) for _ in range(ROWS)))
+        await forms.store.put(f"new:0:{number}", page, size_bytes=page_size_bytes(page), ttl_seconds=60)
+        assert forms.store.used_bytes <= forms.store.max_bytes
+    assert forms.store.packed_entries >= packed
+
+
+async def test_a_page_that_would_not_become_smaller_stays_hot() -> None:
+    forms = TwoForms(hot_pages=0)
+    for token in ("one", "two"):
+        await forms.cache.fetch(query(0, 1), caller(token))
+        await forms.packed()
+    assert forms.forms() == [True, True]
+
+
 async def test_closing_ends_the_packing(forms: TwoForms) -> None:
     for token in ("one", "two", "three"):
         await forms.cache.fetch(query(0, ROWS), caller(token))
