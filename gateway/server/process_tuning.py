@@ -14,6 +14,10 @@ _M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 32 * 1024 * 1024
 # may thus hold this much in addition to the cache.
 _M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES = -1, 32 * 1024 * 1024
 
+# glibc, mallopt(3): by default each worker thread has a heap of its own, which may hold as much. Measured: after 300
+# tokens with 10,000 rows each, the process took 371 instead of 413 MB with one heap.
+_M_ARENA_MAX, MAX_ARENAS = -8, 1
+
 # New objects between two collections of the youngest generation (CPython's default, 700, suits small programs).
 GC_THRESHOLDS = (20_000, 20, 50)
 
@@ -29,6 +33,7 @@ def tune_process() -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
             mallopt(_M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+            mallopt(_M_ARENA_MAX, MAX_ARENAS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
