@@ -66,7 +66,10 @@ async def pack(rows: Sequence[Any], turns: Turns) -> PackedRows | None:
         plain_bytes += len(chunks[-1])
         if plain_bytes > MAX_PLAIN_BYTES // 2:
             return None
-    return PackedRows(await _run(len(rows), _compress, chunks), len(rows))
+    data = await _run(len(rows), _compress, chunks)
+    # The worker thread may hold the list a little longer.
+    chunks.clear()
+    return PackedRows(data, len(rows))
 
 
 async def unpack(packed: PackedRows, row: type[msgspec.Struct], turns: Turns) -> tuple[Any, ...] | None:

@@ -28,10 +28,10 @@ GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
 Running = AbstractContextManager[Server]
 
 
-def stub(rows: int = UPSTREAM_ROWS) -> Running:
-    """Run the stub upstream."""
+def stub(rows: int = UPSTREAM_ROWS, call_seconds: float = 0) -> Running:
+    """Run the stub upstream, whose calls take ``call_seconds``."""
     port = free_port()
-    return running("stub upstream", module("stub", port, rows), port)
+    return running("stub upstream", module("stub", port, rows, call_seconds), port)
 
 
 def gateway(upstream: Server, name: str = GATEWAY, **settings: object) -> Running:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.capacity import SecondLook, SlowExport
 from tests.benchmarks.contenders import PEERS_FOLDER
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.interference import Interference
@@ -30,6 +31,8 @@ class Results:
     beside: dict[str, Interference] = field(default_factory=dict)
     growth: list[Growth] = field(default_factory=list)
     memory: Memory | None = None
+    second_look: SecondLook | None = None
+    slow_export: SlowExport | None = None
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
@@ -50,6 +53,8 @@ class Results:
             "beside": self.beside,
             "growth": self.growth,
             "memory": self.memory,
+            "second_look": self.second_look,
+            "slow_export": self.slow_export,
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": self.notes,
         }

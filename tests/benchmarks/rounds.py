@@ -33,6 +33,8 @@ class Effort:
     beside_seconds: float = 1.5
     beside_rounds: int = 3
     judged_only: bool = False
+    # The time of an upstream call in the export over a slow upstream.
+    call_seconds: float = 2
 
     def rounds(self, case: Case) -> int:
         """Return the number of rounds of a case."""
@@ -43,7 +45,7 @@ class Effort:
 
 QUICK = Effort(
     slot_seconds=0.1, judged_rounds=1, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
-    tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True,
+    tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True, call_seconds=0.1,
 )  # fmt: skip
 
 

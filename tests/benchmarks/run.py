@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tests.benchmarks import agreement, contenders, growth, interference, memory, rounds
+from tests.benchmarks import agreement, capacity, contenders, growth, interference, memory, rounds
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.contenders import ALIASES
 from tests.benchmarks.generators import Generator, generator
@@ -14,7 +14,7 @@ from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import Effort
 from tests.benchmarks.servers import Server
 
-BESIDE, GROWTH, MEMORY = PARTS = ("beside", "growth", "memory")
+BESIDE, GROWTH, MEMORY, SECOND_LOOK, EXPORT = PARTS = ("beside", "growth", "memory", "second look", "export")
 
 Log = Callable[[str], None]
 
@@ -74,6 +74,12 @@ def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Res
         if MEMORY in chosen.parts:
             log(MEMORY)
             results.memory = memory.measure(upstream, load, effort)
+        if SECOND_LOOK in chosen.parts:
+            log(SECOND_LOOK)
+            results.second_look = capacity.second_look(upstream, effort)
+    if EXPORT in chosen.parts:
+        log(EXPORT)
+        results.slow_export = capacity.slow_export(effort)
     return results
 
 

@@ -1,6 +1,7 @@
 """An upstream with little overhead: prepared bodies for any ``top`` and ``skip``, for every token.
 
-``python -m tests.benchmarks.stub PORT ROWS``; ``GET /calls`` returns the number of answered requests.
+``python -m tests.benchmarks.stub PORT ROWS [SECONDS]``: each response takes SECONDS. ``GET /calls`` returns the number
+of answered requests.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ class Upstream(asyncio.Protocol):
 
     calls = 0
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, seconds: float) -> None:
         self._pages = pages
+        self._seconds = seconds
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,15 +89,21 @@ class Upstream(asyncio.Protocol):
         # The gateway reuses a connection only if its ids are echoed.
         echo = b"".join(line + b"\r\n" for line in lines[1:] if line.lower().startswith(_ECHOED))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
-        self._transport.writelines([head + echo + b"Content-Length: %d\r\n\r\n" % len(body), body])
+        response = [head + echo + b"Content-Length: %d\r\n\r\n" % len(body), body]
+        if self._seconds:
+            asyncio.get_running_loop().call_later(self._seconds, self._transport.writelines, response)
+        else:
+            self._transport.writelines(response)
 
 
-async def serve(port: int, rows: int) -> None:
+async def serve(port: int, rows: int, seconds: float) -> None:
     """Serve until the process ends."""
     pages = Pages(rows)
-    server = await asyncio.get_running_loop().create_server(lambda: Upstream(pages), "127.0.0.1", port, backlog=1_024)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Upstream(pages, seconds), "127.0.0.1", port, backlog=1_024
+    )
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0))

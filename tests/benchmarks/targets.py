@@ -122,4 +122,21 @@ def _memory(results: Results) -> Iterator[Target]:
     )
 
 
-_PARTS: Sequence[Callable[[Results], Iterator[Target]]] = (_large, _small, _edges, _beside, _growth, _memory)
+def _second_look(results: Results) -> Iterator[Target]:
+    look = results.second_look
+    path = f"{look.tokens:,} tokens x 10k rows, read twice" if look else "many tokens, read twice"
+    yield Target(path, "no upstream call the second time", float(look.second_calls) if look else None, 0)
+
+
+def _export(results: Results) -> Iterator[Target]:
+    export = results.slow_export
+    path = f"250k rows exported, {export.call_seconds:g} s a call" if export else "250k rows exported"
+    yield Target(path, "at most 0.34x the time without reading ahead", export.ratio if export else None, 0.34)
+    first = export.first_byte_seconds / export.call_seconds if export else None
+    yield Target(path, "first byte after at most 1.5 calls", first, 1.5)
+
+
+_PARTS: Sequence[Callable[[Results], Iterator[Target]]] = (
+    *(_large, _small, _edges, _beside, _growth, _memory),
+    *(_second_look, _export),
+)
