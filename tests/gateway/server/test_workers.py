@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -44,6 +45,20 @@ def test_workers_end_when_their_supervisor_is_killed_and_leave_the_port() -> Non
         eventually(lambda: processes_of(first.process.pid) == [])
         with two_workers(port) as second:
             assert second.process.poll() is None
+
+
+def test_a_worker_that_is_short_of_processor_time_is_not_replaced() -> None:
+    """It would need even more time to start. uvicorn's own limit is five seconds."""
+    with two_workers(free_port()) as gateway:
+        processes = processes_of(gateway.process.pid)
+        workers = [pid for pid in processes if pid != gateway.process.pid]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(7)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        assert httpx.get(f"{gateway.url}/healthz", timeout=30, trust_env=False).status_code == 200
+        assert processes_of(gateway.process.pid) == processes
 
 
 def test_a_request_in_flight_is_answered_after_the_supervisor_is_killed() -> None:
