@@ -32,7 +32,7 @@ EVENTS = {*CODES, "slow", "redis", "reprocessed"} | ({"killed"} if WORKERS > 1 e
 
 # Small enough that the load fills it at once.
 MEMORY_BYTES = 16_777_216
-NEW_TOKENS = 300
+NEW_TOKENS = 200
 
 
 def missing(load: Load) -> set[str]:
