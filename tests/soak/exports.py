@@ -89,7 +89,7 @@ def check_export(load: Load, token: str, kind: Format, received: Received, start
 
 def check_break(load: Load, token: str, error: Exception, started: float) -> None:
     """Raise ``error`` again unless an event since ``started`` explains a broken export."""
-    if not load.history.explains_broken_export(token, started):
+    if isinstance(error, httpx.TimeoutException) or not load.history.explains_broken_export(token, started):
         raise error
     load.results["broken export"] += 1
 

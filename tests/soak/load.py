@@ -55,8 +55,8 @@ class Load:
             raise BrokenByKill from None
 
     def require_kill(self, error: Exception, started: float) -> None:
-        """Raise ``error`` again unless a killed worker explains it."""
-        if not self.history.explains_broken_connection(started):
+        """Raise ``error`` again unless a killed worker explains it. A kill breaks connections at once: no timeouts."""
+        if isinstance(error, httpx.TimeoutException) or not self.history.explains_broken_connection(started):
             raise error
         self.results["broken by a kill"] += 1
 
