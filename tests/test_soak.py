@@ -32,7 +32,7 @@ EVENTS = {*CODES, "slow", "redis", "reprocessed"} | ({"killed"} if WORKERS > 1 e
 
 # Small enough that the load fills it at once.
 MEMORY_BYTES = 16_777_216
-NEW_TOKENS = 200
+NEW_TOKENS = 100
 
 
 def missing(load: Load) -> set[str]:
@@ -68,6 +68,7 @@ async def soak(gateway: Gateway, url: str, upstream: str, server: RedisServer) -
                     group.create_task(kill_workers(load, gateway))
                 group.create_task(end_load(load))
         finally:
+            print(f"requests: {load.requests}")  # noqa: T201
             print(f"results: {dict(sorted(load.results.items()))}\nevents: {dict(load.history.counts)}")  # noqa: T201
     memory.check(SECONDS)
     return load

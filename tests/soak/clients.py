@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from tests.soak.exports import continued_export, whole_export
+from tests.soak.exports import FORMATS, continued_export, whole_export
 from tests.soak.load import CANARY, BrokenByKill, Load
 from tests.soak.pages import large_page, late_cursor, paginate, refused, revalidate, small_page, two_aliases
 from tests.soak.sockets import disconnect, slow_export, slow_page
@@ -33,12 +34,13 @@ class Kind:
 
 
 SMALL_ACTIONS = (small_page, small_page, paginate, revalidate, refused, disconnect)
-LARGE_ACTIONS = (large_page, two_aliases, whole_export, continued_export)
+EXPORTS: list[Action] = [partial(export, kind=kind) for export in (whole_export, continued_export) for kind in FORMATS]
+LARGE_ACTIONS = (large_page, two_aliases, *EXPORTS)
 SLOW_ACTIONS = (slow_page, slow_export)
 
 KINDS = (
     Kind(8, "small", ROWS, SMALL_ACTIONS, pause_seconds=0.1),
-    Kind(2, "large", (8_500, 12_000), LARGE_ACTIONS, pause_seconds=0.3),
+    Kind(4, "large", (8_500, 12_000), LARGE_ACTIONS, pause_seconds=0.3),
     Kind(2, "slow", (8_500, 12_000), SLOW_ACTIONS, pause_seconds=0.3),
     Kind(2, "changing", CHANGING_ROWS, (*SMALL_ACTIONS, *LARGE_ACTIONS), pause_seconds=0.2),
     # More clients of the same tokens.
@@ -61,9 +63,12 @@ async def run_clients(load: Load) -> None:
 
 
 async def _run_client(load: Load, token: str, kind: Kind) -> None:
+    actions: list[Action] = []
     while not load.is_over:
+        # Each round has every action once, in random order, so that short runs have enough of each.
+        actions = actions or load.random.sample(kind.actions, len(kind.actions))
         with suppress(BrokenByKill):
-            await load.random.choice(kind.actions)(load, token)
+            await actions.pop()(load, token)
         await asyncio.sleep(kind.pause_seconds)
 
 

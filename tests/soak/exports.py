@@ -15,6 +15,7 @@ from tests.soak.load import Load
 from tests.soak.upstream import row_count, rows
 
 Format = Literal["csv", "ndjson"]
+FORMATS: tuple[Format, ...] = ("csv", "ndjson")
 
 COLUMNS = (
     "serviceCode", "serviceName", "channel", "customerTenantId", "customerName", "productId", "productName",
@@ -45,18 +46,16 @@ class Received:
     is_complete: bool
 
 
-async def whole_export(load: Load, token: str) -> None:
+async def whole_export(load: Load, token: str, kind: Format) -> None:
     """Read a whole file."""
-    kind = _random_kind(load)
     started = load.now()
     received = await _read(load, token, kind, started)
     if received is not None:
         check_export(load, token, kind, received, started)
 
 
-async def continued_export(load: Load, token: str) -> None:
+async def continued_export(load: Load, token: str, kind: Format) -> None:
     """Disconnect in the middle of a file, and continue it: both parts together must be the whole file."""
-    kind = _random_kind(load)
     started, least_bytes = load.now(), load.random.randint(1_000, len(b"".join(lines(token, 0, kind))) - 1)
     first = await _read(load, token, kind, started, least_bytes=least_bytes)
     if first is None:
@@ -98,6 +97,7 @@ async def _read(
     load: Load, token: str, kind: Format, started: float, *, least_bytes: int | None = None, **parameters: str
 ) -> Received | None:
     """Return a file, or its beginning of ``least_bytes`` or more; None for an error that a recent event explains."""
+    load.requests += 1
     body, snapshot = bytearray(), ""
     address = f"{load.url}/export/licenseDeployments.{kind}"
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": load.random.choice(["identity", "gzip"])}
@@ -116,10 +116,6 @@ async def _read(
         check_break(load, token, error, started)
         return Received(bytes(body), snapshot, is_complete=False) if snapshot else None
     return Received(bytes(body), snapshot, is_complete=True)
-
-
-def _random_kind(load: Load) -> Format:
-    return "csv" if load.random.random() < 0.5 else "ndjson"
 
 
 def _difference(body: bytes, files: list[bytes]) -> str:

@@ -38,6 +38,7 @@ class Load:
     random: random.Random
     history: History = field(default_factory=History)
     results: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
     is_over: bool = False
 
     def now(self) -> float:
@@ -47,6 +48,7 @@ class Load:
     async def send(self, method: str, path: str, token: str, **options: Any) -> httpx.Response:
         """Return the response. Raises BrokenByKill, and any other connection error unchanged."""
         started = self.now()
+        self.requests += 1
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
         try:
             return await self.client.request(method, f"{self.url}{path}", headers=headers, **options)

@@ -62,19 +62,29 @@ class Memory:
 
     def check(self, seconds: float) -> None:
         """Check that no process was too large, and after a long run of ``seconds`` that none grew."""
-        settled = {pid: process.settled() for pid, process in self.processes.items()}
         for pid, process in self.processes.items():
-            role = "supervisor" if pid == self.gateway.pid and self.gateway.size > 1 else "server"
-            slopes = f", slope {slope([settled[pid]]):+.3f} MB/min" if len(settled[pid]) > 1 else ""
+            settled, role = process.settled(), "server" if pid in self._servers() else "supervisor"
+            slopes = f", slope {slope([settled]):+.3f} MB/min" if len(settled) > 1 else ""
             print(f"memory of {role} {pid}: {len(process.samples)} samples, peak {process.peak:.1f} MB{slopes}")  # noqa: T201
             assert process.peak < MAX_PEAK_MB, f"{role} {pid} used {process.peak:.1f} MB"
-        if seconds < LONG_SECONDS:
-            return
-        everyone = slope(settled.values())
-        print(f"memory of all processes: slope {everyone:+.3f} MB/min per process")  # noqa: T201
-        assert everyone < MAX_SLOPE_MB, f"memory grows by {everyone:.3f} MB per minute and process"
-        oldest = slope([max(settled.values(), key=len)])
-        assert oldest < MAX_SLOPE_MB, f"memory of the oldest server grows by {oldest:.3f} MB per minute"
+        if seconds >= LONG_SECONDS:
+            self._check_slopes()
+
+    def _check_slopes(self) -> None:
+        servers = [process.settled() for process in self._servers().values()]
+        slopes = {
+            "supervisor or only server": slope([self.processes[self.gateway.pid].settled()]),
+            "oldest server": slope([max(servers, key=len)]),
+            "all servers": slope(servers),
+        }
+        for name, megabytes in slopes.items():
+            print(f"memory of {name}: slope {megabytes:+.3f} MB/min per process")  # noqa: T201
+        assert max(slopes.values()) < MAX_SLOPE_MB, f"memory grows, in MB per minute: {slopes}"
+
+    def _servers(self) -> dict[int, Process]:
+        if self.gateway.size == 1:
+            return self.processes
+        return {pid: process for pid, process in self.processes.items() if pid != self.gateway.pid}
 
 
 def slope(everything: Iterable[list[tuple[float, float]]]) -> float:

@@ -48,6 +48,7 @@ async def disconnect(load: Load, token: str) -> None:
     """Disconnect at a random time between the first byte and the answer."""
     address = urlsplit(load.url)
     started = load.now()
+    load.requests += 1
     whole = _page_request(token, first=7, offset=load.random.randint(0, 40))
     try:
         _, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -112,6 +113,7 @@ def _body(response: bytes) -> Received:
 
 async def _read_slowly(load: Load, request: bytes) -> bytes | None:
     """Return what arrived, the first part slowly; None if the client disconnects after reading slowly."""
+    load.requests += 1
     loop, received = asyncio.get_running_loop(), bytearray()
     slow_until, leaves = load.now() + load.random.uniform(*SLOW_SECONDS), load.random.random() < 0.4
     with closing(socket.socket()) as connection, suppress(ConnectionError):
