@@ -44,7 +44,8 @@ KINDS = (
     Kind(2, "slow", (8_500, 12_000), SLOW_ACTIONS, pause_seconds=0.3),
     Kind(2, "changing", CHANGING_ROWS, (*SMALL_ACTIONS, *LARGE_ACTIONS), pause_seconds=0.2),
     # More clients of the same tokens.
-    Kind(4, "changing", CHANGING_ROWS, (late_cursor, slow_export), pause_seconds=0.2),
+    Kind(2, "changing", CHANGING_ROWS, (late_cursor,), pause_seconds=0.2),
+    Kind(2, "changing", CHANGING_ROWS, (slow_export,), pause_seconds=0.2),
 )
 
 # The tokens whose data is reprocessed during the load.
