@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
-from gateway.cache.redis_store import RedisStore
-from gateway.cache.shared import SharedPages
+from gateway.cache.redis_tier import RedisTier
 from gateway.config.groups import NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
@@ -26,7 +23,10 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.worker_scrape import Worker, Workers
 from gateway.paging.blocks import BlockSizes
+from gateway.paging.prefetch import Prefetch
+from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
+from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
@@ -39,22 +39,13 @@ from schema.execution.plans import Plans
 from schema.execution.prepared_documents import Phase
 from schema.execution.rendering import Renderer
 from schema.export.arguments import ExportArguments
-from schema.export.endpoint import Exports
+from schema.export.endpoint import Exports, Shares
 from schema.export.spreadsheet_formulas import FORMULAS
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import GraphQLView
 
 # The embedded sandbox's URL; RFC 6761 reserves the ending, so it can never be a real host.
 EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class RedisTier:
-    """The parts that several processes share through Redis."""
-
-    store: RedisStore
-    pages: SharedPages
-    cooldowns: RedisCooldowns
 
 
 def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None) -> Starlette:
@@ -66,18 +57,20 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     phase = otel.tracing.phase if otel.tracing else nullcontext
     operations, documents = operations_of(settings, phase, Renderer(slices))
     metrics = Metrics(documents.operation_names)
-    redis = _redis_tier(settings, metrics)
+    redis = _redis_tier(settings, metrics, slices)
     client = _upstream(settings, metrics, redis, otel, slices)
     differing = DifferingBlocks()
-    cache = _cache(settings, client, metrics, redis, differing)
+    cache = _cache(settings, client, metrics, redis, differing, slices)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     source = SingleFlight(cache)
     cache.on_refusal = source.forget
+    prefetch = Prefetch(source, _block_sizes(settings)) if settings.read_ahead else None
+    owned = (prefetch, cache, client) if prefetch else (cache, client)
     return create_app(
-        _graphql(settings, operations, documents, source, cache, graphiql, differing),
+        _graphql(settings, operations, documents, source, cache, graphiql, differing, prefetch),
         metrics=metrics,
-        lifespan=_lifespan(settings, (cache, client), metrics, redis, worker, otel),
+        lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
@@ -120,7 +113,7 @@ def create(workers: Workers | None = None) -> Starlette:
     return build(settings, opentelemetry_for(os.environ), workers)
 
 
-def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
+def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation) -> RedisTier | None:
     """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
 
     ``/readyz`` does not depend on it: without Redis every query is still answered.
@@ -128,10 +121,16 @@ def _redis_tier(settings: Settings, metrics: Metrics) -> RedisTier | None:
     address = cache_address(settings.cache_url)
     if address is None:
         return None
-    store = RedisStore(address, _upstream_config(settings).identity, on_error=metrics.redis_errors.inc)
-    metrics.watch_redis(lambda: store.is_left_out)
-    pages = SharedPages(store, Freshness.of(CacheConfig.of(settings)), observer=metrics.redis_page)
-    return RedisTier(store, pages, RedisCooldowns(store))
+    tier = RedisTier.at(
+        address,
+        _upstream_config(settings).identity,
+        Freshness.of(CacheConfig.of(settings)),
+        slices,
+        on_error=metrics.redis_errors.inc,
+        observer=metrics.redis_page,
+    )
+    metrics.watch_redis(lambda: tier.store.is_left_out)
+    return tier
 
 
 def _upstream(
@@ -160,14 +159,20 @@ def _upstream_config(settings: Settings) -> UpstreamConfig:
 
 
 def _cache(
-    settings: Settings, client: UpstreamClient, metrics: Metrics, redis: RedisTier | None, differing: DifferingBlocks
+    settings: Settings,
+    client: UpstreamClient,
+    metrics: Metrics,
+    redis: RedisTier | None,
+    differing: DifferingBlocks,
+    slices: Rotation,
 ) -> CachedPages:
     reader = BlockReader(
         client,
         max_calls=settings.max_upstream_calls,
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
-    cache = CachedPages(reader, CacheConfig.of(settings), shared=redis.pages if redis else None, differing=differing)
+    shared = redis.pages if redis else None
+    cache = CachedPages(reader, CacheConfig.of(settings), shared=shared, differing=differing, slices=slices)
     metrics.watch_cache(cache)
     return cache
 
@@ -192,6 +197,7 @@ def _graphql(
     cache: CachedPages,
     graphiql: GraphiQL | None,
     differing: DifferingBlocks,
+    prefetch: Prefetch | None,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
@@ -204,6 +210,7 @@ def _graphql(
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
         differing=differing,
+        prefetch=prefetch,
     )
 
 
@@ -217,12 +224,14 @@ def _exports(
         introspection=settings.introspection,
     )
     is_closed = settings.trusted_documents is not None
-    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, slices)
+    ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
+    shares = Shares(slices, TokenPermits(settings.max_concurrent_exports), ahead)
+    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, shares)
 
 
 def _lifespan(
     settings: Settings,
-    owned: tuple[CachedPages, UpstreamClient],
+    owned: tuple[Prefetch | CachedPages | UpstreamClient, ...],
     metrics: Metrics,
     redis: RedisTier | None,
     worker: Worker | None,

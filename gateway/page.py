@@ -47,7 +47,7 @@ class Budget:
 class Caller:
     """The caller of an operation. Results belong to token and locale; the other fields belong to this operation only.
 
-    ``deadline`` is in seconds on the event loop's clock.
+    ``deadline`` is in seconds on the event loop's clock. ``is_ahead`` is True if no one waits for the rows yet.
     """
 
     token: AccessToken
@@ -55,6 +55,7 @@ class Caller:
     correlation_id: str = field(default="", compare=False)
     deadline: float = field(default=float("inf"), compare=False)
     budget: Budget = field(default_factory=lambda: Budget(1_000_000), compare=False, repr=False)
+    is_ahead: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import contextvars
 from dataclasses import replace
 
 from gateway.access_token import AccessToken
-from gateway.errors import ServiceUnavailable
+from gateway.errors import GatewayError, ServiceUnavailable
 from gateway.page import Budget, Caller, Page, PageSource
 from gateway.query import PageQuery
 
@@ -19,10 +19,11 @@ _Key = tuple[PageQuery, Caller]
 
 
 class _Flight:
-    __slots__ = ("is_ending", "task", "waiters")
+    __slots__ = ("is_ahead", "is_ending", "task", "waiters")
 
-    def __init__(self, task: asyncio.Task[Page]) -> None:
+    def __init__(self, task: asyncio.Task[Page], *, is_ahead: bool) -> None:
         self.task = task
+        self.is_ahead = is_ahead
         self.waiters = 0
         # No waiter is left, and the task is being canceled.
         self.is_ending = False
@@ -40,12 +41,24 @@ class SingleFlight:
         self._flights: dict[bytes, dict[_Key, _Flight]] = {}
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-        """Return the page, from a call that other waiters may share. Raises GatewayError."""
+        """Return the page, from a call that other waiters may share. Raises GatewayError.
+
+        The error of a call that was made ahead reaches no one who needs the page: the call is then made again.
+        """
         while (other := self._blocking_flight(query, caller)) is not None:
             await asyncio.wait({other.task})
         flights = self._flights.get(caller.token.locator, {})
         revalidation = (replace(query, revalidate=True), caller)
         flight = flights.get((query, caller)) or flights.get(revalidation) or self._start((query, caller))
+        try:
+            return await self._landing(flight)
+        except GatewayError:
+            if caller.is_ahead or not flight.is_ahead:
+                raise
+        return await self.fetch(query, caller)
+
+    async def _landing(self, flight: _Flight) -> Page:
+        """Wait for the result of ``flight``; cancel it if nobody else waits."""
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
@@ -77,7 +90,7 @@ class SingleFlight:
         shared = replace(caller, deadline=float("inf"), budget=Budget(caller.budget.max_calls))
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flights = self._flights.setdefault(caller.token.locator, {})
-        flight = flights[key] = _Flight(task)
+        flight = flights[key] = _Flight(task, is_ahead=caller.is_ahead)
         task.add_done_callback(lambda _: self._landed(key, flight))
         return flight
 

@@ -88,6 +88,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         )
         context.record(result, info.path.as_list())
         connection: ConnectionValue = result.connection
+        context.note_read(query, caller, connection)
         return connection
 
     resolve.__annotations__ = _resolver_annotations(node, dimension, filter_input)

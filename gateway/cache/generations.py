@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from gateway.access_token import AccessToken
+from gateway.cache.packing import PackedRows
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
-from gateway.page import Page, Snapshot
+from gateway.page import Page, PageWarning, Snapshot
 
 GENERATION_BYTES = 16
 
@@ -59,6 +61,34 @@ def first_generation(page: Page, fetched_at: float) -> QueryGeneration:
     return QueryGeneration(new_generation(), page.snapshot, fetched_at)
 
 
+class PackedPage(msgspec.Struct, array_like=True, frozen=True):
+    """A page except the time of reading. ``data`` holds its packed rows, and ``rows`` is their number."""
+
+    skip: int
+    more: bool | None
+    total_count: int | None
+    snapshot: Snapshot
+    warnings: tuple[PageWarning, ...]
+    data: bytes
+    rows: int
+
+    @classmethod
+    def of(cls, page: Page, packed: PackedRows) -> PackedPage:
+        """Return ``page`` with the rows ``packed``."""
+        return cls(page.skip, page.more, page.total_count, page.snapshot, page.warnings, packed.data, len(packed))
+
+    def page(self, rows: tuple[Any, ...]) -> Page:
+        """Return the page with these unpacked ``rows``."""
+        return Page(
+            rows=rows,
+            skip=self.skip,
+            more=self.more,
+            total_count=self.total_count,
+            snapshot=self.snapshot,
+            warnings=self.warnings,
+        )
+
+
 class SealedPage(msgspec.Struct, array_like=True, frozen=True):
     """A block's sealed content: its generations, the time of reading, its lifetime from then on, and the packed page.
 
@@ -70,7 +100,7 @@ class SealedPage(msgspec.Struct, array_like=True, frozen=True):
     fetched_at: float
     fetched_wall: float
     lifetime_seconds: float
-    packed: bytes
+    page: PackedPage
 
 
 @dataclass(slots=True)

@@ -1,21 +1,21 @@
 """The memory tier: an aiocache store with a size limit in bytes that evicts the least recently used entries.
 
 aiocache's own memory cache has no size limit and one timer per key. The renderings of a page count toward its entry.
+An entry is hot, with rows that can be used at once, or packed, with compressed rows.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
-from msgspec.structs import astuple
 
+from gateway.cache.packing import PackedRows
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.page import Page
 
@@ -26,30 +26,30 @@ ENTRY_OVERHEAD_BYTES = 1_024
 # size are freed later, when the response that evicted them has probably been sent.
 LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.005
 
-# A pointer in the tuple of rows (CPython, 64 bits).
-POINTER_BYTES = 8
+# A packed page without its rows: the page, its snapshot and warnings (measured as above).
+PACKED_OVERHEAD_BYTES = 2_048
 
-# Pages up to this size are measured row by row; the size of larger pages is estimated from evenly spaced rows.
-SAMPLE_ROWS = 64
-
-# The safety factor for estimates.
-SAMPLE_MARGIN = 1.1
-
-# A key, its parts and its table entries (measured with tracemalloc over selections of ten fields, rounded up).
-RENDERING_OVERHEAD_BYTES = 2_048
-
-# The share of the store for one page's renderings, so that no page evicts all others.
-MAX_SHARE = 0.25
+# Hot entries are packed when the store is filled to the first share, except the last ones used, up to the second share.
+# The rest is room for pages that arrive meanwhile.
+PACKING_SHARE, HOT_SHARE = 0.75, 0.125
 
 
 @dataclass(slots=True)
 class Record:
-    """A value with the bytes that it costs and its expiry. Only ``owner`` may change the cost later."""
+    """A page with the bytes that it costs and its expiry. Only ``owner`` may change the cost later.
+
+    ``packed`` holds the rows of a hot page in compressed form, if they were packed before; False if they cannot be.
+    """
 
     value: Any
     cost_bytes: int
     owner: object = None
     expires_at: float = float("inf")
+    packed: PackedRows | Literal[False] | None = None
+
+    @property
+    def is_hot(self) -> bool:
+        return not (isinstance(self.value, Page) and isinstance(self.value.rows, PackedRows))
 
 
 class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
@@ -57,25 +57,40 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     ``get`` returns the value alone. ``used_bytes`` is the total size of all entries, overhead included, and
     ``evictions`` counts the entries evicted for lack of space. Expiry is checked when a key is read, without timers.
-    ``on_evict`` gets each key that expires or is evicted.
+    ``on_evict`` gets each key that expires or is evicted. ``on_pressure`` is called when the entries exceed
+    ``packing_bytes``, and the hot ones ``kept_hot_bytes``: then ``oldest_hot`` should be packed.
     """
 
     NAME = "bounded-memory"
 
     def __init__(
-        self, *, max_bytes: int, clock: Clock = SYSTEM_CLOCK, on_evict: Callable[[str], None] | None = None
+        self,
+        *,
+        max_bytes: int,
+        clock: Clock = SYSTEM_CLOCK,
+        on_evict: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(serializer=NullSerializer(), timeout=None)
         self.max_bytes = max_bytes
+        self.packing_bytes = max_bytes * PACKING_SHARE
+        self.kept_hot_bytes = max_bytes * HOT_SHARE
+        self.on_pressure: Callable[[], None] = lambda: None
         self.used_bytes = 0
+        self.hot_bytes = 0
         self.evictions = 0
         self._clock = clock
         self._on_evict = on_evict
+        # All entries, and the hot ones; the least recently used first.
         self._records: OrderedDict[str, Record] = OrderedDict()
+        self._hot: OrderedDict[str, Record] = OrderedDict()
 
     @property
     def entries(self) -> int:
         return len(self._records)
+
+    @property
+    def packed_entries(self) -> int:
+        return len(self._records) - len(self._hot)
 
     async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
         """Store ``value``; return False if it alone exceeds ``max_bytes``. Only ``owner`` may change its cost later."""
@@ -88,7 +103,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         if record.expires_at <= self._clock.monotonic():
             self._evict(key)
             return None
-        self._records.move_to_end(key)
+        self._used(key)
         return record.value
 
     async def _set(
@@ -98,8 +113,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
-        self._records[key] = record
-        self.used_bytes += record.cost_bytes
+        self._insert(key, record)
         self._make_room()
         return True
 
@@ -108,7 +122,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         record = self._records.get(key)
         if record is None or record.expires_at <= self._clock.monotonic():
             return None
-        self._records.move_to_end(key)
+        self._used(key)
         return record.value
 
     def charge(self, key: str, owner: object, extra_bytes: int) -> bool:
@@ -117,11 +131,77 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         if record is None or record.owner is not owner:
             return False
         record.cost_bytes += extra_bytes
-        self.used_bytes += extra_bytes
+        self._count(record, extra_bytes)
         self._make_room()
         return key in self._records
 
+    @property
+    def is_pressed(self) -> bool:
+        """True if hot entries should be packed."""
+        return self.used_bytes > self.packing_bytes and self.hot_bytes > self.kept_hot_bytes
+
+    def oldest_hot(self) -> tuple[str, Record] | None:
+        """Return the least recently used hot entry that can be packed, with its key."""
+        return next(((key, record) for key, record in self._hot.items() if record.packed is not False), None)
+
+    def demote(self, key: str, record: Record) -> None:
+        """Replace the rows of a hot entry by its packed ones, unless it has been replaced or removed."""
+        if self._records.get(key) is not record or not record.packed:
+            return
+        packed_page = record.value.having(rows=record.packed, renderings=None)
+        cost_bytes = len(record.packed.data) + PACKED_OVERHEAD_BYTES
+        self._exchange(key, Record(packed_page, cost_bytes, expires_at=record.expires_at))
+
+    def promote(self, key: str, packed_page: Page, page: Page, *, size_bytes: int, owner: object) -> bool:
+        """Replace a packed entry by ``page``, its rows unpacked. Return False if the entry has been removed."""
+        record = self._records.get(key)
+        if record is None or record.value is not packed_page or not isinstance(packed_page.rows, PackedRows):
+            return False
+        cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES + record.cost_bytes
+        if cost_bytes > self.max_bytes:
+            return False
+        self._exchange(key, Record(page, cost_bytes, owner, record.expires_at, packed_page.rows))
+        self._used(key)
+        self._make_room()
+        return key in self._records
+
+    def attach(self, key: str, owner: object, packed: PackedRows) -> None:
+        """Keep the packed rows of the hot entry that ``owner`` belongs to."""
+        record = self._records.get(key)
+        if record is not None and record.owner is owner and record.packed is None:
+            record.packed = packed
+            self.charge(key, owner, len(packed.data))
+
+    def _used(self, key: str) -> None:
+        self._records.move_to_end(key)
+        if key in self._hot:
+            self._hot.move_to_end(key)
+
+    def _insert(self, key: str, record: Record) -> None:
+        self._records[key] = record
+        self._count(record, record.cost_bytes)
+        if record.is_hot:
+            self._hot[key] = record
+
+    def _count(self, record: Record, extra_bytes: int) -> None:
+        self.used_bytes += extra_bytes
+        self.hot_bytes += extra_bytes if record.is_hot else 0
+
+    def _exchange(self, key: str, record: Record) -> None:
+        """Replace an entry at its place in the order of use."""
+        before = self._records[key]
+        self._count(before, -before.cost_bytes)
+        self._count(record, record.cost_bytes)
+        self._records[key] = record
+        if record.is_hot:
+            self._hot[key] = record
+        else:
+            self._hot.pop(key, None)
+        _free_later(before)
+
     def _make_room(self) -> None:
+        if self.is_pressed:
+            self.on_pressure()
         while self.used_bytes > self.max_bytes:
             self.evictions += 1
             self._evict(next(iter(self._records)))
@@ -137,14 +217,16 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         record = self._records.pop(key, None)
         if record is None:
             return False
-        self.used_bytes -= record.cost_bytes
-        if record.cost_bytes >= LARGE_BYTES:
-            _linger(record)
+        self._hot.pop(key, None)
+        self._count(record, -record.cost_bytes)
+        _free_later(record)
         return True
 
 
-def _linger(record: Record) -> None:
-    """Free ``record`` after LINGER_SECONDS if an event loop is running."""
+def _free_later(record: Record) -> None:
+    """Free a large ``record`` after LINGER_SECONDS if an event loop is running."""
+    if record.cost_bytes < LARGE_BYTES:
+        return
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -154,56 +236,3 @@ def _linger(record: Record) -> None:
 
 def _free(record: Record) -> None:
     """Do nothing: the timer held the last reference to ``record``."""
-
-
-def page_size_bytes(page: Page) -> int:
-    """Return the bytes of ``page``'s rows with all values; for a large page, an estimate that errs upward."""
-    if not page.rows:
-        return 0
-    step = -(-len(page.rows) // SAMPLE_ROWS)
-    sample = page.rows[::step]
-    sample_bytes = sum(sum(map(sys.getsizeof, astuple(row))) for row in sample)
-    sample_bytes += len(sample) * (sys.getsizeof(page.rows[0]) + POINTER_BYTES)
-    if step == 1:
-        return sample_bytes
-    return int(sample_bytes * len(page.rows) / len(sample) * SAMPLE_MARGIN)
-
-
-class KeptRenderings:
-    """The renderings of the page cached as ``key``; the least recently used are evicted first."""
-
-    def __init__(self, store: MemoryStore, key: str) -> None:
-        self._store = store
-        self._key = key
-        # Each value with its cost in bytes.
-        self._renderings: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._used_bytes = 0
-
-    def get(self, key: Hashable) -> Any:
-        """Return the rendering cached as ``key``, or None."""
-        rendering = self._renderings.get(key)
-        if rendering is None:
-            return None
-        self._renderings.move_to_end(key)
-        return rendering[0]
-
-    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
-        """Cache ``value`` while its page is cached and space permits."""
-        cost_bytes = size_bytes + RENDERING_OVERHEAD_BYTES
-        max_bytes = self._store.max_bytes * MAX_SHARE
-        if cost_bytes > max_bytes or key in self._renderings:
-            return
-        while self._used_bytes + cost_bytes > max_bytes:
-            _, (_, oldest_bytes) = self._renderings.popitem(last=False)
-            self._charge(-oldest_bytes)
-        if self._charge(cost_bytes):
-            self._renderings[key] = (value, cost_bytes)
-
-    def _charge(self, extra_bytes: int) -> bool:
-        self._used_bytes += extra_bytes
-        if self._store.charge(self._key, self, extra_bytes):
-            return True
-        # The page was evicted. Free its renderings, even if a caller still holds the page.
-        self._renderings.clear()
-        self._used_bytes = 0
-        return False

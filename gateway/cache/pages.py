@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import Block, Index, block_key, first_row_of, query_key_of
-from gateway.cache.memory import KeptRenderings, MemoryStore, page_size_bytes
+from gateway.cache.memory import MemoryStore
+from gateway.cache.packer import Packer
+from gateway.cache.packing import PackedRows
+from gateway.cache.page_size import page_size_bytes
 from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
-from gateway.cache.shared import SharedPages
+from gateway.cache.renderings import KeptRenderings
+from gateway.cache.shared import PageToShare, SharedPages
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
+from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
 # Measured: Redis in the same data center stores the largest page sooner. The wait lets the caller's next request find
@@ -40,6 +46,7 @@ class CachedPages:
         *,
         shared: SharedPages | None = None,
         differing: DifferingBlocks | None = None,
+        slices: Rotation | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._source = source
@@ -50,6 +57,7 @@ class CachedPages:
         self._clock = clock
         self._index = Index()
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
+        self._packer = Packer(self.store, slices or Rotation())
         self._refreshes = Refreshes(self._refresh)
         self._reads = PendingReads()
         # Called when the upstream has refused a token.
@@ -85,13 +93,15 @@ class CachedPages:
         query_key = query_key_of(query, caller)
         for candidate in self._candidates(query):
             page: Page | None = self.store.peek(block_key(query_key, candidate))
-            if decide(page, query, now, self._freshness) is CacheState.HIT:
+            state = decide(page, query, now, self._freshness)
+            if page is not None and state is CacheState.HIT and not isinstance(page.rows, PackedRows):
                 self.answered_blocks[CacheState.HIT] += 1
                 return page
         return None
 
     async def aclose(self) -> None:
         await self._refreshes.aclose()
+        await self._packer.aclose()
         if self._shared is not None:
             await self._shared.aclose()
 
@@ -113,7 +123,11 @@ class CachedPages:
             state = decide(page, block.query, self._clock.monotonic(), self._freshness)
             if page is not None and state is not CacheState.MISS and (best is None or state < best[1]):
                 best = (page, state, candidate)
-        return best
+        if best is None:
+            return None
+        page, state, candidate = best
+        page = await self._packer.unpacked(candidate.key, page, candidate.query, candidate.caller.token.locator)
+        return None if page is None else (page, state, candidate)
 
     def _candidates(self, query: PageQuery) -> Iterator[PageQuery]:
         yield query
@@ -150,6 +164,7 @@ class CachedPages:
                 if shared is not None and worst is not None and shared.state <= worst and not read.void:
                     shared_block = block.sibling(shared.query)
                     page = await self._put(shared_block, shared.page, shared.expires_at)
+                    self.store.attach(shared_block.key, page and page.renderings, shared.packed)
                     if page is not None:
                         # Loading is over; a stale page may be refreshed.
                         self._refreshes.resume(block.key)
@@ -173,14 +188,20 @@ class CachedPages:
         if cached_page is None:
             return page
         if self._shared is not None:
-            store = self._shared.keep(
-                block.query, block.caller, page, expires_at=expires_at, token_generation=token_generation
-            )
+            job = PageToShare(block.query, block.caller, page, expires_at, token_generation)
+            store = self._shared.keep(job, partial(self._packed, block, cached_page))
             if store is not None:
                 # If memory has no room, the next request must find the page in Redis.
                 patience_seconds = None if cached_page.renderings is None else STORE_PATIENCE_SECONDS
                 await asyncio.wait({store}, timeout=patience_seconds)
         return cached_page
+
+    async def _packed(self, block: Block, page: Page) -> PackedRows | None:
+        """Return the packed rows of ``page``, and keep them for the time when memory is short."""
+        packed = await self._packer.pack(page)
+        if packed is not None and page.renderings is not None:
+            self.store.attach(block.key, page.renderings, packed)
+        return packed
 
     async def _had_rows(self, block: Block, page: Page) -> bool:
         """Return True if cached blocks show that the empty ``page``, which has no total, should have rows."""

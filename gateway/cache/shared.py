@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from functools import partial
+from typing import Literal
 
 from gateway.access_token import AccessToken
 from gateway.cache import generations
-from gateway.cache.generations import QueryGeneration, SealedPage, TokenGenerations
-from gateway.cache.packing import pack, unpack
+from gateway.cache.generations import PackedPage, QueryGeneration, SealedPage, TokenGenerations
+from gateway.cache.packing import PackedRows, Turns, unpack
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
-
-# Measured: this many rows, or packed bytes, take half a millisecond. More are processed in a worker thread.
-MAX_INLINE_ROWS, MAX_INLINE_BYTES = 1_000, 32_768
+from gateway.scheduling.rotation import Rotation
 
 # Pages being stored at once, each of a few megabytes (our choice). Further pages are not shared.
 MAX_STORES = 64
@@ -28,18 +27,35 @@ MAX_STORES = 64
 # The time limit for pending stores at shutdown: more than their two operations take at most.
 CLOSE_SECONDS = 0.75
 
+# Packs the rows of a page.
+Pack = Callable[[], Awaitable[PackedRows | None]]
+
 Outcome = Literal["hit", "miss", "refused", "unavailable", "stored", "not_stored"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """A page from Redis, its query, its state and its expiry (by the monotonic clock)."""
+    """A page from Redis, its packed rows, its query, its state and its expiry (by the monotonic clock)."""
 
     page: Page
+    packed: PackedRows
     query: PageQuery
     state: CacheState
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageToShare:
+    """A page of a caller's query to be stored until ``expires_at``, if the token still has this generation.
+
+    None forbids storing it.
+    """
+
+    query: PageQuery
+    caller: Caller
+    page: Page
+    expires_at: float
+    token_generation: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +78,11 @@ class SharedPages:
         store: RedisStore,
         freshness: Freshness,
         *,
+        slices: Rotation | None = None,
         observer: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         self._store = store
+        self._slices = slices or Rotation()
         self._freshness = freshness
         self._clock = store.clock
         self._observe = observer
@@ -96,20 +114,18 @@ class SharedPages:
                 self._tokens.refused_at(caller.token),
                 self._clock.monotonic() + caller.token.seconds_left(self._clock.wall()),
             )
-            shared_page = await self._best(rows, requirements, stop=query.skip + query.top)
+            turns = partial(self._slices.turn, caller.token.locator)
+            shared_page = await self._best(rows, requirements, turns, stop=query.skip + query.top)
         if candidates:
             self._observe("miss" if shared_page is None else "hit")
         return token_generation, shared_page
 
-    def keep(
-        self, query: PageQuery, caller: Caller, page: Page, *, expires_at: float, token_generation: bytes | None
-    ) -> asyncio.Task[None] | None:
-        """Start storing ``page`` in the background; return None if it will not be stored."""
-        if token_generation is None or self._store.is_left_out or len(self._stores) >= MAX_STORES:
+    def keep(self, job: PageToShare, pack: Pack) -> asyncio.Task[None] | None:
+        """Start storing a page in the background, with the rows from ``pack``; None if it will not be stored."""
+        if job.token_generation is None or self._store.is_left_out or len(self._stores) >= MAX_STORES:
             self._observe("not_stored")
             return None
-        work = self._keep(query, caller, page, expires_at, token_generation)
-        task = asyncio.create_task(work, context=contextvars.Context())
+        task = asyncio.create_task(self._keep(job, pack), context=contextvars.Context())
         self._stores.add(task)
         task.add_done_callback(self._stores.discard)
         return task
@@ -137,12 +153,17 @@ class SharedPages:
         return generation
 
     async def _best(
-        self, rows: Iterable[tuple[PageQuery, Entry, bytes | None]], requirements: _Requirements, *, stop: int
+        self,
+        rows: Iterable[tuple[PageQuery, Entry, bytes | None]],
+        requirements: _Requirements,
+        turns: Turns,
+        *,
+        stop: int,
     ) -> SharedPage | None:
         """Return the first fresh page that has every row below ``stop``, else the first such stale page."""
         best: SharedPage | None = None
         for query, block_entry, value in rows:
-            shared_page = await self._opened(query, block_entry, value, requirements)
+            shared_page = await self._opened(query, block_entry, value, requirements, turns)
             if shared_page is None or not shared_page.page.reaches(stop):
                 continue
             if shared_page.state is CacheState.HIT:
@@ -151,7 +172,7 @@ class SharedPages:
         return best
 
     async def _opened(
-        self, query: PageQuery, block_entry: Entry, value: bytes | None, requirements: _Requirements
+        self, query: PageQuery, block_entry: Entry, value: bytes | None, requirements: _Requirements, turns: Turns
     ) -> SharedPage | None:
         """Decrypt ``value``. Return None if it is outdated or was not sealed for this entry; the latter is counted."""
         if value is None:
@@ -167,28 +188,26 @@ class SharedPages:
         expires_at = min(fetched_at + lifetime_seconds, requirements.token_expires_at)
         if fetched_at < requirements.read_since or expires_at <= self._clock.monotonic():
             return None
-        page = await _run(len(sealed.packed) > MAX_INLINE_BYTES, unpack, sealed.packed, query.dataset.row)
-        if page is None or page.skip != query.skip:
+        packed = PackedRows(sealed.page.data, sealed.page.rows)
+        rows = await unpack(packed, query.dataset.row, turns)
+        if rows is None or sealed.page.skip != query.skip:
             self._observe("refused")
             return None
-        page = page.having(fetched_at=fetched_at)
+        page = sealed.page.page(rows).having(fetched_at=fetched_at)
         state = self._freshness.state(page, self._clock.monotonic())
-        return None if state is CacheState.MISS else SharedPage(page, query, state, expires_at)
+        return None if state is CacheState.MISS else SharedPage(page, packed, query, state, expires_at)
 
-    async def _keep(
-        self, query: PageQuery, caller: Caller, page: Page, expires_at: float, token_generation: bytes
-    ) -> None:
-        packed = await _run(len(page.rows) > MAX_INLINE_ROWS, pack, page)
-        is_stored = packed is not None and await self._write(query, caller, page, packed, expires_at, token_generation)
+    async def _keep(self, job: PageToShare, pack: Pack) -> None:
+        packed = await pack()
+        is_stored = packed is not None and await self._write(job, packed)
         self._observe("stored" if is_stored else "not_stored")
 
-    async def _write(
-        self, query: PageQuery, caller: Caller, page: Page, packed: bytes, expires_at: float, token_generation: bytes
-    ) -> bool:
+    async def _write(self, job: PageToShare, packed: PackedRows) -> bool:
+        query, caller, page = job.query, job.caller, job.page
         token_entry, query_entry = self._tokens.entry(caller.token), self._query_entry(query, caller)
         values = await self._store.get_many([token_entry, query_entry])
         # The generation changed: the token was refused after the page was requested.
-        if values is None or values[0] != token_generation:
+        if values is None or values[0] is None or values[0] != job.token_generation:
             return False
         previous = self._opened_generation(query_entry, values[1])
         fetched_at = self._store.server_clock.time_of(page.fetched_at)
@@ -199,12 +218,12 @@ class SharedPages:
             return False
         block_entry, now = self._block_entry(query, caller), self._clock.monotonic()
         sealed = SealedPage(
-            token_generation,
+            values[0],
             generation.generation,
             fetched_at,
             self._clock.wall() - (now - page.fetched_at),
-            expires_at - page.fetched_at,
-            packed,
+            job.expires_at - page.fetched_at,
+            PackedPage.of(page, packed),
         )
         value = block_entry.seal_value(sealed)
         if len(value) > MAX_VALUE_BYTES:
@@ -213,7 +232,7 @@ class SharedPages:
         return await self._store.set_many(
             (
                 Write(query_entry, query_entry.seal_value(generation), generation_seconds),
-                Write(block_entry, value, expires_at - now),
+                Write(block_entry, value, job.expires_at - now),
                 # Renew the token's generation, so that it outlives the blocks sealed with it.
                 Write(token_entry, None, generation_seconds),
             )
@@ -231,8 +250,3 @@ def _about(query: PageQuery, caller: Caller) -> bytes:
     """Return the digest of dataset and query (32 bytes), the locale, and the row's fields, which vary by release."""
     fields = ",".join(query.dataset.attributes)
     return query.digest + f"{caller.locale or ''}\0{fields}".encode()
-
-
-async def _run(is_large: bool, work: Callable[..., T], *arguments: Any) -> T:
-    """Run large work in a worker thread: compression releases the GIL, and rows are encoded in chunks."""
-    return await asyncio.to_thread(work, *arguments) if is_large else work(*arguments)

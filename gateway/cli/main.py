@@ -14,12 +14,12 @@ import click
 
 from gateway.cli.export.export_command import export
 from gateway.cli.token.token_command import token
+from gateway.config.injected_names import injected_names
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import (
     SANDBOX,
     Settings,
     SettingsError,
-    ignored_names,
     masked,
     read_settings,
     sources,
@@ -193,7 +193,7 @@ def _shown(value: Any) -> str:
 def _log_ignored_names() -> None:
     import structlog
 
-    names = ignored_names(os.environ)
+    names = injected_names(os.environ)
     if names:
         structlog.get_logger("gateway").info("ignored injected environment variables", names=names)
 

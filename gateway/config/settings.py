@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.config.injected_names import injected_names
 from gateway.config.library_variables import switch_faults
 from gateway.config.manifest import read_manifest
 from gateway.config.origin import check_browser_origin, is_loopback, upstream_origin
@@ -21,9 +22,6 @@ SANDBOX = "sandbox"
 
 # Fields that the command line can override, with their options.
 OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "workers": "--workers"}
-
-# Names that Kubernetes and Docker links inject for a service called "gateway", whatever the program expects.
-INJECTED = re.compile(r"GATEWAY_(SERVICE_.*|PORT_\d+_.*|NAME|ENV_.*)")
 
 # Secrets in a URL: the user info, and a query parameter of Redis clients.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
@@ -121,6 +119,12 @@ class Settings(BaseSettings):
         description="Bytes of response bodies that one process holds until clients have read them. Beyond it, large"
         " responses are refused with `SERVICE_UNAVAILABLE`.",
     )
+    max_concurrent_exports: int = Field(
+        4, ge=1, le=1_000, description="Exports that one token runs at once in one process; further ones wait."
+    )
+    read_ahead: Switch = Field(
+        True, description="Load blocks before they are needed, for exports and for clients that page through."
+    )
     max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
     max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
     shutdown_grace_seconds: Seconds = Field(25, description="Time for requests in flight to finish after SIGTERM.")
@@ -192,18 +196,9 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def ignored_names(environment: Mapping[str, str]) -> list[str]:
-    """Return ``GATEWAY_`` names that Kubernetes or Docker injects; they are ignored, and logged once."""
-    return sorted(name for name in environment if INJECTED.fullmatch(name) or _is_injected_port(name, environment))
-
-
-def _is_injected_port(name: str, environment: Mapping[str, str]) -> bool:
-    return name == "GATEWAY_PORT" and environment[name].startswith(("tcp://", "udp://"))
-
-
 def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from ``environment`` and command-line ``overrides`` by field name. Raises SettingsError."""
-    ignored = set(ignored_names(environment))
+    ignored = set(injected_names(environment))
     known = {variable(field): field for field in Settings.model_fields}
     variables = {
         name: trimmed(value) for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored
@@ -249,7 +244,7 @@ def _nearest(name: str, known: Mapping[str, str]) -> str:
 
 def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:
     """Return each field's source: ``default``, ``environment`` or ``command line``."""
-    ignored = set(ignored_names(environment))
+    ignored = set(injected_names(environment))
     origins = dict.fromkeys(Settings.model_fields, "default")
     origins |= {
         field: "environment" for field in origins if variable(field) in environment and variable(field) not in ignored
@@ -257,4 +252,4 @@ def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dic
     return origins | {field: "command line" for field, value in overrides.items() if value is not None}
 
 
-__all__ = ["SANDBOX", "Settings", "SettingsError", "ignored_names", "masked", "read_settings", "sources", "variable"]
+__all__ = ["SANDBOX", "Settings", "SettingsError", "masked", "read_settings", "sources", "variable"]

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable
 
 import brotli
-import zstandard
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.content_negotiation import coding_for
 from gateway.http.headers import named_headers
 from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
 from gateway.page import Renderings
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 # Smaller responses fit into one network packet, so compression does not pay.
 COMPRESS_FROM_BYTES = 1_400
@@ -26,7 +31,7 @@ LARGE_BYTES = 131_072
 
 # The library's default levels.
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "zstd": lambda body: zstandard.ZstdCompressor(level=4).compress(body),
+    "zstd": lambda body: zstd.compress(body, 4),
     "br": lambda body: brotli.compress(body, quality=4),
     "gzip": lambda body: gzip.compress(body, 4, mtime=0),
 }

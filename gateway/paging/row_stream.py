@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
@@ -10,6 +10,7 @@ from operator import attrgetter
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import CacheState, Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
+from gateway.paging.read_ahead import BlocksAhead, ReadAhead
 from gateway.query import FALSE, PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
@@ -17,7 +18,7 @@ from gateway.snapshots.snapshot_digest import SnapshotDigest
 
 @dataclass(slots=True)
 class RowStream:
-    """A reader of the rows of a query, which holds at most two blocks at a time.
+    """A reader of the rows of a query, which holds at most two blocks at a time, and those loaded ahead.
 
     It begins with row ``start``. If that is not the first row, ``digest`` is of the snapshot of the rows before it.
     ``accepts_incomplete`` allows blocks with missing rows in the opening, whose warnings a response can still report.
@@ -33,15 +34,19 @@ class RowStream:
     digest: SnapshotDigest | None = None
     accepts_incomplete: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
+    ahead: ReadAhead = field(default_factory=lambda: ReadAhead(0))
     rows: int = 0
     upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
 
     async def opening(self) -> list[Page]:
-        """Load the first two blocks, or the only one; the first begins with row ``start``. Raises GatewayError.
+        """Load the first block, and the second if it may be needed. Raises GatewayError.
 
-        A cached block and a fresh one may come from different snapshots. If the blocks conflict, they are read again,
-        at most twice. A conflict is accepted if both blocks are then unchanged, because the data did not change.
+        It is needed if one of them may have been cached, or if missing rows are accepted: only a response's head can
+        report these.
+        The first one begins with row ``start``. A cached block and a fresh one may come from different snapshots. If
+        the blocks conflict, they are read again, at most twice. A conflict is accepted if both blocks are then
+        unchanged, because the data did not change.
         """
         if self.query.filter == FALSE:
             if self.start:
@@ -53,7 +58,7 @@ class RowStream:
             first = await self._opening_block(query, self.start - self.start % self.sizes.rows, tried)
             if await self._continues(query, first, tried):
                 pages = [first]
-                if not self._is_last(first):
+                if not self._is_last(first) and self._needs_second(first, query):
                     pages.append(await self._opening_block(query, self._next_block(first.skip), tried))
                 if all(self._agree(query, pair, earlier) for pair in combinations(tried.values(), 2)):
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
@@ -65,23 +70,48 @@ class RowStream:
                 query = replace(query, revalidate=True)
         raise _changed()
 
-    async def pages(self, opening: list[Page]) -> AsyncIterator[Page]:
+    async def pages(self, opening: list[Page]) -> AsyncGenerator[Page]:
         """Yield the pages of ``opening``, emptying it, and the pages after them. Raises GatewayError.
 
         A page's rows are counted when the next page is requested. A conflict between pages raises SnapshotChanged.
         """
         marks: dict[Snapshot, Page] = {}
         page = opening.pop(0)
-        while True:
-            await self._require_one_snapshot(page, marks)
-            yield page
-            self.rows += len(page.rows)
-            if self._is_last(page):
-                return
-            skip = self._next_block(page.skip)
-            # Release the page while the next one is loaded.
-            del page
-            page = opening.pop(0) if opening else await self._block(self.query, skip, accepts_incomplete=False)
+        ahead = self.ahead.traversal(self._block_ahead)
+        try:
+            while True:
+                await self._require_one_snapshot(page, marks)
+                ahead.extend(self._rows_ahead(page))
+                yield page
+                self.rows += len(page.rows)
+                if self._is_last(page):
+                    return
+                skip = self._next_block(page.skip)
+                # Release the page while the next one is loaded.
+                del page
+                page = opening.pop(0) if opening else await self._next_page(skip, ahead)
+        finally:
+            await ahead.aclose()
+
+    async def _next_page(self, skip: int, ahead: BlocksAhead) -> Page:
+        page = await ahead.take(skip)
+        return await self._block(self.query, skip, accepts_incomplete=False) if page is None else page
+
+    def _needs_second(self, first: Page, query: PageQuery) -> bool:
+        return first.cache is not CacheState.MISS or query.revalidate or self.accepts_incomplete
+
+    def _rows_ahead(self, page: Page) -> range:
+        """Return the first rows of the blocks after ``page`` up to the known total; none if ``page`` was cached.
+
+        After a cached block the next one is probably cached, too.
+        """
+        total = page.snapshot.total_count
+        if total is None or page.cache is not CacheState.MISS or self._is_last(page):
+            return range(0)
+        return range(self._next_block(page.skip), total, self.sizes.rows)
+
+    async def _block_ahead(self, skip: int) -> Page:
+        return await self._block(self.query, skip, accepts_incomplete=False, is_ahead=True)
 
     async def _require_one_snapshot(self, page: Page, marks: dict[Snapshot, Page]) -> None:
         """Compare ``page`` with ``marks``: a mark of the last page of each snapshot so far. Raises SnapshotChanged."""
@@ -151,8 +181,8 @@ class RowStream:
     def _is_last(self, page: Page) -> bool:
         return not page.reaches(self._next_block(page.skip)) or page.more is False
 
-    async def _block(self, query: PageQuery, skip: int, *, accepts_incomplete: bool) -> Page:
-        caller = self.caller()
+    async def _block(self, query: PageQuery, skip: int, *, accepts_incomplete: bool, is_ahead: bool = False) -> Page:
+        caller = replace(self.caller(), is_ahead=is_ahead)
         blocks = Blocks(self.source, query, caller, self.sizes)
         try:
             # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.

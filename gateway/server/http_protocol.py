@@ -31,6 +31,10 @@ MAX_HEADER_LINES = 200
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
+def _too_many_lines() -> RequestRefused:
+    return refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
+
+
 class _BodyParser:
     """Callbacks of a parser that reads only the body of a request whose head another parser has read."""
 
@@ -127,6 +131,9 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
                 self.parser.feed_data(piece)
             if self._unparsed_bytes > limit_bytes:
                 self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
+            elif len(self.headers) > MAX_HEADER_LINES:
+                # An unfinished head, or trailers.
+                self._respond_and_close(_too_many_lines())
             elif self._slices.is_shredded:
                 self._refuse(400, "The request's body arrives in too many small chunks. Send larger ones.")
         except httptools.HttpParserUpgrade:
@@ -144,23 +151,18 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         super().on_message_begin()
         self._slices.begin_head()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header or trailer line. Raises RequestRefused, which ends parsing, if there are too many."""
-        super().on_header(name, value)
-        if len(self.headers) > MAX_HEADER_LINES:
-            raise refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
-
     def on_headers_complete(self) -> None:
         """Start answering a request, unless its head must be refused. Raises RequestRefused, which ends parsing."""
         parser = self.parser
-        check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
+        if len(self.headers) > MAX_HEADER_LINES:
+            raise _too_many_lines()
+        framing = check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
         self._cancel_head_timer()
         self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
         self._skips_body = parser.should_upgrade()
         # Raises if the target is malformed.
         super().on_headers_complete()
-        framing = dict(pair for pair in self.headers if pair[0] in _FRAMING)
-        self._slices.begin_body(int(framing.get(_FRAMING[0], b"0")), is_chunked=_FRAMING[1] in framing)
+        self._slices.begin_body(framing)
         self._unparsed_bytes = 0
         # Close after the response: other servers would read the following bytes as the offered protocol.
         self.cycle.keep_alive = self.cycle.keep_alive and not self._skips_body

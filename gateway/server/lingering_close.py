@@ -33,6 +33,7 @@ class LingeringTransport:
         "get_extra_info",
         "get_write_buffer_size",
         "pause_reading",
+        "set_write_buffer_limits",
         "write",
         "writelines",
     )
@@ -47,6 +48,7 @@ class LingeringTransport:
         self.pause_reading = transport.pause_reading
         self.get_extra_info = transport.get_extra_info
         self.get_write_buffer_size = transport.get_write_buffer_size
+        self.set_write_buffer_limits = transport.set_write_buffer_limits
 
     def is_closing(self) -> bool:
         """Return whether the connection is closed, or will be."""

@@ -32,10 +32,10 @@ class MessageSlices:
         """Note that a request has begun."""
         self.in_head = True
 
-    def begin_body(self, content_length: int, *, is_chunked: bool) -> None:
-        """Note that a head is complete."""
+    def begin_body(self, body_bytes: int | None) -> None:
+        """Note that a head is complete. ``body_bytes`` is the length of the body; None if it is chunked."""
         self.in_head, self.in_body = False, True
-        self._left_bytes = None if is_chunked else content_length
+        self._left_bytes = body_bytes
         self._parts = self._body_bytes = 0
 
     def take_body(self, body_bytes: int) -> None:
@@ -70,13 +70,14 @@ class MessageSlices:
         """Return the end of the slice of ``data`` from ``position``: the next end of a head or body, or of ``data``."""
         if self.in_body and self._left_bytes is not None:
             return min(len(data), position + self._left_bytes)
-        end = self._end_of_part(data, position)
-        self._tail = (self._tail + data[max(position, end - 3) : end])[-3:]
-        return end
-
-    def _end_of_part(self, data: bytes, position: int) -> int:
-        for length in (3, 2, 1):
-            if self._tail.endswith(_END[:length]) and data.startswith(_END[length:], position):
-                return position + len(_END) - length
+        if self._tail:
+            for length in (3, 2, 1):
+                if self._tail.endswith(_END[:length]) and data.startswith(_END[length:], position):
+                    self._tail = b""
+                    return position + len(_END) - length
         index = data.find(_END, position)
-        return len(data) if index < 0 else index + len(_END)
+        if index < 0:
+            self._tail = (self._tail + data[max(position, len(data) - 3) :])[-3:]
+            return len(data)
+        self._tail = b""
+        return index + len(_END)

@@ -18,6 +18,7 @@ _HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-
 # The headers that need a rule; nearly all requests have only the first.
 _RULED = frozenset(
     {b"host", b"expect", b"transfer-encoding", b"content-encoding", b"content-type", b"connection", b"upgrade"}
+    | {b"content-length"}
 )
 
 # Headers that the gateway reads. A proxy removes headers that Connection names (RFC 9110, section 7.6.1), so naming one
@@ -46,14 +47,17 @@ def refusal_with(status: int, message: str, headers: dict[str, str] | None = Non
     return RequestRefused(BadRequest(message, status=status), headers)
 
 
-def check_head(version: str, method: str, headers: Headers) -> None:
-    """Raise RequestRefused if a request with these ``headers``, named in lower case, must not be served."""
+def check_head(version: str, method: str, headers: Headers) -> int | None:
+    """Return the length of the body; None if it is chunked. ``headers`` are named in lower case.
+
+    Raises RequestRefused if the request must not be served.
+    """
     if version not in ("1.1", "1.0"):
         raise refusal_with(505, "The gateway speaks HTTP/1.1. Send the request in that version.")
     if method == "CONNECT":
         raise refusal_with(405, "The gateway opens no tunnels. Send the request without a proxy.", _ALLOWED)
-    hosts = 0
-    types = 0
+    hosts = types = body_bytes = 0
+    is_chunked = False
     for name, value in headers:
         if name not in _RULED:
             continue
@@ -62,14 +66,19 @@ def check_head(version: str, method: str, headers: Headers) -> None:
             _check_host(value)
         elif name == b"content-type":
             types += 1
+        elif name == b"content-length":
+            # The parser has checked it.
+            body_bytes = int(value)
         elif name != b"upgrade":
             _CHECKS[name](value)
+            is_chunked = is_chunked or name == b"transfer-encoding"
     if hosts > 1 or (not hosts and version == "1.1"):
         raise refusal_with(400, "The request needs exactly one Host header. Send one.")
     if types > 1:
         raise refusal_with(400, "The request has several Content-Type headers. Send one.")
-    if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
+    if version == "1.0" and is_chunked:
         raise refusal_with(400, "HTTP/1.0 has no Transfer-Encoding. Send Content-Length, or use HTTP/1.1.")
+    return None if is_chunked else body_bytes
 
 
 def _check_host(value: bytes) -> None:

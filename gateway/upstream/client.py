@@ -15,7 +15,7 @@ import structlog
 from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
-from gateway.errors import RateLimited, UpstreamBadResponse
+from gateway.errors import RateLimited, ServiceUnavailable, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.scheduling.rotation import Rotation
@@ -67,7 +67,12 @@ class UpstreamClient:
         await self._connections.aclose()
 
     async def call(self, query: PageQuery, caller: Caller, *, deadline: float) -> UpstreamResponse:
-        """Return the upstream's response to ``query``. Raises GatewayError."""
+        """Return the upstream's response to ``query``. Raises GatewayError.
+
+        A call that is made ahead is refused if its token has expired or was throttled lately.
+        """
+        if caller.is_ahead and not self._may_call_ahead(caller.token):
+            raise ServiceUnavailable("The gateway does not read ahead for this token now. Retry.")
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self._config.operation_timeout_seconds)
         retries = Retries(self._config.max_retries, self._random)
@@ -87,6 +92,9 @@ class UpstreamClient:
             ids = ids if result.retry is Retry.TIMEOUT else RequestIds(ids.correlation)
             last = result.retry
 
+    def _may_call_ahead(self, token: AccessToken) -> bool:
+        return token.seconds_left(self._clock.wall()) > 0 and self.cooldowns.is_calm(token.locator)
+
     async def _attempt(
         self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, *, after: Retry
     ) -> UpstreamResponse | Failure:
@@ -94,7 +102,7 @@ class UpstreamClient:
         call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
         locator = caller.token.locator
         self.cooldowns.require_passed(locator)
-        async with self.limiter.hold(locator, deadline):
+        async with self.limiter.hold(locator, deadline, is_patient=caller.is_ahead):
             # Another call may have been throttled while this one waited.
             await self.cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()

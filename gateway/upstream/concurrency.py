@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from gateway.errors import DeadlineExceeded, GatewayError, ServiceUnavailable
+from gateway.errors import DeadlineExceeded, ServiceUnavailable
+from gateway.scheduling.permits import Permits, TokenPermits
 
 _token_is_busy = partial(
     DeadlineExceeded,
@@ -16,66 +16,34 @@ _token_is_busy = partial(
 no_connection_left = partial(ServiceUnavailable, "All upstream connections of the gateway are in use. Retry later.")
 
 
-class _TokenQueue:
-    """The callers of one token, both in flight and waiting."""
-
-    __slots__ = ("permits", "users")
-
-    def __init__(self, permits: int) -> None:
-        self.permits = asyncio.Semaphore(permits)
-        self.users = 0
-
-
 class ConcurrencyLimiter:
     """Limits concurrent upstream calls; ``held`` counts those in flight. A token's queue exists only while in use."""
 
     def __init__(self, *, per_token: int, total: int) -> None:
-        self._per_token = per_token
-        self._all = asyncio.Semaphore(total)
-        self._queues: dict[bytes, _TokenQueue] = {}
+        self._tokens = TokenPermits(per_token)
+        self._all = Permits(total)
         self.held = 0
 
     def __len__(self) -> int:
-        return len(self._queues)
+        return len(self._tokens)
 
     @property
     def waiting(self) -> int:
-        return sum(queue.users for queue in list(self._queues.values())) - self.held
+        return self._tokens.callers - self.held
 
     @asynccontextmanager
-    async def hold(self, locator: bytes, deadline: float) -> AsyncIterator[None]:
+    async def hold(self, locator: bytes, deadline: float, *, is_patient: bool = False) -> AsyncIterator[None]:
         """Hold a permit during the context, waiting for it until ``deadline`` on the loop's clock.
 
-        Raises DeadlineExceeded if the token's limit is the obstacle, ServiceUnavailable if the process's limit is.
+        A patient caller waits until all others have got theirs. Raises DeadlineExceeded if the token's limit is the
+        obstacle, ServiceUnavailable if the process's limit is.
         """
-        queue = self._queues.setdefault(locator, _TokenQueue(self._per_token))
-        queue.users += 1
-        try:
-            async with (
-                _permit(queue.permits, deadline, _token_is_busy),
-                _permit(self._all, deadline, no_connection_left),
-            ):
-                self.held += 1
-                try:
-                    yield
-                finally:
-                    self.held -= 1
-        finally:
-            queue.users -= 1
-            if not queue.users:
-                del self._queues[locator]
-
-
-@asynccontextmanager
-async def _permit(
-    permits: asyncio.Semaphore, deadline: float, timeout_error: Callable[[], GatewayError]
-) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout_at(deadline):
-            await permits.acquire()
-    except TimeoutError:
-        raise timeout_error() from None
-    try:
-        yield
-    finally:
-        permits.release()
+        async with (
+            self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient),
+            self._all.hold(deadline, no_connection_left, is_patient=is_patient),
+        ):
+            self.held += 1
+            try:
+                yield
+            finally:
+                self.held -= 1

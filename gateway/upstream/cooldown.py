@@ -10,6 +10,9 @@ from gateway.access_token import AccessToken
 from gateway.clocks.clock import Clock
 from gateway.errors import RateLimited, UpstreamErrorFacts
 
+# After a 429 the token's blocks are not read ahead for this long (our choice).
+CALM_SECONDS = 600.0
+
 # A cool-down takes about 200 bytes, so this many take a few megabytes; many more tokens than any one process serves.
 MAX_COOLDOWNS = 10_000
 
@@ -67,7 +70,12 @@ class Cooldowns:
         left_seconds = until - self._clock.monotonic()
         if left_seconds > 0:
             raise throttled(math.ceil(left_seconds))
-        del self._until[locator]
+        if left_seconds <= -CALM_SECONDS:
+            del self._until[locator]
+
+    def is_calm(self, locator: bytes) -> bool:
+        """Return True if no cool-down of the token has ended within the last CALM_SECONDS."""
+        return self._until.get(locator, -math.inf) <= self._clock.monotonic() - CALM_SECONDS
 
     async def start_everywhere(self, token: AccessToken, seconds: float) -> None:
         """Start a cool-down here and in all other processes."""
@@ -87,7 +95,7 @@ class Cooldowns:
 
     def _prune(self) -> None:
         now = self._clock.monotonic()
-        live = ((until, locator) for locator, until in self._until.items() if until > now)
+        live = ((until, locator) for locator, until in self._until.items() if until > now - CALM_SECONDS)
         # Free a tenth of the table at a time, so that a flood of tokens does not sort it at every step.
         longest = heapq.nlargest(self._max_cooldowns - self._max_cooldowns // 10, live)
         self._until = {locator: until for until, locator in longest}

@@ -11,7 +11,9 @@ from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
-from schema.connection import ConnectionResult
+from gateway.paging.prefetch import Prefetch
+from gateway.query import PageQuery
+from schema.connection import ConnectionResult, ConnectionValue
 from schema.execution.projection import Selection
 
 
@@ -31,6 +33,7 @@ class OperationContext:
     upstream: str
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
+    prefetch: Prefetch | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
@@ -45,6 +48,12 @@ class OperationContext:
             if warning.age_seconds is not None:
                 formatted["ageSeconds"] = warning.age_seconds
             self.warnings.append(formatted)
+
+    def note_read(self, query: PageQuery, caller: Caller, connection: ConnectionValue) -> None:
+        """Let the block after ``connection`` be loaded if the caller will probably ask for it."""
+        if self.prefetch is not None and connection.pieces:
+            last = connection.pieces[-1]
+            self.prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
 
     def release(self) -> None:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""

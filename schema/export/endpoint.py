@@ -7,7 +7,7 @@ no client takes an incomplete file for complete.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter
@@ -18,19 +18,21 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway import errors
 from gateway.config.groups import Limits
-from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
+from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted, RateLimited
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
+from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
+from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
+from schema.export.statuses import STATUSES
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
 from schema.http.response import VARY
@@ -38,23 +40,8 @@ from schema.http.response import VARY
 # Rows written at once. Measured: 1,000 rows block the event loop for two milliseconds as CSV.
 SLICE_ROWS = 1_000
 
-# These responses are not GraphQL, so the status shows the kind of error (RFC 9110, section 15).
-STATUSES: Mapping[type[GatewayError], int] = {
-    errors.BadUserInput: 400,
-    errors.QueryTooComplex: 400,
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.OperationNotTrusted: 403,
-    errors.SnapshotChanged: 409,
-    errors.RateLimited: 429,
-    errors.InternalServerError: 500,
-    errors.UpstreamUnavailable: 502,
-    errors.UpstreamRejected: 502,
-    errors.UpstreamBadResponse: 502,
-    errors.ServiceUnavailable: 503,
-    errors.UpstreamTimeout: 504,
-    errors.DeadlineExceeded: 504,
-}
+# The time for which an export waits for others of its token to end (our choice; clients time out after a minute).
+WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +64,15 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """What exports share with others: the event loop, the exports of one token, and the blocks loaded ahead."""
+
+    slices: Rotation
+    running: TokenPermits
+    ahead: ReadAhead
+
+
+@dataclass(frozen=True, slots=True)
 class Exports:
     """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
@@ -86,7 +82,7 @@ class Exports:
     limits: Limits
     is_closed: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
-    slices: Rotation = field(default_factory=Rotation)
+    shares: Shares = field(default_factory=lambda: Shares(Rotation(), TokenPermits(1_000), ReadAhead(0)))
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
         return [
@@ -125,12 +121,17 @@ class ExportView:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             request = self._request(scope)
-            stream = request.stream
-            opening = await stream.opening()
+            locator, deadline = access_token(scope).locator, asyncio.get_running_loop().time() + WAIT_SECONDS
+            async with self.exports.shares.running.hold(locator, deadline, _too_many_exports):
+                await self._export(scope, request, send)
         except GatewayError as error:
             _note(scope, error.code, None)
             await _refusal(scope, error)(scope, receive, send)
-            return
+
+    async def _export(self, scope: Scope, request: ExportRequest, send: Send) -> None:
+        """Send the response. Raises GatewayError before its first byte."""
+        stream = request.stream
+        opening = await stream.opening()
         outcome = "disconnected"
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
@@ -154,7 +155,7 @@ class ExportView:
         async for page in request.stream.pages(opening):
             warnings.update(warning.code for warning in page.warnings)
             for start in range(0, len(page.rows), SLICE_ROWS):
-                async with self.exports.slices.turn(owner):
+                async with self.exports.shares.slices.turn(owner):
                     lines = self.row_format.lines(page.rows[start : start + SLICE_ROWS], cells, request.raw)
                 yield lines
 
@@ -180,6 +181,7 @@ class ExportView:
             digest=snapshot,
             accepts_incomplete=parameters.incomplete,
             differing=exports.differing,
+            ahead=exports.shares.ahead,
         )
         return ExportRequest(stream, parameters.raw, identity)
 
@@ -204,6 +206,11 @@ class ExportView:
             age = b"%d" % age_seconds(opening[0].fetched_at)
             headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", age)]
         return headers
+
+
+def _too_many_exports() -> RateLimited:
+    message = "This token's other exports are still running. Retry when one of them has ended."
+    return RateLimited(message, retry_after_seconds=int(WAIT_SECONDS))
 
 
 def _snapshot(text: str, identity: str) -> SnapshotDigest:

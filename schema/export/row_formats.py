@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import msgspec
@@ -14,18 +13,44 @@ from schema.export.spreadsheet_formulas import HarmlessTexts
 
 _JSON = msgspec.json.Encoder()
 
+# RFC 4180, section 2: fields with line breaks, quotes or commas are quoted.
+_needs_no_quotes = re.compile(r'[^",\r\n]*').fullmatch
+
 
 def csv_lines(rows: Iterable[Iterable[Any]], *, raw: bool = False) -> bytes:
     """Return one line for each row; null is an empty cell. Formulas in text get a ``'`` in front unless ``raw``."""
-    text = StringIO(newline="")
-    csv.writer(text).writerows(rows if raw else _harmless(rows))
-    return text.getvalue().encode()
+    columns = list(zip(*rows, strict=True))
+    harmless = None if raw else HarmlessTexts()
+    cells = [map(_Cells(harmless, is_alone=len(columns) == 1).__getitem__, column) for column in columns]
+    return "".join([f"{line}\r\n" for line in map(",".join, zip(*cells, strict=True))]).encode()
 
 
-def _harmless(rows: Iterable[Iterable[Any]]) -> Iterator[list[Any]]:
-    shown = HarmlessTexts()
-    # Check only text: a negative number is not a formula.
-    return ([shown[cell] if cell.__class__ is str else cell for cell in row] for row in rows)
+class _Cells(dict[Any, str]):
+    """Maps each value of a column to its cell, written once however often the value occurs.
+
+    Values that are equal must have equal cells: a column has values of one type.
+    """
+
+    def __init__(self, harmless: HarmlessTexts | None, *, is_alone: bool) -> None:
+        super().__init__()
+        self._harmless = harmless
+        # A reader would skip an empty line.
+        self._empty = '""' if is_alone else ""
+
+    def __missing__(self, value: Any) -> str:
+        if value is None:
+            cell = self._empty
+        elif value.__class__ is str:
+            cell = self._quoted(value if self._harmless is None else self._harmless[value]) or self._empty
+        else:
+            # A negative number is not a formula.
+            cell = str(value)
+        self[value] = cell
+        return cell
+
+    @staticmethod
+    def _quoted(text: str) -> str:
+        return text if _needs_no_quotes(text) else '"' + text.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
+from gateway.paging.prefetch import Prefetch
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
@@ -57,6 +58,7 @@ class GraphQLView:
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
     upstream: str = ""
+    prefetch: Prefetch | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -151,7 +153,16 @@ class GraphQLView:
 
         buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
         return OperationContext(
-            self.source, self.sizes, limits, correlation_id, budget, caller, self.upstream, buffer, snapshots
+            self.source,
+            self.sizes,
+            limits,
+            correlation_id,
+            budget,
+            caller,
+            self.upstream,
+            buffer,
+            snapshots,
+            self.prefetch,
         )
 
     def _buffer(self, scope: Scope) -> ResponseBuffer:

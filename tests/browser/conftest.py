@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
+    Browser,
     BrowserContext,
-    BrowserType,
     ConsoleMessage,
     Locator,
     Page,
@@ -147,25 +147,31 @@ class GraphiqlPage:
 
 
 class Chromium:
-    """Open GraphiQL in fresh browser profiles."""
+    """One browser process. Each page gets a fresh profile in it, except pages whose profile is kept in a folder."""
 
-    def __init__(self, kind: BrowserType, executable: str, url: str) -> None:
-        self._kind, self._executable, self._url = kind, executable, url
+    def __init__(self, browser: Browser, executable: str, url: str) -> None:
+        self._browser, self._executable, self._url = browser, executable, url
 
     def at(self, url: str) -> Chromium:
         """Return the same browser for another gateway."""
-        return Chromium(self._kind, self._executable, url)
+        return Chromium(self._browser, self._executable, url)
 
     @contextmanager
-    def graphiql(self, profile: Path, *, path: str = "", **options: Any) -> Iterator[GraphiqlPage]:
-        """Open GraphiQL; Chromium stores data of the page in the folder ``profile``."""
-        context: BrowserContext = self._kind.launch_persistent_context(
-            profile, executable_path=self._executable, args=CHROMIUM_ARGUMENTS, **options
-        )
+    def graphiql(self, *, path: str = "", **options: Any) -> Iterator[GraphiqlPage]:
+        """Open GraphiQL in a fresh profile."""
+        yield from self._opened(self._browser.new_context(**options), path)
+
+    @contextmanager
+    def graphiql_in(self, profile: Path, **options: Any) -> Iterator[GraphiqlPage]:
+        """Open GraphiQL in a browser process of its own, which stores data of the page in the folder ``profile``."""
+        kind = self._browser.browser_type
+        arguments: dict[str, Any] = {"executable_path": self._executable, "args": CHROMIUM_ARGUMENTS}
+        yield from self._opened(kind.launch_persistent_context(profile, **arguments, **options), "")
+
+    def _opened(self, context: BrowserContext, path: str) -> Iterator[GraphiqlPage]:
         context.set_default_timeout(20_000)
         try:
-            graphiql = GraphiqlPage(context.pages[0], self._url + path)
-            yield graphiql
+            yield GraphiqlPage(context.pages[0] if context.pages else context.new_page(), self._url + path)
         finally:
             context.close()
 
@@ -224,13 +230,15 @@ def chromium(gateway_url: str) -> Iterator[Chromium]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        yield Chromium(playwright.chromium, executable, gateway_url)
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        yield Chromium(browser, executable, gateway_url)
+        browser.close()
 
 
 @pytest.fixture
-def graphiql(chromium: Chromium, tmp_path: Path) -> Iterator[GraphiqlPage]:
+def graphiql(chromium: Chromium) -> Iterator[GraphiqlPage]:
     """GraphiQL, open on the sandbox. At the end, check for external requests and console errors."""
-    with chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
+    with chromium.graphiql(viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         yield graphiql
         assert graphiql.outside_requests == []

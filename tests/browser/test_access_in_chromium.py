@@ -43,10 +43,10 @@ def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
 
 @pytest.mark.timeout(300)  # The first test to run waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, tmp_path: Path, axe: str, scheme: str) -> None:
+def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, axe: str, scheme: str) -> None:
     """The audits run before a response, in each view, with an error, with several lists, and on a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
-    with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
+    with chromium.graphiql(**options) as graphiql:
         graphiql.open()
         assert faults(graphiql, axe) == []
         graphiql.open_example(5, "CompareDates")
@@ -141,9 +141,9 @@ def test_the_chart_has_a_text_alternative(graphiql: GraphiqlPage) -> None:
     expect(chart.get_by_role("img")).to_have_count(0)
 
 
-def test_nothing_is_cut_off_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
+def test_nothing_is_cut_off_on_a_phone(chromium: Chromium) -> None:
     """All buttons of the bars and dialogs are in the viewport. The keyboard skips elements that the docs cover."""
-    with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
+    with chromium.graphiql(viewport=PHONE) as graphiql:
         page = graphiql.page
         graphiql.open()
         graphiql.run()
@@ -162,9 +162,9 @@ def test_nothing_is_cut_off_on_a_phone(chromium: Chromium, tmp_path: Path) -> No
         assert graphiql.complaints == []
 
 
-def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium, tmp_path: Path) -> None:
+def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium) -> None:
     """Before the first response, below a short comment, the first fields of the query are readable."""
-    with chromium.graphiql(tmp_path / "profile", viewport=PHONE) as graphiql:
+    with chromium.graphiql(viewport=PHONE) as graphiql:
         graphiql.open()
         editor = graphiql.page.locator(".graphiql-query-editor .CodeMirror")
         tabs = graphiql.page.get_by_role("tab")

@@ -91,7 +91,7 @@ def test_token_leaves_no_trace_in_the_browser(chromium: Chromium, tmp_path: Path
     """After typing, sending and reloading, neither storage, URLs, history nor the profile's files contain the token."""
     canary = "canary0token0that0must0not0stay"
     profile = tmp_path / "profile"
-    with chromium.graphiql(profile) as graphiql:
+    with chromium.graphiql_in(profile) as graphiql:
         graphiql.open()
         graphiql.type_headers(json.dumps({"Authorization": f"Bearer {canary}"}))
         with graphiql.page.expect_request(lambda request: canary in request.headers.get("authorization", "")):
@@ -124,21 +124,21 @@ def test_only_the_theme_is_stored(graphiql: GraphiqlPage) -> None:
     assert not origin.get("indexedDB")
 
 
-def test_a_lost_connection_is_shown_in_the_result_pane(chromium: Chromium, tmp_path: Path) -> None:
-    with chromium.graphiql(tmp_path / "profile") as graphiql:
+def test_a_lost_connection_is_shown_in_the_result_pane(chromium: Chromium) -> None:
+    with chromium.graphiql() as graphiql:
         graphiql.open()
         graphiql.page.route("**/graphql", lambda route: route.abort())
         assert graphiql.run()["errors"][0]["extensions"]["code"] == "NETWORK_ERROR"
         expect(graphiql.page.get_by_role("button", name=re.compile("^Execute query"))).to_be_visible()
 
 
-def test_the_page_works_under_a_proxys_path(chromium: Chromium, tmp_path: Path) -> None:
+def test_the_page_works_under_a_proxys_path(chromium: Chromium) -> None:
     """A proxy that adds the prefix /tools/licenses and strips it again needs no setting."""
 
     def strip(route: Route) -> None:
         route.continue_(url=route.request.url.replace("/tools/licenses/", "/"))
 
-    with chromium.graphiql(tmp_path / "profile", path="/tools/licenses") as graphiql:
+    with chromium.graphiql(path="/tools/licenses") as graphiql:
         graphiql.page.route("**/tools/licenses/**", strip)
         requested: list[str] = []
         graphiql.page.on("request", lambda request: requested.append(request.url))
@@ -154,11 +154,9 @@ def test_the_page_works_under_a_proxys_path(chromium: Chromium, tmp_path: Path) 
         ("phone", {"viewport": {"width": 390, "height": 844}}),
     ],
 )
-def test_the_layout_follows_the_screen_width(
-    chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
-) -> None:
+def test_the_layout_follows_the_screen_width(chromium: Chromium, name: str, options: dict[str, Any]) -> None:
     """Everything is visible and works in the system's dark theme and at phone width."""
-    with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
+    with chromium.graphiql(**options) as graphiql:
         graphiql.open()
         graphiql.run()
         assert graphiql.page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")

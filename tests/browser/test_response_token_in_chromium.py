@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,10 +52,10 @@ def test_each_tab_shows_which_token_its_response_belongs_to(graphiql: GraphiqlPa
     expect(mark(graphiql)).to_have_text("This is contoso's answer. Run the operation again.")
 
 
-def test_a_pasted_token_is_never_named(chromium: Chromium, tmp_path: Path) -> None:
+def test_a_pasted_token_is_never_named(chromium: Chromium) -> None:
     with (
         running_gateway("--upstream", "http://127.0.0.1:9") as url,
-        chromium.at(url).graphiql(tmp_path / "profile") as graphiql,
+        chromium.at(url).graphiql() as graphiql,
     ):
         graphiql.open()
         graphiql.answer_with(connection(product("a", 1, 1)))

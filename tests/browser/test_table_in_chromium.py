@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -205,11 +204,9 @@ def test_warnings_are_shown_above_their_rows(graphiql: GraphiqlPage) -> None:
         ("phone-dark", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}),
     ],
 )
-def test_table_and_chart_follow_the_color_scheme(
-    chromium: Chromium, tmp_path: Path, name: str, options: dict[str, Any]
-) -> None:
+def test_table_and_chart_follow_the_color_scheme(chromium: Chromium, name: str, options: dict[str, Any]) -> None:
     """In the dark theme and at phone width, the whole panel is visible and long content scrolls inside it."""
-    with chromium.graphiql(tmp_path / "profile", **options) as graphiql:
+    with chromium.graphiql(**options) as graphiql:
         graphiql.open()
         graphiql.run()
         for view in ("Table", "Chart"):

@@ -33,12 +33,12 @@ def sent_authorization(graphiql: GraphiqlPage) -> str | None:
     return waiting.value.headers.get("authorization")
 
 
-def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_path: Path) -> None:
+def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium) -> None:
     """ "Bearer" may precede the token. The field also shows the token of the Headers pane.
 
     An empty field sends no token.
     """
-    with real_chromium.graphiql(tmp_path / "profile", viewport={"width": 1280, "height": 800}) as graphiql:
+    with real_chromium.graphiql(viewport={"width": 1280, "height": 800}) as graphiql:
         graphiql.open()
         field = graphiql.page.get_by_label("Paste an access token")
         expect(field).to_have_value("")
@@ -67,7 +67,7 @@ def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium, tmp_
 def test_a_token_from_the_field_leaves_no_trace(real_chromium: Chromium, tmp_path: Path) -> None:
     """After sending and reloading, neither fields, storage nor the profile's files contain the token."""
     profile = tmp_path / "profile"
-    with real_chromium.graphiql(profile) as graphiql:
+    with real_chromium.graphiql_in(profile) as graphiql:
         graphiql.open()
         field = graphiql.page.get_by_label("Paste an access token")
         field.fill(CANARY)

@@ -24,7 +24,7 @@ def test_with_trusted_documents_the_page_has_no_examples_and_runs_trusted_ones(
     manifest.write_text(json.dumps({"rows": TRUSTED}), encoding="utf-8")
     with (
         running_gateway(GATEWAY_TRUSTED_DOCUMENTS=str(manifest)) as url,
-        chromium.at(url).graphiql(tmp_path / "profile") as graphiql,
+        chromium.at(url).graphiql() as graphiql,
     ):
         graphiql.open()
         expect(graphiql.page.get_by_role("tab")).to_have_count(1)

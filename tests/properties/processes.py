@@ -31,6 +31,8 @@ FRESH_SECONDS, STALE_SECONDS = 100.0, 1_000.0
 SIZES = BlockSizes(5, 10)
 # Sizes of the memory tier: for every block, for two or three blocks, and for none.
 AMPLE_BYTES, SCARCE_BYTES, NO_BYTES = 10_000_000, 14_000, 0
+# A process with this size of memory packs every block at once.
+PACKING_BYTES = 9_999_999
 
 
 @dataclass(eq=False)
@@ -96,6 +98,8 @@ class Process:
             shared=self.shared,
             clock=environment.clock,
         )
+        if memory_bytes == PACKING_BYTES:
+            self.cache.store.packing_bytes = self.cache.store.kept_hot_bytes = 0
         self.source = SingleFlight(self.cache)
         self.cache.on_refusal = self.source.forget
         # By token: the time of the last refusal, and the end of the cool-down, in this process.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.gateway.cache.troubled_redis import troubled_redis
 from tests.properties.environment import Environment
 from tests.properties.invariants import InvariantChecker
-from tests.properties.processes import AMPLE_BYTES, NO_BYTES, SCARCE_BYTES
+from tests.properties.processes import AMPLE_BYTES, NO_BYTES, PACKING_BYTES, SCARCE_BYTES
 from tests.properties.schedule_steps import (
     AdvanceClock,
     CancelQuery,
@@ -104,7 +104,9 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     return draw(st.lists(steps, min_size=20, max_size=70))
 
 
-MEMORIES = st.lists(st.sampled_from([AMPLE_BYTES, AMPLE_BYTES, SCARCE_BYTES, NO_BYTES]), min_size=2, max_size=2)
+MEMORIES = st.lists(
+    st.sampled_from([AMPLE_BYTES, PACKING_BYTES, PACKING_BYTES, SCARCE_BYTES, NO_BYTES]), min_size=2, max_size=2
+)
 
 
 async def play(server: RedisServer, memories: list[int], schedule: list[Step]) -> None:

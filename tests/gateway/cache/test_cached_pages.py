@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.access_token import AccessToken
-from gateway.cache.memory import page_size_bytes
+from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable

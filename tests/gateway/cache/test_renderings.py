@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cache.memory import RENDERING_OVERHEAD_BYTES, KeptRenderings, MemoryStore
+from gateway.cache.memory import MemoryStore
+from gateway.cache.renderings import RENDERING_OVERHEAD_BYTES, KeptRenderings
 
 SIZE_BYTES = 10_000
 

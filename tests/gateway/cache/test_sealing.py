@@ -1,21 +1,17 @@
-"""Names and encryption of entries, and packed pages."""
+"""Names and encryption of entries."""
 
 from __future__ import annotations
 
 import base64
 import hmac
 
-import msgspec
 import pytest
-import zstandard
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.access_token import HKDF_SALT, AccessToken
-from gateway.cache.packing import MAX_PLAIN_BYTES, pack, unpack
 from gateway.cache.sealing import entry
-from gateway.page import Page, PageWarning, Snapshot
-from tests.gateway.fakes import UPSTREAM, Row
+from tests.gateway.fakes import UPSTREAM
 
 TOKEN = AccessToken("canary-token")
 
@@ -81,48 +77,3 @@ def test_the_name_of_an_entry_does_not_hold_its_encryption_key_in_any_encoding(k
     identity = b"\0".join((UPSTREAM.encode(), kind.encode(), b"o365"))
     assert raw == hmac.digest(TOKEN.derived("redis locator"), identity, "sha256")
     assert place._key == hmac.digest(TOKEN.derived("redis encryption"), identity, "sha256")
-
-
-def page(rows: int = 3) -> Page:
-    return Page(
-        tuple(Row(f"s{number}", 2**63 - 1 - number, None) for number in range(rows)),
-        skip=20,
-        more=None,
-        total_count=None,
-        snapshot=Snapshot(7, (("s", "2026-01-01"),)),
-        warnings=(PageWarning("UPSTREAM_UNREADABLE_VALUES", "null", count=2),),
-    )
-
-
-@pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 2_500])
-def test_a_page_is_unpacked_unchanged(rows: int) -> None:
-    packed = pack(page(rows))
-    assert packed is not None
-    assert unpack(packed, Row) == page(rows)
-
-
-def test_rows_of_another_type_are_not_unpacked() -> None:
-    class Other(msgspec.Struct):
-        service_code: int = msgspec.field(name="serviceCode")
-
-    packed = pack(page())
-    assert packed is not None
-    assert unpack(packed, Other) is None
-
-
-def test_a_bomb_is_not_unpacked() -> None:
-    bomb = zstandard.ZstdCompressor().compress(b"\0" * (MAX_PLAIN_BYTES + 1))
-    assert len(bomb) < 10_000
-    assert unpack(bomb, Row) is None
-    sizeless = zstandard.ZstdCompressor(write_content_size=False).compress(b"\0" * (MAX_PLAIN_BYTES + 1))
-    assert unpack(sizeless, Row) is None
-
-
-@pytest.mark.parametrize("data", [b"", b"junk", zstandard.compress(b"junk"), zstandard.compress(b"\x90")])
-def test_unpacking_anything_else_returns_none(data: bytes) -> None:
-    assert unpack(data, Row) is None
-
-
-def test_a_page_that_could_not_be_unpacked_is_not_packed() -> None:
-    assert pack(Page((Row("x" * (MAX_PLAIN_BYTES // 2), 1, None),))) is None
-    assert pack(Page((Row("a lone surrogate: \ud800", 1, None),))) is None

@@ -332,7 +332,7 @@ def damaged(value: bytes) -> bytes:
         damaged,
         lambda value: value[: len(value) // 2],
         lambda value: value[:5],
-        lambda value: b"\x02" + value[1:],
+        lambda value: b"\x01" + value[1:],
         lambda value: value[:1] + damaged(value[1:13]) + value[13:],
         lambda value: pickle.dumps({"rows": []}),
         lambda value: b"x" * 9_000_000,

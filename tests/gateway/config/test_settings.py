@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from gateway.config.injected_names import injected_names
 from gateway.config.origin import is_loopback
 from gateway.config.redis_url import RedisAddress, cache_address
 from gateway.config.settings import (
     Settings,
     SettingsError,
-    ignored_names,
     masked,
     read_settings,
     sources,
@@ -120,7 +120,7 @@ def test_a_loopback_address_needs_no_explicit_upstream(host: str) -> None:
 def test_variables_injected_by_kubernetes_and_docker_are_ignored(name: str, value: str) -> None:
     environment = {name: value, "GATEWAY_HOST": "localhost"}
     assert read_settings(environment).port == 8000
-    assert ignored_names(environment) == [name]
+    assert injected_names(environment) == [name]
     assert {field for field, source in sources(environment, {}).items() if source != "default"} == {"host"}
 
 
@@ -145,6 +145,7 @@ NUMBERS = {
     "max_query_root_fields": (1, 1_000),
     "max_request_bytes": (1_024, None),
     "max_response_buffer_bytes": (1_048_576, None),
+    "max_concurrent_exports": (1, 1_000),
     "max_filter_bytes": (64, 1_000_000),
     "max_upstream_calls": (1, 10_000),
     "shutdown_grace_seconds": (0.001, 86_400),

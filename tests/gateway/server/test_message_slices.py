@@ -59,7 +59,7 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         length = int(self.headers.get(b"content-length", b"0"))
-        self.slices.begin_body(length, is_chunked=b"transfer-encoding" in self.headers)
+        self.slices.begin_body(None if b"transfer-encoding" in self.headers else length)
 
     def on_body(self, body: bytes) -> None:
         self.bodies[-1] += body

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.access_token import AccessToken
 from gateway.errors import GatewayError, RateLimited, Unauthenticated, UpstreamRejected, UpstreamUnavailable
 from gateway.upstream.concurrency import ConcurrencyLimiter
-from gateway.upstream.cooldown import Cooldowns
+from gateway.upstream.cooldown import CALM_SECONDS, Cooldowns
 from gateway.upstream.retry import Retries, Retry, retry_after_seconds
 from gateway.upstream.status import error_code
 from gateway.upstream.transport import LIBRARY_ERRORS, failure_of
@@ -253,6 +253,10 @@ def test_an_expired_cooldown_is_removed() -> None:
     assert len(cooldowns) == 1
     clock.now = 10.0
     cooldowns.require_passed(b"token")
+    assert (len(cooldowns), cooldowns.is_calm(b"token")) == (1, False)
+    clock.now = 10.0 + CALM_SECONDS
+    assert cooldowns.is_calm(b"token")
+    cooldowns.require_passed(b"token")
     assert len(cooldowns) == 0
 
 
@@ -261,7 +265,7 @@ def test_a_full_table_drops_all_expired_cooldowns() -> None:
     cooldowns = Cooldowns(clock, max_cooldowns=10)
     for number in range(10):
         cooldowns.start(b"%d" % number, 10)
-    clock.now = 10.0
+    clock.now = 10.0 + CALM_SECONDS
     cooldowns.start(b"new", 10)
     assert len(cooldowns) == 1
 

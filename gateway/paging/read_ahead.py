@@ -1,0 +1,78 @@
+"""Load the blocks that a traversal will need while its reader has the earlier ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.page import Page
+
+# The limit of blocks loaded ahead in the whole process, some 7 MB each (our choice). Beyond it, traversals load one
+# block after the other.
+MAX_BLOCKS_AHEAD = 16
+
+
+class ReadAhead:
+    """The number of blocks that may be loaded ahead: in each traversal, and in the whole process."""
+
+    def __init__(self, per_traversal: int, total: int = MAX_BLOCKS_AHEAD) -> None:
+        self.per_traversal = per_traversal
+        self.total = total
+        self.held = 0
+
+    def traversal(self, load: Callable[[int], Coroutine[Any, Any, Page]]) -> BlocksAhead:
+        """Return the empty queue of one traversal. ``load`` loads the block of a row."""
+        return BlocksAhead(self, load)
+
+
+class BlocksAhead:
+    """The blocks that one traversal loads ahead, in row order. Their errors reach no one, but end the reading ahead."""
+
+    def __init__(self, bounds: ReadAhead, load: Callable[[int], Coroutine[Any, Any, Page]]) -> None:
+        self._bounds = bounds
+        self._load = load
+        self._queue: deque[tuple[int, asyncio.Task[Page]]] = deque()
+        self._next_row = 0
+        self._is_over = False
+
+    def extend(self, rows: Iterable[int]) -> None:
+        """Start loading the blocks that begin with ``rows``, in ascending order, as far as the bounds allow."""
+        for row in rows:
+            if (
+                self._is_over
+                or len(self._queue) >= self._bounds.per_traversal
+                or self._bounds.held >= self._bounds.total
+            ):
+                return
+            if row >= self._next_row:
+                self._bounds.held += 1
+                self._next_row = row + 1
+                self._queue.append((row, asyncio.ensure_future(self._load(row))))
+
+    async def take(self, row: int) -> Page | None:
+        """Return the block that begins with ``row``; None if it must be loaded because reading ahead has not."""
+        if not self._queue or self._queue[0][0] != row:
+            return None
+        try:
+            return await self._queue[0][1]
+        except GatewayError:
+            self._is_over = True
+            return None
+        finally:
+            self._release()
+
+    async def aclose(self) -> None:
+        """Cancel what is being loaded."""
+        tasks = [task for _, task in self._queue]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._queue:
+            self._release()
+
+    def _release(self) -> None:
+        self._queue.popleft()
+        self._bounds.held -= 1

@@ -1,0 +1,100 @@
+"""Permits for work that only a number of callers may do at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+
+class Permits:
+    """A semaphore whose patient callers wait until no other caller does."""
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, permits: int) -> None:
+        self._free = permits
+        # The callers who are not patient, then those who are. While a permit is free, nobody waits.
+        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+
+    @asynccontextmanager
+    async def hold(
+        self, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold a permit during the context; wait for it until ``deadline`` on the loop's clock.
+
+        Raises what ``timeout_error`` returns.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._acquire(is_patient=is_patient)
+        except TimeoutError:
+            raise timeout_error() from None
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, *, is_patient: bool) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[is_patient].append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        for turns in self._waiting:
+            while turns:
+                turn = turns.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
+
+
+class _Queue:
+    """The callers of one token, both holding a permit and waiting."""
+
+    __slots__ = ("callers", "permits")
+
+    def __init__(self, permits: int) -> None:
+        self.permits = Permits(permits)
+        self.callers = 0
+
+
+class TokenPermits:
+    """The same number of permits for each token. A token takes memory only while it has callers."""
+
+    def __init__(self, per_token: int) -> None:
+        self._per_token = per_token
+        self._queues: dict[bytes, _Queue] = {}
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    @property
+    def callers(self) -> int:
+        """The callers of all tokens, both holding a permit and waiting; thread-safe."""
+        return sum(queue.callers for queue in list(self._queues.values()))
+
+    @asynccontextmanager
+    async def hold(
+        self, locator: bytes, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold a permit of a token during the context, as ``Permits.hold`` does."""
+        queue = self._queues.setdefault(locator, _Queue(self._per_token))
+        queue.callers += 1
+        try:
+            async with queue.permits.hold(deadline, timeout_error, is_patient=is_patient):
+                yield
+        finally:
+            queue.callers -= 1
+            if not queue.callers:
+                del self._queues[locator]
