@@ -136,10 +136,9 @@ def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation) -> Redis
 def _upstream(
     settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry, slices: Rotation
 ) -> UpstreamClient:
-    sandbox = settings.upstream_url == SANDBOX
     client = UpstreamClient(
         _upstream_config(settings),
-        transport=EmbeddedTransport(create_sandbox()) if sandbox else None,
+        transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
         slices=slices,
         shared_cooldowns=redis.cooldowns if redis else None,
         observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,

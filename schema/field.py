@@ -11,7 +11,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from gateway.paging.window import page_arguments
 from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
-from schema.connection import EMPTY, Connection, ConnectionResult, ConnectionValue, read_connection
+from schema.connection import EMPTY, Connection, ConnectionResult, read_connection
 from schema.execution.context import OperationContext
 from schema.filters import to_filter
 from schema.scalars import DateTime, Long, upstream_date
@@ -87,9 +87,8 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
             context.source, query, caller, arguments, context.sizes, context.snapshots
         )
         context.record(result, info.path.as_list())
-        connection: ConnectionValue = result.connection
-        context.note_read(query, caller, connection)
-        return connection
+        context.note_read(query, caller, result.connection)
+        return result.connection
 
     resolve.__annotations__ = _resolver_annotations(node, dimension, filter_input)
     return strawberry.field(resolver=resolve, name=dataset.name, description=description)

@@ -65,7 +65,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What exports share with others: the event loop, the exports of one token, and the blocks loaded ahead."""
+    """Resources that exports share: the event loop, the exports of one token, and the blocks loaded ahead."""
 
     slices: Rotation
     running: TokenPermits

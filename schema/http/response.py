@@ -84,7 +84,7 @@ def _data(data: dict[str, Any] | None) -> Iterator[bytes]:
 
 
 async def _joined(parts: list[bytes]) -> bytes:
-    """Return the parts as one, joined beside the event loop if they are large: Python copies them without its lock."""
+    """Return the parts as one. Large ones are joined in a worker thread: Python copies them without its lock."""
     is_large = sum(map(len, parts)) >= LARGE_BYTES
     return await asyncio.to_thread(b"".join, parts) if is_large else b"".join(parts)
 

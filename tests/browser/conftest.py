@@ -163,7 +163,7 @@ class Chromium:
 
     @contextmanager
     def graphiql_in(self, profile: Path, **options: Any) -> Iterator[GraphiqlPage]:
-        """Open GraphiQL in a browser process of its own, which stores data of the page in the folder ``profile``."""
+        """Open GraphiQL in a separate browser process, which stores data of the page in the folder ``profile``."""
         kind = self._browser.browser_type
         arguments: dict[str, Any] = {"executable_path": self._executable, "args": CHROMIUM_ARGUMENTS}
         yield from self._opened(kind.launch_persistent_context(profile, **arguments, **options), "")

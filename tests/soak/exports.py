@@ -39,7 +39,7 @@ def lines(token: str, version: int, kind: Format) -> tuple[bytes, ...]:
 
 @dataclass
 class Received:
-    """What arrived of an export. ``is_complete`` is False if the connection broke or the client closed it."""
+    """The received part of an export. ``is_complete`` is False if the connection broke or the client closed it."""
 
     body: bytes
     snapshot: str

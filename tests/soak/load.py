@@ -1,4 +1,4 @@
-"""What all clients share: the gateway's address, the history, and counted results."""
+"""Shared by all clients: the gateway's address, the history, and counted results."""
 
 from __future__ import annotations
 
