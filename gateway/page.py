@@ -43,11 +43,20 @@ class Budget:
         self.spent_calls += calls - 1
 
 
+class Ahead:
+    """Marks a fetch that was started before anyone needed its rows. ``is_needed`` becomes True when somebody does."""
+
+    __slots__ = ("is_needed",)
+
+    def __init__(self) -> None:
+        self.is_needed = False
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The caller of an operation. Results belong to token and locale; the other fields belong to this operation only.
 
-    ``deadline`` is in seconds on the event loop's clock. ``is_ahead`` is True if no one waits for the rows yet.
+    ``deadline`` is in seconds on the event loop's clock. ``ahead`` is set if the rows are fetched ahead.
     """
 
     token: AccessToken
@@ -55,7 +64,12 @@ class Caller:
     correlation_id: str = field(default="", compare=False)
     deadline: float = field(default=float("inf"), compare=False)
     budget: Budget = field(default_factory=lambda: Budget(1_000_000), compare=False, repr=False)
-    is_ahead: bool = field(default=False, compare=False)
+    ahead: Ahead | None = field(default=None, compare=False)
+
+    @property
+    def is_ahead(self) -> bool:
+        """True while no one needs the rows."""
+        return self.ahead is not None and not self.ahead.is_needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,18 @@ from dataclasses import replace
 
 from gateway.access_token import AccessToken
 from gateway.errors import GatewayError, ServiceUnavailable
-from gateway.page import Budget, Caller, Page, PageSource
+from gateway.page import Ahead, Budget, Caller, Page, PageSource
 from gateway.query import PageQuery
 
 _Key = tuple[PageQuery, Caller]
 
 
 class _Flight:
-    __slots__ = ("is_ahead", "is_ending", "task", "waiters")
+    __slots__ = ("ahead", "is_ending", "task", "waiters")
 
-    def __init__(self, task: asyncio.Task[Page], *, is_ahead: bool) -> None:
+    def __init__(self, task: asyncio.Task[Page], ahead: Ahead | None) -> None:
         self.task = task
-        self.is_ahead = is_ahead
+        self.ahead = ahead
         self.waiters = 0
         # No waiter is left, and the task is being canceled.
         self.is_ending = False
@@ -50,10 +50,12 @@ class SingleFlight:
         flights = self._flights.get(caller.token.locator, {})
         revalidation = (replace(query, revalidate=True), caller)
         flight = flights.get((query, caller)) or flights.get(revalidation) or self._start((query, caller))
+        if flight.ahead is not None and not caller.is_ahead:
+            flight.ahead.is_needed = True
         try:
             return await self._landing(flight)
         except GatewayError:
-            if caller.is_ahead or not flight.is_ahead:
+            if flight.ahead is None or caller.ahead is not None:
                 raise
         return await self.fetch(query, caller)
 
@@ -90,7 +92,7 @@ class SingleFlight:
         shared = replace(caller, deadline=float("inf"), budget=Budget(caller.budget.max_calls))
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flights = self._flights.setdefault(caller.token.locator, {})
-        flight = flights[key] = _Flight(task, is_ahead=caller.is_ahead)
+        flight = flights[key] = _Flight(task, caller.ahead)
         task.add_done_callback(lambda _: self._landed(key, flight))
         return flight
 

@@ -6,50 +6,28 @@ An entry is hot, with rows that can be used at once, or packed, with compressed 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any, cast
 
 from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
 
 from gateway.cache.packing import PackedRows
+from gateway.cache.record import PACKED_OVERHEAD_BYTES, Record, free_later, is_smaller
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.page import Page
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
 ENTRY_OVERHEAD_BYTES = 1_024
 
-# Measured: freeing 10,000 rows, 7 MB, takes a tenth of the time of reading a page from the upstream. Entries of this
-# size are freed later, when the response that evicted them has probably been sent.
-LARGE_BYTES, LINGER_SECONDS = 1_048_576, 0.005
-
-# A packed page without its rows: the page, its snapshot and warnings (measured as above).
-PACKED_OVERHEAD_BYTES = 2_048
+# Entries up to this size stay as they are: packing would save little (our choice).
+SMALL_BYTES = 2 * PACKED_OVERHEAD_BYTES
 
 # Hot entries are packed when the store is filled to the first share, except the last ones used, up to the second share.
 # The rest is room for pages that arrive meanwhile.
 PACKING_SHARE, HOT_SHARE = 0.75, 0.125
-
-
-@dataclass(slots=True)
-class Record:
-    """A page with the bytes that it costs and its expiry. Only ``owner`` may change the cost later.
-
-    ``packed`` holds the rows of a hot page in compressed form, if they were packed before; False if they cannot be.
-    """
-
-    value: Any
-    cost_bytes: int
-    owner: object = None
-    expires_at: float = float("inf")
-    packed: PackedRows | Literal[False] | None = None
-
-    @property
-    def is_hot(self) -> bool:
-        return not (isinstance(self.value, Page) and isinstance(self.value.rows, PackedRows))
 
 
 class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
@@ -60,8 +38,8 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
     ``on_evict`` gets each key that expires or is evicted. ``on_pressure`` is called when the entries exceed
     ``packing_bytes``, and the hot ones ``kept_hot_bytes``: then ``oldest_hot`` should be packed.
 
-    If ``max_bytes`` is reached, the least recently used hot entries are packed or evicted first, except the last one:
-    dozens of packed entries take the memory of a hot one.
+    If ``max_bytes`` is reached, the least recently used entry is evicted. Instead of a packed one, the least recently
+    used hot one is packed or evicted, unless it is the only one: it takes the memory of dozens.
     """
 
     NAME = "bounded-memory"
@@ -80,6 +58,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self.on_pressure: Callable[[], None] = lambda: None
         self.used_bytes = 0
         self.hot_bytes = 0
+        self._largest_bytes = 0
         self.evictions = 0
         self._clock = clock
         self._on_evict = on_evict
@@ -113,6 +92,8 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
         record = replace(value, expires_at=self._clock.monotonic() + ttl) if ttl else value
+        if record.cost_bytes <= SMALL_BYTES:
+            record.packed = False
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
             return False
@@ -140,12 +121,19 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     @property
     def is_pressed(self) -> bool:
-        """True if hot entries should be packed."""
-        return self.used_bytes > self.packing_bytes and self.hot_bytes > self.kept_hot_bytes
+        """True if hot entries should be packed, before an entry as large as the largest one would evict others."""
+        filled_bytes = min(self.packing_bytes, self.max_bytes - self._largest_bytes)
+        return self.used_bytes > filled_bytes and self.hot_bytes > self.kept_hot_bytes
 
     def oldest_hot(self) -> tuple[str, Record] | None:
-        """Return the least recently used hot entry that can be packed, with its key."""
-        return next(((key, record) for key, record in self._hot.items() if record.packed is not False), None)
+        """Return the least recently used hot entry, with its key."""
+        return next(iter(self._hot.items()), None)
+
+    def leave_unpacked(self, key: str, record: Record) -> None:
+        """Note that a hot entry would not become smaller, or cannot be packed."""
+        if self._hot.pop(key, None) is record:
+            self.hot_bytes -= record.cost_bytes
+        record.packed = False
 
     def demote(self, key: str, record: Record) -> None:
         """Replace the rows of a hot entry by its packed ones, unless it has been replaced or removed."""
@@ -182,6 +170,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
             self._hot.move_to_end(key)
 
     def _insert(self, key: str, record: Record) -> None:
+        self._largest_bytes = max(self._largest_bytes, record.cost_bytes)
         self._records[key] = record
         self._count(record, record.cost_bytes)
         if record.is_hot:
@@ -201,18 +190,21 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
             self._hot[key] = record
         else:
             self._hot.pop(key, None)
-        _free_later(before)
+        free_later(before)
 
     def _make_room(self) -> None:
         if self.is_pressed:
             self.on_pressure()
         while self.used_bytes > self.max_bytes:
-            key, record = next(iter((self._hot if len(self._hot) > 1 else self._records).items()))
-            if record.is_hot and record.packed:
-                self.demote(key, record)
-            else:
-                self.evictions += 1
-                self._evict(key)
+            key, record = next(iter(self._records.items()))
+            oldest = self.oldest_hot() if len(self._hot) > 1 else None
+            if oldest is not None and oldest[1].packed:
+                self.demote(*oldest)
+                continue
+            if oldest is not None and record.is_packed:
+                key, _ = oldest
+            self.evictions += 1
+            self._evict(key)
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return int(self._remove(key))
@@ -227,25 +219,5 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
             return False
         self._hot.pop(key, None)
         self._count(record, -record.cost_bytes)
-        _free_later(record)
+        free_later(record)
         return True
-
-
-def is_smaller(packed: PackedRows, record: Record) -> bool:
-    """Return True if packing ``record`` saves memory: very small pages would grow."""
-    return len(packed.data) + PACKED_OVERHEAD_BYTES < record.cost_bytes
-
-
-def _free_later(record: Record) -> None:
-    """Free a large ``record`` after LINGER_SECONDS if an event loop is running."""
-    if record.cost_bytes < LARGE_BYTES:
-        return
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    loop.call_later(LINGER_SECONDS, _free, record)
-
-
-def _free(record: Record) -> None:
-    """Do nothing: the timer held the last reference to ``record``."""

@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 from functools import partial
 
-from gateway.cache.memory import MemoryStore, is_smaller
+from gateway.cache.memory import MemoryStore
 from gateway.cache.packing import PackedRows, pack, unpack
 from gateway.cache.page_size import page_size_bytes
+from gateway.cache.record import is_smaller
 from gateway.cache.renderings import KeptRenderings
 from gateway.page import Page
 from gateway.query import PageQuery
@@ -60,6 +61,9 @@ class Packer:
             key, record = oldest
             if record.packed is None:
                 packed = await self.pack(record.value)
-                record.packed = packed if packed is not None and is_smaller(packed, record) else False
+                if packed is None or not is_smaller(packed, record):
+                    self._store.leave_unpacked(key, record)
+                    continue
+                record.packed = packed
             self._store.demote(key, record)
             await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from gateway.errors import GatewayError
-from gateway.page import Budget, Caller, PageSource
+from gateway.page import Ahead, Budget, Caller, PageSource
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 
@@ -78,7 +78,7 @@ class Prefetch:
         return reader
 
     def _start(self, query: PageQuery, caller: Caller) -> None:
-        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"), is_ahead=True)
+        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"), ahead=Ahead())
         task = asyncio.create_task(self._load(query, heir), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import CacheState, Caller, Page, PageSource, Snapshot
+from gateway.page import INCOMPLETE, Ahead, CacheState, Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
 from gateway.paging.read_ahead import BlocksAhead, ReadAhead
 from gateway.query import FALSE, PageQuery
@@ -38,6 +38,8 @@ class RowStream:
     rows: int = 0
     upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
+    # The announced number of rows; None until a page has it.
+    _total: int | None = None
 
     async def opening(self) -> list[Page]:
         """Load the first block, and the second if it may be needed. Raises GatewayError.
@@ -62,7 +64,7 @@ class RowStream:
                     pages.append(await self._opening_block(query, self._next_block(first.skip), tried))
                 if all(self._agree(query, pair, earlier) for pair in combinations(tried.values(), 2)):
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
-                    return [first.having(rows=rows, skip=self.start), *pages[1:]]
+                    return self._complete([first.having(rows=rows, skip=self.start), *pages[1:]], tried.values())
             elif all(page.cache is CacheState.MISS for page in tried.values()):
                 raise _changed()
             if self.digest is not None or tries_left == 1:
@@ -81,10 +83,11 @@ class RowStream:
         try:
             while True:
                 await self._require_one_snapshot(page, marks)
-                ahead.extend(self._rows_ahead(page))
+                ahead.extend(self._rows_ahead(opening[-1] if opening else page))
                 yield page
                 self.rows += len(page.rows)
                 if self._is_last(page):
+                    self._require_end(page)
                     return
                 skip = self._next_block(page.skip)
                 # Release the page while the next one is loaded.
@@ -96,6 +99,29 @@ class RowStream:
     async def _next_page(self, skip: int, ahead: BlocksAhead) -> Page:
         page = await ahead.take(skip)
         return await self._block(self.query, skip, accepts_incomplete=False) if page is None else page
+
+    def _complete(self, pages: list[Page], tried: Iterable[Page]) -> list[Page]:
+        """Return the opening, with a warning if it ends before the announced number of rows and may do so."""
+        self._note_totals([*tried, *pages])
+        if self.accepts_incomplete and self._is_last(pages[-1]) and self._ends_too_soon(pages[-1]):
+            pages[-1] = pages[-1].having(warnings=(*pages[-1].warnings, INCOMPLETE))
+        elif self._is_last(pages[-1]):
+            self._require_end(pages[-1])
+        return pages
+
+    def _note_totals(self, pages: Iterable[Page]) -> None:
+        for page in pages:
+            if self._total is None:
+                self._total = page.snapshot.total_count
+
+    def _ends_too_soon(self, page: Page) -> bool:
+        """Return True if the upstream announced rows after ``page``, the last one."""
+        return self._total is not None and page.end < self._total and not page.is_incomplete
+
+    def _require_end(self, page: Page) -> None:
+        self._note_totals([page])
+        if self._ends_too_soon(page):
+            raise _incomplete()
 
     def _needs_second(self, first: Page, query: PageQuery) -> bool:
         return first.cache is not CacheState.MISS or query.revalidate or self.accepts_incomplete
@@ -110,8 +136,8 @@ class RowStream:
             return range(0)
         return range(self._next_block(page.skip), total, self.sizes.rows)
 
-    async def _block_ahead(self, skip: int) -> Page:
-        return await self._block(self.query, skip, accepts_incomplete=False, is_ahead=True)
+    async def _block_ahead(self, skip: int, ahead: Ahead) -> Page:
+        return await self._block(self.query, skip, accepts_incomplete=False, ahead=ahead)
 
     async def _require_one_snapshot(self, page: Page, marks: dict[Snapshot, Page]) -> None:
         """Compare ``page`` with ``marks``: a mark of the last page of each snapshot so far. Raises SnapshotChanged."""
@@ -181,8 +207,10 @@ class RowStream:
     def _is_last(self, page: Page) -> bool:
         return not page.reaches(self._next_block(page.skip)) or page.more is False
 
-    async def _block(self, query: PageQuery, skip: int, *, accepts_incomplete: bool, is_ahead: bool = False) -> Page:
-        caller = replace(self.caller(), is_ahead=is_ahead)
+    async def _block(
+        self, query: PageQuery, skip: int, *, accepts_incomplete: bool, ahead: Ahead | None = None
+    ) -> Page:
+        caller = replace(self.caller(), ahead=ahead)
         blocks = Blocks(self.source, query, caller, self.sizes)
         try:
             # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
@@ -191,10 +219,14 @@ class RowStream:
             self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages
         if page.is_incomplete and not accepts_incomplete:
-            # A file cannot carry warnings, so an incomplete one would be taken for complete.
-            raise UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
+            raise _incomplete()
         self.cache_states.add(page.cache)
         return page
+
+
+def _incomplete() -> UpstreamBadResponse:
+    # A file cannot carry warnings, so an incomplete one would be taken for complete.
+    return UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
 
 
 def _changed() -> SnapshotChanged:

@@ -7,20 +7,28 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+# Says whether a waiting caller is patient now.
+Patience = Callable[[], bool]
+
+
+def never() -> bool:
+    """Return False: the caller is never patient."""
+    return False
+
 
 class Permits:
-    """A semaphore whose patient callers wait until no other caller does."""
+    """A semaphore whose patient callers wait until no other caller does. A waiting caller may lose its patience."""
 
     __slots__ = ("_free", "_waiting")
 
     def __init__(self, permits: int) -> None:
         self._free = permits
-        # The callers who are not patient, then those who are. While a permit is free, nobody waits.
-        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        # Each waiting caller's turn and patience. While a permit is free, nobody waits.
+        self._waiting: deque[tuple[asyncio.Future[None], Patience]] = deque()
 
     @asynccontextmanager
     async def hold(
-        self, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: bool = False
+        self, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: Patience = never
     ) -> AsyncIterator[None]:
         """Hold a permit during the context; wait for it until ``deadline`` on the loop's clock.
 
@@ -28,7 +36,7 @@ class Permits:
         """
         try:
             async with asyncio.timeout_at(deadline):
-                await self._acquire(is_patient=is_patient)
+                await self._acquire(is_patient)
         except TimeoutError:
             raise timeout_error() from None
         try:
@@ -36,12 +44,12 @@ class Permits:
         finally:
             self._release()
 
-    async def _acquire(self, *, is_patient: bool) -> None:
+    async def _acquire(self, is_patient: Patience) -> None:
         if self._free:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting[is_patient].append(turn)
+        self._waiting.append((turn, is_patient))
         try:
             await turn
         except asyncio.CancelledError:
@@ -50,13 +58,13 @@ class Permits:
             raise
 
     def _release(self) -> None:
-        for turns in self._waiting:
-            while turns:
-                turn = turns.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-        self._free += 1
+        self._waiting = deque(entry for entry in self._waiting if not entry[0].done())
+        if not self._waiting:
+            self._free += 1
+            return
+        entry = next((entry for entry in self._waiting if not entry[1]()), self._waiting[0])
+        self._waiting.remove(entry)
+        entry[0].set_result(None)
 
 
 class _Queue:
@@ -86,7 +94,7 @@ class TokenPermits:
 
     @asynccontextmanager
     async def hold(
-        self, locator: bytes, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: bool = False
+        self, locator: bytes, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: Patience = never
     ) -> AsyncIterator[None]:
         """Hold a permit of a token during the context, as ``Permits.hold`` does."""
         queue = self._queues.setdefault(locator, _Queue(self._per_token))

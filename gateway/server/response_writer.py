@@ -6,6 +6,7 @@ uvicorn writes head and body separately, iterates over headers four times, and b
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,9 @@ from gateway.http.response_buffers import PIECE_BYTES
 
 # The bytes written in one system call. Measured: the kernel copies them in half a millisecond, while other tasks wait.
 GROUP_BYTES = 64 * PIECE_BYTES
+
+# The remaining length of a response whose length is unknown is above this; no response is as long.
+UNKNOWN_BYTES = sys.maxsize // 2
 
 # The server's usual limit for bytes that wait for the client: asyncio's and uvloop's default.
 HIGH_WATER_BYTES = 65_536
@@ -49,7 +53,13 @@ class OneWrite:
         start, self._start = self._start, None
         if message["type"] == "http.response.start" and not self._cycle.response_started and _has_length(message):
             self._start = message
+        elif message["type"] == "http.response.start" and self._is_ended_by_closing():
+            cycle = self._cycle
+            cycle.chunked_encoding, cycle.expected_content_length, cycle.keep_alive = False, sys.maxsize, False
+            await self._send(message)
         elif start is None:
+            if self._cycle.expected_content_length > UNKNOWN_BYTES and not message.get("more_body", False):
+                self._cycle.expected_content_length = len(message.get("body", b""))
             await self._send_pieces(message)
         elif (head := self._head(start, message)) is None:
             await self._send(start)
@@ -61,6 +71,11 @@ class OneWrite:
             cycle.response_started, cycle.waiting_for_100_continue = True, False
             cycle.chunked_encoding, cycle.expected_content_length = False, len(message["body"])
             await self._send_large(message, head)
+
+    def _is_ended_by_closing(self) -> bool:
+        """Return True if only the end of the connection can end the response: HTTP/1.0 has no chunks."""
+        cycle = self._cycle
+        return not cycle.response_started and cycle.scope["http_version"] == "1.0" and cycle.scope["method"] != "HEAD"
 
     async def _send_pieces(self, message: Message) -> None:
         cycle = self._cycle
@@ -95,6 +110,8 @@ class OneWrite:
         Nothing is copied. Afterwards the transport holds no part of the body, which would keep all of it in memory.
         """
         cycle = self._cycle
+        if cycle.disconnected:
+            return
         cycle.transport.set_write_buffer_limits(high=0)
         for start in range(0, len(body), GROUP_BYTES):
             if start:
@@ -109,7 +126,8 @@ class OneWrite:
             cycle.expected_content_length -= len(group)
             if cycle.flow.write_paused:
                 await cycle.flow.drain()
-        cycle.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        if not cycle.disconnected:
+            cycle.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def _head(self, start: Message, message: Message) -> bytes | None:
         """Return the response's head if ``message`` holds the whole body, else None: uvicorn must decide."""

@@ -102,7 +102,7 @@ class UpstreamClient:
         call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
         locator = caller.token.locator
         self.cooldowns.require_passed(locator)
-        async with self.limiter.hold(locator, deadline, is_patient=caller.is_ahead):
+        async with self.limiter.hold(locator, deadline, is_patient=lambda: caller.is_ahead):
             # Another call may have been throttled while this one waited.
             await self.cooldowns.require_passed_everywhere(caller.token)
             started = time.perf_counter()

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from gateway.errors import DeadlineExceeded, ServiceUnavailable
-from gateway.scheduling.permits import Permits, TokenPermits
+from gateway.scheduling.permits import Patience, Permits, TokenPermits, never
 
 _token_is_busy = partial(
     DeadlineExceeded,
@@ -35,21 +35,22 @@ class ConcurrencyLimiter:
         return self._tokens.callers - self.held - self._patient
 
     @asynccontextmanager
-    async def hold(self, locator: bytes, deadline: float, *, is_patient: bool = False) -> AsyncIterator[None]:
+    async def hold(self, locator: bytes, deadline: float, *, is_patient: Patience = never) -> AsyncIterator[None]:
         """Hold a permit during the context, waiting for it until ``deadline`` on the loop's clock.
 
         A patient caller waits until all others have got theirs. Raises DeadlineExceeded if the token's limit is the
         obstacle, ServiceUnavailable if the process's limit is.
         """
         async with AsyncExitStack() as stack:
-            self._patient += is_patient
+            was_patient = is_patient()
+            self._patient += was_patient
             try:
                 await stack.enter_async_context(
                     self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient)
                 )
                 await stack.enter_async_context(self._all.hold(deadline, no_connection_left, is_patient=is_patient))
             finally:
-                self._patient -= is_patient
+                self._patient -= was_patient
             self.held += 1
             try:
                 yield

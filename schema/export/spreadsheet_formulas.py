@@ -12,7 +12,7 @@ from typing import Final
 _OPERATORS = r"=+\-@\uFF1D\uFF0B\uFF0D\uFF20"
 
 # Characters that spreadsheets may skip before a formula.
-_SKIPPED = r'[ "]*'
+_SKIPPED = r'[ "\x00\x0B\x0C\x85\uFEFF]*'
 
 # A cell that begins like a formula. Spreadsheets may drop a tab or line end in front of one.
 FORMULA_START: Final = rf"^{_SKIPPED}[{_OPERATORS}\t\r\n]"

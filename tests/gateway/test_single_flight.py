@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
-from gateway.page import Caller, Page
+from gateway.page import Ahead, Caller, Page
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight, _Flight
 from tests.gateway.fakes import Clock, FakeSource, caller, query
@@ -233,3 +234,26 @@ async def test_a_call_that_began_before_a_refusal_is_not_shared_afterwards(sourc
     assert pages[3] is pages[4] is not pages[0]
     assert pages[5] is pages[2]
     assert not flights._flights
+
+
+async def test_a_caller_that_needs_the_rows_makes_a_call_ahead_needed_and_gets_none_of_its_errors() -> None:
+    calls: list[Caller] = []
+
+    class FailingAhead(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            calls.append(caller)
+            await asyncio.sleep(0.01)
+            if caller.ahead is not None:
+                raise UpstreamUnavailable("down")
+            return await super().fetch(query, caller)
+
+    source = SingleFlight(FailingAhead(lambda: 0.0))
+    ahead = asyncio.ensure_future(source.fetch(query(), replace(caller(), ahead=Ahead())))
+    await asyncio.sleep(0)
+    needed = asyncio.ensure_future(source.fetch(query(), caller()))
+    await asyncio.sleep(0.005)
+    assert [call.is_ahead for call in calls] == [False]
+    assert len((await needed).rows) == 10
+    with pytest.raises(UpstreamUnavailable):
+        await ahead
+    assert len(calls) == 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cache.memory import ENTRY_OVERHEAD_BYTES
 from gateway.cache.packing import PackedRows
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
@@ -155,7 +156,39 @@ async def test_a_page_that_would_not_become_smaller_stays_hot() -> None:
     for token in ("one", "two"):
         await forms.cache.fetch(query(0, 1), caller(token))
         await forms.packed()
-    assert forms.forms() == [True, True]
+    assert [record.is_packed for record in forms.store._records.values()] == [False, False]
+
+
+async def test_thousands_of_empty_pages_neither_delay_nor_pack_the_pages_of_others() -> None:
+    """They cannot be packed, so they must not count as pages that should be."""
+    forms = TwoForms(hot_pages=1.5)
+    await forms.ask("one")
+    for number in range(int(forms.store.packing_bytes / ENTRY_OVERHEAD_BYTES)):
+        await forms.store.put(f"empty:0:{number}", Page(()), size_bytes=0, ttl_seconds=60)
+    await forms.packed()
+    assert forms.store.used_bytes > forms.store.packing_bytes
+    assert not forms.store.is_pressed
+    assert len(forms.store._hot) == 1
+    assert forms.cache.peek(query(0, ROWS), caller("one")) is not None
+
+
+async def test_small_entries_that_fill_the_store_are_evicted_before_pages_in_use() -> None:
+    forms = TwoForms(hot_pages=3)
+    await forms.ask("one")
+    await forms.ask("two")
+    for number in range(5_000):
+        await forms.store.put(f"empty:0:{number}", Page(()), size_bytes=1_000, ttl_seconds=60)
+        for token in ("one", "two"):
+            assert forms.cache.peek(query(0, ROWS), caller(token)) is not None
+    assert forms.store.evictions > 0
+
+
+async def test_packing_begins_before_a_large_page_would_evict_others() -> None:
+    forms = TwoForms(memory_pages=3)
+    forms.store.packing_bytes, forms.store.kept_hot_bytes = forms.store.max_bytes * 0.75, forms.store.max_bytes * 0.125
+    for number in range(10):
+        await forms.ask(f"token-{number}")
+    assert (forms.store.evictions, forms.store.entries) == (0, 10)
 
 
 async def test_closing_ends_the_packing(forms: TwoForms) -> None:

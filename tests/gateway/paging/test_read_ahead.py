@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import GatewayError, RateLimited, SnapshotChanged, UpstreamUnavailable
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    RateLimited,
+    SnapshotChanged,
+    Unauthenticated,
+    UpstreamUnavailable,
+)
 from gateway.page import Caller, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
@@ -29,10 +36,10 @@ class SlowSource(FakeSource):
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        self.ahead += caller.is_ahead
+        self.ahead += caller.ahead is not None
         try:
             await asyncio.sleep(0.01)
-            if caller.is_ahead and query.skip in self.refused:
+            if caller.ahead is not None and query.skip in self.refused:
                 raise self.refused[query.skip]
             return await super().fetch(query, caller)
         finally:
@@ -108,6 +115,43 @@ async def test_an_error_of_a_call_made_ahead_reaches_no_one_and_ends_the_reading
     source.refused = {30: error}
     assert await numbers(stream_of(source, ReadAhead(4))) == list(range(200))
     assert source.ahead < 10
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("no"), Forbidden("no")], ids=lambda error: error.code)
+async def test_a_refusal_of_a_call_made_ahead_cancels_the_others(error: GatewayError) -> None:
+    source, ahead = SlowSource(1_000), ReadAhead(4)
+    source.refused = {20: error}
+    stream = stream_of(source, ahead)
+    pages = stream.pages(await stream.opening())
+    await anext(pages)
+    await asyncio.sleep(0.1)
+    assert source.ahead == 4
+    assert source.running == 0
+    assert len((await anext(pages)).rows) == BLOCK_ROWS
+    await pages.aclose()
+    assert ahead.held == 0
+
+
+async def test_blocks_of_the_opening_are_not_loaded_again() -> None:
+    source, ahead = SlowSource(100), ReadAhead(4)
+    stream = stream_of(source, ahead)
+    stream.accepts_incomplete = True
+    assert await numbers(stream) == list(range(100))
+    assert sorted(skip for _, skip, _ in source.calls) == list(range(0, 100, BLOCK_ROWS))
+    assert source.most_running == 4
+
+
+async def test_a_block_that_the_reader_waits_for_is_needed() -> None:
+    needed: list[bool] = []
+
+    class Watched(SlowSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            page = await super().fetch(query, caller)
+            needed.append(not caller.is_ahead)
+            return page
+
+    await numbers(stream_of(Watched(30), ReadAhead(1)))
+    assert needed == [True, True, True]
 
 
 async def test_a_change_of_the_data_ends_the_reading_ahead() -> None:

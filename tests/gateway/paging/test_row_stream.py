@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import SnapshotChanged
+from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import CacheState, Caller, Page, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
@@ -150,6 +150,48 @@ async def test_blocks_of_different_services_and_equal_dates_are_one_snapshot() -
     date = "2026-01-01T00:00:00"
     source = DatedSource([{"crm": date}, {"o365": date}, {"crm": date, "o365": date}])
     assert await numbers(stream_of(source)) == list(range(30))
+
+
+class LosingSource(FakeSource):
+    """Announces ``total`` rows, but has 30 and ``rows_left`` more; the last block announces nothing."""
+
+    rows_left = 0
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        if query.skip < 30:
+            return page
+        snapshot = replace(page.snapshot, total_count=None)
+        return replace(page, rows=page.rows[: self.rows_left], more=False, total_count=None, snapshot=snapshot)
+
+
+@pytest.mark.parametrize("rows_left", [0, 5])
+async def test_a_stream_that_ends_before_the_announced_rows_is_an_error(rows_left: int) -> None:
+    """Even if its last block is in itself complete: a file that ends normally is taken for complete."""
+    source = LosingSource(lambda: 0.0, 100)
+    source.rows_left = rows_left
+    stream = stream_of(source)
+    with pytest.raises(UpstreamBadResponse):
+        await numbers(stream)
+    assert stream.rows == 30 + rows_left
+
+
+async def test_an_opening_that_ends_before_the_announced_rows_is_an_error_or_has_a_warning() -> None:
+    class Short(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            page = await super().fetch(query, caller)
+            if query.skip == 0:
+                return page
+            snapshot = replace(page.snapshot, total_count=None)
+            return replace(page, rows=page.rows[:3], more=False, total_count=None, snapshot=snapshot)
+
+    with pytest.raises(UpstreamBadResponse):
+        await numbers(stream_of(Short(lambda: 0.0, 25)))
+    stream = stream_of(Short(lambda: 0.0, 25))
+    stream.accepts_incomplete = True
+    opening = await stream.opening()
+    assert opening[-1].is_incomplete
+    assert [len(page.rows) async for page in stream.pages(opening)] == [10, 3]
 
 
 # Continued

@@ -17,7 +17,7 @@ class Refused(Exception):
 
 
 async def work(permits: Permits, name: str, order: list[str], *, is_patient: bool = False) -> None:
-    async with permits.hold(FAR, Refused, is_patient=is_patient):
+    async with permits.hold(FAR, Refused, is_patient=lambda: is_patient):
         order.append(name)
         await asyncio.sleep(0)
 
@@ -47,6 +47,21 @@ async def test_patient_callers_wait_until_no_other_does() -> None:
         work(permits, "third", order),
     )
     assert order == ["first", "second", "third", "patient 1", "patient 2"]
+
+
+async def test_a_caller_that_loses_its_patience_is_served_in_its_place() -> None:
+    permits, order, is_patient = Permits(1), list[str](), True
+
+    async def ahead() -> None:
+        async with permits.hold(FAR, Refused, is_patient=lambda: is_patient):
+            order.append("ahead")
+
+    async with permits.hold(FAR, Refused):
+        waiting = [asyncio.ensure_future(ahead()), asyncio.ensure_future(work(permits, "later", order))]
+        await asyncio.sleep(0)
+        is_patient = False
+    await asyncio.gather(*waiting)
+    assert order == ["ahead", "later"]
 
 
 async def test_a_caller_whose_deadline_passes_is_refused_and_takes_no_permit() -> None:

@@ -313,6 +313,17 @@ def test_missing_rows_found_later_break_the_connection_until_it_is_continued(sta
     assert rest.content.count(b"\n") == 5_000
 
 
+def test_a_client_of_http_1_0_gets_no_chunks(gateway: Gateway) -> None:
+    """RFC 9112, section 7.1: HTTP/1.0 has none, so the end of the connection ends the file."""
+    address = urlsplit(gateway.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(f"GET {CSV} HTTP/1.0\r\nAuthorization: Bearer contoso\r\n\r\n".encode())
+        head, _, body = b"".join(iter(lambda: connection.recv(65_536), b"")).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == fetch(gateway, CSV, "contoso").content
+
+
 # While it streams
 
 
@@ -322,7 +333,7 @@ def test_missing_rows_found_later_break_the_connection_until_it_is_continued(sta
     [
         *("status-from=500:10000", "status-from=500:20000"),
         *("reprocess-after=1", "reprocess-after=2", "reprocess-total=2"),
-        "total=high",
+        *("total=high", "empty-after=3"),
     ],
 )
 def test_what_fails_later_breaks_the_connection_off(start_gateway: StartGateway, fault: str, encoding: str) -> None:
