@@ -18,6 +18,9 @@ MAX_PEAK_MB = 250.0
 # Long runs: samples of the first minutes do not count, nor those of a process that replaced a killed one a minute ago.
 LONG_SECONDS, SETTLING_SECONDS, WARM_UP_SECONDS = 600.0, 300.0, 60.0
 
+# About two minutes: the printed curve shows whether growth ends.
+CURVE_SAMPLES = 120
+
 # The largest slope of one process. The heap moves up and down by up to 32 MB, because the allocator keeps that much;
 # over 25 minutes this alone can look like 0.2 MB per minute. At 50 requests a second, 0.5 MB per minute are 175 bytes
 # per request, less than the smallest thing that could leak with one: a token and its dictionary entry.
@@ -72,6 +75,9 @@ class Memory:
 
     def _check_slopes(self) -> None:
         servers = [process.settled() for process in self._servers().values()]
+        curve = [f"{resident:.1f}" for _, resident in max(servers, key=len)[::CURVE_SAMPLES]]
+        print(f"memory of oldest server, a value for every {CURVE_SAMPLES} samples, in MB: {' '.join(curve)}")  # noqa: T201
+        print(f"workers started: {len(servers)}")  # noqa: T201
         slopes = {
             "supervisor or only server": slope([self.processes[self.gateway.pid].settled()]),
             "oldest server": slope([max(servers, key=len)]),
