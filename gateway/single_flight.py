@@ -45,6 +45,18 @@ class SingleFlight:
 
         The error of a call that was made ahead reaches no one who needs the page: the call is then made again.
         """
+        while True:
+            flight = await self._flight(query, caller)
+            try:
+                return await self._landing(flight)
+            except GatewayError:
+                if flight.ahead is None or caller.ahead is not None:
+                    raise
+            # Its callback may not have run yet.
+            self._remove(flight, caller.token.locator)
+
+    async def _flight(self, query: PageQuery, caller: Caller) -> _Flight:
+        """Return the call that ``caller`` may share, or a new one."""
         while (other := self._blocking_flight(query, caller)) is not None:
             await asyncio.wait({other.task})
         flights = self._flights.get(caller.token.locator, {})
@@ -52,12 +64,7 @@ class SingleFlight:
         flight = flights.get((query, caller)) or flights.get(revalidation) or self._start((query, caller))
         if flight.ahead is not None and not caller.is_ahead:
             flight.ahead.is_needed = True
-        try:
-            return await self._landing(flight)
-        except GatewayError:
-            if flight.ahead is None or caller.ahead is not None:
-                raise
-        return await self.fetch(query, caller)
+        return flight
 
     async def _landing(self, flight: _Flight) -> Page:
         """Wait for the result of ``flight``; cancel it if nobody else waits."""
@@ -93,16 +100,18 @@ class SingleFlight:
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flights = self._flights.setdefault(caller.token.locator, {})
         flight = flights[key] = _Flight(task, caller.ahead)
-        task.add_done_callback(lambda _: self._landed(key, flight))
+        task.add_done_callback(lambda _: self._landed(flight, caller.token.locator))
         return flight
 
-    def _landed(self, key: _Key, flight: _Flight) -> None:
-        locator = key[1].token.locator
+    def _remove(self, flight: _Flight, locator: bytes) -> None:
         flights = self._flights.get(locator, {})
-        if flights.get(key) is flight:
+        for key in [key for key, other in flights.items() if other is flight]:
             del flights[key]
-            if not flights:
-                del self._flights[locator]
+        if not flights:
+            self._flights.pop(locator, None)
+
+    def _landed(self, flight: _Flight, locator: bytes) -> None:
+        self._remove(flight, locator)
         if not flight.task.cancelled():
             # Retrieve the exception, or asyncio logs that it was never retrieved.
             flight.task.exception()

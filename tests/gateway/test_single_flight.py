@@ -257,3 +257,28 @@ async def test_a_caller_that_needs_the_rows_makes_a_call_ahead_needed_and_gets_n
     with pytest.raises(UpstreamUnavailable):
         await ahead
     assert len(calls) == 2
+
+
+async def test_a_caller_that_arrives_just_when_a_call_ahead_fails_makes_its_own() -> None:
+    """The failed call is still known then."""
+    arrival = asyncio.get_running_loop().create_future()
+
+    class FailingAhead(FakeSource):
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            if caller.ahead is not None:
+                await asyncio.sleep(0.01)
+                arrival.set_result(None)
+                raise UpstreamUnavailable("down")
+            return await super().fetch(query, caller)
+
+    source = SingleFlight(FailingAhead(lambda: 0.0))
+
+    async def arrive() -> Page:
+        await arrival
+        return await source.fetch(query(), caller())
+
+    needed = asyncio.ensure_future(arrive())
+    with pytest.raises(UpstreamUnavailable):
+        await source.fetch(query(), replace(caller(), ahead=Ahead()))
+    assert len((await needed).rows) == 10
+    assert not source._flights
