@@ -30,10 +30,6 @@ KEEP_ALIVE_SECONDS = 75
 # gateway promises a minute. Measured: the kernel notices up to three seconds late.
 UNREAD_SECONDS = 50
 
-# The time after which the supervisor replaces a worker that does not respond (our choice). With uvicorn's 5 seconds, an
-# overloaded machine replaces workers while they start, again and again, which adds to the load.
-HEALTHCHECK_SECONDS = 30
-
 # Errors that another port can fix: the port is in use, or needs more privileges.
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
@@ -100,7 +96,6 @@ class Listener:
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(self.shutdown_grace_seconds),
-            timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
@@ -12,9 +13,14 @@ from threading import Thread
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from gateway.server.graceful_shutdown import Server
 from gateway.server.listener import Factory, Listener, url_of
+
+# The time for a worker to start (our choice). uvicorn's health checks, of five seconds, begin at once: an overloaded
+# machine would replace workers while they start, again and again, which adds to the load.
+START_SECONDS = 60.0
 
 
 class _WorkerConfig(uvicorn.Config):
@@ -47,6 +53,8 @@ class _AnnouncedWorkers(Multiprocess):
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
+        for worker in self.processes:
+            _let_start(worker)
         with _ctrl_c_blocked():
             super().keep_subprocess_alive()
         workers = () if self.signal_queue else self.processes
@@ -59,6 +67,22 @@ class _AnnouncedWorkers(Multiprocess):
         for bound in self.sockets:
             bound.close()
         super().terminate_all()
+
+
+def _let_start(worker: Process) -> None:
+    """Let ``worker`` miss health checks until it is ready, but not for longer than START_SECONDS."""
+    if "is_alive" in vars(worker):
+        return
+    is_alive, give_up, is_ready = worker.is_alive, time.monotonic() + START_SECONDS, False
+
+    def is_alive_or_starting(timeout: float) -> bool:
+        nonlocal is_ready
+        if is_ready or time.monotonic() > give_up:
+            return is_alive(timeout)
+        is_ready = worker.process.is_alive() and worker.is_ready(timeout=0.1)
+        return worker.process.is_alive()
+
+    worker.is_alive = is_alive_or_starting  # type: ignore[method-assign,assignment]  # uvicorn creates the worker
 
 
 def _end_with_supervisor(server: Server) -> None:

@@ -138,7 +138,7 @@ def test_introspection_without_a_token_cannot_fill_the_buffer(start_gateway: Sta
 
 def test_a_buffer_counts_what_it_holds() -> None:
     buffers = ResponseBuffers(1_000_000)
-    first, second = buffers.open(), buffers.open()
+    first, second = buffers.open(1), buffers.open(2)
     assert first.take(600_000)
     assert not second.take(600_000)
     assert isinstance(second.refusal, ServiceUnavailable)
@@ -150,3 +150,28 @@ def test_a_buffer_counts_what_it_holds() -> None:
     assert second.take(600_000)
     assert not second.take(600_000)
     assert isinstance(second.refusal, PayloadTooLarge)
+
+
+def test_several_responses_of_one_token_leave_half_of_the_buffer_to_others() -> None:
+    buffers = ResponseBuffers(10_000_000)
+    first, second, third, other = (buffers.open(owner) for owner in (1, 1, 1, 2))
+    assert first.take(4_000_000)
+    assert not second.take(2_000_000)
+    assert isinstance(second.refusal, ServiceUnavailable)
+    assert third.take(1_000_000)
+    assert other.take(5_000_000)
+    for buffer in (first, second, third, other):
+        buffer.close()
+    assert (buffers.used_bytes, buffers.held_by(1), buffers.held_by(2)) == (0, 0, 0)
+
+
+def test_the_only_response_of_a_token_may_take_the_whole_buffer() -> None:
+    buffers = ResponseBuffers(10_000_000)
+    only, later = buffers.open(1), buffers.open(1)
+    assert only.take(6_000_000)
+    assert only.take(4_000_000)
+    assert not later.take(100_000)
+    assert later.take(0) is False
+    only.close()
+    later.close()
+    assert later.take(100_000)
