@@ -72,7 +72,8 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     @property
     def packed_entries(self) -> int:
-        return len(self._records) - len(self._hot)
+        """The number of packed entries. May be called in another thread, for metrics."""
+        return sum(record.is_packed for record in list(self._records.values()))
 
     async def put(self, key: str, value: Any, *, size_bytes: int, ttl_seconds: float, owner: object = None) -> bool:
         """Store ``value``; return False if it alone exceeds ``max_bytes``. Only ``owner`` may change its cost later."""
@@ -159,7 +160,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     def attach(self, key: str, owner: object, packed: PackedRows) -> None:
         """Keep the packed rows of the hot entry that ``owner`` belongs to."""
-        record = self._records.get(key)
+        record = self._hot.get(key)
         if record is not None and record.owner is owner and record.packed is None and is_smaller(packed, record):
             record.packed = packed
             self.charge(key, owner, len(packed.data))

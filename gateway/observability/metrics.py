@@ -48,7 +48,7 @@ class Metrics:
         readings.gauge("gateway_cache_max_bytes", "Bound of the memory tier in bytes.", lambda: store.max_bytes)
         readings.gauge("gateway_cache_entries", "Blocks in the memory tier.", lambda: store.entries)
         readings.gauge("gateway_cache_packed_entries", "Packed blocks of these.", lambda: store.packed_entries)
-        readings.gauge("gateway_cache_hot_bytes", "Bytes of the blocks that are not packed.", lambda: store.hot_bytes)
+        readings.gauge("gateway_cache_hot_bytes", "Bytes of the blocks that can be packed.", lambda: store.hot_bytes)
         readings.counter("gateway_cache_evictions", "Blocks evicted from the memory tier.", lambda: store.evictions)
         readings.counters(
             "gateway_cache_blocks",

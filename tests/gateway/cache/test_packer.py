@@ -157,6 +157,7 @@ async def test_a_page_that_would_not_become_smaller_stays_hot() -> None:
         await forms.cache.fetch(query(0, 1), caller(token))
         await forms.packed()
     assert [record.is_packed for record in forms.store._records.values()] == [False, False]
+    assert (forms.store.entries, forms.store.packed_entries) == (2, 0)
 
 
 async def test_thousands_of_empty_pages_neither_delay_nor_pack_the_pages_of_others() -> None:
