@@ -27,10 +27,9 @@ HIGH_WATER_BYTES = 65_536
 class OneWrite:
     """ASGI wrapper for one request that delays the head of a response with Content-Length until the first body chunk.
 
-    If that chunk is the whole body, head and body go out in one write, or a large body's first part. uvicorn handles
-    everything else. A response of
-    unknown length is written as it arrives, because its next chunk may take long. Measured: a small cached response
-    costs an eighth less.
+    If that chunk is the whole body, the head goes out in one write with the body, or with a large body's first part.
+    uvicorn handles everything else. A response of unknown length is written as it arrives, because its next chunk may
+    take long. Measured: a small cached response costs an eighth less.
 
     Larger chunks are written in pieces, in groups, each when the client has taken the previous one.
     """
