@@ -120,6 +120,14 @@ class PageWarning:
 INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more rows than it returned. Retry later.")
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The upstream's statement that row ``row`` exists, made at ``made_at`` by the monotonic clock."""
+
+    row: int
+    made_at: float
+
+
 class Renderings(Protocol):
     """Cache of values rendered from a page, within the page cache's limit. Entries may be evicted at any time."""
 
@@ -136,9 +144,10 @@ class Renderings(Protocol):
 class Page:
     """Rows ``[skip, skip + len(rows))`` of a query. Immutable, so that the cache and concurrent waiters can share it.
 
-    ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``total_count``
-    is None if the upstream's value cannot be used. ``fetched_at`` is by the monotonic clock. ``calls`` counts the
-    upstream calls of this fetch, 0 for a cache hit. A page outside the cache has no ``renderings``.
+    ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``has_link``
+    says whether the upstream linked to that row. ``total_count`` is None if the upstream's value cannot be used.
+    ``fetched_at`` is by the monotonic clock. ``calls`` counts the upstream calls of this fetch, 0 for a cache hit. A
+    page outside the cache has no ``renderings``.
     """
 
     rows: Sequence[Any]
@@ -150,6 +159,7 @@ class Page:
     fetched_at: float = 0.0
     calls: int = 0
     cache: CacheState = CacheState.MISS
+    has_link: bool = False
     renderings: Renderings | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -161,6 +171,21 @@ class Page:
     def is_incomplete(self) -> bool:
         """True if the upstream promised more rows than it returned."""
         return any(warning.code == INCOMPLETE.code for warning in self.warnings)
+
+    @property
+    def promise(self) -> Promise | None:
+        """The row after the page, if the upstream announced it by its total or else by its link."""
+        announced = self.has_link if self.total_count is None else self.total_count > self.end
+        return Promise(self.end, self.fetched_at) if self.more or (announced and self.more is None) else None
+
+    def breaks(self, promise: Promise | None) -> bool:
+        """Return True if the page lacks a promised row, and neither total nor dates show which snapshot it is from."""
+        is_unmarked = not self.rows and self.more is False and self.snapshot == Snapshot()
+        return promise is not None and is_unmarked and self.skip == promise.row
+
+    def is_outdated(self, promise: Promise | None) -> bool:
+        """Return True if the page was read before a promise that it breaks: the data may have grown since then."""
+        return promise is not None and self.breaks(promise) and self.fetched_at < promise.made_at
 
     def reaches(self, stop: int) -> bool:
         """Return True if the page needs no further rows up to ``stop``."""

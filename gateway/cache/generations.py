@@ -67,6 +67,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
     skip: int
     more: bool | None
     total_count: int | None
+    has_link: bool
     snapshot: Snapshot
     warnings: tuple[PageWarning, ...]
     data: bytes
@@ -75,7 +76,16 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
     @classmethod
     def of(cls, page: Page, packed: PackedRows) -> PackedPage:
         """Return ``page`` with the rows ``packed``."""
-        return cls(page.skip, page.more, page.total_count, page.snapshot, page.warnings, packed.data, len(packed))
+        return cls(
+            page.skip,
+            page.more,
+            page.total_count,
+            page.has_link,
+            page.snapshot,
+            page.warnings,
+            packed.data,
+            len(packed),
+        )
 
     def page(self, rows: tuple[Any, ...]) -> Page:
         """Return the page with these unpacked ``rows``."""
@@ -84,6 +94,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
             skip=self.skip,
             more=self.more,
             total_count=self.total_count,
+            has_link=self.has_link,
             snapshot=self.snapshot,
             warnings=self.warnings,
         )

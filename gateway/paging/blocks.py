@@ -155,7 +155,9 @@ class Blocks:
 
     @property
     def _ends_too_soon(self) -> bool:
-        """True if one block's total promised rows that another block lacks; vanished data may carry no total."""
+        """True if one block promised rows that another block lacks; vanished data may carry no total."""
+        if any(page.breaks(other.promise) for other in self.pages for page in self.pages):
+            return True
         total = self.snapshot.total_count
         return total is not None and any(page.more is False and page.end < total for page in self.pages)
 
@@ -207,6 +209,8 @@ class Blocks:
 
     def _conflict(self, page: Page, theirs: Page, other: Blocks) -> bool:
         """Return True if ``page`` and ``theirs``, a page of ``other``, conflict. Accepts a difference seen twice."""
+        if not self._query.revalidate and (page.is_outdated(theirs.promise) or theirs.is_outdated(page.promise)):
+            return True
         if not self._differing.conflict(self._query, self._caller, page, theirs):
             return False
         if page.skip == theirs.skip or not (self._is_reread(page) and other._is_reread(theirs)):

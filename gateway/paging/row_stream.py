@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import INCOMPLETE, Ahead, CacheState, Caller, Page, PageSource, Snapshot
+from gateway.page import INCOMPLETE, Ahead, CacheState, Caller, Page, PageSource, Promise, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
 from gateway.paging.read_ahead import BlocksAhead, ReadAhead
 from gateway.query import FALSE, PageQuery
@@ -40,6 +40,8 @@ class RowStream:
     cache_states: set[CacheState] = field(default_factory=set)
     # The announced number of rows; None until a page has it.
     _total: int | None = None
+    # What the last page but one announced.
+    _promise: Promise | None = None
 
     async def opening(self) -> list[Page]:
         """Load the first block, and the second if it may be needed. Raises GatewayError.
@@ -89,7 +91,7 @@ class RowStream:
                 if self._is_last(page):
                     self._require_end(page)
                     return
-                skip = self._next_block(page.skip)
+                skip, self._promise = self._next_block(page.skip), page.promise
                 # Release the page while the next one is loaded.
                 del page
                 page = opening.pop(0) if opening else await self._next_page(skip, ahead)
@@ -98,11 +100,16 @@ class RowStream:
 
     async def _next_page(self, skip: int, ahead: BlocksAhead) -> Page:
         page = await ahead.take(skip)
-        return await self._block(self.query, skip, accepts_incomplete=False) if page is None else page
+        if page is None:
+            page = await self._block(self.query, skip, accepts_incomplete=False)
+        if not page.is_outdated(self._promise):
+            return page
+        return await self._block(replace(self.query, revalidate=True), skip, accepts_incomplete=False)
 
-    def _complete(self, pages: list[Page], tried: Iterable[Page]) -> list[Page]:
+    def _complete(self, pages: list[Page], tried: Collection[Page]) -> list[Page]:
         """Return the opening, with a warning if it ends before the announced number of rows and may do so."""
         self._note_totals([*tried, *pages])
+        self._promise = next((page.promise for page in tried if pages[-1].breaks(page.promise)), None)
         if self.accepts_incomplete and self._is_last(pages[-1]) and self._ends_too_soon(pages[-1]):
             pages[-1] = pages[-1].having(warnings=(*pages[-1].warnings, INCOMPLETE))
         elif self._is_last(pages[-1]):
@@ -115,8 +122,9 @@ class RowStream:
                 self._total = page.snapshot.total_count
 
     def _ends_too_soon(self, page: Page) -> bool:
-        """Return True if the upstream announced rows after ``page``, the last one."""
-        return self._total is not None and page.end < self._total and not page.is_incomplete
+        """Return True if the upstream announced a row that the last page, ``page``, lacks without saying so."""
+        is_short = self._total is not None and page.end < self._total
+        return not page.is_incomplete and (is_short or page.breaks(self._promise))
 
     def _require_end(self, page: Page) -> None:
         self._note_totals([page])
@@ -173,7 +181,10 @@ class RowStream:
         return self.differing.conflict(self.query, self.caller(), one, other)
 
     def _agree(self, query: PageQuery, pair: tuple[Page, Page], earlier: Mapping[int, Page]) -> bool:
-        if not self._conflict(*pair):
+        one, other = pair
+        if not query.revalidate and (one.is_outdated(other.promise) or other.is_outdated(one.promise)):
+            return False
+        if not self._conflict(one, other):
             return True
         if not query.revalidate or not all(
             page.skip in earlier and is_repeated(earlier[page.skip], page) for page in pair

@@ -114,6 +114,7 @@ class _BlockBuilder:
         self._unreadable_values = 0
         self._warnings: list[PageWarning] = []
         self._more: bool | None = None
+        self._has_link = False
         # Two responses have different dates of one service.
         self.has_conflict = False
         self.calls = calls
@@ -140,6 +141,7 @@ class _BlockBuilder:
         self._unreadable_values += response.unreadable_values
         self._note_total(response, len(rows))
         self._note_snapshot(rows)
+        self._has_link = response.has_link
         self._rows = [*self._rows, *rows] if self._rows else list(rows)
         if len(self._rows) == self._query.top:
             self._finish(self._more_after(response, has_overrun=len(response.rows) > missing))
@@ -220,6 +222,7 @@ class _BlockBuilder:
             skip=self._query.skip,
             more=self._more,
             total_count=self._total,
+            has_link=self._has_link,
             snapshot=Snapshot(self._total, snapshot.dates),
             warnings=tuple(self._warnings),
             fetched_at=now,
