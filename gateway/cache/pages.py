@@ -25,10 +25,6 @@ from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
-# Measured: Redis in the same data center stores the largest page sooner. The wait lets the caller's next request find
-# the page from another process, and is negligible after an upstream call.
-STORE_PATIENCE_SECONDS = 0.05
-
 
 class CachedPages:
     """Pages cached per token, query and block: in memory, and sealed in Redis if configured.
@@ -190,10 +186,9 @@ class CachedPages:
         if self._shared is not None:
             job = PageToShare(block.query, block.caller, page, expires_at, token_generation)
             store = self._shared.keep(job, partial(self._packed, block, cached_page))
-            if store is not None:
-                # If memory has no room, the next request must find the page in Redis.
-                patience_seconds = None if cached_page.renderings is None else STORE_PATIENCE_SECONDS
-                await asyncio.wait({store}, timeout=patience_seconds)
+            if store is not None and cached_page.renderings is None:
+                # Memory has no room for the page, so the next request must find it in Redis.
+                await asyncio.wait({store})
         return cached_page
 
     async def _packed(self, block: Block, page: Page) -> PackedRows | None:
