@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from gateway.__main__ import build
+from gateway.cache import memory, packer
 from gateway.config.settings import read_settings
 from gateway.sandbox import SandboxCall, create_sandbox
 from gateway.server.http_protocol import BoundedHttpProtocol
@@ -121,6 +122,24 @@ def start_gateway(upstream: Upstream) -> Iterator[StartGateway]:
             return Gateway(url, stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False)))
 
         yield start
+
+
+@pytest.fixture
+def no_hot_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gateways of this test pack every block at once, however small, so that each hit must be unpacked."""
+    monkeypatch.setattr(memory, "PACKING_SHARE", 0.0)
+    monkeypatch.setattr(memory, "HOT_SHARE", 0.0)
+    monkeypatch.setattr(memory, "SMALL_BYTES", 0)
+    monkeypatch.setattr(packer, "is_smaller", lambda packed, record: True)
+
+
+@pytest.fixture(params=["hot", "packed"])
+def both_tiers(request: pytest.FixtureRequest) -> str:
+    """Run a test twice: with blocks that stay as they are, and with blocks that are packed at once."""
+    tier: str = request.param
+    if tier == "packed":
+        request.getfixturevalue("no_hot_tier")
+    return tier
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,10 @@ def paginate(gateway: Any, token: str, first: int) -> list[dict[str, Any]]:
         after = page["pageInfo"]["endCursor"]
 
 
-def test_paginating_250000_rows_makes_25_calls_and_a_repetition_none(start_gateway: Any, upstream: Any) -> None:
-    gateway, token = start_gateway(), "fabrikam+as=walk"
+def test_paginating_250000_rows_makes_25_calls_and_a_repetition_none(
+    start_gateway: Any, upstream: Any, both_tiers: str
+) -> None:
+    gateway, token = start_gateway(), f"fabrikam+as=walk-{both_tiers}"
     wanted = [
         {name: row[name] for name in ("customerTenantId", "productId", "channel", "licensesSold")}
         for row in rows_of("fabrikam")
@@ -62,19 +64,19 @@ def test_a_hundred_concurrent_identical_queries_make_one_call(start_gateway: Any
     assert len(upstream.calls_of(token)) == 1
 
 
-def test_concurrent_tokens_share_no_data(start_gateway: Any, upstream: Any) -> None:
+def test_concurrent_tokens_share_no_data(start_gateway: Any, upstream: Any, both_tiers: str) -> None:
     gateway = start_gateway()
     # Each token has another number of rows, so data of another token would be noticed.
     sizes = [10 + number for number in range(20)]
 
     def ask(size: int) -> tuple[int, int]:
-        token = f"contoso+rows={size}+latency=0.05+as=isolation"
+        token = f"contoso+rows={size}+latency=0.05+as=isolation-{both_tiers}"
         return size, gateway.connection("first: 3", token)["totalCount"]
 
     with ThreadPoolExecutor(40) as pool:
         totals = list(pool.map(ask, sizes * 10))
     assert all(size == total for size, total in totals)
-    calls = Counter(call.token for call in upstream.calls if call.token.endswith("+as=isolation"))
+    calls = Counter(call.token for call in upstream.calls if call.token.endswith(f"+as=isolation-{both_tiers}"))
     assert sorted(calls.values()) == [1] * len(sizes)
 
 

@@ -138,7 +138,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
 
     def demote(self, key: str, record: Record) -> None:
         """Replace the rows of a hot entry by its packed ones, unless it has been replaced or removed."""
-        if self._records.get(key) is not record or not record.packed:
+        if self._records.get(key) is not record or not isinstance(record.packed, PackedRows):
             return
         packed_page = record.value.having(rows=record.packed, renderings=None)
         cost_bytes = len(record.packed.data) + PACKED_OVERHEAD_BYTES
@@ -199,7 +199,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         while self.used_bytes > self.max_bytes:
             key, record = next(iter(self._records.items()))
             oldest = self.oldest_hot() if len(self._hot) > 1 else None
-            if oldest is not None and oldest[1].packed:
+            if oldest is not None and isinstance(oldest[1].packed, PackedRows):
                 self.demote(*oldest)
                 continue
             if oldest is not None and record.is_packed:

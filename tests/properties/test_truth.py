@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ ROWS = 300
 SOME = rows_of("contoso")[:ROWS]
 TOKEN = f"contoso+rows={ROWS}+as=truth"
 BLOCKS = [(7, 20), (1, 1), (50, 10_000), (20, 20)]
-GATEWAYS = [(*blocks, "on") for blocks in BLOCKS] + [(7, 20, "off")]
+GATEWAYS = [*((*blocks, "on", "hot") for blocks in BLOCKS), (7, 20, "off", "hot"), (7, 20, "on", "packed")]
 
 FIELDS = " ".join(model.FIELDS)
 QUERY = f"""
@@ -87,9 +89,15 @@ def windows(draw: st.DrawFn) -> dict[str, int | None]:
 
 
 @pytest.fixture(params=GATEWAYS, ids=str)
-def gateway(request: pytest.FixtureRequest, start_gateway: Any) -> Any:
-    first, rows, fast_path = request.param
-    return start_gateway(first_block_rows=first, block_rows=rows, fast_path=fast_path, max_upstream_calls=1_000)
+def gateway(request: pytest.FixtureRequest, start_gateway: Any) -> Iterator[Any]:
+    first, rows, fast_path, tier = request.param
+    if tier == "packed":
+        request.getfixturevalue("no_hot_tier")
+    gateway = start_gateway(first_block_rows=first, block_rows=rows, fast_path=fast_path, max_upstream_calls=1_000)
+    yield gateway
+    packed = re.search(r"^gateway_cache_packed_entries (\S+)$", gateway.client.get("/metrics").text, re.MULTILINE)
+    assert packed
+    assert (float(packed[1]) > 0) is (tier == "packed")
 
 
 def cursor_at(gateway: Any, query: dict[str, Any], offset: int | None, total: int) -> str | None:
@@ -172,6 +180,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.usefixtures("both_tiers")
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
 def test_pagination_over_a_faulty_upstream_returns_each_row_once(
