@@ -9,6 +9,11 @@ from urllib.parse import urlsplit
 # No top-level domain has these names (RFC 6761, RFC 6762, ICANN's "internal", Kubernetes' ".svc").
 _LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|internal|localhost|svc)", re.ASCII)
 
+# RFC 1918, section 3, and RFC 4193. Python's ``is_private`` has more, such as the addresses of cloud metadata services.
+_PRIVATE_NETWORKS = [
+    ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+]
+
 
 def is_loopback(host: str) -> bool:
     """Return True if ``host`` is reachable only from this machine."""
@@ -41,7 +46,7 @@ def _is_private(host: str) -> bool:
         # A name without a dot, or under a suffix reserved for local use, is a service name such as compose's. A number
         # is an obfuscated address, and non-ASCII characters may be normalized to a dot.
         return _LOCAL_NAME.fullmatch(host) is not None
-    return address.is_loopback or address.is_private
+    return address.is_loopback or any(address in network for network in _PRIVATE_NETWORKS)
 
 
 def check_browser_origin(value: str) -> None:
