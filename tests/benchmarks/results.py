@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -20,7 +21,9 @@ from tests.benchmarks.measurements import Series, ratio
 from tests.benchmarks.memory import Memory
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httpx", "msgspec")
-_PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
+_NODE_PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
+# Names in the report, and npm packages.
+_PEERS = {name: name for name in _NODE_PEERS} | {"tailcall": "@tailcallhq/core-linux-x64-gnu"}
 
 
 @dataclass(slots=True)
@@ -85,11 +88,10 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions of everything that is measured."""
     numbers = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    manifests = {name: PEERS_FOLDER / "node_modules" / name / "package.json" for name in _PEERS}
-    if all(path.exists() for path in manifests.values()):
-        import json
-
+    manifests = {name: PEERS_FOLDER / "node_modules" / package / "package.json" for name, package in _PEERS.items()}
+    installed = {name: json.loads(path.read_text())["version"] for name, path in manifests.items() if path.exists()}
+    if installed:
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-        numbers["node"] = node.removeprefix("v")
-        numbers |= {name: json.loads(path.read_text())["version"] for name, path in manifests.items()}
-    return numbers
+        installed = {"node": node} | installed
+    # Some numbers begin with a "v".
+    return numbers | {name: number.removeprefix("v") for name, number in installed.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tests.benchmarks import agreement, capacity, contenders, growth, interference, memory, rounds
+from tests.benchmarks import agreement, capacity, contenders, growth, interference, memory, rounds, tailcall
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.contenders import ALIASES
 from tests.benchmarks.generators import Generator, generator
@@ -61,7 +61,9 @@ def run(
 def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Results:
     results = Results()
     if missing:
-        results.notes.append(f"Node peers left out: {missing}.")
+        results.notes.append(f"Node peers and Tailcall left out: {missing}.")
+    elif no_tailcall := tailcall.missing():
+        results.notes.append(f"Tailcall left out: {no_tailcall}.")
     if chosen.redis_url is None:
         results.notes.append("Redis tier left out: redis-server is not installed, and no address was given.")
     log("starting")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.benchmarks.contenders import CONSTANT, GATEWAY, GATEWAY_NODES, PEERS, PLAIN, PROXY, PROXY_1000
+from tests.benchmarks.contenders import CONSTANT, GATEWAY, GATEWAY_NODES, NODE_PEERS, PLAIN, PROXY, PROXY_1000
 from tests.benchmarks.measurements import Figure, ratio, short
 from tests.benchmarks.results import Results
 
@@ -58,8 +58,8 @@ def _times(results: Results, case: str, over: str, under: str, name: str = "p50_
 
 
 def _best_peer(results: Results, case: str) -> Figure | None:
-    """Return the faster peer's p50 as a multiple of the gateway's."""
-    ratios = [_times(results, case, peer, GATEWAY) for peer in PEERS]
+    """Return the faster Node peer's p50 as a multiple of the gateway's."""
+    ratios = [_times(results, case, peer, GATEWAY) for peer in NODE_PEERS]
     return min((figure for figure in ratios if figure), key=lambda figure: figure.median, default=None)
 
 
