@@ -24,7 +24,9 @@ _WITHOUT_TAILCALL = (GATEWAY, REDIS, PLAIN, PROXY, MERCURIUS, YOGA)
 _EDGES = (GATEWAY, REDIS, PLAIN, MERCURIUS, YOGA)
 _GRAPHQL = (*_EDGES, TAILCALL)
 _QUICKER = (GATEWAY, REDIS, MERCURIUS, YOGA)
+_COMPRESSING = (GATEWAY, REDIS)
 _TWO = (GATEWAY, PLAIN)
+_BROWSERS = "br, zstd, gzip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Case:
 
 def _case(
     name: str, rows: int, kind: Kind, contenders: tuple[str, ...], *, clients: int = 1, fields: int = 10,
-    shape: str = "nodes", is_judged: bool = False,
+    shape: str = "nodes", encodings: str = "", is_judged: bool = False,
 ) -> Case:  # fmt: skip
-    return Case(name, Query(rows, kind, fields, shape), clients, contenders, is_judged)
+    return Case(name, Query(rows, kind, fields, shape, encodings=encodings), clients, contenders, is_judged)
 
 
 LARGE, MIDDLE, SMALL = 10_000, 1_000, 20
@@ -58,6 +60,7 @@ WARM = (
     _case("warm 10k, edges", LARGE, Kind.SEEN, (*_EDGES, GATEWAY_NODES), shape="edges", is_judged=True),
     _case("warm 10k, edges, new selection", LARGE, Kind.NEW, (GATEWAY, GATEWAY_NODES), shape="edges", is_judged=True),
     _case("warm 10k, 2 fields", LARGE, Kind.SEEN, _GRAPHQL, fields=2),
+    _case("warm 10k, as browsers", LARGE, Kind.SEEN, _COMPRESSING, encodings=_BROWSERS),
     _case("warm 10k, 4 clients", LARGE, Kind.SEEN, _GRAPHQL, clients=4),
     _case("warm 1k", MIDDLE, Kind.SEEN, _GRAPHQL),
     _case("warm 1k, 2 fields, new selection", MIDDLE, Kind.NEW, _TWO, fields=2),

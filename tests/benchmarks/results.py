@@ -15,6 +15,8 @@ from typing import Any
 
 from tests.benchmarks.capacity import SecondLook, SlowExport
 from tests.benchmarks.contenders import PEERS_FOLDER
+from tests.benchmarks.csv_export import CsvExport
+from tests.benchmarks.fairness import Fairness
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.interference import Interference
 from tests.benchmarks.measurements import Series, ratio
@@ -36,6 +38,8 @@ class Results:
     memory: Memory | None = None
     second_look: SecondLook | None = None
     slow_export: SlowExport | None = None
+    fairness: Fairness | None = None
+    csv: CsvExport | None = None
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
@@ -58,6 +62,8 @@ class Results:
             "memory": self.memory,
             "second_look": self.second_look,
             "slow_export": self.slow_export,
+            "fairness": self.fairness,
+            "csv": self.csv,
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": self.notes,
         }
