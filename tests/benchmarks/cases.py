@@ -77,7 +77,7 @@ COLD = (
     _case("cold 10k, 2 fields", LARGE, Kind.COLD, _TWO, fields=2),
     _case("cold 10k, 4 clients", LARGE, Kind.COLD, _WITHOUT_TAILCALL, clients=4),
     _case("cold 1k", MIDDLE, Kind.COLD, (*_ALL, PROXY_1000)),
-    _case("cold 20", SMALL, Kind.COLD, (*_ALL, PROXY_1000)),
+    _case("cold 20", SMALL, Kind.COLD, (*_ALL, PROXY_1000), is_judged=True),
     _case("cold 20, 16 clients", SMALL, Kind.COLD, (*_WITHOUT_TAILCALL, PROXY_1000), clients=16, is_judged=True),
     _case("cold 20, 64 clients", SMALL, Kind.COLD, (*_QUICKER, PROXY_1000), clients=64),
 )
