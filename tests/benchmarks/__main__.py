@@ -20,7 +20,7 @@ _OUT = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="A short run of under a minute, to check that everything works.")
+@click.option("--quick", is_flag=True, help="A short run of a minute or two, to check that everything works.")
 @click.option("--only", multiple=True, metavar="NAME", help=_ONLY)
 @click.option("--no-peers", is_flag=True, help="Leave Mercurius, GraphQL Yoga and Tailcall out.")
 @click.option("--redis", "redis_url", help="Redis for the second gateway; by default one is started.")
