@@ -248,6 +248,9 @@ class SharedPages:
 
 
 def _about(query: PageQuery, caller: Caller) -> bytes:
-    """Return the digest of dataset and query (32 bytes), the locale, and the row's fields, which vary by release."""
-    fields = ",".join(query.dataset.attributes)
+    """Return the digest of dataset and query (32 bytes), the locale, and the fields of page and row.
+
+    Fields vary by release: during an upgrade, the releases do not read each other's entries.
+    """
+    fields = ",".join((*PackedPage.__struct_fields__, *query.dataset.attributes))
     return query.digest + f"{caller.locale or ''}\0{fields}".encode()

@@ -155,9 +155,7 @@ class Blocks:
 
     @property
     def _ends_too_soon(self) -> bool:
-        """True if one block promised rows that another block lacks; vanished data may carry no total."""
-        if any(page.breaks(other.promise) for other in self.pages for page in self.pages):
-            return True
+        """True if one block's total promised rows that another block lacks; vanished data may carry no total."""
         total = self.snapshot.total_count
         return total is not None and any(page.more is False and page.end < total for page in self.pages)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
@@ -106,10 +106,9 @@ class RowStream:
             return page
         return await self._block(replace(self.query, revalidate=True), skip, accepts_incomplete=False)
 
-    def _complete(self, pages: list[Page], tried: Collection[Page]) -> list[Page]:
+    def _complete(self, pages: list[Page], tried: Iterable[Page]) -> list[Page]:
         """Return the opening, with a warning if it ends before the announced number of rows and may do so."""
         self._note_totals([*tried, *pages])
-        self._promise = next((page.promise for page in tried if pages[-1].breaks(page.promise)), None)
         if self.accepts_incomplete and self._is_last(pages[-1]) and self._ends_too_soon(pages[-1]):
             pages[-1] = pages[-1].having(warnings=(*pages[-1].warnings, INCOMPLETE))
         elif self._is_last(pages[-1]):
@@ -122,9 +121,8 @@ class RowStream:
                 self._total = page.snapshot.total_count
 
     def _ends_too_soon(self, page: Page) -> bool:
-        """Return True if the upstream announced a row that the last page, ``page``, lacks without saying so."""
-        is_short = self._total is not None and page.end < self._total
-        return not page.is_incomplete and (is_short or page.breaks(self._promise))
+        """Return True if the upstream announced rows after ``page``, the last one."""
+        return self._total is not None and page.end < self._total and not page.is_incomplete
 
     def _require_end(self, page: Page) -> None:
         self._note_totals([page])
