@@ -83,9 +83,13 @@ class Snapshot:
     total_count: int | None = None
     dates: tuple[tuple[str, str], ...] = ()
 
+    def differs_in_total(self, other: Snapshot) -> bool:
+        """Return True if both have a total, and not the same."""
+        return None not in (self.total_count, other.total_count) and self.total_count != other.total_count
+
     def conflicts(self, other: Snapshot) -> bool:
         """Return True if the two cannot come from the same snapshot."""
-        if None not in (self.total_count, other.total_count) and self.total_count != other.total_count:
+        if self.differs_in_total(other):
             return True
         if self.dates == other.dates:
             return False

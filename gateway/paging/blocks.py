@@ -213,8 +213,7 @@ class Blocks:
             return False
         if page.skip == theirs.skip or not (self._is_reread(page) and other._is_reread(theirs)):
             return True
-        self._differing.accept(self._query, self._caller, (page, theirs))
-        return False
+        return not self._differing.accept(self._query, self._caller, page, theirs)
 
     def _is_reread(self, page: Page) -> bool:
         """Return True if a call of this try read ``page``, with the same result as an earlier try."""

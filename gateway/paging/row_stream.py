@@ -168,7 +168,8 @@ class RowStream:
         again = await self._block(query, page.skip, accepts_incomplete=True)
         if not is_repeated(page, again):
             raise _changed()
-        self.differing.accept(self.query, self.caller(), (mark, page))
+        if not self.differing.accept(self.query, self.caller(), mark, page):
+            raise _changed()
 
     def _mark(self, page: Page) -> Page:
         """Return a small page for later comparisons: the place, the snapshot and the last row of ``page``."""
@@ -188,8 +189,7 @@ class RowStream:
             page.skip in earlier and is_repeated(earlier[page.skip], page) for page in pair
         ):
             return False
-        self.differing.accept(self.query, self.caller(), pair)
-        return True
+        return self.differing.accept(self.query, self.caller(), one, other)
 
     async def _continues(self, query: PageQuery, first: Page, tried: dict[int, Page]) -> bool:
         """Return whether the block of row ``start`` shows that all rows before it exist, in the same snapshot."""

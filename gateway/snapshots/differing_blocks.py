@@ -34,7 +34,7 @@ class DatedBlock(Protocol):
 
 
 class DifferingBlocks:
-    """Groups of blocks that were accepted as one snapshot in spite of their dates or totals.
+    """Groups of blocks that were accepted as one snapshot in spite of their dates.
 
     They are kept by query, token and locale.
     """
@@ -54,13 +54,16 @@ class DifferingBlocks:
         pair = {_reading(one), _reading(other)}
         return not any(pair <= group for group in self._accepted.get(_key(query, caller), ()))
 
-    def accept(self, query: PageQuery, caller: Caller, blocks: Iterable[DatedBlock]) -> None:
-        """Remember that ``blocks`` come from one snapshot, together with all accepted groups that contain one of them.
+    def accept(self, query: PageQuery, caller: Caller, one: DatedBlock, other: DatedBlock) -> bool:
+        """Remember that two blocks come from one snapshot, together with all accepted groups that contain one of them.
 
-        Forget groups that contain another reading of one of the blocks: the data has changed since then.
+        Forget groups that contain another reading of one of the blocks: the data has changed since then. Return False
+        if the totals differ: then the blocks come from two snapshots that the upstream returns by turns.
         """
+        if one.snapshot.differs_in_total(other.snapshot):
+            return False
         self.acceptances += 1
-        key, merged = _key(query, caller), set(map(_reading, blocks))
+        key, merged = _key(query, caller), {_reading(one), _reading(other)}
         readings, groups = frozenset(merged), []
         for group in self._accepted.get(key, ()):
             if _contradict(group, merged):
@@ -76,6 +79,7 @@ class DifferingBlocks:
         self._accepted.move_to_end(key)
         if len(self._accepted) > MAX_QUERIES:
             self._accepted.popitem(last=False)
+        return True
 
 
 def _contradict(group: Iterable[_Reading], readings: Iterable[_Reading]) -> bool:

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
-from gateway.page import CacheState, Page, Snapshot
+from gateway.errors import SnapshotChanged
+from gateway.page import CacheState, Caller, Page, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.row_stream import RowStream
+from gateway.paging.window import PageArguments
+from gateway.query import PageQuery
+from schema.connection import read_connection
 from schema.execution.limits import MAX_ALIAS_CHARACTERS
-from tests.gateway.fakes import Row, caller, query
+from tests.gateway.fakes import FakeSource, Row, caller, query
 
 ENDS = "totalCount pageInfo { hasNextPage hasPreviousPage } nodes { licensesSold customerTenantId }"
 
@@ -58,6 +63,31 @@ async def test_a_total_of_0_beyond_the_end_is_no_contradiction(skip: int) -> Non
     assert await blocks.exists(9)
     assert not await blocks.exists(skip)
     assert blocks.known_end == 10
+
+
+class ByTurns(FakeSource):
+    """Two snapshots with different totals, each for every second block, as from an HTTP cache in between."""
+
+    def __init__(self, *, has_dates: bool) -> None:
+        super().__init__(lambda: 0.0, 40)
+        self._has_dates = has_dates
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        number = query.skip // 10 % 2
+        self.total, self.date = 40 + 5 * number, f"2026-01-0{number + 1}T00:00:00"
+        page = await super().fetch(query, caller)
+        return page if self._has_dates else page.having(snapshot=Snapshot(self.total))
+
+
+@pytest.mark.parametrize("has_dates", [False, True], ids=["totals", "totals and dates"])
+async def test_blocks_of_two_snapshots_with_different_totals_are_never_joined(has_dates: bool) -> None:
+    source, sizes = ByTurns(has_dates=has_dates), BlockSizes(10, 10)
+    with pytest.raises(SnapshotChanged):
+        await read_connection(source, query(), caller(), PageArguments(10, None, None, None, 5), sizes)
+    stream = RowStream(source, query(), sizes, caller)
+    with pytest.raises(SnapshotChanged):
+        async for _ in stream.pages(await stream.opening()):
+            pass
 
 
 def test_missing_rows_between_contradictory_blocks_give_a_warning(start_gateway: Any) -> None:

@@ -30,7 +30,7 @@ def conflict(differing: DifferingBlocks, one: Page, other: Page) -> bool:
 def accepting(*pairs: tuple[Page, Page]) -> DifferingBlocks:
     differing = DifferingBlocks()
     for pair in pairs:
-        differing.accept(query(), caller(), pair)
+        assert differing.accept(query(), caller(), *pair)
     return differing
 
 
@@ -51,7 +51,7 @@ def test_another_reading_of_an_accepted_block_is_a_conflict() -> None:
     newer = block(10, 29)
     assert conflict(differing, B, newer)
     assert conflict(differing, A, newer)
-    differing.accept(query(), caller(), (A, newer))
+    assert differing.accept(query(), caller(), A, newer)
     assert not conflict(differing, A, newer)
     assert conflict(differing, A, B), "the data has changed since B was read"
 
@@ -88,12 +88,12 @@ def test_other_rows_and_revalidation_are_the_same_query() -> None:
 def test_the_memory_for_queries_and_blocks_is_bounded() -> None:
     differing = DifferingBlocks()
     for number in range(MAX_QUERIES + 1):
-        differing.accept(query(processed_date_time=str(number)), caller(), (A, B))
+        differing.accept(query(processed_date_time=str(number)), caller(), A, B)
     assert differing.conflict(query(processed_date_time="0"), caller(), A, B)
     assert not differing.conflict(query(processed_date_time="1"), caller(), A, B)
     blocks = [block(10 * number, number % 28 + 1) for number in range(2 * MAX_BLOCKS)]
     for pair in pairwise(blocks):
-        differing.accept(query(), caller(), pair)
+        assert differing.accept(query(), caller(), *pair)
     assert not conflict(differing, *blocks[-2:])
     assert sum(map(len, differing._accepted[next(reversed(differing._accepted))])) <= MAX_BLOCKS
 
@@ -104,7 +104,7 @@ def test_accepted_groups_never_hold_two_readings_of_one_block(steps: list[tuple[
     for one, other, day in steps:
         if one != other:
             pair = block(10 * one, day), block(10 * other, day + 10)
-            differing.accept(query(), caller(), pair)
+            assert differing.accept(query(), caller(), *pair)
             assert not conflict(differing, *pair), "the latest acceptance always holds"
     for groups in differing._accepted.values():
         for group in groups:
