@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
+from gateway.errors import Unauthenticated
 from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
@@ -54,6 +55,13 @@ class OperationContext:
         if self.prefetch is not None and connection.pieces:
             last = connection.pieces[-1]
             self.prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
+
+    def owner(self) -> bytes | None:
+        """Return the locator of the caller's token; None without a usable token."""
+        try:
+            return self.caller().token.locator
+        except Unauthenticated:
+            return None
 
     def release(self) -> None:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""
