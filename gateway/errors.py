@@ -23,7 +23,7 @@ GatewayError
 │   └── UpstreamBadResponse  a malformed upstream response
 └── GatewayFault             the gateway itself must recover
     ├── DeadlineExceeded     time ran out outside an upstream call
-    ├── ServiceUnavailable   shutting down, or connections or the response buffer exhausted
+    ├── ServiceUnavailable   shutting down, or connections, response buffer or rows exhausted
     └── InternalServerError  a bug
 
 A message says what is wrong and what to do. It never contains a URL, a token, a library's name or upstream text.
@@ -221,7 +221,7 @@ class DeadlineExceeded(GatewayFault):
 
 
 class ServiceUnavailable(GatewayFault):
-    """The gateway is shutting down, all its upstream connections are in use, or its response buffer is full.
+    """The gateway is shutting down, or out of upstream connections, response buffer, or memory for rows.
 
     ``retry_after_seconds`` is None if the time to wait is unknown.
     """

@@ -121,7 +121,8 @@ async def test_the_bound_holds_and_everything_ends(steps: list[tuple[str, int, s
         assert sum(held) == bench.permits.held_rows
         assert sum(held) <= 10 or len(held) == 1
         open_tasks = sorted(name for name, task in bench.tasks.items() if not task.done())
-        if open_tasks and data.draw(st.booleans()):
+        is_over = data.draw(st.booleans())
+        if open_tasks and is_over:
             name = data.draw(st.sampled_from(open_tasks))
             if way == "end":
                 bench.ends[name].set()
