@@ -26,7 +26,6 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.prefetch import Prefetch
 from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
-from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
@@ -39,7 +38,8 @@ from schema.execution.plans import Plans
 from schema.execution.prepared_documents import Phase
 from schema.execution.rendering import Renderer
 from schema.export.arguments import ExportArguments
-from schema.export.endpoint import Exports, Shares
+from schema.export.endpoint import Exports
+from schema.export.shares import Shares
 from schema.export.spreadsheet_formulas import FORMULAS
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import GraphQLView
@@ -224,7 +224,7 @@ def _exports(
     )
     is_closed = settings.trusted_documents is not None
     ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
-    shares = Shares(slices, TokenPermits(settings.max_concurrent_exports), ahead)
+    shares = Shares.of(slices, settings.max_concurrent_exports, ahead)
     return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, shares)
 
 

@@ -44,7 +44,7 @@ from gateway.errors import (
 )
 from gateway.paging.blocks import GRACE_SECONDS
 from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.row_permits import RowPermits
+from gateway.scheduling.weighted_permits import WeightedPermits
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost, held_rows
@@ -130,7 +130,7 @@ class Operations:
         fast_path: bool = True,
         phase: Phase = nullcontext,
         renderer: Renderer | None = None,
-        permits: RowPermits | None = None,
+        permits: WeightedPermits | None = None,
     ) -> None:
         self._phase = phase
         self._schema = schema._schema
@@ -138,7 +138,7 @@ class Operations:
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         self._introspection = introspection
         self._renderer = renderer or Renderer(Rotation())
-        self._permits = permits or RowPermits(MAX_HELD_ROWS)
+        self._permits = permits or WeightedPermits(MAX_HELD_ROWS)
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:

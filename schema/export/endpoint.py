@@ -19,19 +19,19 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.groups import Limits
-from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted, RateLimited
+from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
 from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
-from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
+from schema.export.shares import Shares
 from schema.export.statuses import STATUSES
 from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
@@ -39,9 +39,6 @@ from schema.http.response import VARY
 
 # Rows written at once. Measured: 1,000 rows block the event loop for two milliseconds as CSV.
 SLICE_ROWS = 1_000
-
-# The time for which an export waits for others of its token to end (our choice; clients time out after a minute).
-WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +61,6 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """Resources that exports share: the event loop, the exports of one token, and the blocks loaded ahead."""
-
-    slices: Rotation
-    running: TokenPermits
-    ahead: ReadAhead
-
-
-@dataclass(frozen=True, slots=True)
 class Exports:
     """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
@@ -82,7 +70,7 @@ class Exports:
     limits: Limits
     is_closed: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
-    shares: Shares = field(default_factory=lambda: Shares(Rotation(), TokenPermits(1_000), ReadAhead(0)))
+    shares: Shares = field(default_factory=lambda: Shares.of(Rotation(), 1_000, ReadAhead(0)))
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
         return [
@@ -121,8 +109,7 @@ class ExportView:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             request = self._request(scope)
-            locator, deadline = access_token(scope).locator, asyncio.get_running_loop().time() + WAIT_SECONDS
-            async with self.exports.shares.running.hold(locator, deadline, _too_many_exports):
+            async with self.exports.shares.hold(access_token(scope).locator):
                 await self._export(scope, request, send)
         except GatewayError as error:
             _note(scope, error.code, None)
@@ -206,11 +193,6 @@ class ExportView:
             age = b"%d" % age_seconds(opening[0].fetched_at)
             headers += [(b"x-cache", max(stream.cache_states).name.lower().encode()), (b"age", age)]
         return headers
-
-
-def _too_many_exports() -> RateLimited:
-    message = "This token's other exports are still running. Retry when one of them has ended."
-    return RateLimited(message, retry_after_seconds=int(WAIT_SECONDS))
 
 
 def _snapshot(text: str, identity: str) -> SnapshotDigest:

@@ -1,4 +1,4 @@
-"""Operations hold a bounded number of rows together, and no token keeps the others waiting."""
+"""Work of a bounded total weight runs at once, and no token keeps the others waiting."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.scheduling.row_permits import RowPermits
+from gateway.scheduling.weighted_permits import WeightedPermits
 
 
 @dataclass
 class Bench:
-    """Operations that hold their rows until they are told to end."""
+    """Work that runs until it is told to end."""
 
-    permits: RowPermits
+    permits: WeightedPermits
     running: list[str] = field(default_factory=list)
     ends: dict[str, asyncio.Event] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
-    async def start(self, name: str, rows: int, timeout_seconds: float = 100) -> None:
-        """Start an operation of the token ``name[0]``."""
+    async def start(self, name: str, weight: int, timeout_seconds: float = 100) -> None:
+        """Start work of the token ``name[0]``."""
         self.ends[name] = asyncio.Event()
-        self.tasks[name] = asyncio.create_task(self._run(name, rows, timeout_seconds))
+        self.tasks[name] = asyncio.create_task(self._run(name, weight, timeout_seconds))
         await settled()
 
     async def end(self, name: str) -> None:
@@ -32,8 +32,8 @@ class Bench:
         await self.tasks[name]
         await settled()
 
-    async def _run(self, name: str, rows: int, timeout_seconds: float) -> None:
-        async with self.permits.hold(name[:1].encode(), rows, timeout_seconds, lambda: RuntimeError("late")):
+    async def _run(self, name: str, weight: int, timeout_seconds: float) -> None:
+        async with self.permits.hold(name[:1].encode(), weight, timeout_seconds, lambda: RuntimeError("late")):
             self.running.append(name)
             try:
                 await self.ends[name].wait()
@@ -46,27 +46,27 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_operations_run_together_as_far_as_their_rows_fit() -> None:
-    bench = Bench(RowPermits(10))
-    for name, rows in (("a1", 4), ("b1", 5), ("c1", 2)):
-        await bench.start(name, rows)
+async def test_work_runs_together_as_far_as_it_fits() -> None:
+    bench = Bench(WeightedPermits(10))
+    for name, weight in (("a1", 4), ("b1", 5), ("c1", 2)):
+        await bench.start(name, weight)
     assert bench.running == ["a1", "b1"]
     await bench.end("a1")
     assert bench.running == ["b1", "c1"]
-    assert bench.permits.held_rows == 7
+    assert bench.permits.held == 7
 
 
 async def test_a_token_gets_half_and_others_do_not_wait_for_it() -> None:
-    bench = Bench(RowPermits(10))
-    for name, rows in (("a1", 3), ("a2", 3), ("b1", 3), ("a3", 1)):
-        await bench.start(name, rows)
+    bench = Bench(WeightedPermits(10))
+    for name, weight in (("a1", 3), ("a2", 3), ("b1", 3), ("a3", 1)):
+        await bench.start(name, weight)
     assert bench.running == ["a1", "b1"]
     await bench.end("a1")
     assert bench.running == ["b1", "a2", "a3"]
 
 
 async def test_tokens_take_turns() -> None:
-    bench = Bench(RowPermits(4))
+    bench = Bench(WeightedPermits(4))
     for name in ("a1", "a2", "a3", "a4", "b1", "c1"):
         await bench.start(name, 2)
     order = []
@@ -76,10 +76,10 @@ async def test_tokens_take_turns() -> None:
     assert order == ["a1", "b1", "c1", "a2", "a3", "a4"]
 
 
-async def test_an_operation_larger_than_everything_runs_alone_and_is_not_overtaken() -> None:
-    bench = Bench(RowPermits(10))
-    for name, rows in (("a1", 3), ("b1", 50), ("c1", 1)):
-        await bench.start(name, rows)
+async def test_work_heavier_than_the_limit_runs_alone_and_is_not_overtaken() -> None:
+    bench = Bench(WeightedPermits(10))
+    for name, weight in (("a1", 3), ("b1", 50), ("c1", 1)):
+        await bench.start(name, weight)
     assert bench.running == ["a1"]
     await bench.end("a1")
     assert bench.running == ["b1"]
@@ -88,19 +88,19 @@ async def test_an_operation_larger_than_everything_runs_alone_and_is_not_overtak
 
 
 async def test_whoever_waits_too_long_gets_the_error_and_leaves_the_queue() -> None:
-    bench = Bench(RowPermits(10))
+    bench = Bench(WeightedPermits(10))
     await bench.start("a1", 10)
     await bench.start("b1", 10, timeout_seconds=0.01)
     with pytest.raises(RuntimeError, match="late"):
         await bench.tasks["b1"]
     await bench.end("a1")
-    assert (bench.permits.held_rows, bench.permits._waiting) == (0, {})
+    assert (bench.permits.held, bench.permits._waiting) == (0, {})
 
 
-async def test_a_canceled_operation_lets_the_next_one_run() -> None:
-    bench = Bench(RowPermits(10))
-    for name, rows in (("a1", 6), ("b1", 6), ("c1", 4)):
-        await bench.start(name, rows)
+async def test_canceled_work_lets_the_next_one_run() -> None:
+    bench = Bench(WeightedPermits(10))
+    for name, weight in (("a1", 6), ("b1", 6), ("c1", 4)):
+        await bench.start(name, weight)
     assert bench.running == ["a1"]
     bench.tasks["b1"].cancel()
     await settled()
@@ -113,12 +113,12 @@ STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 12), st.sample
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS, data=st.data())
 async def test_the_bound_holds_and_everything_ends(steps: list[tuple[str, int, str]], data: st.DataObject) -> None:
-    bench, sizes = Bench(RowPermits(10)), dict[str, int]()
-    for number, (token, rows, way) in enumerate(steps):
-        sizes[f"{token}{number}"] = rows
-        await bench.start(f"{token}{number}", rows)
+    bench, sizes = Bench(WeightedPermits(10)), dict[str, int]()
+    for number, (token, weight, way) in enumerate(steps):
+        sizes[f"{token}{number}"] = weight
+        await bench.start(f"{token}{number}", weight)
         held = [sizes[name] for name in bench.running]
-        assert sum(held) == bench.permits.held_rows
+        assert sum(held) == bench.permits.held
         assert sum(held) <= 10 or len(held) == 1
         open_tasks = sorted(name for name, task in bench.tasks.items() if not task.done())
         is_over = data.draw(st.booleans())
@@ -132,4 +132,4 @@ async def test_the_bound_holds_and_everything_ends(steps: list[tuple[str, int, s
     for end in bench.ends.values():
         end.set()
     await asyncio.gather(*bench.tasks.values(), return_exceptions=True)
-    assert (bench.permits.held_rows, bench.permits._waiting) == (0, {})
+    assert (bench.permits.held, bench.permits._waiting) == (0, {})
