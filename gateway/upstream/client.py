@@ -88,7 +88,8 @@ class UpstreamClient:
             if isinstance(result, UpstreamResponse):
                 return replace(result, attempts=attempts)
             pause_seconds = retries.pause_seconds(result.retry)
-            if pause_seconds is None or loop.time() + pause_seconds >= deadline:
+            # A call that nobody needs yet is not retried: once its rows are needed, they are requested again.
+            if caller.is_ahead or pause_seconds is None or loop.time() + pause_seconds >= deadline:
                 raise result.error
             if pause_seconds:
                 await self._sleep(pause_seconds)
