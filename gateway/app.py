@@ -22,6 +22,7 @@ from gateway.http.header_lists import BoundedHeaderLists
 from gateway.http.health import Health, LastCall
 from gateway.observability.access_log import RequestLog
 from gateway.observability.metrics import Metrics
+from gateway.scheduling.worker_thread import WorkerThread
 
 # Serves a scrape of ``/metrics``.
 Scrape = Callable[[], Awaitable[Response]]
@@ -44,11 +45,12 @@ def create_app(
     show_metrics: bool = True,
     scrape: Scrape | None = None,
     watching: Sequence[Middleware] = (),
+    thread: WorkerThread | None = None,
 ) -> Starlette:
     """Build the application around the GraphQL endpoint. ``sdl`` is None if introspection is off.
 
     ``scrape`` serves ``/metrics`` if the metrics of other processes are included. ``watching`` lists middleware that
-    needs the correlation id, such as tracing.
+    needs the correlation id, such as tracing. Large responses are compressed in ``thread``.
     """
     health = Health()
     routes: list[BaseRoute] = [
@@ -59,7 +61,10 @@ def create_app(
         *_schema_routes(sdl),
         *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
-    app = GatewayApp(middleware=_middleware(health, metrics, watching, sandbox=sandbox, cors_origins=cors_origins))
+    middleware = _middleware(
+        health, metrics, watching, thread or WorkerThread(), sandbox=sandbox, cors_origins=cors_origins
+    )
+    app = GatewayApp(middleware=middleware)
     app.router = GatewayRouter(graphql, routes, _lifespan(lifespan, health))
     return app
 
@@ -104,7 +109,13 @@ class GatewayRouter(Router):
 
 
 def _middleware(
-    health: Health, metrics: Metrics, watching: Sequence[Middleware], *, sandbox: bool, cors_origins: Sequence[str]
+    health: Health,
+    metrics: Metrics,
+    watching: Sequence[Middleware],
+    thread: WorkerThread,
+    *,
+    sandbox: bool,
+    cors_origins: Sequence[str],
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
     return [
@@ -113,7 +124,7 @@ def _middleware(
         *watching,
         Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins)),
-        Middleware(Compress, whole_path=GRAPHQL_PATH),
+        Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),
     ]
 
 

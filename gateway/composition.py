@@ -27,6 +27,7 @@ from gateway.paging.prefetch import Prefetch
 from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import WorkerThread
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
@@ -53,14 +54,14 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
 
     If it is one of several ``workers``, its ``/metrics`` covers all of them. Raises SettingsError.
     """
-    slices = Rotation()
+    slices, thread = Rotation(), WorkerThread()
     phase = otel.tracing.phase if otel.tracing else nullcontext
     operations, documents = operations_of(settings, phase, Renderer(slices))
     metrics = Metrics(documents.operation_names)
-    redis = _redis_tier(settings, metrics, slices)
-    client = _upstream(settings, metrics, redis, otel, slices)
+    redis = _redis_tier(settings, metrics, slices, thread)
+    client = _upstream(settings, metrics, redis, otel, slices, thread)
     differing = DifferingBlocks()
-    cache = _cache(settings, client, metrics, redis, differing, slices)
+    cache = _cache(settings, client, metrics, redis, differing, slices, thread)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     source = SingleFlight(cache)
@@ -68,7 +69,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     prefetch = Prefetch(source, _block_sizes(settings)) if settings.read_ahead else None
     owned = (prefetch, cache, client) if prefetch else (cache, client)
     return create_app(
-        _graphql(settings, operations, documents, source, cache, graphiql, differing, prefetch),
+        _graphql(settings, operations, documents, source, cache, graphiql, differing, prefetch, thread),
         metrics=metrics,
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
@@ -81,6 +82,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
         show_metrics=settings.metrics,
         scrape=worker.scrape if worker else None,
         watching=[otel.tracing.layer] if otel.tracing else (),
+        thread=thread,
     )
 
 
@@ -113,7 +115,7 @@ def create(workers: Workers | None = None) -> Starlette:
     return build(settings, opentelemetry_for(os.environ), workers)
 
 
-def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation) -> RedisTier | None:
+def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation, thread: WorkerThread) -> RedisTier | None:
     """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
 
     ``/readyz`` does not depend on it: without Redis every query is still answered.
@@ -126,6 +128,7 @@ def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation) -> Redis
         _upstream_config(settings).identity,
         Freshness.of(CacheConfig.of(settings)),
         slices,
+        thread,
         on_error=metrics.redis_errors.inc,
         observer=metrics.redis_page,
     )
@@ -134,12 +137,18 @@ def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation) -> Redis
 
 
 def _upstream(
-    settings: Settings, metrics: Metrics, redis: RedisTier | None, otel: OpenTelemetry, slices: Rotation
+    settings: Settings,
+    metrics: Metrics,
+    redis: RedisTier | None,
+    otel: OpenTelemetry,
+    slices: Rotation,
+    thread: WorkerThread,
 ) -> UpstreamClient:
     client = UpstreamClient(
         _upstream_config(settings),
         transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
         slices=slices,
+        thread=thread,
         shared_cooldowns=redis.cooldowns if redis else None,
         observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,
     )
@@ -164,6 +173,7 @@ def _cache(
     redis: RedisTier | None,
     differing: DifferingBlocks,
     slices: Rotation,
+    thread: WorkerThread,
 ) -> CachedPages:
     reader = BlockReader(
         client,
@@ -171,7 +181,9 @@ def _cache(
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
     shared = redis.pages if redis else None
-    cache = CachedPages(reader, CacheConfig.of(settings), shared=shared, differing=differing, slices=slices)
+    cache = CachedPages(
+        reader, CacheConfig.of(settings), shared=shared, differing=differing, slices=slices, thread=thread
+    )
     metrics.watch_cache(cache)
     return cache
 
@@ -197,6 +209,7 @@ def _graphql(
     graphiql: GraphiQL | None,
     differing: DifferingBlocks,
     prefetch: Prefetch | None,
+    thread: WorkerThread,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
@@ -210,6 +223,7 @@ def _graphql(
         plans=Plans(cache) if settings.fast_path else None,
         differing=differing,
         prefetch=prefetch,
+        thread=thread,
     )
 
 

@@ -46,10 +46,25 @@ class Budget:
 class Ahead:
     """Marks a fetch that was started before anyone needed its rows. ``is_needed`` becomes True when somebody does."""
 
-    __slots__ = ("is_needed",)
+    __slots__ = ("_awaited", "is_needed")
 
     def __init__(self) -> None:
         self.is_needed = False
+        # The fetches that this one waits for.
+        self._awaited: list[Ahead] = []
+
+    def need(self) -> None:
+        """Note that somebody needs the rows, and thus those of every fetch that this one waits for."""
+        if not self.is_needed:
+            self.is_needed = True
+            for other in self._awaited:
+                other.need()
+
+    def wait_for(self, other: Ahead) -> None:
+        """Note that this fetch waits for ``other``, which is needed as soon as this one is."""
+        self._awaited.append(other)
+        if self.is_needed:
+            other.need()
 
 
 @dataclass(frozen=True, slots=True)

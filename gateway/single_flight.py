@@ -28,6 +28,15 @@ class _Flight:
         # No waiter is left, and the task is being canceled.
         self.is_ending = False
 
+    def note_need(self, caller: Caller) -> None:
+        """Note that ``caller`` waits for the call: it is needed as soon as the caller's rows are."""
+        if self.ahead is None or self.ahead is caller.ahead:
+            return
+        if caller.ahead is None:
+            self.ahead.need()
+        else:
+            caller.ahead.wait_for(self.ahead)
+
 
 class SingleFlight:
     """A PageSource that shares one call between concurrent identical fetches of one token and locale.
@@ -58,12 +67,12 @@ class SingleFlight:
     async def _flight(self, query: PageQuery, caller: Caller) -> _Flight:
         """Return the call that ``caller`` may share, or a new one."""
         while (other := self._blocking_flight(query, caller)) is not None:
+            other.note_need(caller)
             await asyncio.wait({other.task})
         flights = self._flights.get(caller.token.locator, {})
         revalidation = (replace(query, revalidate=True), caller)
         flight = flights.get((query, caller)) or flights.get(revalidation) or self._start((query, caller))
-        if flight.ahead is not None and not caller.is_ahead:
-            flight.ahead.is_needed = True
+        flight.note_need(caller)
         return flight
 
     async def _landing(self, flight: _Flight) -> Page:

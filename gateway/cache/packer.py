@@ -14,29 +14,32 @@ from gateway.cache.renderings import KeptRenderings
 from gateway.page import Page
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import WorkerThread
 
 # The owner of the turns in which pages are packed. Those in which they are unpacked belong to the caller's token.
 _PACKING = b"packing"
 
 
 class Packer:
-    """Packs and unpacks the pages of ``store``, in turns of ``slices``."""
+    """Packs and unpacks the pages of ``store``, in turns of ``slices`` and in ``thread``."""
 
-    def __init__(self, store: MemoryStore, slices: Rotation) -> None:
+    def __init__(self, store: MemoryStore, slices: Rotation, thread: WorkerThread) -> None:
         self._store = store
         self._slices = slices
+        self._thread = thread
         self._task: asyncio.Task[None] | None = None
         store.on_pressure = self._start
 
     async def pack(self, page: Page) -> PackedRows | None:
         """Return the packed rows of ``page``; None if they cannot be packed."""
-        return await pack(page.rows, partial(self._slices.turn, _PACKING))
+        return await pack(page.rows, partial(self._slices.turn, _PACKING), self._thread.of(_PACKING))
 
     async def unpacked(self, key: str, page: Page, query: PageQuery, owner: bytes) -> Page | None:
         """Return the page cached as ``key`` with its rows unpacked, and cache it so; None if it cannot be unpacked."""
         if not isinstance(page.rows, PackedRows):
             return page
-        rows = await unpack(page.rows, query.dataset.row, partial(self._slices.turn, owner))
+        turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
+        rows = await unpack(page.rows, query.dataset.row, turns, in_thread)
         if rows is None:
             return None
         renderings = KeptRenderings(self._store, key)

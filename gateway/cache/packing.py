@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+
+from gateway.scheduling.worker_thread import InThread
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,13 +26,12 @@ MAX_PLAIN_BYTES = 67_108_864
 # Measured on 10,000 rows: level 1 takes 1.5 ms for 3.5 MB; higher levels take longer and save no space.
 LEVEL = 1
 
-# Measured: compressing or decompressing this many rows takes a tenth of a millisecond. More go to a worker thread: with
-# Redis, that shortens the first page of a token, 1,000 rows, by a quarter when requests follow one another.
+# Measured: compressing or decompressing this many rows takes a tenth of a millisecond. More go to the worker thread:
+# with Redis, that shortens the first page of a token, 1,000 rows, by a quarter when requests follow one another.
 MAX_INLINE_ROWS = 500
 
 # Gives the turns of one caller.
 Turns = Callable[[], AbstractAsyncContextManager[None]]
-T = TypeVar("T")
 
 _CHUNKS = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
@@ -52,7 +52,7 @@ class PackedRows(Sequence[Any]):
         raise TypeError("packed rows must be unpacked first")
 
 
-async def pack(rows: Sequence[Any], turns: Turns) -> PackedRows | None:
+async def pack(rows: Sequence[Any], turns: Turns, in_thread: InThread) -> PackedRows | None:
     """Pack ``rows``, in turns.
 
     Return None if they are too large to unpack again or contain text that is not valid Unicode.
@@ -67,18 +67,21 @@ async def pack(rows: Sequence[Any], turns: Turns) -> PackedRows | None:
         plain_bytes += len(chunks[-1])
         if plain_bytes > MAX_PLAIN_BYTES // 2:
             return None
-    data = await _run(len(rows), _compress, chunks)
+    data = _compress(chunks) if len(rows) <= MAX_INLINE_ROWS else await in_thread(_compress, chunks)
     # The worker thread may hold the list a little longer.
     chunks.clear()
     return PackedRows(data, len(rows))
 
 
-async def unpack(packed: PackedRows, row: type[msgspec.Struct], turns: Turns) -> tuple[Any, ...] | None:
+async def unpack(
+    packed: PackedRows, row: type[msgspec.Struct], turns: Turns, in_thread: InThread
+) -> tuple[Any, ...] | None:
     """Return the rows of ``packed`` as structs of type ``row``, decoded in turns; None if that is not what it holds."""
     decoder = _rows_decoder(row)
     rows: list[Any] = []
     try:
-        for chunk in await _run(len(packed), _decompress, packed.data):
+        is_small = len(packed) <= MAX_INLINE_ROWS
+        for chunk in _decompress(packed.data) if is_small else await in_thread(_decompress, packed.data):
             async with turns():
                 rows += decoder.decode(chunk)
     except (msgspec.MsgspecError, zstd.ZstdError, ValueError, RecursionError):
@@ -98,8 +101,3 @@ def _decompress(data: bytes) -> tuple[bytes, ...]:
 @lru_cache(maxsize=64)
 def _rows_decoder(row: type[msgspec.Struct]) -> msgspec.json.Decoder[tuple[Any, ...]]:
     return msgspec.json.Decoder(tuple[row, ...])  # type: ignore[valid-type]  # made here
-
-
-async def _run(rows: int, work: Callable[[Any], T], argument: Any) -> T:
-    """Run large work in a worker thread: compression releases the GIL."""
-    return await asyncio.to_thread(work, argument) if rows > MAX_INLINE_ROWS else work(argument)

@@ -23,6 +23,7 @@ from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import WorkerThread
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
 
@@ -43,6 +44,7 @@ class CachedPages:
         shared: SharedPages | None = None,
         differing: DifferingBlocks | None = None,
         slices: Rotation | None = None,
+        thread: WorkerThread | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._source = source
@@ -53,7 +55,7 @@ class CachedPages:
         self._clock = clock
         self._index = Index()
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
-        self._packer = Packer(self.store, slices or Rotation())
+        self._packer = Packer(self.store, slices or Rotation(), thread or WorkerThread())
         self._refreshes = Refreshes(self._refresh)
         self._reads = PendingReads()
         # Called when the upstream has refused a token.

@@ -52,7 +52,8 @@ class Refreshes:
         if key in self._tasks or key in self._loading:
             return
         # The refresh outlives the request, so it inherits neither its context variables nor its budget and deadline.
-        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"))
+        # Callers that need the rows may wait for it, so it is not a call made ahead.
+        heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"), ahead=None)
         task = asyncio.create_task(self._load(replace(block, caller=heir)), context=contextvars.Context())
         self._tasks[key], self._locators[key] = task, caller.token.locator
         task.add_done_callback(lambda done: self._finish(key, done))

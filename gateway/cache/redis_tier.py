@@ -11,6 +11,7 @@ from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import Outcome, SharedPages
 from gateway.config.redis_url import RedisAddress
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import WorkerThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class RedisTier:
         upstream: str,
         freshness: Freshness,
         slices: Rotation,
+        thread: WorkerThread,
         *,
         on_error: Callable[[], None],
         observer: Callable[[Outcome], None],
@@ -37,4 +39,5 @@ class RedisTier:
         ``on_error`` is called at each failure of Redis, ``observer`` with the outcome of each lookup and each store.
         """
         store = RedisStore(address, upstream, on_error=on_error)
-        return cls(store, SharedPages(store, freshness, slices=slices, observer=observer), RedisCooldowns(store))
+        pages = SharedPages(store, freshness, slices=slices, thread=thread, observer=observer)
+        return cls(store, pages, RedisCooldowns(store))

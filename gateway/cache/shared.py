@@ -12,7 +12,7 @@ from typing import Literal
 from gateway.access_token import AccessToken
 from gateway.cache import generations
 from gateway.cache.generations import PackedPage, QueryGeneration, SealedPage, TokenGenerations
-from gateway.cache.packing import PackedRows, Turns, unpack
+from gateway.cache.packing import PackedRows, unpack
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
@@ -20,6 +20,7 @@ from gateway.cache.sealing import Entry
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import WorkerThread
 
 # Pages being stored at once, each of a few megabytes (our choice). Further pages are not shared.
 MAX_STORES = 64
@@ -79,10 +80,12 @@ class SharedPages:
         freshness: Freshness,
         *,
         slices: Rotation | None = None,
+        thread: WorkerThread | None = None,
         observer: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._slices = slices or Rotation()
+        self._thread = thread or WorkerThread()
         self._freshness = freshness
         self._clock = store.clock
         self._observe = observer
@@ -115,8 +118,7 @@ class SharedPages:
                 self._tokens.refused_at(caller.token),
                 self._clock.monotonic() + caller.token.seconds_left(self._clock.wall()),
             )
-            turns = partial(self._slices.turn, caller.token.locator)
-            shared_page = await self._best(rows, requirements, turns, stop=query.skip + query.top)
+            shared_page = await self._best(rows, requirements, caller.token.locator, stop=query.skip + query.top)
         if candidates:
             self._observe("miss" if shared_page is None else "hit")
         return token_generation, shared_page
@@ -157,14 +159,14 @@ class SharedPages:
         self,
         rows: Iterable[tuple[PageQuery, Entry, bytes | None]],
         requirements: _Requirements,
-        turns: Turns,
+        owner: bytes,
         *,
         stop: int,
     ) -> SharedPage | None:
         """Return the first fresh page that has every row below ``stop``, else the first such stale page."""
         best: SharedPage | None = None
         for query, block_entry, value in rows:
-            shared_page = await self._opened(query, block_entry, value, requirements, turns)
+            shared_page = await self._opened(query, block_entry, value, requirements, owner)
             if shared_page is None or not shared_page.page.reaches(stop):
                 continue
             if shared_page.state is CacheState.HIT:
@@ -173,7 +175,7 @@ class SharedPages:
         return best
 
     async def _opened(
-        self, query: PageQuery, block_entry: Entry, value: bytes | None, requirements: _Requirements, turns: Turns
+        self, query: PageQuery, block_entry: Entry, value: bytes | None, requirements: _Requirements, owner: bytes
     ) -> SharedPage | None:
         """Decrypt ``value``. Return None if it is outdated or was not sealed for this entry; the latter is counted."""
         if value is None:
@@ -190,7 +192,8 @@ class SharedPages:
         if fetched_at < requirements.read_since or expires_at <= self._clock.monotonic():
             return None
         packed = PackedRows(sealed.page.data, sealed.page.rows)
-        rows = await unpack(packed, query.dataset.row, turns)
+        turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
+        rows = await unpack(packed, query.dataset.row, turns, in_thread)
         if rows is None or sealed.page.skip != query.skip:
             self._observe("refused")
             return None

@@ -9,6 +9,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from gateway.http.request_headers import named_headers
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES, WholeBodies
+from gateway.scheduling.worker_thread import WorkerThread
 
 # Media types that the library does not know: GraphQL over HTTP, and exports.
 for media_type in ("application/graphql-response+json", "application/x-ndjson", "text/csv"):
@@ -18,14 +19,14 @@ for media_type in ("application/graphql-response+json", "application/x-ndjson", 
 class Compress(CompressMiddleware):
     """ASGI middleware that compresses responses for clients that send Accept-Encoding, and passes others through.
 
-    WholeBodies compresses responses of ``whole_path``, which are sent in one piece. The library compresses all
-    others, piece by piece.
+    WholeBodies compresses responses of ``whole_path``, which are sent in one piece, large ones in ``thread``. The
+    library compresses all others, piece by piece.
     """
 
-    def __init__(self, app: ASGIApp, whole_path: str) -> None:
+    def __init__(self, app: ASGIApp, whole_path: str, thread: WorkerThread) -> None:
         super().__init__(app, minimum_size=COMPRESS_FROM_BYTES)
         self._whole_path = whole_path
-        self._whole_bodies = WholeBodies(app)
+        self._whole_bodies = WholeBodies(app, thread)
 
     # Not a coroutine: returning the inner awaitable saves one coroutine per request.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]

@@ -19,6 +19,9 @@ COMPRESSED_PART = 4
 # The share of the buffer for several responses of one token (our choice).
 OWNER_SHARE = 0.5
 
+# The owner of responses to requests without a usable token.
+NO_OWNER = b""
+
 # Most clients read a response within seconds. Clients that stop reading are disconnected after a minute.
 RETRY_AFTER_SECONDS = 5
 
@@ -32,17 +35,17 @@ class ResponseBuffers:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used_bytes = 0
-        self._owners: dict[int, int] = {}
+        self._owners: dict[bytes, int] = {}
 
-    def open(self, owner: int) -> ResponseBuffer:
+    def open(self, owner: bytes) -> ResponseBuffer:
         """Return the empty buffer of one response; close it once the response is sent."""
         return ResponseBuffer(self, owner)
 
-    def held_by(self, owner: int) -> int:
+    def held_by(self, owner: bytes) -> int:
         """Return the bytes of all responses of ``owner``."""
         return self._owners.get(owner, 0)
 
-    def add(self, owner: int, extra_bytes: int) -> None:
+    def add(self, owner: bytes, extra_bytes: int) -> None:
         """Count ``extra_bytes``, perhaps negative, of a response of ``owner``."""
         self.used_bytes += extra_bytes
         held_bytes = self.held_by(owner) + extra_bytes
@@ -53,13 +56,16 @@ class ResponseBuffers:
 
 
 class ResponseBuffer:
-    """The bytes that one response holds. ``refusal`` is the error to return once ``take`` has returned False."""
+    """The bytes that one response of ``owner`` holds.
 
-    __slots__ = ("_all", "_owner", "held_bytes", "refusal")
+    ``refusal`` is the error to return once ``take`` has returned False.
+    """
 
-    def __init__(self, buffers: ResponseBuffers, owner: int) -> None:
+    __slots__ = ("_all", "held_bytes", "owner", "refusal")
+
+    def __init__(self, buffers: ResponseBuffers, owner: bytes) -> None:
         self._all = buffers
-        self._owner = owner
+        self.owner = owner
         self.held_bytes = 0
         self.refusal: PayloadTooLarge | ServiceUnavailable | None = None
 
@@ -77,7 +83,7 @@ class ResponseBuffer:
 
     def hold(self, size_bytes: int) -> None:
         """Set the number of bytes without checking the bound, for a response that became smaller or is nearly sent."""
-        self._all.add(self._owner, size_bytes - self.held_bytes)
+        self._all.add(self.owner, size_bytes - self.held_bytes)
         self.held_bytes = size_bytes
 
     def close(self) -> None:
@@ -87,7 +93,7 @@ class ResponseBuffer:
 
     def _exceeds(self, size_bytes: int) -> bool:
         buffers = self._all
-        owner_bytes = buffers.held_by(self._owner)
+        owner_bytes = buffers.held_by(self.owner)
         # A response may take everything if it is the only one of its owner.
         has_others = owner_bytes > self.held_bytes
         return buffers.used_bytes + size_bytes > buffers.max_bytes or (

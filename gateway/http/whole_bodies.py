@@ -1,11 +1,10 @@
-"""Compress GraphQL responses, which are sent in one piece: large ones in a worker thread, cached ones only once.
+"""Compress GraphQL responses, which are sent in one piece: large ones in the worker thread, cached ones only once.
 
 The compression middleware's library works in the event loop, which a large response would block.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable
@@ -15,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.content_negotiation import coding_for
 from gateway.http.request_headers import named_headers
-from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
+from gateway.http.response_buffers import COMPRESSED_PART, NO_OWNER, buffer_of
 from gateway.page import Renderings
+from gateway.scheduling.worker_thread import WorkerThread
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,24 +43,26 @@ def cache_compressed(scope: Scope, renderings: Renderings, name: Hashable) -> No
 
 
 class WholeBodies:
-    """ASGI middleware that compresses responses sent in one piece: in a worker thread if they are large."""
+    """ASGI middleware that compresses responses sent in one piece: in ``thread`` if they are large."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, thread: WorkerThread) -> None:
         self._app = app
+        self._thread = thread
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
-        return self._app(scope, receive, _WholeBody(scope, send))
+        return self._app(scope, receive, _WholeBody(scope, send, self._thread))
 
 
 class _WholeBody:
     """The ``send`` of one request: holds the head back until the first piece of the body."""
 
-    __slots__ = ("_head", "_scope", "_send")
+    __slots__ = ("_head", "_scope", "_send", "_thread")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, thread: WorkerThread) -> None:
         self._scope = scope
         self._send = send
+        self._thread = thread
         self._head: Message | None = None
 
     # Not a coroutine, for the speed of cached responses.
@@ -94,7 +96,7 @@ class _WholeBody:
         if compressed is None:
             if buffer is not None:
                 buffer.hold(len(body) + len(body) // COMPRESSED_PART)
-            compressed = await _compressed(coding, bytes(body))
+            compressed = await self._compressed(coding, bytes(body), NO_OWNER if buffer is None else buffer.owner)
             if renderings is not None:
                 renderings.keep((coding, name), compressed, len(compressed))
         message["body"] = compressed
@@ -103,6 +105,10 @@ class _WholeBody:
         headers = [pair for pair in head["headers"] if pair[0] != b"content-length"]
         headers += ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(compressed)))
         head["headers"] = headers
+
+    async def _compressed(self, coding: str, body: bytes, owner: bytes) -> bytes:
+        compressor = _COMPRESS[coding]
+        return compressor(body) if len(body) < LARGE_BYTES else await self._thread.of(owner)(compressor, body)
 
 
 class _HeldBack:
@@ -114,8 +120,3 @@ class _HeldBack:
 
 _HELD_BACK = _HeldBack()
 _NOT_CACHED = (None, None)
-
-
-async def _compressed(coding: str, body: bytes) -> bytes:
-    compressor = _COMPRESS[coding]
-    return compressor(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(compressor, body)

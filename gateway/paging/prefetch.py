@@ -16,6 +16,9 @@ from gateway.query import PageQuery
 # choice). Beyond it, the client that was seen least recently is forgotten, and no block is loaded.
 MAX_READERS, MAX_LOADING = 1_024, 4
 
+# The blocks that are loaded at once for one token, so that others get theirs (our choice).
+MAX_LOADING_PER_TOKEN = 2
+
 # The share of a block that a client has read when the next block is loaded.
 READ_SHARE = 0.8
 
@@ -38,7 +41,8 @@ class Prefetch:
         self._source = source
         self._sizes = sizes
         self._readers: OrderedDict[_Key, _Reader] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # The locator of the token that each block is loaded for.
+        self._tasks: dict[asyncio.Task[None], bytes] = {}
 
     def note(self, query: PageQuery, caller: Caller, stop: int, total: int | None) -> None:
         """Note that a client has read the rows up to ``stop``; perhaps start loading the block that follows.
@@ -54,7 +58,7 @@ class Prefetch:
         is_near = stop >= start - self._sizes.rows * (1 - READ_SHARE)
         if reader.blocks_in_order < 2 or not is_near or reader.is_next_requested or start >= total:
             return
-        if len(self._tasks) < MAX_LOADING:
+        if len(self._tasks) < MAX_LOADING and self._loading(caller) < MAX_LOADING_PER_TOKEN:
             reader.is_next_requested = True
             self._start(query.rows(start, self._sizes.rows), caller)
 
@@ -64,6 +68,10 @@ class Prefetch:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _loading(self, caller: Caller) -> int:
+        """Return the number of blocks that are being loaded for the token of ``caller``."""
+        return list(self._tasks.values()).count(caller.token.locator)
 
     def _reader(self, key: _Key, block: int) -> _Reader:
         """Return the client with ``key``, which now reads ``block``."""
@@ -80,8 +88,8 @@ class Prefetch:
     def _start(self, query: PageQuery, caller: Caller) -> None:
         heir = replace(caller, budget=Budget(caller.budget.max_calls), deadline=float("inf"), ahead=Ahead())
         task = asyncio.create_task(self._load(query, heir), context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = caller.token.locator
+        task.add_done_callback(self._tasks.pop)
 
     async def _load(self, query: PageQuery, caller: Caller) -> None:
         try:

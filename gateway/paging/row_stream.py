@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 
-from gateway.errors import SnapshotChanged, UpstreamBadResponse
+from gateway.errors import Forbidden, SnapshotChanged, Unauthenticated, UpstreamBadResponse
 from gateway.page import INCOMPLETE, Ahead, CacheState, Caller, Page, PageSource, Promise, Snapshot
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
 from gateway.paging.read_ahead import BlocksAhead, ReadAhead
@@ -42,6 +42,8 @@ class RowStream:
     _total: int | None = None
     # What the last page but one announced.
     _promise: Promise | None = None
+    # The error by which the upstream refused the token, perhaps for a block loaded ahead.
+    _refusal: Unauthenticated | Forbidden | None = None
 
     async def opening(self) -> list[Page]:
         """Load the first block, and the second if it may be needed. Raises GatewayError.
@@ -81,7 +83,7 @@ class RowStream:
         """
         marks: dict[Snapshot, Page] = {}
         page = opening.pop(0)
-        ahead = self.ahead.traversal(self._block_ahead)
+        ahead = self.ahead.traversal(self._block_ahead, self.caller().token.locator)
         try:
             while True:
                 await self._require_one_snapshot(page, marks)
@@ -219,11 +221,17 @@ class RowStream:
     async def _block(
         self, query: PageQuery, skip: int, *, accepts_incomplete: bool, ahead: Ahead | None = None
     ) -> Page:
+        if self._refusal is not None:
+            # The token is not sent again.
+            raise self._refusal
         caller = replace(self.caller(), ahead=ahead)
         blocks = Blocks(self.source, query, caller, self.sizes)
         try:
             # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
             await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
+        except (Unauthenticated, Forbidden) as refusal:
+            self._refusal = refusal
+            raise
         finally:
             self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages

@@ -1,1 +1,1 @@
-"""Sharing the event loop between tokens."""
+"""Sharing the event loop and the worker thread between tokens."""

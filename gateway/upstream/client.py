@@ -19,6 +19,7 @@ from gateway.errors import RateLimited, ServiceUnavailable, UpstreamBadResponse
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.worker_thread import InThread, WorkerThread
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
@@ -30,7 +31,7 @@ from gateway.upstream.transport import Connections, failure_of, reason_of, timed
 
 log = structlog.get_logger("gateway")
 
-# Measured: 10,000 rows take 3.6 MB and 5 ms. Much larger bodies are decoded in a worker thread.
+# Measured: 10,000 rows take 3.6 MB and 5 ms. Much larger bodies are decoded in the worker thread.
 MAX_STRICT_BYTES = 8_388_608
 # Measured: decoding 10,000 rows field by field takes 60 ms, and this many bytes about 4 ms.
 MAX_LENIENT_BYTES = 262_144
@@ -39,7 +40,7 @@ MAX_LENIENT_BYTES = 262_144
 class UpstreamClient:
     """The upstream's client. Deadlines are in seconds of the event loop's clock.
 
-    Large bodies are decoded in turns of ``slices``.
+    Large bodies are decoded in turns of ``slices``, or in ``thread``.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class UpstreamClient:
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
         slices: Rotation | None = None,
+        thread: WorkerThread | None = None,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -59,6 +61,7 @@ class UpstreamClient:
         self._connections = Connections(config.max_connections, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._slices = slices or Rotation()
+        self._thread = thread or WorkerThread()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -85,7 +88,8 @@ class UpstreamClient:
             if isinstance(result, UpstreamResponse):
                 return replace(result, attempts=attempts)
             pause_seconds = retries.pause_seconds(result.retry)
-            if pause_seconds is None or loop.time() + pause_seconds >= deadline:
+            # A call that nobody needs yet is not retried: once its rows are needed, they are requested again.
+            if caller.is_ahead or pause_seconds is None or loop.time() + pause_seconds >= deadline:
                 raise result.error
             if pause_seconds:
                 await self._sleep(pause_seconds)
@@ -146,7 +150,8 @@ class UpstreamClient:
         self, response: RawResponse, dataset: Dataset, ids: RequestIds, token: AccessToken
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
-            return await _decoded(response.body, dataset, partial(self._slices.turn, token.locator))
+            turn, in_thread = partial(self._slices.turn, token.locator), self._thread.of(token.locator)
+            return await _decoded(response.body, dataset, turn, in_thread)
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
@@ -157,16 +162,18 @@ class UpstreamClient:
         return failure
 
 
-async def _decoded(body: bytes, dataset: Dataset, turn: Callable[[], Turn]) -> UpstreamResponse | Failure:
+async def _decoded(
+    body: bytes, dataset: Dataset, turn: Callable[[], Turn], in_thread: InThread
+) -> UpstreamResponse | Failure:
     try:
         if len(body) > MAX_STRICT_BYTES:
-            decoded = await asyncio.to_thread(decode_strictly, body, dataset)
+            decoded = await in_thread(decode_strictly, body, dataset)
         else:
-            decoded = await decode_cooperatively(body, dataset, turn)
+            decoded = await decode_cooperatively(body, dataset, turn, in_thread)
         if decoded is not None:
             return decoded
         if len(body) > MAX_LENIENT_BYTES:
-            return await asyncio.to_thread(decode_leniently, body, dataset)
+            return await in_thread(decode_leniently, body, dataset)
         return decode_leniently(body, dataset)
     except UpstreamBadResponse as error:
         return Failure(error, Retry.ONCE)

@@ -7,7 +7,6 @@ leniently, because only that shows their keys: known names in another case are a
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -21,6 +20,7 @@ import msgspec
 
 from gateway.errors import UpstreamBadResponse
 from gateway.query import Dataset
+from gateway.scheduling.worker_thread import InThread
 from gateway.upstream.chunks import split_rows
 from gateway.upstream.coercion import date_of, exact, is_date, long_of, text_of, total_of
 
@@ -64,7 +64,7 @@ def decode_strictly(body: bytes, dataset: Dataset) -> UpstreamResponse | None:
 
 
 async def decode_cooperatively(
-    body: bytes, dataset: Dataset, turn: Callable[[], Turn], chunk_bytes: int = CHUNK_BYTES
+    body: bytes, dataset: Dataset, turn: Callable[[], Turn], in_thread: InThread, chunk_bytes: int = CHUNK_BYTES
 ) -> UpstreamResponse | None:
     """Decode strictly; the chunks of a large body each in a ``turn``."""
     if len(body) > chunk_bytes:
@@ -75,7 +75,7 @@ async def decode_cooperatively(
             if decoded is not None:
                 # The keys of blank rows must be checked, which takes as long as lenient decoding.
                 is_blank = codec.are_blank(decoded.rows)
-                return await asyncio.to_thread(decode_strictly, body, dataset) if is_blank else decoded
+                return await in_thread(decode_strictly, body, dataset) if is_blank else decoded
     return decode_strictly(body, dataset)
 
 

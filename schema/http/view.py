@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.response_buffers import (
+    NO_OWNER,
     PIECE_BYTES,
     ResponseBuffer,
     ResponseBuffers,
@@ -25,6 +26,7 @@ from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.prefetch import Prefetch
+from gateway.scheduling.worker_thread import WorkerThread
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
@@ -59,6 +61,7 @@ class GraphQLView:
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
     upstream: str = ""
     prefetch: Prefetch | None = None
+    thread: WorkerThread = field(default_factory=WorkerThread)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -113,7 +116,7 @@ class GraphQLView:
                 rows=context.rows,
                 upstream_calls=context.budget.spent_calls,
             )
-            return await outcome_response(scope, context, outcome)
+            return await outcome_response(scope, context, outcome, self.thread)
         finally:
             context.release()
 
@@ -169,7 +172,10 @@ class GraphQLView:
         """Return the buffer of this request's response; a retried plan has one already."""
         buffer = buffer_of(scope)
         if buffer is None:
-            # Only the hash, because the header holds the token.
-            buffer = self.buffers.open(hash(header(scope, b"authorization")))
+            try:
+                owner = access_token(scope).locator
+            except Unauthenticated:
+                owner = NO_OWNER
+            buffer = self.buffers.open(owner)
             attach_buffer(scope, buffer)
         return buffer

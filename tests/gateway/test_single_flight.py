@@ -282,3 +282,83 @@ async def test_a_caller_that_arrives_just_when_a_call_ahead_fails_makes_its_own(
         await source.fetch(query(), replace(caller(), ahead=Ahead()))
     assert len((await needed).rows) == 10
     assert not source._flights
+
+
+def patience(flights: SingleFlight) -> list[bool]:
+    """Return for each call in progress whether it is made ahead and nobody needs it."""
+    return [
+        flight.ahead is not None and not flight.ahead.is_needed
+        for calls in flights._flights.values()
+        for flight in calls.values()
+    ]
+
+
+@pytest.mark.parametrize("revalidate", [False, True])
+async def test_a_call_ahead_is_needed_as_soon_as_a_caller_that_needs_its_rows_waits(
+    source: FakeSource, revalidate: bool
+) -> None:
+    """A caller that revalidates waits for the end of the call, without sharing it."""
+    flights = SingleFlight(source)
+    source.gate.clear()
+    ahead = asyncio.create_task(flights.fetch(query(), replace(caller(), ahead=Ahead())))
+    await started([ahead])
+    assert patience(flights) == [True]
+    needed = asyncio.create_task(flights.fetch(query(revalidate=revalidate), caller()))
+    await started([ahead, needed])
+    assert patience(flights) == [False]
+    source.gate.set()
+    await asyncio.gather(ahead, needed)
+    assert len(source.calls) == 1 + revalidate
+
+
+@pytest.mark.parametrize("revalidate", [False, True])
+async def test_a_call_ahead_is_needed_as_soon_as_a_later_caller_ahead_is(source: FakeSource, revalidate: bool) -> None:
+    flights = SingleFlight(source)
+    source.gate.clear()
+    later_ahead = Ahead()
+    first = asyncio.create_task(flights.fetch(query(), replace(caller(), ahead=Ahead())))
+    await started([first])
+    later = asyncio.create_task(flights.fetch(query(revalidate=revalidate), replace(caller(), ahead=later_ahead)))
+    await started([first, later])
+    assert patience(flights) == [True]
+    later_ahead.need()
+    assert patience(flights) == [False]
+    source.gate.set()
+    await asyncio.gather(first, later)
+
+
+async def test_a_call_that_ends_when_its_last_caller_leaves_is_needed_by_the_next() -> None:
+    """Canceling a call may take a while, in which the next caller waits for it."""
+
+    class SlowToEnd(FakeSource):
+        ending = asyncio.Event()
+
+        async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+            try:
+                return await super().fetch(query, caller)
+            except asyncio.CancelledError:
+                await self.ending.wait()
+                raise
+
+    source = SlowToEnd(Clock())
+    flights = SingleFlight(source)
+    source.gate.clear()
+    ahead = asyncio.create_task(flights.fetch(query(), replace(caller(), ahead=Ahead())))
+    await started([ahead])
+    ahead.cancel()
+    await asyncio.wait({ahead})
+    needed = asyncio.create_task(flights.fetch(query(), caller()))
+    await started([needed])
+    assert patience(flights) == [False]
+    source.gate.set()
+    source.ending.set()
+    assert len((await needed).rows) == 10
+
+
+def test_fetches_ahead_that_wait_for_each_other_are_needed_together() -> None:
+    one, two = Ahead(), Ahead()
+    one.wait_for(two)
+    two.wait_for(one)
+    assert (one.is_needed, two.is_needed) == (False, False)
+    one.need()
+    assert (one.is_needed, two.is_needed) == (True, True)

@@ -16,7 +16,7 @@ from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page, PageWarning, Snapshot
+from gateway.page import Ahead, Budget, CacheState, Caller, Page, PageWarning, Snapshot
 from gateway.query import PageQuery
 from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
@@ -347,13 +347,13 @@ async def test_the_last_of_conflicting_blocks_read_at_the_same_time_stays(bench:
     assert (await bench.ask(skip=10)).cache is CacheState.HIT
 
 
-async def test_a_refresh_has_no_deadline_no_context_and_no_budget_of_its_caller() -> None:
+async def test_a_refresh_has_no_deadline_context_budget_or_patience_of_its_caller() -> None:
     operation = contextvars.ContextVar("operation", default="none")
-    seen: list[tuple[float, int, str]] = []
+    seen: list[tuple[float, int, str, bool]] = []
 
     class Looking(FakeSource):
         async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-            seen.append((caller.deadline, caller.budget.spent_calls, operation.get()))
+            seen.append((caller.deadline, caller.budget.spent_calls, operation.get(), caller.is_ahead))
             caller.budget.reserve()
             return await super().fetch(query, caller)
 
@@ -362,11 +362,11 @@ async def test_a_refresh_has_no_deadline_no_context_and_no_budget_of_its_caller(
     await bench.ask()
     bench.clock.seconds += 150
     operation.set("the caller's")
-    who = Caller(caller().token, deadline=5.0, budget=Budget(7))
+    who = Caller(caller().token, deadline=5.0, budget=Budget(7), ahead=Ahead())
     who.budget.reserve()
     assert (await bench.cache.fetch(query(), who)).cache is CacheState.STALE
     await bench.settle()
-    assert seen[1] == (float("inf"), 0, "none")
+    assert seen[1] == (float("inf"), 0, "none", False)
     assert who.budget.spent_calls == 1
 
 

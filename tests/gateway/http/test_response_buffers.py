@@ -138,7 +138,7 @@ def test_introspection_without_a_token_cannot_fill_the_buffer(start_gateway: Sta
 
 def test_a_buffer_counts_what_it_holds() -> None:
     buffers = ResponseBuffers(1_000_000)
-    first, second = buffers.open(1), buffers.open(2)
+    first, second = buffers.open(b"one"), buffers.open(b"two")
     assert first.take(600_000)
     assert not second.take(600_000)
     assert isinstance(second.refusal, ServiceUnavailable)
@@ -154,7 +154,7 @@ def test_a_buffer_counts_what_it_holds() -> None:
 
 def test_several_responses_of_one_token_leave_half_of_the_buffer_to_others() -> None:
     buffers = ResponseBuffers(10_000_000)
-    first, second, third, other = (buffers.open(owner) for owner in (1, 1, 1, 2))
+    first, second, third, other = (buffers.open(owner) for owner in (b"one", b"one", b"one", b"two"))
     assert first.take(4_000_000)
     assert not second.take(2_000_000)
     assert isinstance(second.refusal, ServiceUnavailable)
@@ -162,12 +162,12 @@ def test_several_responses_of_one_token_leave_half_of_the_buffer_to_others() -> 
     assert other.take(5_000_000)
     for buffer in (first, second, third, other):
         buffer.close()
-    assert (buffers.used_bytes, buffers.held_by(1), buffers.held_by(2)) == (0, 0, 0)
+    assert (buffers.used_bytes, buffers.held_by(b"one"), buffers.held_by(b"two")) == (0, 0, 0)
 
 
 def test_the_only_response_of_a_token_may_take_the_whole_buffer() -> None:
     buffers = ResponseBuffers(10_000_000)
-    only, later = buffers.open(1), buffers.open(1)
+    only, later = buffers.open(b"one"), buffers.open(b"one")
     assert only.take(6_000_000)
     assert only.take(4_000_000)
     assert not later.take(100_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Hashable
 from typing import Any
 
@@ -12,9 +13,12 @@ import zstandard
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.http import whole_bodies
 from gateway.http.compression import Compress
 from gateway.http.content_negotiation import JSON
+from gateway.http.response_buffers import ResponseBuffers, attach_buffer
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES, LARGE_BYTES, cache_compressed
+from gateway.scheduling.worker_thread import WorkerThread
 
 BODY = b"0123456789" * (LARGE_BYTES // 5)
 
@@ -37,13 +41,21 @@ class Store:
 
 
 async def compressed(
-    accept_encoding: str, store: Store | None = None, name: str = "all", body: bytes = BODY, path: str = "/whole"
+    accept_encoding: str,
+    store: Store | None = None,
+    name: str = "all",
+    body: bytes = BODY,
+    path: str = "/whole",
+    thread: WorkerThread | None = None,
+    owner: bytes | None = None,
 ) -> Response:
-    """Return the response to a request, as the compression middleware sends it."""
+    """Return the response to a request of ``owner``, as the compression middleware sends it."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if store is not None:
             cache_compressed(scope, store, name)
+        if owner is not None:
+            attach_buffer(scope, ResponseBuffers(len(body)).open(owner))
         await Response(body, headers={"X-Cache": "hit"}, media_type=JSON)(scope, receive, send)
 
     sent: list[Message] = []
@@ -56,7 +68,7 @@ async def compressed(
 
     headers = [(b"accept-encoding", accept_encoding.encode())]
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "state": {}}
-    await Compress(app, whole_path="/whole")(scope, receive, send)
+    await Compress(app, whole_path="/whole", thread=thread or WorkerThread())(scope, receive, send)
     start, message = sent
     response = Response(message["body"])
     response.raw_headers = start["headers"]
@@ -72,6 +84,33 @@ async def test_other_requests_run_while_a_large_response_is_compressed() -> None
     # A compression that blocks the event loop would allow one turn only.
     assert turns > 1
     assert task.result().headers["Content-Encoding"] == "br"
+
+
+async def test_many_large_responses_of_one_token_do_not_delay_the_compression_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started, gate, order = threading.Event(), threading.Event(), list[bytes]()
+
+    def compress(body: bytes) -> bytes:
+        started.set()
+        assert gate.wait(30)
+        order.append(body[:1])
+        return body
+
+    monkeypatch.setitem(whole_bodies._COMPRESS, "br", compress)
+    thread = WorkerThread()
+    busy = [
+        asyncio.ensure_future(compressed("br", body=b"b" * LARGE_BYTES, thread=thread, owner=b"busy"))
+        for _ in range(60)
+    ]
+    assert await asyncio.to_thread(started.wait, 30)
+    other = asyncio.ensure_future(compressed("br", body=b"o" * LARGE_BYTES, thread=thread, owner=b"other"))
+    # The middleware has some steps before the compression.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(other, *busy)
+    assert order.index(b"o") <= 2
 
 
 async def test_the_headers_are_those_of_the_compressed_body() -> None:

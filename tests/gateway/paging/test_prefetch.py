@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import UpstreamUnavailable
 from gateway.paging.blocks import BlockSizes
-from gateway.paging.prefetch import MAX_LOADING, MAX_READERS, Prefetch
+from gateway.paging.prefetch import MAX_LOADING, MAX_LOADING_PER_TOKEN, MAX_READERS, Prefetch
 from tests.gateway.fakes import FakeSource, caller, query
 
 SIZES = BlockSizes(5, 10)
@@ -93,3 +93,22 @@ async def test_clients_and_loads_are_bounded() -> None:
     await reading.prefetch.aclose()
     await asyncio.sleep(0)
     assert not reading.prefetch._tasks
+
+
+async def test_one_token_leaves_loads_to_others() -> None:
+    reading = Reading()
+    reading.source.gate.clear()
+    for number in range(MAX_LOADING):
+        for stop in (10, 20):
+            reading.prefetch.note(query(), caller("busy", f"x-{number}"), stop, 100)
+    assert len(reading.prefetch._tasks) == MAX_LOADING_PER_TOKEN
+    for stop in (10, 20):
+        reading.prefetch.note(query(), caller("other"), stop, 100)
+    assert len(reading.prefetch._tasks) == MAX_LOADING_PER_TOKEN + 1
+    reading.source.gate.set()
+    await asyncio.gather(*reading.prefetch._tasks)
+    await asyncio.sleep(0)
+    # A block that was not loaded for lack of room is loaded at the next look.
+    reading.prefetch.note(query(), caller("busy", f"x-{MAX_LOADING - 1}"), 20, 100)
+    assert len(reading.prefetch._tasks) == 1
+    await reading.prefetch.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ async def in_chunks(body: bytes, dataset: Dataset, chunk_bytes: int) -> tuple[Up
         turns += 1
         yield
 
-    return await decode_cooperatively(body, dataset, turn, chunk_bytes), turns
+    return await decode_cooperatively(body, dataset, turn, asyncio.to_thread, chunk_bytes), turns
 
 
 def outcome(decoded: Any) -> Any:

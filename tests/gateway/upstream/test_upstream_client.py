@@ -27,6 +27,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.page import Ahead
 from gateway.query import Comparison
 from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
@@ -35,6 +36,7 @@ from tests.gateway.upstream.scripted import (
     Clock,
     RecordingObserver,
     Scripted,
+    Step,
     UpstreamRequest,
     caller,
     client,
@@ -167,6 +169,30 @@ async def test_calls_are_retried_until_the_upstream_recovers() -> None:
         assert len({request.header("MS-RequestId") for request in up.requests}) == 3
         assert {request.header("MS-CorrelationId") for request in up.requests} == {CORRELATION_ID}
         assert clock.slept == [0.5, 1.0]
+
+
+BROKEN = {
+    "unavailable": respond(status=503),
+    "unreadable": respond(b"{"),
+    "foreign": respond(envelope(rows(1)), ids={"MS-RequestId": "another", "MS-CorrelationId": "another"}),
+    "reset": reset(),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+async def test_a_call_ahead_is_not_retried_unless_somebody_needs_it(broken: Step) -> None:
+    ahead = Ahead()
+
+    async def needed_meanwhile(request: UpstreamRequest, writer: asyncio.StreamWriter) -> bool:
+        ahead.need()
+        return await broken(request, writer)
+
+    async with upstream(broken, needed_meanwhile, GOOD) as up, client(up.url) as it:
+        with pytest.raises(GatewayError):
+            await it.call(page_query(), caller(ahead=ahead), deadline=FAR)
+        assert len(up.requests) == 1
+        result = await it.call(page_query(), caller(ahead=ahead), deadline=FAR)
+        assert (sold(result.rows), result.attempts) == ([1, 2], 2)
 
 
 async def test_a_retry_beyond_the_deadline_is_not_started() -> None:

@@ -1,0 +1,66 @@
+"""Long work of all tokens runs in one thread, in rotation between the tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from gateway.scheduling.worker_thread import WorkerThread
+
+
+class Work:
+    """Work that records its order, and waits for ``gate`` in the thread."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.order: list[str] = []
+        self.threads: set[int] = set()
+
+    def __call__(self, name: str) -> str:
+        self.started.set()
+        assert self.gate.wait(30)
+        self.threads.add(threading.get_ident())
+        self.order.append(name)
+        return name
+
+    async def first_started(self) -> None:
+        assert await asyncio.to_thread(self.started.wait, 30)
+
+
+async def test_one_token_with_much_work_does_not_delay_others() -> None:
+    thread, work = WorkerThread(), Work()
+    busy = [asyncio.ensure_future(thread.of(b"busy")(work, f"busy {number}")) for number in range(60)]
+    await work.first_started()
+    other = asyncio.ensure_future(thread.of(b"other")(work, "other"))
+    await asyncio.sleep(0)
+    work.gate.set()
+    assert await other == "other"
+    assert await asyncio.gather(*busy) == [f"busy {number}" for number in range(60)]
+    # One work of the busy token was running, and another one had the next turn.
+    assert work.order.index("other") <= 2
+    assert len(work.threads) == 1
+
+
+async def test_work_of_a_canceled_caller_still_keeps_other_work_out() -> None:
+    thread, work = WorkerThread(), Work()
+    canceled = asyncio.ensure_future(thread.of(b"one")(work, "canceled"))
+    await work.first_started()
+    canceled.cancel()
+    await asyncio.wait({canceled})
+    later = asyncio.ensure_future(thread.of(b"one")(work, "later"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    work.gate.set()
+    await later
+    assert work.order == ["canceled", "later"]
+    assert len(work.threads) == 1
+
+
+async def test_failed_work_is_its_callers_error_alone() -> None:
+    in_thread = WorkerThread().of(b"one")
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread(int, "no number")
+    assert await in_thread(int, "1") == 1
