@@ -21,8 +21,8 @@ LINGER_SECONDS = 1.0
 # The longest time for the client to read the rest of the last response; then the connection is reset.
 LAST_READ_SECONDS = 30.0
 
-# Values of SO_LINGER; see socket(7). On, with a time of 0: close(2) resets the connection, and so does the kernel when the
-# process ends. Off, the default: the kernel sends the rest, then closes.
+# Values of SO_LINGER; see socket(7). On, with a time of 0: close(2) resets the connection, as does the process's end.
+# Off, the default: the kernel sends the rest, then closes.
 _RESET = struct.pack("ii", 1, 0)
 _SEND_REST = struct.pack("ii", 0, 0)
 
