@@ -67,7 +67,10 @@ class Buffered:
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: self.calls.append(name) or True
+        return lambda *_, **__: self.calls.append(name)
+
+    def can_write_eof(self) -> bool:
+        return True
 
     def is_closing(self) -> bool:
         return False

@@ -26,8 +26,8 @@ CSV = "/export/licenseDeployments.csv"
 ROWS = 25_000
 ENCODINGS = ["identity", "gzip", "zstd", "br"]
 
-# nginx's default, and what the documentation recommends.
-PROXIES = {"by default": "", "HTTP/1.1": "proxy_http_version 1.1;"}
+# The default is HTTP/1.0 before nginx 1.29.7, and HTTP/1.1 since.
+PROXIES = {"by default": "", "HTTP/1.0": "proxy_http_version 1.0;", "HTTP/1.1": "proxy_http_version 1.1;"}
 
 # Each test uses its own tokens, so that no block is cached.
 numbers = itertools.count()
@@ -59,7 +59,7 @@ def url() -> Iterator[str]:
         yield running.url
 
 
-@pytest.fixture(scope="module", params=PROXIES.values(), ids=PROXIES)
+@pytest.fixture(scope="module", params=list(PROXIES.values()), ids=list(PROXIES))
 def proxy(url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of nginx in front of it."""
     with nginx_server(tmp_path_factory.mktemp("nginx"), url, request.param) as address:
@@ -121,10 +121,9 @@ def test_an_export_that_breaks_off_resets_the_connection(url: str, fault: str, e
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_an_export_that_breaks_off_is_unfinished_behind_a_proxy(proxy: str, fault: str, encoding: str) -> None:
+def test_an_export_that_breaks_off_is_unfinished_behind_a_proxy(proxy: str, encoding: str) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-        fetch(proxy, token(fault), encoding)
+        fetch(proxy, token(BROKEN["the second block"]), encoding)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
