@@ -79,6 +79,11 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         super().connection_lost(exc)
         self.transport.ended()
 
+    def resume_writing(self) -> None:
+        """Continue a response: the kernel has most of it, or all if it is the connection's last."""
+        super().resume_writing()
+        self.transport.drained()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         wrapped: Any = OneWrite(app, cycle)
         super()._start_asgi_task(cycle, wrapped)

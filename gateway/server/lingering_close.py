@@ -2,6 +2,9 @@
 
 Closing a socket that has unread input resets the connection, and the client loses what it has not read yet.
 So the server first closes its sending side, then reads and discards until the client closes (RFC 9112, section 9.6).
+
+The opposite holds for an unfinished response whose end is the end of the connection: the client must not take an
+orderly end for the end of the response. The kernel resets such a connection however it ends, also by a crash or kill.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 # Time for the client to close after it has read the last response: a few round trips. nginx's lingering_timeout is 5.
@@ -18,8 +21,10 @@ LINGER_SECONDS = 1.0
 # The longest time for the client to read the rest of the last response; then the connection is reset.
 LAST_READ_SECONDS = 30.0
 
-# SO_LINGER, on, with a time of 0: close(2) resets the connection; see socket(7).
-_DISCARD_UNREAD = struct.pack("ii", 1, 0)
+# Values of SO_LINGER; see socket(7). On, with a time of 0: close(2) resets the connection, as does the process's end.
+# Off, the default: the kernel sends the rest, then closes.
+_RESET = struct.pack("ii", 1, 0)
+_SEND_REST = struct.pack("ii", 0, 0)
 
 
 class LingeringTransport:
@@ -27,6 +32,7 @@ class LingeringTransport:
 
     __slots__ = (
         "_is_closing",
+        "_is_whole",
         "_loop",
         "_timer",
         "_transport",
@@ -43,6 +49,8 @@ class LingeringTransport:
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._is_closing = False
+        # Set while the end of the connection resets it.
+        self._is_whole: Callable[[], bool] | None = None
         self.write: Any = transport.write
         self.writelines: Any = transport.writelines
         self.pause_reading = transport.pause_reading
@@ -59,10 +67,25 @@ class LingeringTransport:
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def reset_unless(self, is_whole: Callable[[], bool]) -> None:
+        """Let any end of the connection reset it, unless ``is_whole`` returns True and the kernel has all data."""
+        self._is_whole = is_whole
+        self._set_linger(_RESET)
+
     def close(self) -> None:
-        """Close when the client closes; after a second, close as soon as everything is sent."""
+        """Close when the client closes; after a second, close as soon as everything is sent.
+
+        Reset the connection instead if its response is unfinished and must not end normally.
+        """
         if self.is_closing():
             return
+        if self._is_whole is not None:
+            if not self._is_whole():
+                self.abort()
+                return
+            # Resume writing only when the kernel has everything.
+            self._transport.set_write_buffer_limits(high=0)
+            self.drained()
         self._is_closing = True
         self.write = self.writelines = self.pause_reading = _discard
         self._transport.resume_reading()
@@ -75,17 +98,26 @@ class LingeringTransport:
         self._is_closing = True
         self.write = self.writelines = _discard
         self.ended()
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None and connection.fileno() >= 0:
-            # Otherwise the kernel would keep up to 4 MB of the response, and continue trying to send it.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_UNREAD)
+        # Otherwise the kernel would keep up to 4 MB of the response, and continue trying to send it.
+        self._set_linger(_RESET)
         self._transport.abort()
+
+    def drained(self) -> None:
+        """Let the connection end normally, if the kernel has all of a whole response."""
+        if self._is_whole is not None and self._is_whole() and not self._transport.get_write_buffer_size():
+            self._is_whole = None
+            self._set_linger(_SEND_REST)
 
     def ended(self) -> None:
         """Stop lingering, because the connection is gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _set_linger(self, value: bytes) -> None:
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
 
     def _lingered(self) -> None:
         if self._transport.get_write_buffer_size():

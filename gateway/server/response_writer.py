@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -55,6 +56,8 @@ class OneWrite:
         elif message["type"] == "http.response.start" and self._is_ended_by_closing():
             cycle = self._cycle
             cycle.chunked_encoding, cycle.expected_content_length, cycle.keep_alive = False, sys.maxsize, False
+            transport: Any = cycle.transport
+            transport.reset_unless(lambda: cycle.response_complete)
             await self._send(message)
         elif start is None:
             if self._cycle.expected_content_length > UNKNOWN_BYTES and not message.get("more_body", False):

@@ -12,10 +12,11 @@ import httpx
 
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
+from gateway.http.decompression import ACCEPT_ENCODING
 from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream.call import UpstreamCall
-from gateway.upstream.decompress import ACCEPT_ENCODING, read_body
+from gateway.upstream.decompress import read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
 from gateway.upstream.transport import Connections, HandshakeGuard

@@ -55,16 +55,19 @@ class DatasetExport:
                 async for chunk in response.aiter_bytes():
                     for data, rows in splitter.steps(chunk):
                         yield replace(empty, data=data, rows=rows)
+                is_broken = splitter.is_cut
             except (httpx.TransportError, httpx.DecodingError):
-                data, rows = splitter.rest()
-                if rows:
-                    yield replace(empty, data=data, rows=rows)
-                raise StepFailed(BROKEN) from None
+                is_broken = True
             finally:
                 # Only an embedded gateway can add warnings of blocks that it reads after the headers.
                 _note(sorted(response.extensions.get("state", {}).get("export_warnings", ())), progress)
             data, rows = splitter.rest()
-            yield replace(empty, data=data, rows=rows, is_complete=True)
+            # A proxy may have taken a broken response for a complete one.
+            is_broken |= not empty.is_incomplete and point.rows + splitter.all_rows < (empty.total or 0)
+            if rows or not is_broken:
+                yield replace(empty, data=data, rows=rows, is_complete=not is_broken)
+            if is_broken:
+                raise StepFailed(BROKEN)
 
 
 def _empty_step(response: httpx.Response, progress: Progress) -> Step:
@@ -96,6 +99,13 @@ class RowSplitter:
         self._row = bytearray()
         self._is_quoted = False
         self._tail = b""
+        # The number of rows of all steps so far.
+        self.all_rows = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """True if the stream cannot end here: in a row, or before the header."""
+        return bool(self._tail or self._row) or self._rows < 0
 
     def steps(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """Yield the bytes and the number of rows of each full step."""
@@ -115,4 +125,5 @@ class RowSplitter:
         data, rows = bytes(self._data), max(0, self._rows)
         self._data.clear()
         self._rows = 0
+        self.all_rows += rows
         return data, rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,10 +19,14 @@ from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
 from gateway.observability.logging import configure_logging
 
 # Origin of the embedded gateway; no real host name ends like this (RFC 6761).
 EMBEDDED_ORIGIN = "http://gateway.invalid"
+
+# Brotli takes the gateway longer than these.
+ACCEPT_ENCODING = "zstd, gzip"
 
 # Longer than a gateway's default operation timeout of 120 s, so that the gateway's own error arrives first.
 READ_SECONDS = 150.0
@@ -56,24 +60,60 @@ class GatewayClient:
         self._origin = origin
         self._headers = {
             "Authorization": f"Bearer {token.reveal()}",
-            "Accept-Encoding": "zstd, gzip" if origin != EMBEDDED_ORIGIN else "identity",
+            "Accept-Encoding": ACCEPT_ENCODING if origin != EMBEDDED_ORIGIN else "identity",
         }
         self._extensions = {"timeout": httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS).as_dict()}
 
     @asynccontextmanager
     async def response_to(self, method: str, path: str, **parts: Any) -> AsyncIterator[httpx.Response]:
-        """Send a request and open its response, whose body is read while it arrives. Raises StepFailed."""
+        """Send a request and open its decoded response, whose body is read while it arrives. Raises StepFailed."""
         request = httpx.Request(
             method, f"{self._origin}{path}", headers=self._headers, extensions=self._extensions, **parts
         )
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                yield response
+                yield _decoded(response)
             finally:
                 await response.aclose()
         except (httpx.TransportError, httpx.DecodingError):
             raise StepFailed(UNREACHABLE) from None
+
+
+def _decoded(response: httpx.Response) -> httpx.Response:
+    """Return ``response`` without its content coding. Raises ExportFailed for a coding that was not requested.
+
+    The decoders of httpx accept truncated gzip and empty bodies, and decode zstd only with another package installed.
+    """
+    headers = response.headers.copy()
+    try:
+        unpack = unpacker(headers.pop("content-encoding", ""))
+    except UnsupportedCoding:
+        raise ExportFailed("The response is compressed in a way that was not requested. Check --url.") from None
+    body = response.stream
+    assert isinstance(body, httpx.AsyncByteStream)
+    return httpx.Response(
+        response.status_code, headers=headers, stream=_DecodedBody(body, unpack), extensions=response.extensions
+    )
+
+
+class _DecodedBody(httpx.AsyncByteStream):
+    """A decoded body. Raises httpx.DecodingError if it is corrupt or truncated."""
+
+    def __init__(self, body: httpx.AsyncByteStream, unpack: Unpack) -> None:
+        self._body = body
+        self._unpack = unpack
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async with aclosing(self._unpack(self._body)) as unpacked:
+                async for part in unpacked:
+                    yield part
+        except CorruptBody:
+            raise httpx.DecodingError("the body is corrupt or truncated") from None
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 async def payload_of(response: httpx.Response, kind: type[Payload]) -> Payload:

@@ -10,7 +10,7 @@ import httpx
 
 from gateway.access_token import AccessToken
 from gateway.cli.export.dataset_export import DatasetExport
-from gateway.cli.export.gateway_client import GatewayClient
+from gateway.cli.export.gateway_client import EMBEDDED_ORIGIN, GatewayClient
 from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.progress import Progress
 from gateway.cli.export.query_export import QueryExport
@@ -19,6 +19,8 @@ from gateway.cli.export.run import write_rows
 
 class Recording(httpx.AsyncBaseTransport):
     """Records rows, waits and messages of an export; subclasses respond to its requests."""
+
+    origin = EMBEDDED_ORIGIN
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -52,7 +54,7 @@ class Recording(httpx.AsyncBaseTransport):
 
     async def _export(self, source: DatasetExport | QueryExport) -> None:
         progress = Progress(self._stream, is_terminal=False, clock=lambda: 0.0, sleep=self._sleep)
-        client = GatewayClient(self, AccessToken("secret"), "http://gateway.invalid")
+        client = GatewayClient(self, AccessToken("secret"), self.origin)
         await write_rows(source, client, self.target, progress)
 
     async def _sleep(self, seconds: float) -> None:

@@ -119,6 +119,26 @@ def test_a_broken_response_is_continued_after_its_last_complete_row() -> None:
     assert endpoint.reasons == ["The gateway broke the response off", "The gateway cannot be reached"]
 
 
+@pytest.mark.parametrize("cut", [b"", b"a,", b"a,b\r\n", b"a,b\r\n1,x\r\n2,", b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n"])
+def test_a_response_that_ends_normally_before_the_announced_rows_is_continued(cut: bytes) -> None:
+    """A proxy may have taken the end of a broken connection for the end of the response."""
+    rows = max(0, cut.count(b"\r\n") - 1)
+    whole = [b"a,b\r\n", b"1,x\r\n", b"2,x\r\n", b"3,x\r\n", b"4,x\r\n"]
+    endpoint = ScriptedEndpoint([cut] if cut else [], whole[rows + 1 :] if rows else whole)
+    endpoint.write()
+    assert endpoint.written == b"".join(whole)
+    assert endpoint.reasons == ["The gateway broke the response off"]
+    assert [request.get("offset") for request in endpoint.requests] == [None, str(rows) if rows else None]
+
+
+@pytest.mark.parametrize("cut", [[], [b"a,b"], [b"a,b\r\n1,x\r\n2"], [b'a,b\r\n1,"x\r\n']])
+def test_a_response_without_a_total_ends_neither_in_a_row_nor_before_its_header(cut: list[bytes]) -> None:
+    endpoint = ScriptedEndpoint(cut, [b""])
+    del endpoint.headers["X-Total-Count"]
+    with pytest.raises(ExportStopped):
+        endpoint.write()
+
+
 def test_a_response_that_never_gets_further_stops_the_export() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n1,x\r\n", b""], [b""])
     with pytest.raises(ExportStopped):
@@ -154,7 +174,7 @@ def test_missing_rows_are_noted_and_remembered() -> None:
 @pytest.mark.parametrize("body", [[b"a,b\r\n1,x\r\n"], [b"a,b\r\n1,x\r\n", b""]])
 def test_warnings_after_the_headers_are_noted_if_the_gateway_is_embedded(body: list[bytes]) -> None:
     endpoint = ScriptedEndpoint(body, [b""])
-    endpoint.headers["X-Warnings"] = "STALE_DATA"
+    endpoint.headers |= {"X-Warnings": "STALE_DATA", "X-Total-Count": "1"}
     endpoint.extensions["state"] = {"export_warnings": {"UPSTREAM_UNREADABLE_VALUES", "STALE_DATA"}}
     with suppress(ExportStopped):
         endpoint.write()
