@@ -27,6 +27,8 @@ class Packer:
         self._store = store
         self._slices = slices
         self._thread = thread
+        # One page is unpacked at a time: the rows of many half-unpacked pages would be memory that nobody counts.
+        self._unpacking = Rotation()
         self._task: asyncio.Task[None] | None = None
         store.on_pressure = self._start
 
@@ -38,8 +40,17 @@ class Packer:
         """Return the page cached as ``key`` with its rows unpacked, and cache it so; None if it cannot be unpacked."""
         if not isinstance(page.rows, PackedRows):
             return page
-        turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
-        rows = await unpack(page.rows, query.dataset.row, turns, in_thread)
+        async with self._unpacking.turn(owner):
+            current: Page | None = self._store.peek(key)
+            if (
+                current is not None
+                and current.fetched_at == page.fetched_at
+                and not isinstance(current.rows, PackedRows)
+            ):
+                # Meanwhile another caller has unpacked it.
+                return current
+            turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
+            rows = await unpack(page.rows, query.dataset.row, turns, in_thread)
         if rows is None:
             return None
         renderings = KeptRenderings(self._store, key)

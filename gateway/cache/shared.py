@@ -91,6 +91,8 @@ class SharedPages:
         self._observe = observer
         self._tokens = TokenGenerations(store, freshness.lifetime_seconds(doubtful=False))
         self._stores: set[asyncio.Task[None]] = set()
+        # One page at a time, as in the memory tier.
+        self._unpacking = Rotation()
 
     async def find(
         self, query: PageQuery, candidates: Sequence[PageQuery], caller: Caller
@@ -192,8 +194,9 @@ class SharedPages:
         if fetched_at < requirements.read_since or expires_at <= self._clock.monotonic():
             return None
         packed = PackedRows(sealed.page.data, sealed.page.rows)
-        turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
-        rows = await unpack(packed, query.dataset.row, turns, in_thread)
+        async with self._unpacking.turn(owner):
+            turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
+            rows = await unpack(packed, query.dataset.row, turns, in_thread)
         if rows is None or sealed.page.skip != query.skip:
             self._observe("refused")
             return None

@@ -24,7 +24,14 @@ from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
-from gateway.upstream.decode import Turn, UpstreamResponse, decode_cooperatively, decode_leniently, decode_strictly
+from gateway.upstream.decode import (
+    CHUNK_BYTES,
+    Turn,
+    UpstreamResponse,
+    decode_cooperatively,
+    decode_leniently,
+    decode_strictly,
+)
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import failure_for, response_facts
 from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
@@ -62,6 +69,9 @@ class UpstreamClient:
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._slices = slices or Rotation()
         self._thread = thread or WorkerThread()
+        # One large body is decoded at a time: rows take more memory than the body, and nobody counts those of many
+        # half-decoded bodies.
+        self._decoding = Rotation()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -151,7 +161,10 @@ class UpstreamClient:
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
             turn, in_thread = partial(self._slices.turn, token.locator), self._thread.of(token.locator)
-            return await _decoded(response.body, dataset, turn, in_thread)
+            if len(response.body) <= CHUNK_BYTES:
+                return await _decoded(response.body, dataset, turn, in_thread)
+            async with self._decoding.turn(token.locator):
+                return await _decoded(response.body, dataset, turn, in_thread)
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cache import packer, packing
 from gateway.cache.memory import ENTRY_OVERHEAD_BYTES
 from gateway.cache.packing import PackedRows
 from gateway.cache.page_size import page_size_bytes
@@ -207,3 +208,39 @@ async def test_the_counts_of_bytes_are_exact(forms: TwoForms) -> None:
         assert forms.store.used_bytes == sum(record.cost_bytes for record in records)
         assert forms.store.hot_bytes == sum(record.cost_bytes for record in records if record.is_hot)
         assert set(forms.store._hot) == {key for key, record in forms.store._records.items() if record.is_hot}
+
+
+async def test_callers_that_need_one_packed_page_unpack_it_once(
+    forms: TwoForms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked, unpack = list[int](), packing.unpack
+
+    async def counting(packed: PackedRows, *arguments: Any) -> Any:
+        unpacked.append(len(packed))
+        return await unpack(packed, *arguments)
+
+    monkeypatch.setattr(packer, "unpack", counting)
+    for number in range(6):
+        await forms.ask(f"token-{number}")
+    pages = await asyncio.gather(*(forms.cache.fetch(query(0, ROWS), caller("token-0")) for _ in range(5)))
+    assert all(page.rows is pages[0].rows for page in pages)
+    assert unpacked == [ROWS]
+
+
+async def test_pages_are_unpacked_one_after_the_other(forms: TwoForms, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, unpack = 0, 0, packing.unpack
+
+    async def counting(*arguments: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            return await unpack(*arguments)
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(packer, "unpack", counting)
+    for number in range(12):
+        await forms.ask(f"token-{number}")
+    await asyncio.gather(*(forms.cache.fetch(query(0, ROWS), caller(f"token-{number}")) for number in range(8)))
+    assert most == 1
