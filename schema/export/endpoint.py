@@ -1,7 +1,7 @@
 """``/export/<dataset>.csv`` and ``.ndjson``: all rows of a query as one stream.
 
-Errors before the first byte are returned as JSON. After it, the connection is closed without the final chunk, so that
-no client takes an incomplete file for complete.
+Errors before the first byte are returned as JSON. After it, the connection is closed without the final chunk, or reset
+over HTTP/1.0, so that no client takes an incomplete file for complete.
 """
 
 from __future__ import annotations
