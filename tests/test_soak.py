@@ -15,7 +15,7 @@ from tests.soak.clients import run_clients
 from tests.soak.history import CODES, FRESH_SECONDS, STALE_SECONDS
 from tests.soak.load import CANARY, Load
 from tests.soak.memory import Memory
-from tests.soak.processes import Gateway, process
+from tests.soak.processes import Gateway, process, reporting
 from tests.soak.troubles import inject_faults, kill_workers, reprocess
 
 # The least duration; the load also continues until every kind of result has occurred, but not much longer.
@@ -53,9 +53,9 @@ async def end_load(load: Load) -> None:
     print(f"load ended after {load.now() - start:.0f} s")  # noqa: T201
 
 
-async def soak(gateway: Gateway, url: str, upstream: str, server: RedisServer) -> Load:
+async def soak(gateway: Gateway, live_memory: Path, url: str, upstream: str, server: RedisServer) -> Load:
     """Run the load with all faults, and check the memory."""
-    limits, memory = httpx.Limits(max_connections=None), Memory(gateway)
+    limits, memory = httpx.Limits(max_connections=None), Memory(gateway, live_memory)
     async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
         load = Load(url, client, random.Random(1))
         try:
@@ -78,7 +78,8 @@ async def soak(gateway: Gateway, url: str, upstream: str, server: RedisServer) -
 @pytest.mark.timeout(SECONDS + 600)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_answers_stay_correct_and_memory_stays_bounded_under_load_and_faults(tmp_path: Path) -> None:
-    log = tmp_path / "gateway.log"
+    log, live_memory = tmp_path / "gateway.log", tmp_path / "live"
+    live_memory.mkdir()
     with redis_server() as server, process(tmp_path / "upstream.log", "-m", "tests.soak.upstream") as (_, upstream):
         settings = {
             "GATEWAY_PORT": "0",
@@ -91,9 +92,10 @@ def test_answers_stay_correct_and_memory_stays_bounded_under_load_and_faults(tmp
             "GATEWAY_FIRST_BLOCK_ROWS": "200",
             "GATEWAY_BLOCK_ROWS": "1000",
             "GATEWAY_LOG_FORMAT": "json",
+            **reporting(live_memory),
         }
         with process(log, "-m", "gateway", **settings) as (gateway, url):
-            load = asyncio.run(soak(Gateway(gateway.pid, WORKERS), url, upstream, server))
+            load = asyncio.run(soak(Gateway(gateway.pid, WORKERS), live_memory, url, upstream, server))
             gateway.terminate()
             assert gateway.wait(30) == 0
     assert not missing(load)

@@ -1,13 +1,14 @@
-"""Resident memory of the gateway's processes over time, and the slope of a straight line through it."""
+"""Resident memory and objects in use of the gateway's processes, and the slopes of straight lines through them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.soak.load import Load
-from tests.soak.processes import Gateway, resident_bytes
+from tests.soak.processes import Gateway, blocks_in_use, resident_bytes
 
 MB = 1_048_576
 
@@ -21,28 +22,34 @@ LONG_SECONDS, SETTLING_SECONDS, WARM_UP_SECONDS = 600.0, 300.0, 60.0
 # About two minutes: the printed curve shows whether growth ends.
 CURVE_SAMPLES = 120
 
-# The largest slope of one process. The heap moves up and down by up to 32 MB, because the allocator keeps that much;
-# over 25 minutes this alone can look like 0.2 MB per minute. At 50 requests a second, 0.5 MB per minute are 175 bytes
-# per request, less than the smallest thing that could leak with one: a token and its dictionary entry.
-MAX_SLOPE_MB = 0.5
+# The largest slope of one process's objects in use. A load of 50 requests a second makes 3,000 of them a minute, so
+# this is less than half an object for each request: nothing leaks with a request.
+MAX_BLOCKS_SLOPE = 1_500.0
+
+# The largest slope of one process's resident memory. Freed memory is reused, but rarely returned to the system. So
+# resident memory follows the highest demand of many large responses at once so far, which grows more and more slowly.
+MAX_SLOPE_MB = 1.0
+
+Samples = list[tuple[float, float]]
 
 
 @dataclass
 class Process:
-    """Samples of one process: seconds since the start of the load, and megabytes."""
+    """Samples of one process: seconds since the start of the load with megabytes, and with blocks in use."""
 
     is_original: bool
-    samples: list[tuple[float, float]] = field(default_factory=list)
+    samples: Samples = field(default_factory=list)
+    blocks: Samples = field(default_factory=list)
 
     @property
     def peak(self) -> float:
         """The largest sample in megabytes."""
         return max(resident for _, resident in self.samples)
 
-    def settled(self) -> list[tuple[float, float]]:
-        """Return the samples that count in a long run."""
+    def settled(self, samples: Samples) -> Samples:
+        """Return those of ``samples`` that count in a long run."""
         first = self.samples[0][0] + (0.0 if self.is_original else WARM_UP_SECONDS)
-        return [sample for sample in self.samples if sample[0] >= max(first, SETTLING_SECONDS)]
+        return [sample for sample in samples if sample[0] >= max(first, SETTLING_SECONDS)]
 
 
 @dataclass
@@ -50,6 +57,7 @@ class Memory:
     """Samples of the supervisor and all workers, or of the only process."""
 
     gateway: Gateway
+    live_memory: Path
     processes: dict[int, Process] = field(default_factory=dict)
 
     async def sample(self, load: Load) -> None:
@@ -61,12 +69,15 @@ class Memory:
                 if resident is not None:
                     process = self.processes.setdefault(pid, Process(is_original=not load.history.kills))
                     process.samples.append((load.now() - start, resident / MB))
+                    blocks = blocks_in_use(self.live_memory, pid)
+                    if blocks is not None:
+                        process.blocks.append((load.now() - start, float(blocks)))
             await asyncio.sleep(1)
 
     def check(self, seconds: float) -> None:
         """Check that no process was too large, and after a long run of ``seconds`` that none grew."""
         for pid, process in self.processes.items():
-            settled, role = process.settled(), "server" if pid in self._servers() else "supervisor"
+            settled, role = process.settled(process.samples), "server" if pid in self._servers() else "supervisor"
             slopes = f", slope {slope([settled]):+.3f} MB/min" if len(settled) > 1 else ""
             print(f"memory of {role} {pid}: {len(process.samples)} samples, peak {process.peak:.1f} MB{slopes}")  # noqa: T201
             assert process.peak < MAX_PEAK_MB, f"{role} {pid} used {process.peak:.1f} MB"
@@ -74,18 +85,28 @@ class Memory:
             self._check_slopes()
 
     def _check_slopes(self) -> None:
-        servers = [process.settled() for process in self._servers().values()]
-        curve = [f"{resident:.1f}" for _, resident in max(servers, key=len)[::CURVE_SAMPLES]]
-        print(f"memory of oldest server, a value for every {CURVE_SAMPLES} samples, in MB: {' '.join(curve)}")  # noqa: T201
-        print(f"workers started: {len(servers)}")  # noqa: T201
-        slopes = {
-            "supervisor or only server": slope([self.processes[self.gateway.pid].settled()]),
-            "oldest server": slope([max(servers, key=len)]),
-            "all servers": slope(servers),
-        }
-        for name, megabytes in slopes.items():
-            print(f"memory of {name}: slope {megabytes:+.3f} MB/min per process")  # noqa: T201
-        assert max(slopes.values()) < MAX_SLOPE_MB, f"memory grows, in MB per minute: {slopes}"
+        only, servers = self.processes[self.gateway.pid], list(self._servers().values())
+        oldest = max(servers, key=lambda process: len(process.samples))
+        resident = self._slopes("MB", {
+            "supervisor or only server": [only.settled(only.samples)],
+            "oldest server": [oldest.settled(oldest.samples)],
+            "all servers": [process.settled(process.samples) for process in servers],
+        })  # fmt: skip
+        blocks = self._slopes("blocks in use", {
+            "oldest server": [oldest.settled(oldest.blocks)],
+            "all servers": [process.settled(process.blocks) for process in servers],
+        })  # fmt: skip
+        assert max(resident.values()) < MAX_SLOPE_MB, f"resident memory grows, in MB per minute: {resident}"
+        assert max(blocks.values()) < MAX_BLOCKS_SLOPE, f"objects leak, in blocks per minute: {blocks}"
+
+    def _slopes(self, unit: str, everything: dict[str, list[Samples]]) -> dict[str, float]:
+        """Print and return the slope of each, and print the curve of the longest."""
+        curve = [f"{value:.1f}" for _, value in max(everything["oldest server"], key=len)[::CURVE_SAMPLES]]
+        print(f"{unit} of oldest server, a value for every {CURVE_SAMPLES} samples: {' '.join(curve)}")  # noqa: T201
+        slopes = {name: slope(samples) for name, samples in everything.items()}
+        for name, value in slopes.items():
+            print(f"{unit} of {name}: slope {value:+.3f} per minute and process")  # noqa: T201
+        return slopes
 
     def _servers(self) -> dict[int, Process]:
         if self.gateway.size == 1:
@@ -93,13 +114,13 @@ class Memory:
         return {pid: process for pid, process in self.processes.items() if pid != self.gateway.pid}
 
 
-def slope(everything: Iterable[list[tuple[float, float]]]) -> float:
-    """Return the least-squares slope in MB per minute: the same for all processes, each with its own level."""
+def slope(everything: Iterable[Samples]) -> float:
+    """Return the least-squares slope per minute: the same for all processes, each with its own level."""
     products = squares = 0.0
     for samples in everything:
         if samples:
             mean_time = sum(moment for moment, _ in samples) / len(samples)
-            mean = sum(resident for _, resident in samples) / len(samples)
-            products += sum((moment - mean_time) * (resident - mean) for moment, resident in samples)
+            mean = sum(value for _, value in samples) / len(samples)
+            products += sum((moment - mean_time) * (value - mean) for moment, value in samples)
             squares += sum((moment - mean_time) ** 2 for moment, _ in samples)
     return products / squares * 60 if squares else 0.0

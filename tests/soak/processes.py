@@ -57,6 +57,22 @@ class Gateway:
         return sorted(starts, key=lambda pid: starts[pid])
 
 
+LIVE_MEMORY_FOLDER = Path(__file__).parent / "live_memory"
+
+
+def reporting(folder: Path) -> dict[str, str]:
+    """Return the environment in which each Python process writes its blocks in use into ``folder``."""
+    path = os.pathsep.join(filter(None, (str(LIVE_MEMORY_FOLDER), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "LIVE_MEMORY": str(folder)}
+
+
+def blocks_in_use(folder: Path, pid: int) -> int | None:
+    """Return the memory blocks of Python objects that a process uses; None if it has not written them."""
+    with suppress(OSError, ValueError):
+        return int((folder / str(pid)).read_text())
+    return None
+
+
 def resident_bytes(pid: int) -> int | None:
     """Return the resident memory of a process; None if it has ended."""
     with suppress(OSError):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
-from tests.soak.memory import MAX_PEAK_MB, MAX_SLOPE_MB, Memory, Process, slope
-from tests.soak.processes import Gateway
+from tests.soak.memory import MAX_BLOCKS_SLOPE, MAX_PEAK_MB, MAX_SLOPE_MB, Memory, Process, slope
+from tests.soak.processes import Gateway, blocks_in_use, reporting
 
 SUPERVISOR, OLD, NEW = 1, 2, 3
 
 
-def samples(megabytes: float, growth: float, start: int = 0) -> list[tuple[float, float]]:
-    """Return the samples of half an hour; ``growth`` is in MB per minute."""
-    return [(float(second), megabytes + growth * (second - start) / 60) for second in range(start, 1_800)]
+def samples(value: float, growth: float, start: int = 0) -> list[tuple[float, float]]:
+    """Return the samples of half an hour; ``growth`` is per minute."""
+    return [(float(second), value + growth * (second - start) / 60) for second in range(start, 1_800)]
 
 
 def test_the_slope_is_that_within_each_process() -> None:
@@ -21,18 +27,48 @@ def test_the_slope_is_that_within_each_process() -> None:
     assert slope([samples(80, 0), samples(200, 0, start=900)]) == pytest.approx(0)
 
 
+def memory_of(megabytes: dict[int, float], blocks: dict[int, float] | None = None) -> Memory:
+    """Return the memory of three processes with this growth; the newest one replaced a killed one."""
+    processes = {}
+    for pid in (SUPERVISOR, OLD, NEW):
+        start = 900 * (pid == NEW)
+        grown = samples(200_000, (blocks or {}).get(pid, 0.0), start)
+        processes[pid] = Process(pid != NEW, samples(80, megabytes.get(pid, 0.0), start), grown)
+    return Memory(Gateway(SUPERVISOR, size=2), Path(), processes)
+
+
 @pytest.mark.parametrize("growing", [SUPERVISOR, OLD])
 def test_growth_of_one_process_fails_a_long_run(growing: int) -> None:
     """The others do not hide it."""
-    growth = dict.fromkeys((SUPERVISOR, OLD, NEW), 0.0) | {growing: MAX_SLOPE_MB * 1.1}
-    processes = {pid: Process(pid != NEW, samples(80, growth[pid], 900 * (pid == NEW))) for pid in growth}
-    memory = Memory(Gateway(SUPERVISOR, size=2), processes)
+    memory = memory_of({growing: MAX_SLOPE_MB * 1.1})
     memory.check(seconds=60)
     with pytest.raises(AssertionError, match="memory grows"):
         memory.check(seconds=1_800)
 
 
+def test_a_leak_of_less_than_an_object_for_each_request_fails_a_long_run() -> None:
+    memory_of({}, {OLD: MAX_BLOCKS_SLOPE * 0.9}).check(seconds=1_800)
+    with pytest.raises(AssertionError, match="objects leak"):
+        memory_of({}, {OLD: MAX_BLOCKS_SLOPE * 1.1}).check(seconds=1_800)
+
+
 def test_a_large_process_fails_every_run() -> None:
-    memory = Memory(Gateway(SUPERVISOR, size=1), {SUPERVISOR: Process(True, samples(MAX_PEAK_MB, 0))})
+    memory = Memory(Gateway(SUPERVISOR, size=1), Path(), {SUPERVISOR: Process(True, samples(MAX_PEAK_MB, 0))})
     with pytest.raises(AssertionError, match="used"):
         memory.check(seconds=15)
+
+
+def test_a_process_reports_its_objects_in_use(tmp_path: Path) -> None:
+    program = "import time; kept = [str(number) for number in range(100_000)]; print(flush=True); time.sleep(60)"
+    environment = {**os.environ, **reporting(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout
+            child.stdout.readline()
+            limit = time.monotonic() + 20
+            while (blocks_in_use(tmp_path, child.pid) or 0) < 100_000:
+                assert time.monotonic() < limit
+                time.sleep(0.05)
+        finally:
+            child.kill()
+    assert blocks_in_use(tmp_path, -1) is None
