@@ -15,6 +15,7 @@ from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.clocks.instant import instant
 from gateway.errors import QueryTooComplex
+from gateway.held_rows import OperationRows
 from gateway.query import PageQuery
 
 
@@ -71,7 +72,8 @@ class Ahead:
 class Caller:
     """The caller of an operation. Results belong to token and locale; the other fields belong to this operation only.
 
-    ``deadline`` is in seconds on the event loop's clock. ``ahead`` is set if the rows are fetched ahead.
+    ``deadline`` is in seconds on the event loop's clock. ``ahead`` is set if the rows are fetched ahead. ``held``
+    counts the rows that the operation keeps.
     """
 
     token: AccessToken
@@ -80,6 +82,7 @@ class Caller:
     deadline: float = field(default=float("inf"), compare=False)
     budget: Budget = field(default_factory=lambda: Budget(1_000_000), compare=False, repr=False)
     ahead: Ahead | None = field(default=None, compare=False)
+    held: OperationRows | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_ahead(self) -> bool:

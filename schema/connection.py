@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from gateway.errors import SnapshotChanged
+from gateway.held_rows import release_rows
 from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
@@ -174,7 +175,22 @@ async def read_connection(
     cursor's snapshot is newer than that of cached blocks, these are reloaded from the upstream. Any other conflict with
     a cursor raises SnapshotChanged.
     """
-    snapshots = OperationSnapshots() if snapshots is None else snapshots
+    try:
+        return await _read_agreed(source, query, caller, arguments, sizes, snapshots or OperationSnapshots())
+    except BaseException as error:
+        release_rows(error)
+        raise
+
+
+async def _read_agreed(
+    source: PageSource,
+    query: PageQuery,
+    caller: Caller,
+    arguments: PageArguments,
+    sizes: BlockSizes,
+    snapshots: OperationSnapshots,
+) -> ConnectionResult:
+    """Read the rows as often as the blocks conflict."""
     agreement = snapshots.agreement(query)
     earlier: dict[tuple[int, int], Page] = {}
     with agreement.reading() as number:

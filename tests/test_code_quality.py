@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
     ("gateway.http", "gateway.snapshots"),
     ("gateway.page",),
+    ("gateway.held_rows",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
     ("gateway.clocks", "gateway.scheduling"),

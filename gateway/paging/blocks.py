@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -188,18 +189,25 @@ class Blocks:
     async def _load_block(self, skip: int, rows: int) -> None:
         self.requested.append((skip, rows))
         self._caller.budget.reserve()
-        try:
-            async with asyncio.timeout_at(self._caller.deadline + GRACE_SECONDS):
-                page = await self._source.fetch(self._query.rows(skip, rows), self._caller)
-        except TimeoutError:
-            raise UpstreamTimeout("The upstream did not answer in time. Retry, or request fewer rows.") from None
+        held = self._caller.held
+        with nullcontext() if held is None else held.loading():
+            page = await self._fetch(self._query.rows(skip, rows))
         self._caller.budget.settle(page.calls)
+        if held is not None:
+            held.add(len(page.rows))
         self.readings[skip, rows] = page
         for other in self._pages.values():
             # Every pair is compared, so that all differences of a try are accepted together.
             self._has_conflict |= self._conflict(page, other, self)
         self._pages[skip] = page
         self.snapshot = self.snapshot.merged(page.snapshot)
+
+    async def _fetch(self, query: PageQuery) -> Page:
+        try:
+            async with asyncio.timeout_at(self._caller.deadline + GRACE_SECONDS):
+                return await self._source.fetch(query, self._caller)
+        except TimeoutError:
+            raise UpstreamTimeout("The upstream did not answer in time. Retry, or request fewer rows.") from None
 
     def _require_one_snapshot(self) -> None:
         if self._has_conflict:

@@ -93,7 +93,9 @@ class BlocksAhead:
                     return
                 self._next_row = row + 1
                 ahead = Ahead()
-                self._queue.append((row, ahead, asyncio.ensure_future(self._loaded(row, ahead))))
+                task = asyncio.ensure_future(self._loaded(row, ahead))
+                task.add_done_callback(_retrieve)
+                self._queue.append((row, ahead, task))
 
     async def take(self, row: int) -> Page | None:
         """Return the block that begins with ``row``; None if it must be loaded because reading ahead has not."""
@@ -137,3 +139,9 @@ class BlocksAhead:
         for *_, task in self._queue:
             if task is not current:
                 task.cancel()
+
+
+def _retrieve(task: asyncio.Task[Page]) -> None:
+    """Retrieve the exception of a block that may be given up, or asyncio logs that it was never retrieved."""
+    if not task.cancelled():
+        task.exception()

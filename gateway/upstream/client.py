@@ -25,7 +25,6 @@ from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
 from gateway.upstream.decode import (
-    CHUNK_BYTES,
     Turn,
     UpstreamResponse,
     decode_cooperatively,
@@ -69,9 +68,6 @@ class UpstreamClient:
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._slices = slices or Rotation()
         self._thread = thread or WorkerThread()
-        # One large body is decoded at a time: rows take more memory than the body, and nobody counts those of many
-        # half-decoded bodies.
-        self._decoding = Rotation()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -122,10 +118,11 @@ class UpstreamClient:
             started = time.perf_counter()
             response = await self._exchange(query, caller, ids, deadline, call, after)
             call.seconds = time.perf_counter() - started
-        if isinstance(response, Failure):
-            result: UpstreamResponse | Failure = response
-        else:
-            result = await self._interpret(response, query.dataset, ids, caller.token)
+            if isinstance(response, Failure):
+                result: UpstreamResponse | Failure = response
+            else:
+                # Decoded before the next call of the token begins, so that its bodies do not pile up.
+                result = await self._interpret(response, query.dataset, ids, caller.token)
         call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
         if self._observer is not None:
             self._observer(call)
@@ -161,10 +158,7 @@ class UpstreamClient:
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
             turn, in_thread = partial(self._slices.turn, token.locator), self._thread.of(token.locator)
-            if len(response.body) <= CHUNK_BYTES:
-                return await _decoded(response.body, dataset, turn, in_thread)
-            async with self._decoding.turn(token.locator):
-                return await _decoded(response.body, dataset, turn, in_thread)
+            return await _decoded(response.body, dataset, turn, in_thread)
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )

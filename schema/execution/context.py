@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.groups import Limits
-from gateway.errors import Unauthenticated
+from gateway.held_rows import OperationRows
 from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import Budget, Caller, PageSource, age_seconds
 from gateway.paging.agreement import OperationSnapshots
@@ -22,7 +22,8 @@ from schema.execution.projection import Selection
 class OperationContext:
     """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
 
-    ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections.
+    ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections, and
+    ``held`` the rows that the operation keeps.
     """
 
     source: PageSource
@@ -35,6 +36,7 @@ class OperationContext:
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
     prefetch: Prefetch | None = None
+    held: OperationRows | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
@@ -56,18 +58,13 @@ class OperationContext:
             last = connection.pieces[-1]
             self.prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
 
-    def owner(self) -> bytes | None:
-        """Return the locator of the caller's token; None without a usable token."""
-        try:
-            return self.caller().token.locator
-        except Unauthenticated:
-            return None
-
     def release(self) -> None:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""
         self.results.clear()
         self.selections.clear()
         self.snapshots.clear()
+        if self.held is not None:
+            self.held.release()
 
     @property
     def cache_state(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,7 +26,6 @@ from graphql import (
 
 from gateway.config.groups import Limits
 from gateway.errors import BadUserInput, QueryTooComplex
-from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import DEFAULT_PAGE_ROWS
 from schema.execution.limits import fragments_of
 
@@ -39,9 +37,6 @@ LONG_FILTERS = 3
 
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
-
-# The arguments that may begin a page elsewhere than with the first row.
-_PLACES = ("after", "before", "last", "offset")
 
 # A row of ``edges`` with all ten fields and a cursor.
 VALUES_PER_ROW = 11
@@ -161,31 +156,6 @@ def _check_rows(
             f"The operation may return {values} values, more than {VALUES_PER_ROW * max_rows}. Request fewer rows, or"
             " each field once."
         )
-
-
-def held_rows(
-    document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, sizes: BlockSizes,
-    max_rows: int,
-) -> int:  # fmt: skip
-    """Return about how many rows ``operation`` holds in memory until its last row is read: those of whole blocks.
-
-    0 for an operation with one small page, which holds its blocks only for a moment.
-    """
-    values = {**_defaults(operation), **(variables or {})}
-    fields = {_key(field): field for field in _fields(operation.selection_set, fragments_of(document))}
-    pages = [field for field in fields.values() if not field.name.value.startswith("__")]
-    if len(pages) == 1 and _page_rows(pages[0], values, max_rows) <= sizes.first_rows:
-        return 0
-    return sum(_block_rows(field, values, sizes, max_rows) for field in pages)
-
-
-def _block_rows(field: FieldNode, variables: Mapping[str, Any], sizes: BlockSizes, max_rows: int) -> int:
-    """Return the rows of the blocks that the page of ``field`` may lie in."""
-    rows = _page_rows(field, variables, max_rows)
-    is_at_start = not any(argument.name.value in _PLACES for argument in field.arguments or ())
-    if is_at_start and rows <= sizes.first_rows:
-        return sizes.first_rows
-    return (math.ceil(rows / sizes.rows) + (not is_at_start)) * sizes.rows
 
 
 def _value_keys(field: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:

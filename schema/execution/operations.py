@@ -10,8 +10,8 @@ one of the methods.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
@@ -39,25 +39,23 @@ from gateway.errors import (
     DeadlineExceeded,
     GatewayError,
     QueryTooComplex,
-    ServiceUnavailable,
     ValidationFailed,
 )
 from gateway.paging.blocks import GRACE_SECONDS
 from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.weighted_permits import WeightedPermits
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
-from schema.execution.cost import check_cost, held_rows
-from schema.execution.errors import MAX_ERRORS, coercion_failed, formatted, gateway_error, graphql_error
+from schema.execution.cost import check_cost
+from schema.execution.errors import (
+    MAX_ERRORS,
+    coercion_failed,
+    formatted,
+    gateway_error,
+    graphql_error,
+)
 from schema.execution.prepared_documents import Phase, PreparedDocuments
 from schema.execution.projection import Field, Selection
 from schema.execution.rendering import Renderer, Unrendered
-
-# Rows that operations may hold at once (our choice): about 140 MB.
-MAX_HELD_ROWS = 200_000
-
-# Most operations with many rows end sooner (our choice).
-RETRY_SECONDS = 5
 
 _NO_OPERATION = "The document has no operation. Send one that has."
 
@@ -130,7 +128,6 @@ class Operations:
         fast_path: bool = True,
         phase: Phase = nullcontext,
         renderer: Renderer | None = None,
-        permits: WeightedPermits | None = None,
     ) -> None:
         self._phase = phase
         self._schema = schema._schema
@@ -138,7 +135,6 @@ class Operations:
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         self._introspection = introspection
         self._renderer = renderer or Renderer(Rotation())
-        self._permits = permits or WeightedPermits(MAX_HELD_ROWS)
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
@@ -154,8 +150,7 @@ class Operations:
         except (ValidationFailed, BadUserInput, QueryTooComplex) as error:
             return _outcome([graphql_error(error)], context)
         with self._phase("execute"):
-            async with self._permit(prepared.document, operation, request, context):
-                return await self._execute(prepared.document, operation, request, context)
+            return await self._execute(prepared.document, operation, request, context)
 
     def faults_of(self, text: str) -> list[str]:
         """Return why no operation of a document can run with any variables; empty if one can."""
@@ -163,24 +158,6 @@ class Operations:
         if prepared.document is None or prepared.errors:
             return [error.message for error in prepared.errors]
         return [] if _candidates(prepared.document, None) else [_NO_OPERATION]
-
-    @asynccontextmanager
-    async def _permit(
-        self,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        request: OperationRequest,
-        context: OperationContext,
-    ) -> AsyncIterator[None]:
-        """Wait until the rows of ``operation`` fit into memory beside those of others. Raises ServiceUnavailable."""
-        limits = self.limits
-        rows = held_rows(document, operation, request.variables, context.sizes, limits.max_first_rows)
-        owner = context.owner()
-        if not rows or owner is None:
-            yield
-            return
-        async with self._permits.hold(owner, rows, limits.operation_timeout_seconds, _no_room):
-            yield
 
     async def _execute(
         self,
@@ -215,11 +192,6 @@ class Operations:
             # Every root field is nullable, so data is null only when nothing was executed.
             return _outcome(coercion_failed(result.errors or []), context)
         return _outcome(result.errors or [], context, executed=operation, data=data)
-
-
-def _no_room() -> ServiceUnavailable:
-    message = "Other operations with many rows are running. Retry soon, or request fewer rows."
-    return ServiceUnavailable(message, retry_after_seconds=RETRY_SECONDS)
 
 
 def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefinitionNode]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
+from gateway.held_rows import HeldRows
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.response_buffers import (
     NO_OWNER,
@@ -62,6 +63,7 @@ class GraphQLView:
     upstream: str = ""
     prefetch: Prefetch | None = None
     thread: WorkerThread = field(default_factory=WorkerThread)
+    held_rows: HeldRows = field(default_factory=HeldRows)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -151,10 +153,12 @@ class GraphQLView:
         deadline = asyncio.get_running_loop().time() + limits.operation_timeout_seconds
         correlation_id = correlation_id_of(scope)
 
-        def caller() -> Caller:
-            return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
-
         buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
+        held = self.held_rows.operation(buffer.owner)
+
+        def caller() -> Caller:
+            return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget, held=held)
+
         return OperationContext(
             self.source,
             self.sizes,
@@ -166,6 +170,7 @@ class GraphQLView:
             buffer,
             snapshots,
             self.prefetch,
+            held=held,
         )
 
     def _buffer(self, scope: Scope) -> ResponseBuffer:

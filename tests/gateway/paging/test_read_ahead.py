@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -302,3 +303,17 @@ async def test_a_change_of_the_data_ends_the_reading_ahead() -> None:
     with pytest.raises(SnapshotChanged):
         await anext(pages)
     assert (source.running, ahead.held) == (0, 0)
+
+
+async def test_the_errors_of_given_up_blocks_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def load(row: int, ahead: Ahead) -> Page:
+        raise UpstreamUnavailable("down")
+
+    traversal = ReadAhead(4).traversal(load, b"one")
+    traversal.extend(range(10, 50, 10))
+    await asyncio.sleep(0.01)
+    traversal._reading_since = float("-inf")
+    traversal.give_up_if_stalled()
+    del traversal
+    gc.collect()
+    assert "never retrieved" not in caplog.text
