@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema.http",),
     ("schema",),
     ("gateway.observability",),
+    ("gateway.scanning",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
     ("gateway.http", "gateway.snapshots"),
     ("gateway.page",),

@@ -70,6 +70,11 @@ class BlocksAhead:
             if task.done():
                 self._release()
 
+    async def finish(self) -> None:
+        """Load nothing more, and wait for what is being loaded."""
+        self._is_over = True
+        await asyncio.gather(*(task for *_, task in self._queue), return_exceptions=True)
+
     async def aclose(self) -> None:
         """Cancel what is being loaded."""
         self._cancel()
