@@ -14,6 +14,7 @@ from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Rend
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
+from gateway.paging.cursor import ViewMark
 from gateway.paging.window import (
     CursorState,
     PageArguments,
@@ -89,12 +90,12 @@ class PageInfoValue:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive rows of one block: their offset, the content of their cursors, and the renderings of their page."""
+    """Consecutive rows of one block or view: their offset, the content of their cursors, and their renderings."""
 
     offset: int
     rows: Sequence[Any]
     fingerprint: bytes
-    snapshot: Snapshot
+    snapshot: Snapshot | ViewMark
     renderings: Renderings | None
 
     def cursors(self) -> list[str]:
