@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.cache.packing import PackedRows
+from gateway.cache.redis_client import Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
 from gateway.page import Page, PageWarning, Snapshot
@@ -150,22 +151,19 @@ class TokenGenerations:
         refusal = self._refusals.get(self.entry(token))
         return float("-inf") if refusal is None else refusal.moment
 
+    def first(self, token: AccessToken) -> Write:
+        """Return the generation to be stored for a token that has none. It is without blocks."""
+        return Write(self.entry(token), new_generation(), min(self.lifetime_seconds(token), UNUSED_SECONDS))
+
     async def current(self, token: AccessToken, seen: bytes | None) -> bytes | None:
-        """Return ``seen``, the generation read from Redis, if it is valid; else create one, or None if Redis cannot."""
+        """Return ``seen``, the generation read from Redis, if it is valid; else a new one, or None if Redis fails."""
         token_entry, seconds = self.entry(token), self.lifetime_seconds(token)
         refusal = self._refusals.get(token_entry)
         if refusal is not None and not refusal.is_stored:
             return await self._put(token_entry, seconds)
-        if seen is not None and len(seen) == GENERATION_BYTES:
-            return seen
-        if seen is not None:
+        if seen is not None and len(seen) != GENERATION_BYTES:
             return await self._put(token_entry, seconds)
-        generation = new_generation()
-        if await self._store.add(token_entry, generation, ttl_seconds=min(seconds, UNUSED_SECONDS)):
-            return generation
-        # Another process stored its generation first; use that one.
-        values = await self._store.get_many([token_entry])
-        return values[0] if values else None
+        return seen
 
     async def replace(self, token: AccessToken) -> None:
         """Store a new generation, now or as soon as Redis is available."""

@@ -54,13 +54,21 @@ class Write:
 class BoundedRedisCache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
     """aiocache's Redis cache for bytes that reads at most MAX_VALUE_BYTES + 1 of a value."""
 
-    async def read_many(self, keys: Sequence[str]) -> tuple[list[bytes | None], float]:
-        """Return the values of ``keys``, and the server's time in seconds since 1970."""
+    async def read_many(self, keys: Sequence[str], *, default: Write | None = None) -> tuple[list[bytes | None], float]:
+        """Return the values of ``keys``, and the server's time in seconds since 1970.
+
+        First stores ``default`` unless its entry exists.
+        """
         pipeline = self.client.pipeline(transaction=False)
+        if default is not None:
+            pipeline.set(default.entry.name, default.value, px=_milliseconds(default.ttl_seconds), nx=True)
         pipeline.time()
         for key in keys:
             pipeline.getrange(key, 0, MAX_VALUE_BYTES)
-        time, *results = await pipeline.execute(raise_on_error=False)
+        results = await pipeline.execute(raise_on_error=False)
+        if default is not None and isinstance(failure := results.pop(0), Exception):
+            raise failure
+        time, *results = results
         if len(results) != len(keys):
             raise ValueError("unexpected number of values")
         return [_value(result) for result in results], _seconds(time)

@@ -74,16 +74,16 @@ class RedisStore:
         """Return the entry of ``kind`` for a token and the subject ``about``."""
         return entry(self._upstream, token, kind, about)
 
-    async def get_many(self, entries: Sequence[Entry]) -> list[bytes | None] | None:
+    async def get_many(self, entries: Sequence[Entry], *, default: Write | None = None) -> list[bytes | None] | None:
         """Return the value of each entry, None if it is missing; None instead of the list if Redis is unavailable.
 
-        Makes one round trip, which also reads the server's clock. Values that are too long, or not strings, are
-        replaced by UNUSABLE.
+        Makes one round trip, which first stores ``default`` unless its entry exists, and also reads the server's clock.
+        Values that are too long, or not strings, are replaced by UNUSABLE.
         """
 
         async def read() -> list[bytes | None]:
             moment = self.clock.monotonic()
-            values, server_seconds = await self._cache.read_many([entry.name for entry in entries])
+            values, server_seconds = await self._cache.read_many([entry.name for entry in entries], default=default)
             self._adjust_clock(server_seconds, moment)
             return list(values)
 
@@ -92,18 +92,6 @@ class RedisStore:
     async def set(self, entry: Entry, value: bytes, *, ttl_seconds: float) -> bool:
         """Store ``value`` for ``ttl_seconds``; return False if that failed."""
         return bool(await self._guarded(lambda: self._cache.set(entry.name, value, ttl=_positive(ttl_seconds))))
-
-    async def add(self, entry: Entry, value: bytes, *, ttl_seconds: float) -> bool:
-        """Store ``value`` unless the entry exists; return False if it does or if Redis is unavailable."""
-
-        async def write() -> bool:
-            try:
-                return bool(await self._cache.add(entry.name, value, ttl=_positive(ttl_seconds)))
-            except ValueError:
-                # aiocache raises this if the key exists.
-                return False
-
-        return bool(await self._guarded(write))
 
     async def set_many(self, writes: Sequence[Write]) -> bool:
         """Make all ``writes`` in one round trip; return False if one failed or Redis is unavailable."""

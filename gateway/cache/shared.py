@@ -98,7 +98,8 @@ class SharedPages:
         """
         token_entry, query_entry = self._tokens.entry(caller.token), self._query_entry(query, caller)
         blocks = [self._block_entry(candidate, caller) for candidate in candidates]
-        values = await self._store.get_many([token_entry, query_entry, *blocks])
+        default = self._tokens.first(caller.token)
+        values = await self._store.get_many([token_entry, query_entry, *blocks], default=default)
         if values is None:
             self._observe("unavailable")
             return None, None

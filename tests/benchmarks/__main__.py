@@ -20,9 +20,9 @@ _OUT = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="A short run of under a minute, to check that everything works.")
+@click.option("--quick", is_flag=True, help="A short run of a minute or two, to check that everything works.")
 @click.option("--only", multiple=True, metavar="NAME", help=_ONLY)
-@click.option("--no-peers", is_flag=True, help="Leave the Node servers out.")
+@click.option("--no-peers", is_flag=True, help="Leave Mercurius, GraphQL Yoga and Tailcall out.")
 @click.option("--redis", "redis_url", help="Redis for the second gateway; by default one is started.")
 @click.option("--out", type=_OUT, default=RESULTS_FOLDER, help="Folder for results.json, results.md and chart.svg.")
 def main(quick: bool, only: tuple[str, ...], no_peers: bool, redis_url: str | None, out: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from tests.benchmarks import tailcall
 from tests.benchmarks.servers import Server, free_port, module, running
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
@@ -19,11 +20,11 @@ GATEWAY, REDIS, PLAIN = "gateway", "gateway with Redis", "plain Strawberry"
 # The same gateway with `nodes` where the case has `edges`, so that both are measured in one run.
 GATEWAY_NODES = "gateway, nodes"
 PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
-MERCURIUS, YOGA = "Mercurius", "GraphQL Yoga"
-PEERS = (MERCURIUS, YOGA)
+MERCURIUS, YOGA, TAILCALL = "Mercurius", "GraphQL Yoga", "Tailcall"
+NODE_PEERS = (MERCURIUS, YOGA)
 # Contenders measured on the process of another contender.
 ALIASES = (PROXY_1000, GATEWAY_NODES)
-GRAPHQL = (GATEWAY, REDIS, PLAIN, *PEERS)
+GRAPHQL = (GATEWAY, REDIS, PLAIN, *NODE_PEERS, TAILCALL)
 
 Running = AbstractContextManager[Server]
 
@@ -72,7 +73,7 @@ def _node(name: str, script: str, upstream: Server) -> Running:
 
 
 def install_peers() -> str | None:
-    """Install the Node servers next to their configuration. Return why they are missing, or None."""
+    """Install the peers next to their configuration. Return why they are missing, or None."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return "node and npm are not installed"
@@ -100,5 +101,7 @@ def start(stack: ExitStack, upstream: Server, *, peers: bool, redis_url: str | N
     if peers:
         commands[MERCURIUS] = _node(MERCURIUS, "mercurius.mjs", upstream)
         commands[YOGA] = _node(YOGA, "yoga.mjs", upstream)
+        if tailcall.missing() is None:
+            commands[TAILCALL] = tailcall.tailcall(TAILCALL, upstream)
     servers = {name: stack.enter_context(command) for name, command in commands.items()}
     return servers | {PROXY_1000: servers[PROXY], GATEWAY_NODES: servers[GATEWAY]}

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from tests.benchmarks.load import Job, Result
-from tests.benchmarks.queries import DIGITS, MARK, Query, expected_start
+from tests.benchmarks.queries import DIGITS, MARK, Export, Query
 from tests.benchmarks.servers import ROOT, Server, environment, module, stop
 
 # From this number of clients on wrk is used: it needs less CPU, so the generator is not the bottleneck.
@@ -26,20 +26,25 @@ _jobs = count()
 
 
 def job(
-    server: Server, contender: str, query: Query, *, clients: int = 1, seconds: float = 1.0,
-    min_requests: int = 1, max_requests: int = 10**9, rate: float = 0.0,
+    server: Server, contender: str, query: Query | Export, *, clients: int = 1, seconds: float = 1.0,
+    min_requests: int = 1, max_requests: int = 10**9, rate: float = 0.0, tokens: int = 0,
 ) -> Job:  # fmt: skip
-    """Build the job of a query; its cold tokens and new aliases differ from those of every other job."""
+    """Build the job of a query.
+
+    Its cold tokens and new aliases differ from those of every other job; with ``tokens``, every job has the same ones.
+    """
     return Job(
         port=server.port,
         request=query.request(contender),
-        expected_start=expected_start(contender),
+        expected_start=query.expected_start(contender),
+        is_compressed=query.is_compressed,
         clients=clients,
         seconds=seconds,
         min_requests=min_requests,
         max_requests=max_requests,
         rate=rate,
-        first_number=next(_jobs) * _NUMBERS % 10**DIGITS,
+        first_number=0 if tokens else next(_jobs) * _NUMBERS % 10**DIGITS,
+        numbers=tokens or _NUMBERS,
     )
 
 

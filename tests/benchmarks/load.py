@@ -30,12 +30,16 @@ class Job(msgspec.Struct, frozen=True):
     port: int
     request: str
     expected_start: str
+    # True if the body is compressed, so that only the status and Content-Encoding can be checked.
+    is_compressed: bool = False
     clients: int = 1
     seconds: float = 1.0
     min_requests: int = 1
     max_requests: int = 10**9
     rate: float = 0.0
     first_number: int = 0
+    # The numbers of requests repeat after so many.
+    numbers: int = 10**9
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ class Run:
         if is_late or self.sent >= job.max_requests:
             return None
         self.sent += 1
-        return self.template.replace(_MARK, b"%0*d" % (DIGITS, job.first_number + self.sent))
+        return self.template.replace(_MARK, b"%0*d" % (DIGITS, job.first_number + self.sent % job.numbers))
 
     def fail(self, why: str) -> None:
         """Count a failed answer."""
@@ -148,11 +152,15 @@ class Client(asyncio.Protocol):
         self._is_waiting = False
         run.latencies.append(perf_counter() - self._since)
         run.reply_bytes = self._size
-        body = self._head[:_CHECKED_BYTES].partition(b"\r\n\r\n")[2]
-        is_good = run.expected_start in body and b'"errors"' not in self._tail[-_CHECKED_BYTES:]
-        if self._parser.get_status_code() != 200 or not is_good:
+        head, _, body = self._head[:_CHECKED_BYTES].partition(b"\r\n\r\n")
+        if self._parser.get_status_code() != 200 or not self._is_good(head, body):
             run.fail(f"{self._parser.get_status_code()}: {body[:200]!r}")
         run.loop.call_soon(self._next)
+
+    def _is_good(self, head: bytes, body: bytes) -> bool:
+        if self._run.job.is_compressed:
+            return b"\r\ncontent-encoding:" in head.lower()
+        return self._run.expected_start in body and b'"errors"' not in self._tail[-_CHECKED_BYTES:]
 
     def connection_lost(self, error: Exception | None) -> None:
         """Complete ``done``."""

@@ -41,11 +41,22 @@ class Query:
     fields: int = 10
     shape: str = "nodes"
     offset: int = 0
+    # The same page under that many aliases.
+    aliases: int = 1
+    # The token of warm queries.
+    caller: str = "warm"
+    # The value of Accept-Encoding. If set, the answer must be compressed.
+    encodings: str = ""
 
     @property
     def token(self) -> str:
         """Return the token, a new one for each cold request; the stub accepts any."""
-        return f"cold{MARK}" if self.kind is Kind.COLD else "warm"
+        return f"cold{MARK}" if self.kind is Kind.COLD else self.caller
+
+    @property
+    def is_compressed(self) -> bool:
+        """Return whether the answer must be compressed."""
+        return bool(self.encodings)
 
     @property
     def document(self) -> str:
@@ -58,25 +69,44 @@ class Query:
         selection = " ".join(names)
         rows = f"edges {{ cursor node {{ {selection} }} }}" if self.shape == "edges" else f"nodes {{ {selection} }}"
         arguments = f"first: {self.rows}" + (f", offset: {self.offset}" if self.offset else "")
-        return f"{{ licenseDeployments({arguments}) {{ {rows} }} }}"
+        page = f"licenseDeployments({arguments}) {{ {rows} }}"
+        pages = [page] if self.aliases == 1 else [f"page{number}: {page}" for number in range(self.aliases)]
+        return f"{{ {' '.join(pages)} }}"
 
     def request(self, contender: str) -> str:
         """Return the HTTP request for this contender."""
         if contender in (PROXY, PROXY_1000):
             top = self.rows if contender == PROXY else FIRST_BLOCK_ROWS
             return _http("GET", f"/rest?top={top}&skip={self.offset}", self.token)
-        return _http("POST", "/graphql", self.token, json.dumps({"query": self.document}))
+        return _http("POST", "/graphql", self.token, json.dumps({"query": self.document}), self.encodings)
+
+    def expected_start(self, contender: str) -> str:
+        """Return the start of a good answer's body."""
+        return '{"Value":' if contender in (PROXY, PROXY_1000) else '{"data":'
 
 
-def _http(method: str, target: str, token: str, body: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A request to the gateway for all rows as CSV."""
+
+    caller: str
+    is_compressed: bool = False
+
+    def request(self, contender: str) -> str:
+        """Return the HTTP request."""
+        return _http("GET", "/export/licenseDeployments.csv", self.caller)
+
+    def expected_start(self, contender: str) -> str:
+        """Return the start of the header line."""
+        return f"{FIELDS[0]},{FIELDS[1]}"
+
+
+def _http(method: str, target: str, token: str, body: str = "", encodings: str = "") -> str:
     lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
     lines.append(f"Authorization: Bearer {token}")
+    if encodings:
+        lines.append(f"Accept-Encoding: {encodings}")
     if body:
         size = len(body) + body.count(MARK) * (DIGITS - len(MARK))
         lines += ["Content-Type: application/json", f"Content-Length: {size}"]
     return "\r\n".join([*lines, "", body])
-
-
-def expected_start(contender: str) -> str:
-    """Return the start of a good answer's body."""
-    return '{"Value":' if contender in (PROXY, PROXY_1000) else '{"data":'

@@ -19,7 +19,7 @@ def markdown(results: Results) -> str:
         parts.append(_beside(results))
     if results.growth:
         parts.append(_growth(results))
-    parts.append(_memory(results))
+    parts += [_memory(results), _fairness(results), _csv(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -56,7 +56,7 @@ def _targets(results: Results) -> str:
 
 
 def _cases(results: Results) -> str:
-    head = ("case", "contender", "p50 ms", "x gateway", "p99 ms", "req/s", "CPU ms per request")
+    head = ("case", "contender", "p50 ms", "x gateway", "p99 ms", "req/s", "CPU ms per request", "response kB")
     return "### All cases\n\n" + table(head, list(_case_rows(results))) if results.cases else ""
 
 
@@ -72,6 +72,7 @@ def _case_rows(results: Results) -> Iterator[tuple[str, ...]]:
                 short(series.figure("p99_ms").median),
                 short(series.figure("requests_per_second").median),
                 short(series.cpu_ms),
+                short(series.samples[0].reply_bytes / 1_000),
             )
 
 
@@ -105,3 +106,26 @@ def _memory(results: Results) -> str:
         label = f"gateway, {memory.tokens:,} tokens x 10k rows, cache bound {memory.bound_bytes // _MIB} MiB"
         rows += [(label, short(memory.peak_bytes / _MIB)), ("gateway, idle", short(memory.idle_bytes / _MIB))]
     return "### Peak memory\n\n" + table(("process", "MiB"), rows) if rows else ""
+
+
+def _fairness(results: Results) -> str:
+    fair = results.fairness
+    if fair is None:
+        return ""
+    exports = f"beside {fair.export_clients} exports of {fair.export_rows:,} rows"
+    large = f"beside {fair.large_clients} other tokens' answers of {short(fair.large_bytes / 1_000_000)} MB"
+    rows = [("alone", str(fair.alone_ms)), (exports, str(fair.exports_ms)), (large, str(fair.large_ms))]
+    title = "### p99 of 5 cached rows, 200 requests a second, alone and beside large requests of other tokens\n\n"
+    return title + table(("gateway", "ms"), rows)
+
+
+def _csv(results: Results) -> str:
+    export = results.csv
+    if export is None:
+        return ""
+    rows = [
+        ("gateway, CSV over HTTP", str(export.csv_seconds), str(export.ratio)),
+        ("csv.writer, row by row", str(export.writer_seconds), "1"),
+        ("gateway, NDJSON over HTTP", str(export.ndjson_seconds), ""),
+    ]
+    return f"### CPU of {export.rows:,} cached rows as a file\n\n" + table(("", "s", "x csv.writer"), rows)

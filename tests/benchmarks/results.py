@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -14,13 +15,17 @@ from typing import Any
 
 from tests.benchmarks.capacity import SecondLook, SlowExport
 from tests.benchmarks.contenders import PEERS_FOLDER
+from tests.benchmarks.csv_export import CsvExport
+from tests.benchmarks.fairness import Fairness
 from tests.benchmarks.growth import Growth
 from tests.benchmarks.interference import Interference
 from tests.benchmarks.measurements import Series, ratio
 from tests.benchmarks.memory import Memory
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httpx", "msgspec")
-_PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
+_NODE_PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
+# Names in the report, and npm packages.
+_PEERS = {name: name for name in _NODE_PEERS} | {"tailcall": "@tailcallhq/core-linux-x64-gnu"}
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class Results:
     memory: Memory | None = None
     second_look: SecondLook | None = None
     slow_export: SlowExport | None = None
+    fairness: Fairness | None = None
+    csv: CsvExport | None = None
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
@@ -55,6 +62,8 @@ class Results:
             "memory": self.memory,
             "second_look": self.second_look,
             "slow_export": self.slow_export,
+            "fairness": self.fairness,
+            "csv": self.csv,
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": self.notes,
         }
@@ -85,11 +94,10 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions of everything that is measured."""
     numbers = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    manifests = {name: PEERS_FOLDER / "node_modules" / name / "package.json" for name in _PEERS}
-    if all(path.exists() for path in manifests.values()):
-        import json
-
+    manifests = {name: PEERS_FOLDER / "node_modules" / package / "package.json" for name, package in _PEERS.items()}
+    installed = {name: json.loads(path.read_text())["version"] for name, path in manifests.items() if path.exists()}
+    if installed:
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-        numbers["node"] = node.removeprefix("v")
-        numbers |= {name: json.loads(path.read_text())["version"] for name, path in manifests.items()}
-    return numbers
+        installed = {"node": node} | installed
+    # Some numbers begin with a "v".
+    return numbers | {name: number.removeprefix("v") for name, number in installed.items()}

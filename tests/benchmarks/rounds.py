@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks.cases import Case
 from tests.benchmarks.contenders import PLAIN
@@ -35,6 +35,14 @@ class Effort:
     judged_only: bool = False
     # The time of an upstream call in the export over a slow upstream.
     call_seconds: float = 2
+    # Other tokens' load in "fairness", and the rows of the exports there and in "csv".
+    fairness_seconds: float = 5
+    fairness_rounds: int = 3
+    export_clients: int = 20
+    export_rows: int = 250_000
+    export_rounds: int = 5
+    large_clients: int = 6
+    large_rows: int = 10_000
 
     def rounds(self, case: Case) -> int:
         """Return the number of rounds of a case."""
@@ -46,6 +54,8 @@ class Effort:
 QUICK = Effort(
     slot_seconds=0.1, judged_rounds=1, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
     tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True, call_seconds=0.1,
+    fairness_seconds=0.5, fairness_rounds=1, export_clients=4, export_rows=20_000, export_rounds=1, large_clients=2,
+    large_rows=2_000,
 )  # fmt: skip
 
 
@@ -66,8 +76,8 @@ def warm_up(query: Query, name: str, server: Server, load: Generator) -> None:
     """Let the server fill its cache and compile its plans."""
     kinds = {query.kind, Kind.SEEN} if query.kind is Kind.NEW else {query.kind}
     for kind in sorted(kinds, key=lambda kind: kind.name):
-        variant = Query(query.rows, kind, query.fields, query.shape)
-        load.run(job(server, name, variant, seconds=0, min_requests=1 if name == PLAIN else _WARM_UP_REQUESTS))
+        requests = 1 if name == PLAIN else _WARM_UP_REQUESTS
+        load.run(job(server, name, replace(query, kind=kind), seconds=0, min_requests=requests))
 
 
 def _sample(case: Case, name: str, server: Server, load: Generator, effort: Effort) -> Sample:

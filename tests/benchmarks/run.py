@@ -6,7 +6,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from tests.benchmarks import agreement, capacity, contenders, growth, interference, memory, rounds
+from tests.benchmarks import (
+    agreement,
+    capacity,
+    contenders,
+    csv_export,
+    fairness,
+    growth,
+    interference,
+    memory,
+    rounds,
+    tailcall,
+)
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.contenders import ALIASES
 from tests.benchmarks.generators import Generator, generator
@@ -14,7 +25,8 @@ from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import Effort
 from tests.benchmarks.servers import Server
 
-BESIDE, GROWTH, MEMORY, SECOND_LOOK, EXPORT = PARTS = ("beside", "growth", "memory", "second look", "export")
+PARTS = ("beside", "growth", "memory", "second look", "export", "fairness", "csv")
+BESIDE, GROWTH, MEMORY, SECOND_LOOK, EXPORT, FAIRNESS, CSV = PARTS
 
 Log = Callable[[str], None]
 
@@ -61,7 +73,9 @@ def run(
 def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Results:
     results = Results()
     if missing:
-        results.notes.append(f"Node peers left out: {missing}.")
+        results.notes.append(f"Node peers and Tailcall left out: {missing}.")
+    elif no_tailcall := tailcall.missing():
+        results.notes.append(f"Tailcall left out: {no_tailcall}.")
     if chosen.redis_url is None:
         results.notes.append("Redis tier left out: redis-server is not installed, and no address was given.")
     log("starting")
@@ -77,10 +91,22 @@ def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Res
         if SECOND_LOOK in chosen.parts:
             log(SECOND_LOOK)
             results.second_look = capacity.second_look(upstream, effort)
+    _exports(effort, results, chosen, log)
+    return results
+
+
+def _exports(effort: Effort, results: Results, chosen: Plan, log: Log) -> None:
+    """Measure the parts with an upstream of their own."""
     if EXPORT in chosen.parts:
         log(EXPORT)
         results.slow_export = capacity.slow_export(effort)
-    return results
+    if FAIRNESS in chosen.parts:
+        log(FAIRNESS)
+        with generator() as load, generator() as other:
+            results.fairness = fairness.measure(load, other, effort)
+    if CSV in chosen.parts:
+        log(CSV)
+        results.csv = csv_export.measure(effort)
 
 
 def _side_by_side(upstream: Server, load: Generator, effort: Effort, results: Results, chosen: Plan, log: Log) -> None:

@@ -188,7 +188,6 @@ async def test_pages_are_returned_without_a_redis_server() -> None:
     assert store.is_left_out
     assert await store.get_many(places("key")) is None
     assert not await store.set(place("key"), b"value", ttl_seconds=1)
-    assert not await store.add(place("key"), b"value", ttl_seconds=1)
     await store.aclose()
 
 
