@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schema",),
     ("gateway.observability",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
-    ("gateway.http", "gateway.snapshots"),
+    ("gateway.http", "gateway.snapshots", "gateway.views"),
     ("gateway.page",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
