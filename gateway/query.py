@@ -21,12 +21,34 @@ Measure = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True)
+class Derived:
+    """The measures computed from a dataset's licenses ``sold`` and ``deployed``, all by the names of their fields.
+
+    Per row, ``unassigned`` is max(0, sold - deployed), ``overdeployed`` is max(0, deployed - sold), and ``rate`` is
+    deployed / sold. Groups and totals have the sums of the first two, and the quotient of two sums as rate.
+    """
+
+    sold: str
+    deployed: str
+    unassigned: str
+    overdeployed: str
+    rate: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The names of the computed measures."""
+        return (self.unassigned, self.overdeployed, self.rate)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """One upstream table: its path, its row type, and the fields to filter and group by.
 
     ``row`` is a :class:`msgspec.Struct` whose encoded field names are the upstream's. ``dimensions`` and ``measures``
     are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field with a row's
-    processed date, and ``service`` the dimension whose rows are processed together.
+    processed date, and ``service`` the dimension whose rows are processed together. ``derived`` names the measures
+    that the gateway computes itself. Measures must not be added up over several values of a dimension in
+    ``not_additive``, because one license would count more than once.
     """
 
     name: str
@@ -36,6 +58,8 @@ class Dataset:
     measures: tuple[str, ...]
     date: str
     service: str
+    derived: Derived | None = None
+    not_additive: tuple[str, ...] = ()
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from strawberry import UNSET, Info
 from strawberry.utils.str_converters import to_camel_case
 
 from gateway.paging.window import page_arguments
-from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
+from gateway.query import FALSE, TRUE, Dataset, Derived, Measure, PageQuery
 from schema.connection import EMPTY, Connection, ConnectionResult, read_connection
 from schema.execution.context import OperationContext
 from schema.filters import to_filter
@@ -37,7 +37,15 @@ def row_type(node: type) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False)
 
 
-def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
+def dataset(
+    node: type,
+    *,
+    name: str,
+    path: str,
+    service: str,
+    derived: Derived | None = None,
+    not_additive: tuple[str, ...] = (),
+) -> Dataset:
     """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
     kinds = {to_camel_case(field): _bare(kind) for field, kind in _annotations(node).items()}
     (date,) = (field for field, kind in kinds.items() if kind is DateTime)
@@ -49,6 +57,8 @@ def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
         measures=tuple(field for field, kind in kinds.items() if kind is Long),
         date=date,
         service=service,
+        derived=derived,
+        not_additive=not_additive,
     )
 
 

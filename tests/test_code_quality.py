@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.observability",),
     ("gateway.scanning",),
     ("gateway.cache", "gateway.upstream", "gateway.paging", "gateway.single_flight"),
-    ("gateway.http", "gateway.snapshots"),
+    ("gateway.http", "gateway.snapshots", "gateway.views"),
     ("gateway.page",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),

@@ -5,6 +5,7 @@ Source: the Microsoft page "Get licenses deployment information".
 
 import strawberry
 
+from gateway.query import Derived
 from schema.dimensions import (
     dimension_enum,
     filter_input,
@@ -45,6 +46,13 @@ LICENSE_DEPLOYMENTS = dataset(
     name="licenseDeployments",
     path="analytics/commercial/deployment/license",
     service="serviceCode",
+    derived=Derived(
+        sold="licensesSold",
+        deployed="licensesDeployed",
+        unassigned="licensesUnassigned",
+        overdeployed="licensesOverdeployed",
+        rate="deploymentRate",
+    ),
 )
 
 FIELD = connection_field(
