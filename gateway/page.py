@@ -119,6 +119,9 @@ class PageWarning:
 # Rows are missing, and it is unknown which.
 INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more rows than it returned. Retry later.")
 
+# Values that could not be read are null.
+UNREADABLE_VALUES = "UPSTREAM_UNREADABLE_VALUES"
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:

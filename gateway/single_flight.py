@@ -72,7 +72,7 @@ class SingleFlight:
         try:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
-            if flight.task.cancelled() and not _being_cancelled():
+            if flight.task.cancelled() and not being_cancelled():
                 raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
             raise
         finally:
@@ -117,6 +117,7 @@ class SingleFlight:
             flight.task.exception()
 
 
-def _being_cancelled() -> bool:
+def being_cancelled() -> bool:
+    """Return True if the current task itself is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

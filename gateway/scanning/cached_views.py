@@ -7,17 +7,24 @@ import contextvars
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import query_key_of
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
-from gateway.errors import DeadlineExceeded, GatewayError, ServiceUnavailable
-from gateway.page import Budget, CacheState, Caller, Page, PageSource
+from gateway.errors import DeadlineExceeded, ServiceUnavailable
+from gateway.page import UNREADABLE_VALUES, Budget, CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.scan import Consumer, Progress, Scan, ScanRules
 from gateway.scanning.view import View
+from gateway.single_flight import being_cancelled
+
+if TYPE_CHECKING:
+    from gateway.views.table import Table
+    from gateway.views.table_builder import TableBuilder
 
 
 @dataclass(slots=True)
@@ -88,7 +95,7 @@ class CachedViews:
             rows = await self.view(replace(query, group_by=()), caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await asyncio.to_thread(grouped, rows.table, query.group_by)
+            table = await asyncio.to_thread(_with_digest, partial(grouped, rows.table, query.group_by))
             view = View(table, rows.reading, is_by_rows=True, cache=rows.cache)
             return view if read.void else await self._keep(key, query, caller, view)
 
@@ -103,7 +110,7 @@ class CachedViews:
         if state is CacheState.MISS:
             return None
         warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
-        return view.having(cache=state, warnings=(*view.warnings, *warnings))
+        return view.having(cache=state, stale_warnings=warnings)
 
     def _start(self, key: str, query: PageQuery, caller: Caller, *, waiters: int = 0) -> _Building:
         """Start to build a view for ``waiters``, and for those who come later."""
@@ -138,19 +145,20 @@ class CachedViews:
         lifetime_seconds = pages.freshness.lifetime_seconds(doubtful=reading.is_incomplete) - age_seconds
         ttl_seconds = min(lifetime_seconds, pages.seconds_left(caller))
         query_key = query_key_of(query, caller)
-        if ttl_seconds <= 0 or (not reading.is_mixed and pages.index.has_newer(query_key, reading.snapshot, view.fetched_at)):
+        is_outdated = pages.index.has_newer(query_key, reading.snapshot, view.fetched_at) and not reading.is_mixed
+        if ttl_seconds <= 0 or is_outdated:
             return view
         kept = KeptRenderings(pages.store, key)
         cached = view.having(kept=kept)
         pages.index.add(caller.token.locator, query_key, key, reading.snapshot, view.fetched_at)
-        if await pages.store.put(key, cached, size_bytes=view.size_bytes, ttl_seconds=ttl_seconds, owner=kept):
+        if await pages.store.put(key, cached, size_bytes=view.table.size_bytes, ttl_seconds=ttl_seconds, owner=kept):
             return cached
         pages.index.discard(key)
         return view
 
 
 class _Tables:
-    """Builds the table of a scan's blocks in a worker thread."""
+    """Builds the table of a scan's blocks, in worker threads."""
 
     def __init__(self, query: PageQuery) -> None:
         from gateway.views.table_builder import TableBuilder
@@ -160,16 +168,25 @@ class _Tables:
 
     @property
     def consumer(self) -> Consumer:
-        return Consumer(self._restart, self._take)
+        return Consumer(self._start, self._take)
 
-    async def table(self) -> Table: ...
+    async def table(self) -> Table:
+        """Return the finished table, with its digest."""
+        return await asyncio.to_thread(_with_digest, self._builder.build)
 
-    def _restart(self) -> None:
+    def _start(self) -> None:
         self._builder = self._new()
 
     async def _take(self, page: Page) -> None:
-        has_unreadable = any(warning.code == UNREADABLE for warning in page.warnings)
+        has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
         await asyncio.to_thread(self._builder.add, page.rows, has_unreadable=has_unreadable)
+
+
+def _with_digest(make: Callable[[], Table]) -> Table:
+    """Return the table, and compute its digest in this thread."""
+    table = make()
+    _ = table.digest
+    return table
 
 
 def _key(query: PageQuery, caller: Caller, kind: str) -> str:
@@ -191,7 +208,7 @@ async def _result(building: _Building, caller: Caller) -> View | None:
     except TimeoutError:
         raise _late(building.progress) from None
     except asyncio.CancelledError:
-        if building.task.cancelled() and not _is_being_cancelled():
+        if building.task.cancelled() and not being_cancelled():
             raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
         raise
     finally:

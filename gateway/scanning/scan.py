@@ -51,6 +51,8 @@ class Reading:
     cache: CacheState = CacheState.HIT
     fetched_at: float = float("inf")
     rows: int = 0
+    # Two blocks have different dates or totals, although the data did not change.
+    is_mixed: bool = False
 
     @property
     def is_incomplete(self) -> bool:
@@ -59,6 +61,7 @@ class Reading:
 
     def add(self, page: Page) -> None:
         """Add the facts of one block."""
+        self.is_mixed |= self.snapshot.conflicts(page.snapshot)
         self.snapshot = self.snapshot.merged(page.snapshot)
         self.cache = max(self.cache, page.cache)
         self.fetched_at = min(self.fetched_at, page.fetched_at)
@@ -86,31 +89,28 @@ class Scan:
         query: PageQuery,
         caller: Caller,
         rules: ScanRules,
-        consumer: Consumer,
         is_wanted: Callable[[], bool],
     ) -> None:
         self._source = source
         self._query = query
         self._caller = caller
         self._rules = rules
-        self._consumer = consumer
         self._is_wanted = is_wanted
         self.progress = Progress()
 
-    async def run(self) -> Reading | None:
+    async def run(self, consumer: Consumer) -> Reading | None:
         """Read all rows; None if nobody wanted them any more. Raises GatewayError."""
-        for restarts_left in range(MAX_RESTARTS, -1, -1):
+        for _ in range(MAX_RESTARTS):
             try:
-                return await self._read()
+                return await self._read(consumer)
             except SnapshotChanged:
-                if not restarts_left:
-                    raise
-        raise AssertionError
+                continue
+        return await self._read(consumer)
 
-    async def _read(self) -> Reading | None:
+    async def _read(self, consumer: Consumer) -> Reading | None:
         reading = Reading()
         self.progress.rows_read = 0
-        self._consumer.start()
+        consumer.start()
         stream = self._stream()
         opening = await stream.opening()
         self._require_size(opening, 0)
@@ -118,7 +118,7 @@ class Scan:
             async for page in pages:
                 reading.add(page)
                 self._require_size([page], reading.rows)
-                await self._consumer.take(page)
+                await consumer.take(page)
                 if not self._is_wanted():
                     return None
         if stream.is_short:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.page import CacheState, PageWarning, Renderings
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
-from gateway.views.table import Table
+
+if TYPE_CHECKING:
+    from gateway.views.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class View:
     is_by_rows: bool
     cache: CacheState = CacheState.MISS
     kept: Renderings | None = None
+    stale_warnings: tuple[PageWarning, ...] = ()
 
     @property
     def mark(self) -> ViewMark:
@@ -37,8 +40,8 @@ class View:
 
     @property
     def warnings(self) -> tuple[PageWarning, ...]:
-        """The warnings of all blocks."""
-        return tuple(self.reading.warnings.values())
+        """The warnings of all blocks, and one if the view is stale."""
+        return (*self.reading.warnings.values(), *self.stale_warnings)
 
     def having(self, **changes: Any) -> View:
         """Return a copy with the same table and other fields changed."""

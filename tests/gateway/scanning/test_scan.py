@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,17 @@ class Rows:
         return Consumer(self._start, self._take)
 
 
+class ScanOfRows(Scan):
+    """A scan for ``rows``."""
+
+    def __init__(self, *arguments: Any) -> None:
+        *others, self._rows = arguments
+        super().__init__(*others)
+
+    async def read(self) -> Reading | None:
+        return await self.run(self._rows.consumer)
+
+
 def cached(source: FakeSource) -> SingleFlight:
     """Return ``source`` behind a cache."""
     return SingleFlight(CachedPages(source, CacheConfig(1_000_000, 1_000, 1_000, SIZES.first_rows, SIZES.rows)))
@@ -60,13 +72,13 @@ def cached(source: FakeSource) -> SingleFlight:
 
 def scan_of(
     source: object, rows: Rows, *, max_rows: int = 1_000, ahead: int = 4, is_wanted: Callable[[], bool] = lambda: True
-) -> Scan:
+) -> ScanOfRows:
     rules = ScanRules(SIZES, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
-    return Scan(source, query(), caller(), rules, rows.consumer, is_wanted)  # type: ignore[arg-type]  # PageSources
+    return ScanOfRows(source, query(), caller(), rules, is_wanted, rows)
 
 
-async def run(scan: Scan) -> Reading:
-    reading = await scan.run()
+async def run(scan: ScanOfRows) -> Reading:
+    reading = await scan.read()
     assert reading is not None
     return reading
 
@@ -100,7 +112,7 @@ async def test_a_scan_that_nobody_wants_starts_no_further_block_and_finishes_wha
     source, unwanted = Upstream(300), asyncio.Event()
     pages = cached(source)
     scan = scan_of(pages, Rows(unwanted.set), is_wanted=lambda: not unwanted.is_set())
-    assert await scan.run() is None
+    assert await scan.read() is None
     assert len(source.calls) <= 5
     assert source.cancelled == 0
     assert (scan.progress.rows_read, scan.progress.rows_total) == (10, 300)
@@ -113,7 +125,7 @@ async def test_a_scan_that_nobody_wants_starts_no_further_block_and_finishes_wha
 async def test_a_query_with_too_many_rows_costs_one_call() -> None:
     source = Upstream(300)
     with pytest.raises(QueryTooComplex, match="It has 300 rows, and at most 299"):
-        await scan_of(cached(source), Rows(), max_rows=299).run()
+        await scan_of(cached(source), Rows(), max_rows=299).read()
     assert len(source.calls) == 1
     await run(scan_of(cached(source), Rows(), max_rows=300))
 
@@ -121,7 +133,7 @@ async def test_a_query_with_too_many_rows_costs_one_call() -> None:
 async def test_without_a_total_a_scan_ends_at_the_first_block_beyond_the_limit() -> None:
     source, rows = Upstream(300, has_total=False), Rows()
     with pytest.raises(QueryTooComplex, match="over 25 rows"):
-        await scan_of(cached(source), rows, max_rows=25).run()
+        await scan_of(cached(source), rows, max_rows=25).read()
     assert len(source.calls) == 3
 
 
@@ -147,7 +159,7 @@ async def test_data_that_is_processed_all_the_time_ends_the_scan() -> None:
 
     rows = Rows(process)
     with pytest.raises(SnapshotChanged):
-        await scan_of(cached(source), rows, ahead=0).run()
+        await scan_of(cached(source), rows, ahead=0).read()
     assert rows.starts == MAX_RESTARTS + 1
 
 
@@ -195,7 +207,7 @@ async def test_an_error_of_the_upstream_ends_the_scan_and_the_blocks_stay_cached
     source = Failing(80)
     pages = cached(source)
     with pytest.raises(UpstreamUnavailable):
-        await scan_of(pages, Rows()).run()
+        await scan_of(pages, Rows()).read()
     first = {skip for _, skip, _ in source.calls}
     assert first >= {0, 10, 20, 30}
     repaired, rows = Upstream(80), Rows()
