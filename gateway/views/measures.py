@@ -48,7 +48,7 @@ def _excess(larger: MeasureColumn, smaller: MeasureColumn) -> MeasureColumn:
     """Return max(0, larger - smaller)."""
     # The difference of two int64 fits into 64 bits without a sign.
     difference = larger.values.astype(np.uint64) - smaller.values.astype(np.uint64)
-    difference[larger.values <= smaller.values] = 0
+    difference = np.where(larger.values > smaller.values, difference, np.uint64(0))
     states = _worse(larger, smaller)
     is_too_large = difference > 2**63 - 1
     if is_too_large.any():

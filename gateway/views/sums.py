@@ -35,18 +35,24 @@ def summed(column: MeasureColumn, group_of_row: NDArray[Any], groups: int) -> Me
     NULL values are skipped; a group of only such values, or of no rows, is NULL. A group with UNKNOWN or OUT_OF_RANGE
     values has that state itself, the larger of the two. A sum that does not fit into 64 bits is OUT_OF_RANGE.
     """
-    halves = [np.zeros(groups, np.int64), np.zeros(groups, np.int64)]
     # Sums of 32-bit halves cannot overflow for fewer than 2**31 rows. Missing values are 0.
-    for half, part in zip(halves, (column.values >> 32, column.values & 0xFFFFFFFF), strict=True):
-        np.add.at(half, group_of_row, part)
-    upper, lower = halves[0] + (halves[1] >> 32), halves[1] & 0xFFFFFFFF
+    lower = _wrapping_sums(column.values & 0xFFFFFFFF, group_of_row, groups)
+    upper = _wrapping_sums(column.values >> 32, group_of_row, groups) + (lower >> 32)
     states = np.full(groups, State.NULL, np.uint8)
     states[group_of_row[column.is_known()]] = State.KNOWN
     states[(upper < -(2**31)) | (upper >= 2**31)] = State.OUT_OF_RANGE
     if column.states is not None:
         for state in (State.UNKNOWN, State.OUT_OF_RANGE):
             states[group_of_row[column.states == state]] = state
-    return MeasureColumn.of((upper << 32) | lower, states)
+    return MeasureColumn.of((upper << 32) | (lower & 0xFFFFFFFF), states)
+
+
+def _wrapping_sums(values: NDArray[np.int64], group_of_row: NDArray[Any], groups: int) -> NDArray[np.int64]:
+    if groups == 1:
+        return np.array([values.sum()], np.int64)
+    sums = np.zeros(groups, np.int64)
+    np.add.at(sums, group_of_row, values)
+    return sums
 
 
 def _is_additive(table: Table, rows: Rows | None, grouped_by: Collection[str]) -> bool:

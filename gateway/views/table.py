@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,13 +69,11 @@ class Table:
         return tie_order(ranked, list(self.measures.values()), len(self))
 
 
-def _encoded(values: Iterable[str | None]) -> bytes:
+def _encoded(values: Sequence[str | None]) -> bytes:
     """Return ``values`` as bytes, which differ if any value differs."""
-    parts = []
-    for value in values:
-        encoded = b"" if value is None else value.encode("utf-8", "surrogatepass")
-        parts += [b"0" if value is None else b"1", len(encoded).to_bytes(8, "little"), encoded]
-    return b"".join(parts)
+    texts = [b"" if value is None else value.encode("utf-8", "surrogatepass") for value in values]
+    lengths = [-1 if value is None else len(text) for value, text in zip(values, texts, strict=True)]
+    return b"".join([len(values).to_bytes(8, "little"), _bytes(np.array(lengths, np.int64)), *texts])
 
 
 def _bytes(array: NDArray[Any]) -> bytes:

@@ -33,10 +33,11 @@ def _packed(texts: Iterable[RankedCodes]) -> list[NDArray[Any]]:
     keys: list[NDArray[Any]] = []
     room = 0
     for ranks, codes in texts:
+        key = ranks[codes].astype(np.uint64)
         if keys and len(ranks) <= room:
-            keys[-1] = keys[-1] * len(ranks) + ranks[codes]
+            keys[-1] = keys[-1] * len(ranks) + key
         else:
-            keys.append(ranks[codes].astype(np.uint64))
+            keys.append(key)
             room = 2**64
         room //= max(1, len(ranks))
     return keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.drawing import draw
@@ -13,6 +13,7 @@ from tests.gateway.views import reference
 from tests.gateway.views.generated import DATASET, Generated, SmallItem, SmallRow, table_of, tables
 
 
+@settings(deadline=None)
 @given(tables(), st.data())
 def test_items_have_the_values_of_their_rows_and_derived_measures(generated: Generated, data: st.DataObject) -> None:
     """In the order of the row numbers, which may repeat."""
@@ -25,6 +26,7 @@ def test_items_have_the_values_of_their_rows_and_derived_measures(generated: Gen
     assert all(type(item) is SmallItem for item in items)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_rows_are_drawn_as_they_were_added(generated: Generated) -> None:
     everything = np.arange(len(generated.rows))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.drawing import draw
@@ -35,6 +35,7 @@ either_dataset = st.sampled_from([DATASET, NOT_ADDITIVE]).flatmap(tables)
 dimension_lists = st.lists(st.sampled_from(DIMENSIONS), unique=True)
 
 
+@settings(deadline=None)
 @given(either_dataset, dimension_lists)
 def test_groups_are_those_of_the_reference(generated: Generated, dimensions: list[str]) -> None:
     expected = reference.grouped(generated.dataset, generated.rows, dimensions)
@@ -46,6 +47,7 @@ def test_groups_are_those_of_the_reference(generated: Generated, dimensions: lis
         assert out_of_range(groups, [name]) == count
 
 
+@settings(deadline=None)
 @given(either_dataset, st.none() | dimension_lists, st.booleans())
 def test_totals_are_those_of_the_reference(generated: Generated, dimensions: list[str] | None, selects: bool) -> None:
     """Of rows or of groups, all of them or a selection."""
@@ -63,6 +65,7 @@ def test_totals_are_those_of_the_reference(generated: Generated, dimensions: lis
         assert totals(table, ordered(table, [], mask)) == result
 
 
+@settings(deadline=None)
 @given(tables(), dimension_lists)
 def test_a_grouped_table_has_the_digest_of_the_same_rows(generated: Generated, dimensions: list[str]) -> None:
     """How its rows were numbered before does not matter: null columns apart, only its own values do."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.having import AllOf, AnyOf, Condition, MeasureComparison, Not, Operator, canonical_text, matching
@@ -37,6 +37,7 @@ def _junctions(operands: st.SearchStrategy[Condition]) -> st.SearchStrategy[Cond
 conditions = st.recursive(comparisons, _junctions, max_leaves=6)
 
 
+@settings(deadline=None)
 @given(tables(), conditions)
 def test_rows_match_as_in_the_reference(generated: Generated, condition: Condition) -> None:
     expected = [reference.holds(DATASET, row, condition) for row in generated.rows]
@@ -94,6 +95,7 @@ def test_conditions_that_differ_have_different_texts() -> None:
     assert canonical_text(AllOf((B, A))) == "all(licensesSold gt 1, licensesSold gt 2)"
 
 
+@settings(deadline=None)
 @given(tables(), conditions, conditions)
 def test_conditions_with_equal_texts_select_equal_rows(generated: Generated, one: Condition, other: Condition) -> None:
     if canonical_text(one) == canonical_text(other):

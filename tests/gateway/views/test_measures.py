@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gateway.views.measures import measure, out_of_range
 from gateway.views.table_builder import TableBuilder
@@ -14,6 +14,7 @@ from tests.gateway.views.generated import DATASET, MEASURES, Generated, SmallRow
 from tests.gateway.views.reference import OUT_OF_RANGE, visible
 
 
+@settings(deadline=None)
 @given(tables())
 def test_measures_of_rows_are_those_of_the_reference(generated: Generated) -> None:
     for name in MEASURES:
@@ -45,6 +46,13 @@ def test_derived_measures(
     table = table_of([SmallRow(licenses_sold=sold, licenses_deployed=deployed)])
     names = ("licensesUnassigned", "licensesOverdeployed", "deploymentRate")
     assert [measure(table, name).python_values()[0] for name in names] == [unassigned, overdeployed, rate]
+
+
+def test_no_rate_is_negative_zero() -> None:
+    """It would be rendered as -0.0, and 0.0 elsewhere."""
+    for sold in (-5, -(2**63)):
+        table = table_of([SmallRow(licenses_sold=sold, licenses_deployed=0)])
+        assert str(measure(table, "deploymentRate").python_values()[0]) == "0.0"
 
 
 def test_values_beyond_64_bits_are_counted_for_the_warning() -> None:

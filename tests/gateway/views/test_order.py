@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.grouping import grouped
 from gateway.views.having import MeasureComparison, matching
 from gateway.views.order import OrderTerm, ordered
+from gateway.views.tie_order import tie_order
 from tests.gateway.views import reference
 from tests.gateway.views.generated import DATASET, DATES, DIMENSIONS, MEASURES, Generated, SmallRow, table_of, tables
 
@@ -19,12 +21,14 @@ terms = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(tables(), terms)
 def test_orders_are_those_of_the_reference(generated: Generated, terms: list[OrderTerm]) -> None:
     """Down to rows with equal fields, which keep their order."""
     assert ordered(generated.table, terms).tolist() == reference.ordered(DATASET, generated.rows, terms)
 
 
+@settings(deadline=None)
 @given(tables(), terms, st.lists(st.sampled_from(DIMENSIONS), unique=True))
 def test_orders_of_groups_are_those_of_the_reference(
     generated: Generated, terms: list[OrderTerm], dimensions: list[str]
@@ -34,6 +38,7 @@ def test_orders_of_groups_are_those_of_the_reference(
     assert ordered(grouped(generated.table, dimensions), terms).tolist() == expected
 
 
+@settings(deadline=None)
 @given(tables(), terms)
 def test_a_mask_selects_from_the_order_of_all_rows(generated: Generated, terms: list[OrderTerm]) -> None:
     mask = matching(generated.table, MeasureComparison("licensesSold", "gt", 0))
@@ -41,6 +46,7 @@ def test_a_mask_selects_from_the_order_of_all_rows(generated: Generated, terms: 
     assert ordered(generated.table, terms, mask).tolist() == [row for row in everything.tolist() if mask[row]]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_the_order_of_rows_does_not_depend_on_how_they_were_read(data: st.DataObject) -> None:
     """Another replica gives the same page, though its upstream returned the rows in another order."""
@@ -58,6 +64,22 @@ def test_nulls_come_last_in_both_directions(descending: bool) -> None:
     for field in ("customerName", "licensesSold"):
         order = ordered(table_of(rows), [OrderTerm(field, descending)]).tolist()
         assert order == ([2, 1, 0] if descending else [1, 2, 0])
+
+
+def test_the_least_and_the_greatest_long_are_ordered_in_both_directions() -> None:
+    numbers = [0, -(2**63), 2**63 - 1, -1, 1]
+    table = table_of([SmallRow(licenses_sold=number) for number in numbers])
+    for descending in (False, True):
+        order = ordered(table, [OrderTerm("licensesSold", descending)])
+        assert [numbers[row] for row in order] == sorted(numbers, reverse=descending)
+
+
+def test_ties_are_broken_by_more_columns_than_fit_into_one_sort_key() -> None:
+    """Nine columns of 300 texts have more combinations than 64 bits."""
+    columns = [np.array([(row * (column + 1)) % 300 for row in range(900)]) for column in range(9)]
+    order = tie_order([(np.arange(300)[::-1], column) for column in columns], [], 900)
+    expected = sorted(range(900), key=lambda row: [-int(column[row]) for column in columns])
+    assert order.tolist() == expected
 
 
 def test_with_256_texts_and_null_codes_fit_in_one_byte_and_null_is_still_last() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.search import containing, words_of
@@ -13,12 +13,14 @@ from tests.gateway.views.generated import DIMENSIONS, TEXTS, Generated, SmallRow
 queries = st.lists(st.sampled_from(TEXTS) | st.text(max_size=2), max_size=3).map(" ".join)
 
 
+@settings(deadline=None)
 @given(tables(), queries, st.lists(st.sampled_from(DIMENSIONS), unique=True))
 def test_rows_are_found_as_in_the_reference(generated: Generated, text: str, dimensions: list[str]) -> None:
     expected = [reference.contains(row, text, dimensions) for row in generated.rows]
     assert containing(generated.table, words_of(text), dimensions).tolist() == expected
 
 
+@settings(deadline=None)
 @given(tables())
 def test_every_text_finds_its_own_row(generated: Generated) -> None:
     for number, row in enumerate(generated.rows):

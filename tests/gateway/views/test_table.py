@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.measures import measure
@@ -18,6 +18,7 @@ from tests.gateway.views.generated import DATASET, DIMENSIONS, Generated, SmallR
 from tests.gateway.views.reference import visible
 
 
+@settings(deadline=None)
 @given(tables())
 def test_a_table_holds_every_value(generated: Generated) -> None:
     table = generated.table
@@ -28,6 +29,7 @@ def test_a_table_holds_every_value(generated: Generated) -> None:
         assert stored.python_values() == [visible(row[name]) for row in generated.rows]
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=12), st.lists(st.integers(0, 12), max_size=3))
 def test_the_digest_does_not_depend_on_the_blocks(all_rows: list[SmallRow], cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(all_rows)]
@@ -36,6 +38,7 @@ def test_the_digest_does_not_depend_on_the_blocks(all_rows: list[SmallRow], cuts
     assert len(table_of(all_rows).digest) == 8
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=4), st.lists(rows, max_size=4))
 def test_tables_have_equal_digests_only_if_their_rows_are_equal(one: list[SmallRow], other: list[SmallRow]) -> None:
     assert (table_of(one).digest == table_of(other).digest) == (one == other)

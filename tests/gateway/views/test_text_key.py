@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.text_key import text_key
@@ -43,6 +43,7 @@ def test_the_key_of_every_character_is_stable() -> None:
     assert text_key(key) == key
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_the_key_of_joined_texts_is_their_keys_joined(one: str, other: str) -> None:
     assert text_key(one + other) == text_key(one) + text_key(other) == reference.text_key(one + other)
