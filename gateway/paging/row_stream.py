@@ -23,7 +23,7 @@ class RowStream:
     It begins with row ``start``. If that is not the first row, ``digest`` is of the snapshot of the rows before it.
     ``accepts_incomplete`` allows blocks with missing rows in the opening, whose warnings a response can still report.
     ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
-    its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
+    its reader does. ``rows`` and ``cache_states`` cover the blocks read so far.
     """
 
     source: PageSource
@@ -36,7 +36,6 @@ class RowStream:
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     ahead: ReadAhead = field(default_factory=lambda: ReadAhead(0))
     rows: int = 0
-    upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
     # The announced number of rows; None until a page has it.
     _total: int | None = None
@@ -223,11 +222,8 @@ class RowStream:
     ) -> Page:
         caller = replace(self.caller(), ahead=ahead)
         blocks = Blocks(self.source, query, caller, self.sizes)
-        try:
-            # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
-            await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
-        finally:
-            self.upstream_calls += caller.budget.spent_calls
+        # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
+        await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
         (page,) = blocks.pages
         if page.is_incomplete and not accepts_incomplete:
             raise _incomplete()
