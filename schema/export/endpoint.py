@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 from typing import Any
@@ -133,6 +133,9 @@ class ExportView:
         stream = request.stream
         opening = await stream.opening()
         outcome = "disconnected"
+        cost = cost_of(scope)
+        # Compression may hold the head back until blocks are loaded ahead.
+        scope["state"]["cost"] = replace(cost)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
             async for body in self._bodies(scope, request, opening):
@@ -143,6 +146,7 @@ class ExportView:
             # The response stays unfinished, so the server closes the connection.
             outcome = error.code
         finally:
+            scope["state"]["cost"] = cost
             _note(scope, outcome, stream)
 
     async def _bodies(self, scope: Scope, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
