@@ -17,7 +17,7 @@ from tests.gateway.running import eventually
 
 CSV = "/export/licenseDeployments.csv"
 FIVE = "{ licenseDeployments(first: 5) { totalCount nodes { customerName } } }"
-COST = {"extensions": {"cost": True}}
+COST: dict[str, Any] = {"extensions": {"cost": True}}
 
 # Rows of the small first block; the sandbox's account has more.
 FIRST_ROWS = 1_000
