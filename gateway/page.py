@@ -22,7 +22,7 @@ from gateway.query import PageQuery
 class Cost:
     """The upstream attempts that one operation has started so far, and the rows that they returned.
 
-    Calls that it joined, and calls in the background, belong to the cost of whoever started them.
+    Joined calls count for the operation that started them. Calls in the background count for none.
     """
 
     upstream_calls: int = 0

@@ -96,7 +96,7 @@ class SingleFlight:
 
     def _start(self, key: _Key) -> _Flight:
         query, caller = key
-        # Whoever starts the call pays for it, even if others wait for it, too.
+        # The call counts once: for the caller that starts it.
         budget = Budget(caller.budget.max_calls, caller.budget.cost)
         shared = replace(caller, deadline=float("inf"), budget=budget)
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())

@@ -1,4 +1,4 @@
-"""What each operation cost upstream: the headers ``X-Upstream-Calls`` and ``X-Rows-Read``, and ``extensions.cost``."""
+"""The upstream cost of each operation: ``X-Upstream-Calls``, ``X-Rows-Read`` and ``extensions.cost``."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_other_extensions_change_nothing(gateway: Gateway, method: str, wish: di
 
 @pytest.mark.parametrize("fast_path", [True, False])
 def test_requests_with_and_without_the_cost_do_not_mix(start_gateway: StartGateway, fast_path: bool) -> None:
-    """Whoever runs first: neither a stored rendering nor a compressed one holds a cost, and neither hides it."""
+    """In either order, no stored rendering holds a cost or hides it."""
     query = FIVE.replace("5", "500")
     plain = send(start_gateway(), query, "contoso+as=cost-plain").content
     for first in (COST, {}):
