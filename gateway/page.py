@@ -18,17 +18,30 @@ from gateway.errors import QueryTooComplex
 from gateway.query import PageQuery
 
 
-class Budget:
-    """Budget of upstream calls for one operation.
+@dataclass(slots=True)
+class Cost:
+    """The upstream attempts that one operation has started so far, and the rows that they returned.
 
-    A fetch reserves one call before it starts, because fields run concurrently, and settles its actual cost afterwards.
+    Joined calls count for the operation that started them. Calls in the background count for none.
     """
 
-    __slots__ = ("max_calls", "spent_calls")
+    upstream_calls: int = 0
+    rows_read: int = 0
 
-    def __init__(self, max_calls: int) -> None:
+
+class Budget:
+    """Budget of upstream calls for one operation, or for one block of an export.
+
+    A fetch reserves one call before it starts, because fields run concurrently, and settles the calls behind its page
+    afterwards, including those that it joined. UpstreamClient counts the actual ``cost``.
+    """
+
+    __slots__ = ("cost", "max_calls", "spent_calls")
+
+    def __init__(self, max_calls: int, cost: Cost | None = None) -> None:
         self.max_calls = max_calls
         self.spent_calls = 0
+        self.cost = Cost() if cost is None else cost
 
     def reserve(self) -> None:
         """Reserve one call. Raises QueryTooComplex if the budget is used up."""

@@ -25,7 +25,7 @@ class RowStream:
     With ``is_thorough`` they are allowed everywhere: ``is_short`` then says whether the end is missing. If such a
     stream is closed early, its calls in flight finish, so that their blocks are cached.
     ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
-    its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
+    its reader does. ``rows`` and ``cache_states`` cover the blocks read so far.
     """
 
     source: PageSource
@@ -39,7 +39,6 @@ class RowStream:
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     ahead: ReadAhead = field(default_factory=lambda: ReadAhead(0))
     rows: int = 0
-    upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
     is_short: bool = False
     # The announced number of rows; None until a page has it.
@@ -233,11 +232,8 @@ class RowStream:
     ) -> Page:
         caller = replace(self.caller(), ahead=ahead)
         blocks = Blocks(self.source, query, caller, self.sizes)
-        try:
-            # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
-            await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
-        finally:
-            self.upstream_calls += caller.budget.spent_calls
+        # Requesting the last row loads a block of full size: reading all rows should take the fewest calls.
+        await blocks.load(skip + self.sizes.rows - 1, skip + self.sizes.rows)
         (page,) = blocks.pages
         if page.is_incomplete and not accepts_incomplete:
             raise _incomplete()

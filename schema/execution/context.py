@@ -22,6 +22,7 @@ class OperationContext:
     """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
 
     ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections.
+    ``shows_cost`` adds the cost to the response's body.
     """
 
     source: PageSource
@@ -34,6 +35,7 @@ class OperationContext:
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
     prefetch: Prefetch | None = None
+    shows_cost: bool = False
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
@@ -66,6 +68,19 @@ class OperationContext:
         """``hit``, ``stale`` or ``miss``: the worst state of all blocks; None if no block was used."""
         states = [state for result in self.results for state in result.cache_states]
         return max(states).name.lower() if states else None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The response's ``extensions`` (GraphQL specification, section 7.1.3); empty if it has none."""
+        extensions: dict[str, Any] = {"warnings": self.warnings} if self.warnings else {}
+        if self.shows_cost:
+            cost = self.budget.cost
+            extensions["cost"] = {
+                "upstreamCalls": cost.upstream_calls,
+                "rowsRead": cost.rows_read,
+                "cache": self.cache_state,
+            }
+        return extensions
 
     def age_seconds(self) -> int | None:
         """Return the age of the oldest block used; None if no block was used."""

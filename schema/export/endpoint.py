@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 from typing import Any
@@ -33,7 +33,7 @@ from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.export.statuses import STATUSES
-from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
 from schema.http.response import VARY
 
@@ -94,11 +94,11 @@ class Exports:
     def caller(self, scope: Scope) -> Callable[[], Caller]:
         """Return the function that creates the caller of each block. Raises Unauthenticated."""
         token, locale, correlation_id = access_token(scope), locale_of(scope), correlation_id_of(scope)
-        loop = asyncio.get_running_loop()
+        loop, cost = asyncio.get_running_loop(), cost_of(scope)
 
         def caller() -> Caller:
             deadline = loop.time() + self.limits.operation_timeout_seconds
-            return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls))
+            return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls, cost))
 
         return caller
 
@@ -133,6 +133,9 @@ class ExportView:
         stream = request.stream
         opening = await stream.opening()
         outcome = "disconnected"
+        cost = cost_of(scope)
+        # Compression may hold the head back until blocks are loaded ahead.
+        scope["state"]["cost"] = replace(cost)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
             async for body in self._bodies(scope, request, opening):
@@ -143,6 +146,7 @@ class ExportView:
             # The response stays unfinished, so the server closes the connection.
             outcome = error.code
         finally:
+            scope["state"]["cost"] = cost
             _note(scope, outcome, stream)
 
     async def _bodies(self, scope: Scope, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
@@ -239,5 +243,4 @@ def _note(scope: Scope, outcome: str, stream: RowStream | None) -> None:
         outcome=outcome,
         cache=max(stream.cache_states).name.lower() if stream is not None and stream.cache_states else None,
         rows=0 if stream is None else stream.rows,
-        upstream_calls=0 if stream is None else stream.upstream_calls,
     )

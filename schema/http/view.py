@@ -29,7 +29,7 @@ from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
-from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
@@ -37,7 +37,10 @@ from schema.http.response import VARY, RenderedResponse, outcome_response, refus
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
 
-_NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0, "upstream_calls": 0}
+_NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0}
+
+# Of callers whose rows are in the cache.
+_UNUSED_BUDGET = Budget(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,13 @@ class GraphQLView:
             scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
         )
         key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
-        planned = await self._planned(scope, key)
+        # A plan's stored rendering has no cost.
+        planned = None if parameters.wants_cost else await self._planned(scope, key)
         return planned or await self._executed(scope, receive, key, parameters)
 
     async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
         """Return the response to an operation on the ordinary path."""
-        context = self._context(scope)
+        context = self._context(scope, shows_cost=parameters.wants_cost)
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
         try:
             outcome = await unless_disconnected(receive, self.operations.run(operation, context))
@@ -111,7 +115,6 @@ class GraphQLView:
                 operation=outcome.operation_name,
                 cache=context.cache_state,
                 rows=context.rows,
-                upstream_calls=context.budget.spent_calls,
             )
             return await outcome_response(scope, context, outcome)
         finally:
@@ -124,7 +127,8 @@ class GraphQLView:
         if plan is None or self.plans is None:
             return None
         try:
-            rendered = plan.run(self.plans.cached_pages, Caller(access_token(scope), locale_of(scope)))
+            caller = Caller(access_token(scope), locale_of(scope), budget=_UNUSED_BUDGET)
+            rendered = plan.run(self.plans.cached_pages, caller)
         except Unauthenticated:
             # The ordinary path reports the missing token with the field's path.
             return None
@@ -136,15 +140,15 @@ class GraphQLView:
             if not buffer.take(len(body)) and buffer.refusal:
                 raise buffer.refusal
         rows = plan.arguments.rows_within(page.end)
-        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
+        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows)
         response = RenderedResponse(scope, body, age_seconds=age_seconds(page.fetched_at))
         if page.renderings is not None:
             cache_compressed(scope, page.renderings, plan.name)
         return response
 
-    def _context(self, scope: Scope) -> OperationContext:
+    def _context(self, scope: Scope, *, shows_cost: bool) -> OperationContext:
         limits = self.operations.limits
-        budget = Budget(limits.max_upstream_calls)
+        budget = Budget(limits.max_upstream_calls, cost_of(scope))
         deadline = asyncio.get_running_loop().time() + limits.operation_timeout_seconds
         correlation_id = correlation_id_of(scope)
 
@@ -163,6 +167,7 @@ class GraphQLView:
             buffer,
             snapshots,
             self.prefetch,
+            shows_cost=shows_cost,
         )
 
     def _buffer(self, scope: Scope) -> ResponseBuffer:
