@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.measures import measure
+from gateway.views.order_term import OrderTerm
 from gateway.views.table import Table, TextColumn
 
 # A sort of numbers of at most 16 bits takes a tenth of the time (numpy sorts them by radix).
 _RADIX_VALUES = 2**16
-
-
-@dataclass(frozen=True, slots=True)
-class OrderTerm:
-    """A field to order by: a dimension, the date or a measure, by upstream field name."""
-
-    field: str
-    descending: bool = False
 
 
 def ordered(table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint32]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from gateway.clocks.instant import instant
 from gateway.query import Dataset, Derived
-from gateway.views.having import AllOf, AnyOf, Condition, MeasureComparison, Not
-from gateway.views.order import OrderTerm
+from gateway.views.conditions import AllOf, AnyOf, Condition, MeasureComparison, Not
+from gateway.views.order_term import OrderTerm
 
 Row = Mapping[str, Any]
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.views.conditions import MeasureComparison
 from gateway.views.drawing import draw
 from gateway.views.grouping import grouped
-from gateway.views.having import MeasureComparison, matching
+from gateway.views.having import matching
 from gateway.views.measures import measure, out_of_range
 from gateway.views.order import ordered
 from gateway.views.totals import totals

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.views.having import AllOf, AnyOf, Condition, MeasureComparison, Not, Operator, canonical_text, matching
+from gateway.views.conditions import AllOf, AnyOf, Condition, MeasureComparison, Not, Operator, canonical_text
+from gateway.views.having import matching
 from tests.gateway.views import reference
 from tests.gateway.views.generated import DATASET, NUMBERS, Generated, SmallRow, table_of, tables
 

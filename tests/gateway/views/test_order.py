@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.views.conditions import MeasureComparison
 from gateway.views.grouping import grouped
-from gateway.views.having import MeasureComparison, matching
-from gateway.views.order import OrderTerm, ordered
+from gateway.views.having import matching
+from gateway.views.order import ordered
+from gateway.views.order_term import OrderTerm
 from gateway.views.tie_order import tie_order
 from tests.gateway.views import reference
 from tests.gateway.views.generated import DATASET, DATES, DIMENSIONS, MEASURES, Generated, SmallRow, table_of, tables

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.views.search import containing, words_of
+from gateway.views.search import containing
+from gateway.views.search_words import words_of
 from tests.gateway.views import reference
 from tests.gateway.views.generated import DIMENSIONS, TEXTS, Generated, SmallRow, table_of, tables
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.measures import measure
-from gateway.views.order import OrderTerm, ordered
+from gateway.views.order import ordered
+from gateway.views.order_term import OrderTerm
 from gateway.views.search import containing
 from gateway.views.table_builder import TableBuilder
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
