@@ -132,6 +132,9 @@ class PageWarning:
 # Rows are missing, and it is unknown which.
 INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more rows than it returned. Retry later.")
 
+# The code of the warning that rows are stale.
+STALE_DATA = "STALE_DATA"
+
 # Values that could not be read are null.
 UNREADABLE_VALUES = "UPSTREAM_UNREADABLE_VALUES"
 

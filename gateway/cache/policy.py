@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config.groups import CacheConfig
-from gateway.page import CacheState, Page, PageWarning
+from gateway.page import STALE_DATA, CacheState, Page, PageWarning
 from gateway.query import PageQuery
 
 # A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
@@ -56,7 +56,7 @@ def decide(page: Page | None, query: PageQuery, now: float, freshness: Freshness
 
 def stale_warning(cached: Dated, now: float) -> PageWarning:
     return PageWarning(
-        "STALE_DATA",
+        STALE_DATA,
         "The rows are stale. A refresh is under way.",
         age_seconds=int(now - cached.fetched_at),
     )

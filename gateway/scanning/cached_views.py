@@ -15,7 +15,7 @@ from gateway.cache.block import query_key_of
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
-from gateway.errors import DeadlineExceeded, ServiceUnavailable
+from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
 from gateway.page import UNREADABLE_VALUES, Budget, CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.scan import Consumer, Progress, Scan, ScanRules
@@ -57,17 +57,24 @@ class CachedViews:
         Raises GatewayError; at the caller's deadline DeadlineExceeded with the progress. Whoever asks again continues
         the scan.
         """
-        if is_by_rows:
+        if is_by_rows and query.group_by:
             return await self._grouped(query, caller)
         key = _key(query, caller, "view")
         while True:
             cached = await self._cached(key, caller)
             if cached is not None and cached.cache is CacheState.STALE and key not in self._buildings:
-                self._start(key, query, _heir(caller), waiters=1)
+                self._start(key, replace(query, revalidate=True), _heir(caller), waiters=1)
             if cached is not None:
                 return cached
-            building = self._buildings.get(key) or self._start(key, query, caller)
-            view = await _result(building, caller)
+            running = self._buildings.get(key)
+            try:
+                view = await _result(running or self._start(key, query, caller), caller)
+            except QueryTooComplex:
+                # The calls of a scan count for the operation that started it. This one may still make its own.
+                if running is None or running.progress.known_rows > self._rules.max_rows:
+                    raise
+                self._forget(key, running)
+                continue
             if view is not None:
                 return view
 
@@ -85,19 +92,19 @@ class CachedViews:
 
     async def _grouped(self, query: PageQuery, caller: Caller) -> View:
         """Return the groups that the gateway makes of all rows."""
-        from gateway.views.grouping import grouped
-
-        key = _key(query, caller, "rows")
+        all_rows = replace(query, group_by=())
+        # A newer block of the rows that conflicts evicts the groups, too.
+        key = _key(all_rows, caller, f"rows by {','.join(query.group_by)}")
         cached = await self._cached(key, caller)
         if cached is not None and cached.cache is CacheState.HIT:
             return cached
         with self._pages.reads.under_way(caller.token.locator) as read:
-            rows = await self.view(replace(query, group_by=()), caller)
+            rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await asyncio.to_thread(_with_digest, partial(grouped, rows.table, query.group_by))
-            view = View(table, rows.reading, is_by_rows=True, cache=rows.cache)
-            return view if read.void else await self._keep(key, query, caller, view)
+            table = await asyncio.to_thread(_grouped, rows.table, query.group_by)
+            view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
+            return view if read.void else await self._keep(key, all_rows, caller, view)
 
     async def _cached(self, key: str, caller: Caller) -> View | None:
         """Return the cached view, fresh or stale; None if it must be built."""
@@ -121,21 +128,28 @@ class CachedViews:
         task.add_done_callback(lambda done: self._ended(key, building))
         return building
 
-    def _ended(self, key: str, building: _Building) -> None:
-        self._tasks.discard(building.task)
+    def _forget(self, key: str, building: _Building) -> None:
         if self._buildings.get(key) is building:
             del self._buildings[key]
+
+    def _ended(self, key: str, building: _Building) -> None:
+        self._tasks.discard(building.task)
+        self._forget(key, building)
         if not building.task.cancelled():
             # Retrieve the exception, or asyncio logs that it was never retrieved.
             building.task.exception()
 
     async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
         with self._pages.reads.under_way(caller.token.locator) as read:
-            tables = _Tables(query)
+            # In a thread, because it imports numpy.
+            tables = await asyncio.to_thread(_Tables, query)
             reading = await scan.run(tables.consumer)
             if reading is None:
                 return None
-            view = View(await tables.table(), reading, is_by_rows=False, cache=reading.cache)
+            dimensions = query.group_by or query.dataset.dimensions
+            view = View(await tables.table(), reading, dimensions, is_by_rows=False, cache=reading.cache)
+            if reading.cache is CacheState.STALE:
+                view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
             return view if read.void else await self._keep(key, query, caller, view)
 
     async def _keep(self, key: str, query: PageQuery, caller: Caller, view: View) -> View:
@@ -148,10 +162,11 @@ class CachedViews:
         is_outdated = pages.index.has_newer(query_key, reading.snapshot, view.fetched_at) and not reading.is_mixed
         if ttl_seconds <= 0 or is_outdated:
             return view
-        kept = KeptRenderings(pages.store, key)
+        size_bytes = view.table.size_bytes
+        kept = KeptRenderings(pages.store, key, size_bytes)
         cached = view.having(kept=kept)
         pages.index.add(caller.token.locator, query_key, key, reading.snapshot, view.fetched_at)
-        if await pages.store.put(key, cached, size_bytes=view.table.size_bytes, ttl_seconds=ttl_seconds, owner=kept):
+        if await pages.store.put(key, cached, size_bytes=size_bytes, ttl_seconds=ttl_seconds, owner=kept):
             return cached
         pages.index.discard(key)
         return view
@@ -180,6 +195,12 @@ class _Tables:
     async def _take(self, page: Page) -> None:
         has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
         await asyncio.to_thread(self._builder.add, page.rows, has_unreadable=has_unreadable)
+
+
+def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:
+    from gateway.views.grouping import grouped
+
+    return _with_digest(partial(grouped, table, dimensions))
 
 
 def _with_digest(make: Callable[[], Table]) -> Table:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import QueryTooComplex, SnapshotChanged
-from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
+from gateway.page import INCOMPLETE, STALE_DATA, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
@@ -41,10 +41,18 @@ class Progress:
     rows_read: int = 0
     rows_total: int | None = None
 
+    @property
+    def known_rows(self) -> int:
+        """The rows that the query has as far as is known."""
+        return max(self.rows_read, self.rows_total or 0)
+
 
 @dataclass(slots=True)
 class Reading:
-    """Facts about all blocks of a finished scan. ``fetched_at`` is that of the oldest block, by the monotonic clock."""
+    """Facts about all blocks of a finished scan. ``fetched_at`` is that of the oldest block, by the monotonic clock.
+
+    ``warnings`` lacks the one for stale data: its age grows.
+    """
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     warnings: dict[str, PageWarning] = field(default_factory=dict)
@@ -67,6 +75,8 @@ class Reading:
         self.fetched_at = min(self.fetched_at, page.fetched_at)
         self.rows += len(page.rows)
         for warning in page.warnings:
+            if warning.code == STALE_DATA:
+                continue
             other = self.warnings.get(warning.code)
             count = None if other is None or warning.count is None else warning.count + (other.count or 0)
             self.warnings[warning.code] = warning if count is None else replace(warning, count=count)
@@ -144,9 +154,8 @@ class Scan:
         progress.rows_read = rows_read
         for page in pages:
             progress.rows_total = progress.rows_total if page.total_count is None else page.total_count
-        rows = max(progress.rows_read, progress.rows_total or 0)
-        if rows > self._rules.max_rows:
-            count = f"{rows}" if progress.rows_total is not None else f"over {self._rules.max_rows}"
+        if progress.known_rows > self._rules.max_rows:
+            count = f"{progress.known_rows}" if progress.rows_total is not None else f"over {self._rules.max_rows}"
             raise QueryTooComplex(
                 f"Order, search, having and some totals need all rows of the query. It has {count} rows, and at most"
                 f" {self._rules.max_rows} can be read at once: group or filter."

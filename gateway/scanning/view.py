@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.page import CacheState, PageWarning, Renderings
+import msgspec
+
+from gateway.cache.renderings import KeptRenderings
+from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
+from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
+    from gateway.views.measure_column import Rows
     from gateway.views.table import Table
+    from gateway.views.totals import Totals
+
+Item = TypeVar("Item", bound=msgspec.Struct)
+Result = TypeVar("Result")
+
+# Drawing this many rows takes about a millisecond; more are drawn in a worker thread.
+INLINE_ROWS = 1_000
+
+# The totals of a view with their names (rounded up).
+TOTALS_BYTES = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """The rows or groups of a query. ``is_by_rows`` says that the gateway has grouped them, not the upstream.
 
-    ``kept`` holds what was computed from the table, such as orders, as long as the view is cached.
+    ``dimensions`` are those that the rows have. ``kept`` holds what was computed from the table, such as orders, as
+    long as the view is cached.
     """
 
     table: Table
     reading: Reading
+    dimensions: tuple[str, ...]
     is_by_rows: bool
     cache: CacheState = CacheState.MISS
-    kept: Renderings | None = None
+    kept: KeptRenderings | None = None
     stale_warnings: tuple[PageWarning, ...] = ()
 
     @property
@@ -39,6 +57,11 @@ class View:
         return self.reading.fetched_at
 
     @property
+    def is_incomplete(self) -> bool:
+        """True if the upstream promised more rows than it returned."""
+        return self.reading.is_incomplete
+
+    @property
     def warnings(self) -> tuple[PageWarning, ...]:
         """The warnings of all blocks, and one if the view is stale."""
         return (*self.reading.warnings.values(), *self.stale_warnings)
@@ -47,11 +70,67 @@ class View:
         """Return a copy with the same table and other fields changed."""
         return replace(self, **changes)
 
-    def get(self, key: Hashable) -> Any:
-        """Return what is kept as ``key``, or None."""
-        return None if self.kept is None else self.kept.get(key)
+    async def numbers(self, refinement: Refinement) -> Rows:
+        """Return the numbers of the rows that ``refinement`` selects, in its order."""
+        return await self._computed(("numbers", refinement.text), lambda: self._arranged(refinement), _array_bytes)
 
-    def keep(self, key: Hashable, value: Any, size_bytes: int) -> None:
-        """Keep ``value`` if there is room."""
-        if self.kept is not None:
-            self.kept.keep(key, value, size_bytes)
+    async def totals(self, refinement: Refinement) -> Totals:
+        """Return the totals of the rows that ``refinement`` selects."""
+        unordered = refinement.unordered()
+        # They do not depend on the order, but an order that is kept already has the rows.
+        numbers = await self.numbers(unordered) if unordered.text else None
+        return await self._computed(("totals", unordered.text), lambda: self._totals(numbers), lambda _: TOTALS_BYTES)
+
+    async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
+        """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
+        names &= {*self.table.measures, *self._derived_names}
+        return await asyncio.to_thread(self._out_of_range, sorted(names), numbers) if names else 0
+
+    async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
+        """Return the rows ``numbers`` as structs of the type ``item``."""
+        if len(numbers) <= INLINE_ROWS:
+            return self._drawn(numbers, item)
+        return await asyncio.to_thread(self._drawn, numbers, item)
+
+    async def _computed(
+        self, key: Hashable, compute: Callable[[], Result], size_bytes: Callable[[Result], int]
+    ) -> Result:
+        """Return what is kept as ``key``; compute it in a worker thread if it is not."""
+        result: Result | None = None if self.kept is None else self.kept.get(key)
+        if result is None:
+            result = await asyncio.to_thread(compute)
+            if self.kept is not None:
+                # The table keeps ranks and search keys itself.
+                self.kept.resize(self.table.size_bytes)
+                self.kept.keep(key, result, size_bytes(result))
+        return result
+
+    def _arranged(self, refinement: Refinement) -> Rows:
+        from gateway.views.arrangement import arranged
+
+        return arranged(self.table, refinement, self.dimensions)
+
+    def _totals(self, numbers: Rows | None) -> Totals:
+        from gateway.views.totals import totals
+
+        return totals(self.table, numbers)
+
+    def _out_of_range(self, names: list[str], numbers: Rows | None) -> int:
+        from gateway.views.measures import out_of_range
+
+        return out_of_range(self.table, names, numbers)
+
+    def _drawn(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
+        from gateway.views.drawing import draw
+
+        return draw(self.table, numbers, item)
+
+    @property
+    def _derived_names(self) -> tuple[str, ...]:
+        derived = self.table.dataset.derived
+        return derived.names if derived else ()
+
+
+def _array_bytes(array: Rows) -> int:
+    size: int = array.nbytes
+    return size

@@ -15,7 +15,7 @@ def test_the_gateway_starts_without_numpy() -> None:
 
 def test_the_values_that_describe_a_view_need_no_numpy() -> None:
     """The schema imports them at the start."""
-    names = ", ".join(f"gateway.views.{name}" for name in ("conditions", "order_term", "search_words"))
+    names = ", ".join(f"gateway.views.{name}" for name in ("conditions", "order_term", "refinement", "search_words"))
     program = f"import sys, {names}; print('numpy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
