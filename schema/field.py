@@ -80,8 +80,8 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         # Require a token before reading the arguments, which may be long.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        limits, date = context.limits, _or_none(processed_date_time)
-        query = page_query(context.upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
+        limits, upstream, date = context.limits, context.sources.upstream, _or_none(processed_date_time)
+        query = page_query(upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
         arguments = page_arguments(
             first=_or_none(first),
             last=_or_none(last),
@@ -94,7 +94,7 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         if query.filter == FALSE:
             return EMPTY
         result: ConnectionResult = await read_connection(
-            context.source, query, caller, arguments, context.sizes, context.snapshots
+            context.sources.pages, query, caller, arguments, context.sources.sizes, context.snapshots
         )
         context.record(result, info.path.as_list())
         context.note_read(query, caller, result.connection)

@@ -8,11 +8,10 @@ from typing import Any
 
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffer
-from gateway.page import Budget, Caller, PageSource, age_seconds
+from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
-from gateway.paging.prefetch import Prefetch
 from gateway.query import PageQuery
+from gateway.scanning.sources import RowSources
 from schema.connection import ConnectionResult, ConnectionValue
 from schema.execution.projection import Selection
 
@@ -21,20 +20,16 @@ from schema.execution.projection import Selection
 class OperationContext:
     """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
 
-    ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections.
-    ``shows_cost`` adds the cost to the response's body.
+    ``buffer`` counts the bytes of rendered connections. ``shows_cost`` adds the cost to the response's body.
     """
 
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     limits: Limits
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
-    upstream: str
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
-    prefetch: Prefetch | None = None
     shows_cost: bool = False
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
@@ -53,9 +48,10 @@ class OperationContext:
 
     def note_read(self, query: PageQuery, caller: Caller, connection: ConnectionValue) -> None:
         """Let the block after ``connection`` be loaded if the caller will probably ask for it."""
-        if self.prefetch is not None and connection.pieces:
+        prefetch = self.sources.prefetch
+        if prefetch is not None and connection.pieces:
             last = connection.pieces[-1]
-            self.prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
+            prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
 
     def release(self) -> None:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""

@@ -21,14 +21,13 @@ from starlette.types import Receive, Scope, Send
 from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted, RateLimited
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
-from gateway.paging.blocks import BlockSizes
+from gateway.page import Budget, Caller, Page, Snapshot, age_seconds
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
+from gateway.scanning.sources import RowSources
 from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
-from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
@@ -77,11 +76,9 @@ class Exports:
     """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
     arguments: ExportArguments
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     limits: Limits
     is_closed: bool = False
-    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     shares: Shares = field(default_factory=lambda: Shares(Rotation(), TokenPermits(1_000), ReadAhead(0)))
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
@@ -177,14 +174,14 @@ class ExportView:
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
         stream = RowStream(
-            exports.source,
+            exports.sources.pages,
             query,
-            exports.sizes,
+            exports.sources.sizes,
             caller,
             start=parameters.offset or 0,
             digest=snapshot,
             accepts_incomplete=parameters.incomplete,
-            differing=exports.differing,
+            differing=exports.sources.differing,
             ahead=exports.shares.ahead,
         )
         return ExportRequest(stream, parameters.raw, identity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -21,11 +21,9 @@ from gateway.http.response_buffers import (
     buffer_of,
 )
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, PageSource, age_seconds
+from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
-from gateway.paging.prefetch import Prefetch
-from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.scanning.sources import RowSources
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
@@ -45,23 +43,16 @@ _UNUSED_BUDGET = Budget(0)
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off.
-
-    ``upstream`` identifies the upstream that ``source`` reads.
-    """
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off."""
 
     operations: Operations
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     buffers: ResponseBuffers
     max_request_bytes: int
     documents: Documents
     page: Callable[[], Response] | None = None
     plans: Plans | None = None
-    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
-    upstream: str = ""
-    prefetch: Prefetch | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -155,18 +146,15 @@ class GraphQLView:
         def caller() -> Caller:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget)
 
-        buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
+        buffer, snapshots = self._buffer(scope), OperationSnapshots(self.sources.differing)
         return OperationContext(
-            self.source,
-            self.sizes,
+            self.sources,
             limits,
             correlation_id,
             budget,
             caller,
-            self.upstream,
             buffer,
             snapshots,
-            self.prefetch,
             shows_cost=shows_cost,
         )
 

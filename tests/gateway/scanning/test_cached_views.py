@@ -302,7 +302,7 @@ async def test_a_newer_block_that_conflicts_evicts_the_view(is_by_rows: bool) ->
 
 async def test_groups_of_the_gateway_come_from_the_view_of_all_rows() -> None:
     bench = Bench()
-    by_rows = {"is_by_rows": True, "group_by": ("serviceCode",)}
+    by_rows: dict[str, Any] = {"is_by_rows": True, "group_by": ("serviceCode",)}
     view = await bench.view(**by_rows)
     assert await view.items(await view.numbers(ALL_ROWS), Row) == (Row("o365", sum(range(25)), None),)
     assert view.mark.is_by_rows
@@ -317,7 +317,7 @@ async def test_groups_of_the_gateway_come_from_the_view_of_all_rows() -> None:
 async def test_a_block_of_the_upstreams_groups_leaves_the_gateways_groups_cached() -> None:
     """Their totals count other things: groups, and rows."""
     bench = Bench()
-    by_rows = {"is_by_rows": True, "group_by": ("serviceCode",)}
+    by_rows: dict[str, Any] = {"is_by_rows": True, "group_by": ("serviceCode",)}
     await bench.view(**by_rows)
     bench.source.total = 3
     await bench.pages.fetch(query(group_by=("serviceCode",)), caller())
@@ -328,7 +328,7 @@ async def test_a_block_of_the_upstreams_groups_leaves_the_gateways_groups_cached
 
 async def test_stale_groups_are_answered_at_once_and_then_rebuilt() -> None:
     bench = Bench()
-    by_rows = {"is_by_rows": True, "group_by": ("serviceCode",)}
+    by_rows: dict[str, Any] = {"is_by_rows": True, "group_by": ("serviceCode",)}
     await bench.view(**by_rows)
     bench.source.total = 26
     stale = await bench.view(after_seconds=150, **by_rows)

@@ -30,6 +30,7 @@ from schema.export.endpoint import Exports
 from schema.export.row_formats import csv_lines
 from schema.export.statuses import STATUSES
 from tests.conftest import Gateway, StartGateway, Upstream
+from tests.gateway.fakes import row_sources
 from tests.gateway.running import eventually
 from tests.gateway.sandbox.rows import rows_of
 
@@ -457,8 +458,7 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     limits = Limits.of(settings)
     exports = Exports(
         ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),
-        OneRow(),
-        BlockSizes(1_000, 10_000),
+        row_sources(OneRow(), BlockSizes(1_000, 10_000)),
         limits,
     )
     transport = httpx.ASGITransport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
