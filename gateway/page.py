@@ -135,6 +135,9 @@ INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more row
 # The code of the warning that rows are stale.
 STALE_DATA = "STALE_DATA"
 
+# The code of the warning that values are null because they do not fit into 64 bits.
+OUT_OF_RANGE = "VALUE_OUT_OF_RANGE"
+
 # Values that could not be read are null.
 UNREADABLE_VALUES = "UPSTREAM_UNREADABLE_VALUES"
 

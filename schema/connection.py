@@ -28,6 +28,7 @@ from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.scalars import Long
 
 Node = TypeVar("Node")
+Totals = TypeVar("Totals")
 
 # A conflict from try CONFLICT_TRIES on ends the operation, unless the try accepted differing blocks (our choice).
 CONFLICT_TRIES, MAX_TRIES = 3, 6
@@ -52,12 +53,16 @@ class Edge(Generic[Node]):
 
 
 @strawberry.type(description="A page of rows, after the Relay cursor connections specification.")
-class Connection(Generic[Node]):
+class Connection(Generic[Node, Totals]):
     edges: list[Edge[Node]] = strawberry.field(description="The rows of this page, each with its cursor.")
     nodes: list[Node] = strawberry.field(description="The rows of this page without cursors: shorter and quicker.")
     page_info: PageInfo = strawberry.field(description="Where this page lies, and the cursors to page on with.")
     total_count: Long | None = strawberry.field(
         description="All rows of the question, or groups when grouped; null if unknown. Example: `2`."
+    )
+    totals: Totals | None = strawberry.field(
+        description="Totals over all rows of the question after `filter`, `search` and `having`, before paging; null if"
+        " rows are missing."
     )
 
 
@@ -86,6 +91,21 @@ class PageInfoValue:
             "startCursor": self.start_cursor,
             "endCursor": self.end_cursor,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsValue:
+    """The value of a dataset's totals: ``by_name`` as in the schema. ``attributes`` maps these names to attributes."""
+
+    by_name: Mapping[str, int | float | None]
+    attributes: Mapping[str, str]
+
+    def __getattr__(self, attribute: str) -> int | float | None:
+        """Return a total, for graphql-core."""
+        for name, own in self.attributes.items():
+            if own == attribute and name in self.by_name:
+                return self.by_name[name]
+        raise AttributeError(attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,7 @@ class ConnectionValue:
     total_count: int | None
     attributes: Mapping[str, str]
     origin: Origin | None = None
+    totals: TotalsValue | None = None
 
     @property
     def nodes(self) -> list[Any]:
@@ -144,7 +165,7 @@ class ConnectionValue:
         ]
 
 
-EMPTY = ConnectionValue((), PageInfoValue(False, False, None, None), 0, {})
+NO_PAGE = PageInfoValue(False, False, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +252,7 @@ async def _result(
     ends = (pieces[0].cursor(0), pieces[-1].cursor(-1)) if pieces else (None, None)
     page_info = PageInfoValue(has_next_page, has_previous_page, *ends)
     origin = _origin(blocks, query, arguments)
-    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes, origin)
+    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.members, origin)
     pages = blocks.pages
     cache_states, fetched_at = [page.cache for page in pages], [page.fetched_at for page in pages]
     return ConnectionResult(connection, blocks.warnings(), cache_states, fetched_at)

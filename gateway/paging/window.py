@@ -97,6 +97,15 @@ def page_arguments(
     )
 
 
+def window_of(arguments: PageArguments, rows: int) -> tuple[int, int]:
+    """Return the range that ``arguments`` select from ``rows`` rows, all of which are known."""
+    start = min(arguments.start, rows)
+    stop = max(start, rows if arguments.before is None else min(rows, arguments.before.offset))
+    if arguments.last is not None:
+        return max(start, stop - arguments.last), stop
+    return start, min(stop, start + (arguments.first or 0))
+
+
 async def load_window(blocks: Blocks, arguments: PageArguments) -> tuple[int, int]:
     """Load the rows that ``arguments`` select and return their range. Raises GatewayError and SnapshotConflict."""
     start = stop = 0

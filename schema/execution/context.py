@@ -12,6 +12,7 @@ from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.query import PageQuery
 from gateway.scanning.sources import RowSources
+from gateway.scanning.view import View
 from schema.connection import ConnectionResult, ConnectionValue
 from schema.execution.projection import Selection
 
@@ -34,6 +35,8 @@ class OperationContext:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
+    # By query and mode, so that all fields use the same one.
+    views: dict[tuple[str, bool], View] = field(default_factory=dict)
 
     def record(self, result: ConnectionResult, path: list[str | int]) -> None:
         """Collect the result of the field at ``path``, with its warnings."""
@@ -58,6 +61,7 @@ class OperationContext:
         self.results.clear()
         self.selections.clear()
         self.snapshots.clear()
+        self.views.clear()
 
     @property
     def cache_state(self) -> str | None:
