@@ -8,6 +8,7 @@ from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLResolveInfo, get_named_type
 from graphql.execution.collect_fields import FieldDetails, FieldDetailsList, FragmentDetails, collect_subfields
+from graphql.execution.values import VariableValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class _Collector:
     def __init__(self, info: GraphQLResolveInfo[Any]) -> None:
         self._info = info
         self._fragments = {name: FragmentDetails(node) for name, node in info.fragments.items()}
+        # Strawberry leaves only the coerced values in ``info``.
+        values: Any = info.variable_values
+        self._variables = VariableValues({}, getattr(values, "coerced", values))
 
     def selected(self) -> SelectedFields:
         info = self._info
@@ -60,7 +64,7 @@ class _Collector:
         """Yield the name, the type and the nodes of each field that ``details`` select in objects of type ``kind``."""
         assert isinstance(kind, GraphQLObjectType)
         info = self._info
-        collected = collect_subfields(info.schema, self._fragments, info.variable_values, info.operation, kind, details)
+        collected = collect_subfields(info.schema, self._fragments, self._variables, info.operation, kind, details)
         for inner in collected.grouped_field_set.values():
             name = inner[0].node.name.value
             definition = kind.fields.get(name)

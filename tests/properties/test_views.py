@@ -47,7 +47,7 @@ query Views($filter: LicenseDeploymentFilter, $groupBy: [LicenseDeploymentDimens
 }}
 """
 
-NUMBERS = st.sampled_from(sorted({row["licensesSold"] for row in SOME} | {-1, 0, 2**63 - 1}))
+NUMBERS = st.sampled_from(sorted({int(row["licensesSold"] or 0) for row in SOME} | {-1, 0, 2**63 - 1}))
 LONG_CONDITIONS = st.fixed_dictionaries({}, optional=dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte"), NUMBERS))
 RATES = st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0, 1.5]) | st.integers(0, 1)
 FLOAT_CONDITIONS = st.fixed_dictionaries({}, optional=dict.fromkeys(("gt", "gte", "lt", "lte"), RATES))
@@ -63,7 +63,7 @@ HAVING = st.recursive(
     ),
     max_leaves=5,
 )
-WORDS = sorted({word for row in SOME for word in (row["customerName"] or "").split()})
+WORDS = sorted({word for row in SOME for word in str(row["customerName"]).split()})
 SEARCHES = (
     st.sampled_from(WORDS)
     | st.sampled_from(WORDS).map(lambda word: word[1:4].upper())
