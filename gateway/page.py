@@ -135,11 +135,14 @@ INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more row
 # The code of the warning that rows are stale.
 STALE_DATA = "STALE_DATA"
 
-# The code of the warning that values are null because they do not fit into 64 bits.
-OUT_OF_RANGE = "VALUE_OUT_OF_RANGE"
-
 # Values that could not be read are null.
 UNREADABLE_VALUES = "UPSTREAM_UNREADABLE_VALUES"
+
+
+def out_of_range_warnings(count: int) -> tuple[PageWarning, ...]:
+    """Return the warning for ``count`` values that do not fit into 64 bits, if there are any."""
+    message = "Values that do not fit into 64 bits are null."
+    return (PageWarning("VALUE_OUT_OF_RANGE", message, count),) if count else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from gateway.errors import InvalidCursor
-from gateway.page import Caller
+from gateway.page import Caller, out_of_range_warnings
 from gateway.paging.cursor import ViewMark
 from gateway.paging.window import PageArguments
 from gateway.query import FALSE, PageQuery
@@ -25,7 +25,7 @@ from schema.connection import (
 from schema.execution.context import OperationContext
 from schema.execution.selected_fields import SelectedFields
 from schema.rows import out_of_range
-from schema.view_connection import empty_totals, out_of_range_warnings, view_connection, view_totals
+from schema.view_connection import empty_totals, view_connection, view_totals
 
 
 class Mode(Enum):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from gateway.clocks.instant import instant
 from gateway.errors import SnapshotChanged
-from gateway.page import OUT_OF_RANGE, PageWarning
+from gateway.page import out_of_range_warnings
 from gateway.paging.window import PageArguments, window_of
 from gateway.query import Dataset, PageQuery
 from gateway.scanning.view import View
@@ -68,11 +67,6 @@ def empty_totals(dataset: Dataset) -> TotalsValue:
     if dataset.derived is not None:
         values[dataset.derived.rate] = None
     return TotalsValue(values, dataset.members)
-
-
-def out_of_range_warnings(count: int) -> Sequence[PageWarning]:
-    """Return the warning for ``count`` values that do not fit into 64 bits, if there are any."""
-    return [PageWarning(OUT_OF_RANGE, "Values that do not fit into 64 bits are null.", count)] if count else []
 
 
 def _changed(view: View) -> SnapshotChanged:

@@ -26,6 +26,7 @@ from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
 from gateway.scanning.sources import RowSources
+from gateway.scanning.view_stream import ViewStream
 from gateway.scheduling.permits import TokenPermits
 from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.snapshot_digest import SnapshotDigest
@@ -47,7 +48,7 @@ WAIT_SECONDS = 30.0
 class ExportRequest:
     """The rows that a request asks for. ``identity`` is equal for all requests for the same file."""
 
-    stream: RowStream
+    stream: RowStream | ViewStream
     raw: bool
     identity: str
 
@@ -169,18 +170,24 @@ class ExportView:
         # First, so that only callers with a token can have long arguments read.
         caller = exports.caller(scope)
         parameters = read_parameters(scope["query_string"])
-        query = exports.arguments.query(self.dataset, parameters.arguments)
+        query, refinement = exports.arguments.query(self.dataset, parameters.arguments)
         parts = [query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
+        if refinement.text:
+            parts.append(refinement.text)
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
+        start, incomplete = parameters.offset or 0, parameters.incomplete
+        if refinement.text:
+            view_stream = ViewStream(exports.sources.views, query, refinement, caller, start, snapshot, incomplete)
+            return ExportRequest(view_stream, parameters.raw, identity)
         stream = RowStream(
             exports.sources.pages,
             query,
             exports.sources.sizes,
             caller,
-            start=parameters.offset or 0,
+            start=start,
             digest=snapshot,
-            accepts_incomplete=parameters.incomplete,
+            accepts_incomplete=incomplete,
             differing=exports.sources.differing,
             ahead=exports.shares.ahead,
         )
@@ -233,7 +240,7 @@ def _refusal(scope: Scope, error: GatewayError) -> Any:
     return response
 
 
-def _note(scope: Scope, outcome: str, stream: RowStream | None) -> None:
+def _note(scope: Scope, outcome: str, stream: RowStream | ViewStream | None) -> None:
     note_facts(
         scope,
         operation=None,
