@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Any
+
+from graphql import GraphQLResolveInfo
 
 from gateway.errors import InvalidCursor
 from gateway.page import Caller, out_of_range_warnings
@@ -23,7 +26,7 @@ from schema.connection import (
     read_connection,
 )
 from schema.execution.context import OperationContext
-from schema.execution.selected_fields import SelectedFields
+from schema.execution.selected_fields import NOTHING_SPECIAL, SelectedFields, may_select, selected_fields
 from schema.rows import out_of_range
 from schema.view_connection import empty_totals, view_connection, view_totals
 
@@ -44,6 +47,15 @@ class ConnectionRequest:
     refinement: Refinement
     arguments: PageArguments
     selected: SelectedFields
+
+    @classmethod
+    def of(
+        cls, info: GraphQLResolveInfo[Any], query: PageQuery, refinement: Refinement, arguments: PageArguments
+    ) -> ConnectionRequest:
+        """Return the request of a field with these arguments. Its selection is collected only if it may matter."""
+        has_view = bool(refinement.text) or any(isinstance(bound.mark, ViewMark) for bound in arguments.cursors)
+        is_special = has_view or may_select(info, ("totals", *query.dataset.exceptional))
+        return cls(query, refinement, arguments, selected_fields(info) if is_special else NOTHING_SPECIAL)
 
     def mode(self) -> Mode:
         """Return the mode of the answer. Raises InvalidCursor if a cursor is of another mode."""

@@ -13,7 +13,6 @@ from gateway.query import FALSE, TRUE, Dataset, PageQuery
 from schema.answers import ConnectionRequest, answer
 from schema.connection import Connection
 from schema.execution.context import OperationContext
-from schema.execution.selected_fields import selected_fields
 from schema.filters import to_filter
 from schema.refinements import to_refinement
 from schema.scalars import DateTime, upstream_date
@@ -81,7 +80,7 @@ def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs,
             fingerprint=fingerprint_of(query, refinement),
             max_rows=limits.max_first_rows,
         )
-        request = ConnectionRequest(query, refinement, arguments, selected_fields(info._raw_info))
+        request = ConnectionRequest.of(info._raw_info, query, refinement, arguments)
         result = await answer(context, request, caller)
         if query.filter != FALSE:
             context.record(result, info.path.as_list())

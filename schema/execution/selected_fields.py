@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,16 @@ class SelectedFields:
     def is_totals_alone(self) -> bool:
         """True if no field depends on a page."""
         return self.has_totals and self.connection <= {"totals", "__typename"}
+
+
+# Of a document that selects nothing that needs more than a page of blocks.
+NOTHING_SPECIAL = SelectedFields()
+
+
+def may_select(info: GraphQLResolveInfo[Any], names: Iterable[str]) -> bool:
+    """Return False if the text of the operation contains none of the fields ``names``: collecting takes 0.1 ms."""
+    location = info.operation.loc
+    return location is None or any(name in location.source.body for name in names)
 
 
 def selected_fields(info: GraphQLResolveInfo[Any]) -> SelectedFields:
