@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import query_key_of
@@ -16,15 +13,12 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
 from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
-from gateway.page import UNREADABLE_VALUES, Budget, CacheState, Caller, Page, PageSource
+from gateway.page import Budget, CacheState, Caller, PageSource
 from gateway.query import PageQuery
-from gateway.scanning.scan import Consumer, Progress, Scan, ScanRules
+from gateway.scanning.scan import Progress, Scan, ScanRules
+from gateway.scanning.tables import ScannedTable, grouped_table
 from gateway.scanning.view import View
 from gateway.single_flight import being_cancelled
-
-if TYPE_CHECKING:
-    from gateway.views.table import Table
-    from gateway.views.table_builder import TableBuilder
 
 
 @dataclass(slots=True)
@@ -102,7 +96,7 @@ class CachedViews:
             rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await asyncio.to_thread(_grouped, rows.table, query.group_by)
+            table = await grouped_table(rows.table, query.group_by)
             view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
             return view if read.void else await self._keep(key, all_rows, caller, view)
 
@@ -142,7 +136,7 @@ class CachedViews:
     async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
         with self._pages.reads.under_way(caller.token.locator) as read:
             # In a thread, because it imports numpy.
-            tables = await asyncio.to_thread(_Tables, query)
+            tables = await asyncio.to_thread(ScannedTable, query)
             reading = await scan.run(tables.consumer)
             if reading is None:
                 return None
@@ -170,44 +164,6 @@ class CachedViews:
             return cached
         pages.index.discard(key)
         return view
-
-
-class _Tables:
-    """Builds the table of a scan's blocks, in worker threads."""
-
-    def __init__(self, query: PageQuery) -> None:
-        from gateway.views.table_builder import TableBuilder
-
-        self._new: Callable[[], TableBuilder] = lambda: TableBuilder(query.dataset)
-        self._builder = self._new()
-
-    @property
-    def consumer(self) -> Consumer:
-        return Consumer(self._start, self._take)
-
-    async def table(self) -> Table:
-        """Return the finished table, with its digest."""
-        return await asyncio.to_thread(_with_digest, self._builder.build)
-
-    def _start(self) -> None:
-        self._builder = self._new()
-
-    async def _take(self, page: Page) -> None:
-        has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
-        await asyncio.to_thread(self._builder.add, page.rows, has_unreadable=has_unreadable)
-
-
-def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:
-    from gateway.views.grouping import grouped
-
-    return _with_digest(partial(grouped, table, dimensions))
-
-
-def _with_digest(make: Callable[[], Table]) -> Table:
-    """Return the table, and compute its digest in this thread."""
-    table = make()
-    _ = table.digest
-    return table
 
 
 def _key(query: PageQuery, caller: Caller, kind: str) -> str:

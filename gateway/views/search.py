@@ -24,4 +24,6 @@ def containing(table: Table, words: Iterable[str], dimensions: Sequence[str]) ->
             if has_word.any():
                 found |= has_word[text.codes]
         mask &= found
+        if not mask.any():
+            break
     return mask

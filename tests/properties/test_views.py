@@ -112,9 +112,9 @@ def _holds(row: reference.Row, name: str, condition: Any) -> bool:
     return all(value is not None and OPERATORS[operator](value, number) for operator, number in condition.items())
 
 
-def answer(query: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return all rows of a query with all measures, and their totals."""
-    rows: list[Any] = [row for row in SOME if model.matches(row, query.get("filter") or {})]
+def answer(query: dict[str, Any], source: list[model.Row] = SOME) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return all rows of a query over ``source`` with all measures, and their totals."""
+    rows: list[Any] = [row for row in source if model.matches(row, query.get("filter") or {})]
     dimensions = [model.DIMENSIONS[name] for name in dict.fromkeys(query.get("groupBy") or [])]
     if dimensions:
         rows = reference.grouped(LICENSE_DEPLOYMENTS, rows, dimensions)
@@ -211,3 +211,38 @@ def test_paging_through_a_view_returns_each_row_once_and_in_order(
         if not info["hasPreviousPage" if backward else "hasNextPage"]:
             break
     assert collected == [only(fields, row) for row in rows]
+
+
+ODD = [
+    "rows=300+nulls",
+    "rows=300+nulls+counts=negative",
+    "rows=300+nulls+counts=big",
+    "rows=1100+counts=big",
+    "rows=300+nulls+mixed-dates",
+]
+
+
+@pytest.fixture(params=ODD)
+def odd(request: pytest.FixtureRequest, start_gateway: StartGateway) -> tuple[Gateway, str, list[model.Row]]:
+    """A gateway, a token whose rows are unusual, and these rows as the gateway shows them."""
+    gateway, token = start_gateway(first_block_rows=7, block_rows=100), f"contoso+as=odd-view+{request.param}"
+    rows = gateway.connection("first: 2000", token, f"nodes {{ {' '.join(model.FIELDS)} }}")["nodes"]
+    return gateway, token, rows
+
+
+@settings(BOUNDED, max_examples=40)
+@given(query=QUERIES)
+def test_unusual_rows_are_grouped_and_added_up_exactly(
+    odd: tuple[Gateway, str, list[model.Row]], query: dict[str, Any]
+) -> None:
+    """Nulls, negative counts, and sums beyond 64 bits. The gateway groups the rows itself."""
+    gateway, token, source = odd
+    query.pop("filter", None)
+    rows, totals = answer(query, source)
+    fields = (*LICENSE_DEPLOYMENTS.dimensions, *MEASURES, "processedDateTime")
+    text = QUERY.format(fields=" ".join(fields), totals=" ".join(MEASURES))
+    response = gateway.ask(text, token, **query, first=2_000)
+    assert "errors" not in response, response["errors"]
+    connection = response["data"]["licenseDeployments"]
+    assert connection["nodes"] == [only(fields, row) for row in rows]
+    assert connection["totals"] == only(MEASURES, totals)
