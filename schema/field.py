@@ -11,7 +11,7 @@ from strawberry import UNSET, Info
 from gateway.paging.window import page_arguments
 from gateway.query import FALSE, TRUE, Dataset, PageQuery
 from schema.answers import ConnectionRequest, answer
-from schema.connection import Connection
+from schema.connection_types import Connection
 from schema.execution.context import OperationContext
 from schema.filters import to_filter
 from schema.refinements import to_refinement
