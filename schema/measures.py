@@ -12,6 +12,7 @@ from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
 from schema.dimensions import dimension_descriptions, junctions
+from schema.rows import bare, kinds_of
 from schema.scalars import Long
 
 _METADATA_KEY = "measure"
@@ -104,13 +105,13 @@ def having_input(name: str, row: type) -> Any:
         field: strawberry.field(default=UNSET, description=f"Condition on the {noun.lower}.")
         for field, noun in measures.items()
     }
-    annotations = {
+    kinds = {
         "and_": f"list[{name}] | None",
         "or_": f"list[{name}] | None",
         "not_": f"{name} | None",
         **{field: (FloatCondition if _is_rate(row, field) else LongCondition) | None for field in measures},
     }
-    members = {"__module__": row.__module__, "__annotations__": annotations, **junctions(), **conditions}
+    members = {"__module__": row.__module__, "__annotations__": kinds, **junctions(), **conditions}
     return strawberry.input(
         type(name, (), members),
         description="Which rows or groups to keep, by their numbers. Fields of one object are joined by AND; `{}` keeps"
@@ -121,7 +122,7 @@ def having_input(name: str, row: type) -> Any:
 def totals_type(name: str, row: type) -> Any:
     """The GraphQL type ``name``: the totals of the measures of ``row``."""
     measures = _measures(row)
-    annotations: dict[str, Any] = {field: (float if _is_rate(row, field) else Long) | None for field in measures}
+    kinds: dict[str, Any] = {field: (float if _is_rate(row, field) else Long) | None for field in measures}
     members: dict[str, Any] = {
         field: strawberry.field(
             description=f"{noun.text}: the quotient of both totals; null if nothing was sold, or if one is unknown."
@@ -131,7 +132,7 @@ def totals_type(name: str, row: type) -> Any:
         for field, noun in measures.items()
     }
     return strawberry.type(
-        type(name, (), {"__annotations__": annotations, **members}),
+        type(name, (), {"__annotations__": kinds, **members}),
         description="Totals over all rows of the question, before paging.",
     )
 
@@ -146,5 +147,4 @@ def _measures(row: type) -> Mapping[str, _Noun]:
 
 
 def _is_rate(row: type, name: str) -> bool:
-    annotation = row.__annotations__[name]
-    return float in getattr(annotation, "__args__", (annotation,))
+    return bare(kinds_of(row)[name]) is float

@@ -20,8 +20,8 @@ def row_type(node: type, derived: Derived | None = None) -> type[msgspec.Struct]
     """
     kinds: dict[Any, Any] = {Long: Measure}
     stored = _stored(node, derived)
-    fields = [(name, kinds.get(_bare(kind), str) | None, None) for name, kind in stored.items()]
-    attributes = {to_camel_case(name): name for name in _annotations(node)}
+    fields = [(name, kinds.get(bare(kind), str) | None, None) for name, kind in stored.items()]
+    attributes = {to_camel_case(name): name for name in kinds_of(node)}
     namespace = {} if derived is None else _properties(derived, attributes)
     return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False, namespace=namespace)
 
@@ -36,7 +36,7 @@ def dataset(
     not_additive: tuple[str, ...] = (),
 ) -> Dataset:
     """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
-    kinds = {to_camel_case(field): _bare(kind) for field, kind in _stored(node, derived).items()}
+    kinds = {to_camel_case(field): bare(kind) for field, kind in _stored(node, derived).items()}
     (date,) = (field for field, kind in kinds.items() if kind is DateTime)
     return Dataset(
         name=name,
@@ -98,12 +98,14 @@ def out_of_range(rows: Iterable[Any], dataset: Dataset, names: Collection[str]) 
 def _stored(node: type, derived: Derived | None) -> dict[str, Any]:
     """Return the fields of ``node`` that the upstream sends, with their types."""
     computed = () if derived is None else derived.names
-    return {name: kind for name, kind in _annotations(node).items() if to_camel_case(name) not in computed}
+    return {name: kind for name, kind in kinds_of(node).items() if to_camel_case(name) not in computed}
 
 
-def _annotations(node: type) -> dict[str, Any]:
+def kinds_of(node: type) -> dict[str, Any]:
+    """Return the types of the fields of ``node``, by attribute."""
     return {field.python_name: field.type_annotation.annotation for field in node.__strawberry_definition__.fields}  # type: ignore[attr-defined]
 
 
-def _bare(kind: Any) -> Any:
+def bare(kind: Any) -> Any:
+    """Return ``kind`` without None."""
     return next((part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)), kind)
