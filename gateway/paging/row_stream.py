@@ -146,10 +146,10 @@ class RowStream:
     def _rows_ahead(self, page: Page) -> range:
         """Return the first rows of the blocks after ``page`` up to the known total; none if ``page`` was cached.
 
-        After a cached block the next one is probably cached, too.
+        After a cached block the next one is probably cached, too. A thorough stream may continue an earlier one.
         """
-        total = page.snapshot.total_count
-        if total is None or page.cache is not CacheState.MISS or self._is_last(page):
+        total, may_be_cached = page.snapshot.total_count, page.cache is not CacheState.MISS and not self.is_thorough
+        if total is None or may_be_cached or self._is_last(page):
             return range(0)
         return range(self._next_block(page.skip), total, self.sizes.rows)
 
