@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,9 +93,19 @@ class SearchKeys:
         part = word.encode("utf-8", "surrogatepass")
         # Most words occur in few columns.
         if part in self.joined:
-            joined, starts = self.joined, self.starts.tolist()
-            found[:] = [joined.find(part, start, stop) >= 0 for start, stop in pairwise(starts)]
+            places = self._places(part)
+            keys = np.searchsorted(self.starts, places, side="right") - 1
+            # A place may reach into the next key.
+            found[keys[places + len(part) <= self.starts[keys + 1]]] = True
         return found
+
+    def _places(self, part: bytes) -> NDArray[np.int64]:
+        """Return the places of ``part`` in the joined keys."""
+        joined = np.frombuffer(self.joined, np.uint8)
+        places = np.flatnonzero(joined[: len(joined) - len(part) + 1] == part[0])
+        for offset, byte in enumerate(part):
+            places = places[joined[places + offset] == byte]
+        return places
 
     @property
     def size_bytes(self) -> int:
