@@ -55,14 +55,14 @@ def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs,
         filter: Any = UNSET,
         group_by: Any = UNSET,
         processed_date_time: Any = UNSET,
-        search: Any = UNSET,
-        having: Any = UNSET,
-        order_by: Any = UNSET,
         first: Any = UNSET,
         after: Any = UNSET,
         last: Any = UNSET,
         before: Any = UNSET,
         offset: Any = UNSET,
+        search: Any = UNSET,
+        having: Any = UNSET,
+        order_by: Any = UNSET,
     ) -> Any:
         context = info.context
         # Require a token before reading the arguments, which may be long.
@@ -96,14 +96,14 @@ def _resolver_annotations(node: type, totals: type, inputs: Inputs) -> dict[str,
         "filter": inputs.filter,
         "group_by": list[inputs.dimension],  # type: ignore[name-defined]
         "processed_date_time": DateTime,
-        "search": str,
-        "having": inputs.having,
-        "order_by": list[inputs.order],  # type: ignore[name-defined]
         "first": int,
         "after": str,
         "last": int,
         "before": str,
         "offset": int,
+        "search": str,
+        "having": inputs.having,
+        "order_by": list[inputs.order],  # type: ignore[name-defined]
     }
     return {
         "info": Info[OperationContext],

@@ -24,14 +24,14 @@ type Query {
     filter: LicenseDeploymentFilter
     groupBy: [LicenseDeploymentDimension!]
     processedDateTime: DateTime
-    search: String
-    having: LicenseDeploymentHaving
-    orderBy: [LicenseDeploymentOrder!]
     first: Int
     after: String
     last: Int
     before: String
     offset: Int
+    search: String
+    having: LicenseDeploymentHaving
+    orderBy: [LicenseDeploymentOrder!]
   ): LicenseDeploymentConnection
 }
 

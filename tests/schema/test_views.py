@@ -126,6 +126,40 @@ def test_repeated_tries_finish_and_ask_for_no_block_twice(start_gateway: StartGa
     assert len(queries) == len(set(queries)) == 24
 
 
+def test_the_fields_of_an_operation_share_one_scan(start_gateway: StartGateway, upstream: Upstream) -> None:
+    gateway, token = start_gateway(), "contoso+as=shared-scan"
+    query = """{
+      most: licenseDeployments(
+        groupBy: CUSTOMER_NAME, orderBy: {field: LICENSES_UNASSIGNED, direction: DESC}, first: 1
+      ) { nodes { customerName licensesUnassigned } }
+      least: licenseDeployments(groupBy: CUSTOMER_NAME, orderBy: {field: LICENSES_UNASSIGNED}, last: 1) {
+        nodes { customerName licensesUnassigned }
+      }
+      rows: licenseDeployments(orderBy: {field: LICENSES_UNASSIGNED}) { totals { licensesUnassigned } }
+    }"""
+    data = gateway.ask(query, token)["data"]
+    assert data["most"] == data["least"]
+    assert data["rows"]["totals"] == {"licensesUnassigned": 371_136}
+    assert sorted(call.query_string for call in upstream.calls_of(token)) == [
+        "top=10000&skip=0",
+        "top=10000&skip=10000",
+    ]
+
+
+def test_without_reading_ahead_all_rows_are_read_all_the_same(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(read_ahead="off", first_block_rows=10, block_rows=50)
+    assert shown(gateway, BY_UNASSIGNED, "contoso+rows=300+as=in-order") == shown(
+        start_gateway(), BY_UNASSIGNED, "contoso+rows=300+as=in-order"
+    )
+
+
+def test_two_tokens_never_share_a_view(start_gateway: StartGateway, upstream: Upstream) -> None:
+    gateway = start_gateway()
+    for token in ("contoso+rows=300+as=mine", "contoso+rows=300+as=yours"):
+        shown(gateway, BY_UNASSIGNED, token)
+        assert len(upstream.calls_of(token)) == 1
+
+
 # Cursors
 
 
