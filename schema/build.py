@@ -18,7 +18,7 @@ from schema.scalars import SCALARS
 DATASETS: tuple[tuple[Dataset, Any], ...] = ((license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),)
 
 
-class _Names(NameConverter):
+class Names(NameConverter):
     """Strawberry's names, but a connection is named after its rows alone.
 
     Names are cached: Strawberry derives the name of every input field again for each object that a caller sends.
@@ -38,7 +38,7 @@ def build_schema() -> strawberry.Schema:
     query = type("Query", (), {dataset.name: field for dataset, field in DATASETS})
     return strawberry.Schema(
         query=strawberry.type(query, description="What can be asked."),
-        config=StrawberryConfig(scalar_map=SCALARS, name_converter=_Names()),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
 
 

@@ -83,8 +83,13 @@ class View:
 
     async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
         """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
-        names &= {*self.table.measures, *self._derived_names}
-        return await asyncio.to_thread(self._out_of_range, sorted(names), numbers) if names else 0
+        measures = sorted(names & {*self.table.measures, *self._derived_names})
+        if not measures:
+            return 0
+        if numbers is not None:
+            return await asyncio.to_thread(self._out_of_range, measures, numbers)
+        key = ("out of range", *measures)
+        return await self._computed(key, lambda: self._out_of_range(measures, None), lambda _: 0)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
