@@ -32,7 +32,7 @@ from schema.view_connection import empty_totals, view_connection, view_totals
 
 
 class Mode(Enum):
-    """What an answer is made from. BY_ROWS is a view whose groups the gateway has made of all rows."""
+    """Source of an answer. BY_ROWS is a view whose groups the gateway has made of all rows."""
 
     BLOCKS = auto()
     VIEW = auto()
@@ -41,7 +41,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRequest:
-    """What a connection field asks for."""
+    """Query, refinement, paging arguments and selection of a connection field."""
 
     query: PageQuery
     refinement: Refinement

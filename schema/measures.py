@@ -50,7 +50,7 @@ class OrderDirection(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Noun:
-    """What a measure is, such as "Number of licenses sold"."""
+    """The noun of a measure, such as "Number of licenses sold"."""
 
     text: str
 

@@ -41,7 +41,7 @@ async def view_connection(
     page_info = PageInfoValue(stop < len(numbers), start > 0, *ends)
     total_count = None if view.is_incomplete else len(numbers)
     totals, out_of_range = await view_totals(view, refinement, selected)
-    # What the order and the condition use counts wherever it is; the other measures count on the page.
+    # Measures of order and condition count in all rows, the other measures on the page alone.
     out_of_range += await view.out_of_range(refinement.fields)
     out_of_range += await view.out_of_range(selected.rows - refinement.fields, shown)
     return ConnectionResult(
@@ -53,7 +53,7 @@ async def view_connection(
 
 
 async def view_totals(view: View, refinement: Refinement, selected: SelectedFields) -> tuple[TotalsValue | None, int]:
-    """Return the selected totals, and how many of them do not fit into 64 bits; no totals if rows are missing."""
+    """Return the totals, None if rows are missing, and the number of selected ones that do not fit into 64 bits."""
     if not selected.has_totals or view.is_incomplete:
         return None, 0
     totals = await view.totals(refinement)

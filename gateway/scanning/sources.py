@@ -1,4 +1,4 @@
-"""Where the rows of an answer come from."""
+"""Sources of rows: blocks and views."""
 
 from __future__ import annotations
 

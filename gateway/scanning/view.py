@@ -100,7 +100,7 @@ class View:
     async def _computed(
         self, key: Hashable, compute: Callable[[], Result], size_bytes: Callable[[Result], int]
     ) -> Result:
-        """Return what is kept as ``key``; compute it in a worker thread if it is not."""
+        """Return the value kept as ``key``; compute it in a worker thread if it is missing."""
         result: Result | None = None if self.kept is None else self.kept.get(key)
         if result is None:
             result = await asyncio.to_thread(compute)

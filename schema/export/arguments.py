@@ -26,7 +26,7 @@ from schema.refinements import to_refinement
 # The arguments of a dataset's field that determine its query; the others select rows of the result.
 ARGUMENTS = ("filter", "groupBy", "processedDateTime", "search", "having", "orderBy")
 
-# The arguments whose text is no JSON.
+# Arguments that are plain text, not JSON.
 _TEXTS = ("processedDateTime", "search")
 
 _EXAMPLES = {

@@ -34,7 +34,7 @@ class NotExportable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's name and kind; a number that is no rate is an integer."""
+    """A column's name and kind. A rate is a float; other numbers are integers."""
 
     name: str
     is_number: bool

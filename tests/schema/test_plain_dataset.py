@@ -1,4 +1,4 @@
-"""A dataset without derived measures has order, conditions and totals of its own measures."""
+"""A dataset without derived measures has order, conditions and totals from its declaration alone."""
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType

@@ -66,7 +66,7 @@ class Bench:
 
     @property
     def counted_bytes(self) -> int:
-        """What the store should have counted."""
+        """The bytes that the store should have counted."""
         total = 0
         for record in self.pages.store._records.values():
             value = record.value
