@@ -61,16 +61,18 @@ class CachedViews:
             if cached is not None:
                 return cached
             running = self._buildings.get(key)
+            building = running or self._start(key, query, caller)
             try:
-                view = await _result(running or self._start(key, query, caller), caller)
+                view = await _result(building, caller)
             except QueryTooComplex:
                 # The calls of a scan count for the operation that started it. This one may still make its own.
                 if running is None or running.progress.known_rows > self._rules.max_rows:
                     raise
-                self._forget(key, running)
-                continue
+                view = None
             if view is not None:
                 return view
+            # Its callback may not have run yet.
+            self._forget(key, building)
 
     def forget(self, token: AccessToken) -> None:
         """Stop sharing the scans of ``token`` with later callers: the upstream has refused the token."""

@@ -367,3 +367,18 @@ async def test_without_memory_every_view_is_read_and_answered() -> None:
     assert await sold(await bench.view(), DESCENDING) == list(range(24, -1, -1))
     assert (await bench.view()).cache is CacheState.MISS
     assert bench.calls == 6
+
+
+async def test_a_caller_that_meets_a_stopped_scan_starts_another_one() -> None:
+    """The scan has ended, but the loop has not run its callback yet."""
+    bench = Bench()
+    bench.source.gate.clear()
+    leaving = asyncio.create_task(bench.view())
+    await asyncio.sleep(0.05)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    [(key, building)] = bench.views._buildings.items()
+    bench.source.gate.set()
+    await asyncio.wait({building.task})
+    bench.views._buildings[key] = building
+    assert len((await bench.view()).table) == 25
