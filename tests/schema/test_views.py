@@ -363,3 +363,14 @@ def test_no_rows_have_totals_without_a_call(gateway: Gateway, upstream: Upstream
     assert shown(gateway, "filter: {or: []}", "contoso+as=nothing", fields) == nothing
     assert upstream.calls_of("contoso+as=nothing") == []
     assert shown(gateway, "", "tailspin", fields) == nothing
+
+
+@pytest.mark.parametrize("arguments", [BY_SOLD, BY_UNASSIGNED, "orderBy: {field: CUSTOMER_NAME}"])
+def test_without_memory_every_page_is_the_same(start_gateway: StartGateway, arguments: str) -> None:
+    """Each page then costs all calls again, also with a cursor."""
+    token = "contoso+rows=300+as=no-memory"
+    cached, uncached = start_gateway(), start_gateway(cache_memory_bytes=0)
+    first = shown(uncached, f"{arguments}, first: 7", token)
+    assert first == shown(cached, f"{arguments}, first: 7", token)
+    following = f'{arguments}, first: 7, after: "{first["pageInfo"]["endCursor"]}"'
+    assert shown(uncached, following, token) == shown(cached, following, token)
