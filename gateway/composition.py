@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
 
+from gateway.access_token import AccessToken
 from gateway.app import create_app
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
@@ -26,6 +27,9 @@ from gateway.paging.blocks import BlockSizes
 from gateway.paging.prefetch import Prefetch
 from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
+from gateway.scanning.cached_views import CachedViews
+from gateway.scanning.scan import ScanRules
+from gateway.scanning.sources import RowSources
 from gateway.scheduling.rotation import Rotation
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.server.process_tuning import tune_process
@@ -64,19 +68,19 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     cache = _cache(settings, client, metrics, redis, differing, slices, thread)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
-    source = SingleFlight(cache)
-    cache.on_refusal = source.forget
-    prefetch = Prefetch(source, _block_sizes(settings)) if settings.read_ahead else None
-    owned = (prefetch, cache, client) if prefetch else (cache, client)
+    ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
+    sources = _sources(settings, cache, differing, ahead)
+    parts = (sources.prefetch, sources.views, cache, client)
+    owned = [part for part in parts if part is not None]
     return create_app(
-        _graphql(settings, operations, documents, source, cache, graphiql, differing, prefetch, thread),
+        _graphql(settings, operations, documents, sources, cache, graphiql, thread),
         metrics=metrics,
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=_exports(settings, operations.limits, source, differing, slices).routes(
+        export_routes=_exports(settings, operations.limits, sources, slices, ahead).routes(
             [dataset for dataset, _ in DATASETS]
         ),
         show_metrics=settings.metrics,
@@ -188,6 +192,20 @@ def _cache(
     return cache
 
 
+def _sources(settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead) -> RowSources:
+    flights, sizes = SingleFlight(cache), BlockSizes(settings.first_block_rows, settings.block_rows)
+    rules = ScanRules(sizes, settings.max_scan_rows, settings.operation_timeout_seconds, ahead, differing)
+    views = CachedViews(flights, cache, rules)
+
+    def forget(token: AccessToken) -> None:
+        flights.forget(token)
+        views.forget(token)
+
+    cache.on_refusal = forget
+    prefetch = Prefetch(flights, sizes) if settings.read_ahead else None
+    return RowSources(flights, views, sizes, _upstream_config(settings).identity, differing, prefetch)
+
+
 def _graphiql(settings: Settings) -> GraphiQL | None:
     if not settings.graphiql:
         return None
@@ -196,55 +214,42 @@ def _graphiql(settings: Settings) -> GraphiQL | None:
     )
 
 
-def _block_sizes(settings: Settings) -> BlockSizes:
-    return BlockSizes(settings.first_block_rows, settings.block_rows)
-
-
 def _graphql(
     settings: Settings,
     operations: Operations,
     documents: Documents,
-    source: SingleFlight,
+    sources: RowSources,
     cache: CachedPages,
     graphiql: GraphiQL | None,
-    differing: DifferingBlocks,
-    prefetch: Prefetch | None,
     thread: WorkerThread,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
         documents=documents,
-        source=source,
-        sizes=_block_sizes(settings),
+        sources=sources,
         buffers=ResponseBuffers(settings.max_response_buffer_bytes),
-        upstream=_upstream_config(settings).identity,
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
-        differing=differing,
-        prefetch=prefetch,
         thread=thread,
     )
 
 
-def _exports(
-    settings: Settings, limits: Limits, source: SingleFlight, differing: DifferingBlocks, slices: Rotation
-) -> Exports:
+def _exports(settings: Settings, limits: Limits, sources: RowSources, slices: Rotation, ahead: ReadAhead) -> Exports:
     arguments = ExportArguments(
         build_schema(),
-        _upstream_config(settings).identity,
+        sources.upstream,
         max_filter_bytes=settings.max_filter_bytes,
         introspection=settings.introspection,
     )
     is_closed = settings.trusted_documents is not None
-    ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
     shares = Shares.of(slices, settings.max_concurrent_exports, ahead)
-    return Exports(arguments, source, _block_sizes(settings), limits, is_closed, differing, shares)
+    return Exports(arguments, sources, limits, is_closed, shares)
 
 
 def _lifespan(
     settings: Settings,
-    owned: tuple[Prefetch | CachedPages | UpstreamClient, ...],
+    owned: Sequence[Prefetch | CachedViews | CachedPages | UpstreamClient],
     metrics: Metrics,
     redis: RedisTier | None,
     worker: Worker | None,

@@ -19,17 +19,30 @@ from gateway.held_rows import OperationRows
 from gateway.query import PageQuery
 
 
-class Budget:
-    """Budget of upstream calls for one operation.
+@dataclass(slots=True)
+class Cost:
+    """The upstream attempts that one operation has started so far, and the rows that they returned.
 
-    A fetch reserves one call before it starts, because fields run concurrently, and settles its actual cost afterwards.
+    Joined calls count for the operation that started them. Calls in the background count for none.
     """
 
-    __slots__ = ("max_calls", "spent_calls")
+    upstream_calls: int = 0
+    rows_read: int = 0
 
-    def __init__(self, max_calls: int) -> None:
+
+class Budget:
+    """Budget of upstream calls for one operation, or for one block of an export.
+
+    A fetch reserves one call before it starts, because fields run concurrently, and settles the calls behind its page
+    afterwards, including those that it joined. UpstreamClient counts the actual ``cost``.
+    """
+
+    __slots__ = ("cost", "max_calls", "spent_calls")
+
+    def __init__(self, max_calls: int, cost: Cost | None = None) -> None:
         self.max_calls = max_calls
         self.spent_calls = 0
+        self.cost = Cost() if cost is None else cost
 
     def reserve(self) -> None:
         """Reserve one call. Raises QueryTooComplex if the budget is used up."""
@@ -140,6 +153,18 @@ class PageWarning:
 
 # Rows are missing, and it is unknown which.
 INCOMPLETE = PageWarning("UPSTREAM_INCOMPLETE", "The upstream announced more rows than it returned. Retry later.")
+
+# The code of the warning that rows are stale.
+STALE_DATA = "STALE_DATA"
+
+# Values that could not be read are null.
+UNREADABLE_VALUES = "UPSTREAM_UNREADABLE_VALUES"
+
+
+def out_of_range_warnings(count: int) -> tuple[PageWarning, ...]:
+    """Return the warning for ``count`` values that do not fit into 64 bits, if there are any."""
+    message = "Values that do not fit into 64 bits are null."
+    return (PageWarning("VALUE_OUT_OF_RANGE", message, count),) if count else ()
 
 
 @dataclass(frozen=True, slots=True)

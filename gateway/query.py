@@ -8,6 +8,7 @@ order in which they were written.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +17,31 @@ from urllib.parse import quote
 
 import msgspec
 
+# Begins a word in a field's name.
+_CAPITAL = re.compile("[A-Z]")
+
 # A measure's type in a row: the Microsoft page's "long", 64 bits.
 Measure = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The measures computed from a dataset's licenses ``sold`` and ``deployed``, all by the names of their fields.
+
+    Per row, ``unassigned`` is max(0, sold - deployed), ``overdeployed`` is max(0, deployed - sold), and ``rate`` is
+    deployed / sold. Groups and totals have the sums of the first two, and the quotient of two sums as rate.
+    """
+
+    sold: str
+    deployed: str
+    unassigned: str
+    overdeployed: str
+    rate: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The names of the computed measures."""
+        return (self.unassigned, self.overdeployed, self.rate)
 
 
 @dataclass(frozen=True)
@@ -26,7 +50,9 @@ class Dataset:
 
     ``row`` is a :class:`msgspec.Struct` whose encoded field names are the upstream's. ``dimensions`` and ``measures``
     are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field with a row's
-    processed date, and ``service`` the dimension whose rows are processed together.
+    processed date, and ``service`` the dimension whose rows are processed together. ``derived`` names the measures
+    that the gateway computes itself. Measures must not be added up over several values of a dimension in
+    ``not_additive``, because one license would count more than once.
     """
 
     name: str
@@ -36,11 +62,35 @@ class Dataset:
     measures: tuple[str, ...]
     date: str
     service: str
+    derived: Derived | None = None
+    not_additive: tuple[str, ...] = ()
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
         """Map upstream field names to attributes of the row type."""
         return {field.encode_name: field.name for field in msgspec.structs.fields(self.row)}
+
+    @cached_property
+    def members(self) -> Mapping[str, str]:
+        """Map the names of all fields, derived measures included, to attributes of the row type."""
+        names = self.derived.names if self.derived else ()
+        return {**self.attributes, **{name: _CAPITAL.sub(r"_\g<0>", name).lower() for name in names}}
+
+    @cached_property
+    def group_row(self) -> type[msgspec.Struct]:
+        """The type of groups that the gateway makes: a row whose excesses are sums of excesses."""
+        derived = self.derived
+        names = (derived.unassigned, derived.overdeployed) if derived else ()
+        fields = [(self.members[name], int | None, None) for name in names]
+        encoded_names = {self.members[name]: name for name in names}
+        return msgspec.defstruct(
+            f"{self.row.__name__}Group", fields, bases=(self.row,), rename=encoded_names, frozen=True, gc=False
+        )
+
+    @cached_property
+    def exceptional(self) -> frozenset[str]:
+        """The measures of a group that its other measures do not determine."""
+        return frozenset((self.derived.unassigned, self.derived.overdeployed) if self.derived else ())
 
 
 @dataclass(frozen=True, slots=True, order=True)

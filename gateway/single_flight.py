@@ -41,8 +41,8 @@ class _Flight:
 class SingleFlight:
     """A PageSource that shares one call between concurrent identical fetches of one token and locale.
 
-    The shared task inherits neither the first caller's deadline nor its context variables. Canceling one waiter does
-    not affect the others; canceling the last one cancels the call.
+    The shared task inherits neither the first caller's deadline nor its context variables, but counts into its cost.
+    Canceling one waiter does not affect the others; canceling the last one cancels the call.
     """
 
     def __init__(self, source: PageSource) -> None:
@@ -81,7 +81,7 @@ class SingleFlight:
         try:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
-            if flight.task.cancelled() and not _being_cancelled():
+            if flight.task.cancelled() and not being_cancelled():
                 raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
             raise
         finally:
@@ -105,7 +105,9 @@ class SingleFlight:
 
     def _start(self, key: _Key) -> _Flight:
         query, caller = key
-        shared = replace(caller, deadline=float("inf"), budget=Budget(caller.budget.max_calls))
+        # The call counts once: for the caller that starts it.
+        budget = Budget(caller.budget.max_calls, caller.budget.cost)
+        shared = replace(caller, deadline=float("inf"), budget=budget)
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flights = self._flights.setdefault(caller.token.locator, {})
         flight = flights[key] = _Flight(task, caller.ahead)
@@ -126,6 +128,7 @@ class SingleFlight:
             flight.task.exception()
 
 
-def _being_cancelled() -> bool:
+def being_cancelled() -> bool:
+    """Return True if the current task itself is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
+from strawberry.types.base import StrawberryObjectDefinition, StrawberryType
 
 from gateway.query import Dataset
 from schema.datasets import license_deployment
@@ -17,12 +18,19 @@ from schema.scalars import SCALARS
 DATASETS: tuple[tuple[Dataset, Any], ...] = ((license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),)
 
 
-class _CachedNames(NameConverter):
-    """Strawberry's names. It derives the name of every input field again for each object that a caller sends."""
+class Names(NameConverter):
+    """Strawberry's names, but a connection is named after its rows alone.
+
+    Names are cached: Strawberry derives the name of every input field again for each object that a caller sends.
+    """
 
     def __init__(self) -> None:
         super().__init__(auto_camel_case=True)
         self.apply_naming_config = lru_cache(maxsize=1_024)(super().apply_naming_config)  # type: ignore[method-assign]
+
+    def from_generic(self, generic_type: StrawberryObjectDefinition, types: list[StrawberryType | type]) -> str:
+        """Return the name of a generic type, without the types after the first."""
+        return super().from_generic(generic_type, types[:1])
 
 
 def build_schema() -> strawberry.Schema:
@@ -30,7 +38,7 @@ def build_schema() -> strawberry.Schema:
     query = type("Query", (), {dataset.name: field for dataset, field in DATASETS})
     return strawberry.Schema(
         query=strawberry.type(query, description="What can be asked."),
-        config=StrawberryConfig(scalar_map=SCALARS, name_converter=_CachedNames()),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
-
-import strawberry
+from typing import Any
 
 from gateway.errors import SnapshotChanged
 from gateway.held_rows import release_rows
@@ -15,6 +13,7 @@ from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Rend
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
+from gateway.paging.cursor import ViewMark
 from gateway.paging.window import (
     CursorState,
     PageArguments,
@@ -25,40 +24,9 @@ from gateway.paging.window import (
 )
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
-from schema.scalars import Long
-
-Node = TypeVar("Node")
 
 # A conflict from try CONFLICT_TRIES on ends the operation, unless the try accepted differing blocks (our choice).
 CONFLICT_TRIES, MAX_TRIES = 3, 6
-
-
-@strawberry.type(description="Where a page lies among all rows. Exact in both directions.")
-class PageInfo:
-    has_next_page: bool = strawberry.field(description="True when a row follows this page. Example: `true`.")
-    has_previous_page: bool = strawberry.field(description="True when a row precedes this page. Example: `false`.")
-    start_cursor: str | None = strawberry.field(
-        description="Cursor of the first row, for `before`; null on an empty page."
-    )
-    end_cursor: str | None = strawberry.field(description="Cursor of the last row, for `after`; null on an empty page.")
-
-
-@strawberry.type(description="A row with its cursor.")
-class Edge(Generic[Node]):
-    cursor: str = strawberry.field(
-        description="Opaque text that names this row in this question and snapshot; give it to `after` or `before`."
-    )
-    node: Node = strawberry.field(description="The row.")
-
-
-@strawberry.type(description="A page of rows, after the Relay cursor connections specification.")
-class Connection(Generic[Node]):
-    edges: list[Edge[Node]] = strawberry.field(description="The rows of this page, each with its cursor.")
-    nodes: list[Node] = strawberry.field(description="The rows of this page without cursors: shorter and quicker.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies, and the cursors to page on with.")
-    total_count: Long | None = strawberry.field(
-        description="All rows of the question, or groups when grouped; null if unknown. Example: `2`."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +57,28 @@ class PageInfoValue:
 
 
 @dataclass(frozen=True, slots=True)
+class TotalsValue:
+    """The value of a dataset's totals: ``by_name`` as in the schema. ``attributes`` maps these names to attributes."""
+
+    by_name: Mapping[str, int | float | None]
+    attributes: Mapping[str, str]
+
+    def __getattr__(self, attribute: str) -> int | float | None:
+        """Return a total, for graphql-core."""
+        for name, own in self.attributes.items():
+            if own == attribute and name in self.by_name:
+                return self.by_name[name]
+        raise AttributeError(attribute)
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive rows of one block: their offset, the content of their cursors, and the renderings of their page."""
+    """Consecutive rows of one block or view: their offset, the content of their cursors, and their renderings."""
 
     offset: int
     rows: Sequence[Any]
     fingerprint: bytes
-    snapshot: Snapshot
+    snapshot: Snapshot | ViewMark
     renderings: Renderings | None
 
     def cursors(self) -> list[str]:
@@ -130,6 +113,7 @@ class ConnectionValue:
     total_count: int | None
     attributes: Mapping[str, str]
     origin: Origin | None = None
+    totals: TotalsValue | None = None
 
     @property
     def nodes(self) -> list[Any]:
@@ -144,7 +128,7 @@ class ConnectionValue:
         ]
 
 
-EMPTY = ConnectionValue((), PageInfoValue(False, False, None, None), 0, {})
+NO_PAGE = PageInfoValue(False, False, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +230,7 @@ async def _result(
     ends = (pieces[0].cursor(0), pieces[-1].cursor(-1)) if pieces else (None, None)
     page_info = PageInfoValue(has_next_page, has_previous_page, *ends)
     origin = _origin(blocks, query, arguments)
-    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.attributes, origin)
+    connection = ConnectionValue(pieces, page_info, blocks.total_count, query.dataset.members, origin)
     pages = blocks.pages
     cache_states, fetched_at = [page.cache for page in pages], [page.fetched_at for page in pages]
     return ConnectionResult(connection, blocks.warnings(), cache_states, fetched_at)

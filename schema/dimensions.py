@@ -17,7 +17,7 @@ _METADATA_KEY = "dimension"
 
 
 @dataclass(frozen=True, slots=True)
-class _DimensionDescriptions:
+class DimensionDescriptions:
     """The descriptions of a dimension as a value of ``groupBy``, and as a field of the filter."""
 
     enum_value: str
@@ -47,11 +47,6 @@ def name_dimension(owner: str, *, example: str) -> Any:
     )
 
 
-def measure(noun: str, *, example: int) -> Any:
-    """A number that is summed over groups."""
-    return strawberry.field(description=f"{noun}. Example: `{example}`.")
-
-
 def processed_date(*, example: str) -> Any:
     """The date when the data of a row was last processed."""
     return strawberry.field(description=f"Date when the data was last processed; it has no zone. Example: `{example}`.")
@@ -61,7 +56,7 @@ def dimension_enum(name: str, row: type) -> Any:
     """The GraphQL enum ``name`` of the dimensions of ``row``; its values are the upstream's names."""
     members = {
         field.upper(): strawberry.enum_value(to_camel_case(field), description=descriptions.enum_value)
-        for field, descriptions in _dimensions(row).items()
+        for field, descriptions in dimension_descriptions(row).items()
     }
     enum = Enum(name, members, module=row.__module__)  # type: ignore[misc]  # the members depend on the row
     return strawberry.enum(enum, description="A text field that counts can be added up over.")
@@ -74,7 +69,7 @@ def filter_input(name: str, row: type) -> Any:
     """
     conditions = {
         field: strawberry.field(default=UNSET, description=descriptions.condition)
-        for field, descriptions in _dimensions(row).items()
+        for field, descriptions in dimension_descriptions(row).items()
     }
     annotations = {
         "and_": f"list[{name}] | None",
@@ -82,14 +77,15 @@ def filter_input(name: str, row: type) -> Any:
         "not_": f"{name} | None",
         **dict.fromkeys(conditions, StringFilter | None),
     }
-    members = {"__module__": row.__module__, "__annotations__": annotations, **_junctions(), **conditions}
+    members = {"__module__": row.__module__, "__annotations__": annotations, **junctions(), **conditions}
     return strawberry.input(
         type(name, (), members),
         description="Which rows count. Fields of one object are joined by AND; `{}` matches every row.",
     )
 
 
-def _junctions() -> dict[str, Any]:
+def junctions() -> dict[str, Any]:
+    """Return the fields by which conditions of one input are joined."""
     return {
         "and_": strawberry.field(
             name="and", default=UNSET, description="Every one of these holds; with none, every row matches."
@@ -102,9 +98,10 @@ def _junctions() -> dict[str, Any]:
 
 
 def _dimension(row: str, enum_value: str, condition: str) -> Any:
-    return strawberry.field(description=row, metadata={_METADATA_KEY: _DimensionDescriptions(enum_value, condition)})
+    return strawberry.field(description=row, metadata={_METADATA_KEY: DimensionDescriptions(enum_value, condition)})
 
 
-def _dimensions(row: type) -> Mapping[str, _DimensionDescriptions]:
+def dimension_descriptions(row: type) -> Mapping[str, DimensionDescriptions]:
+    """Return the descriptions of the dimensions of ``row``, by attribute."""
     fields = row.__strawberry_definition__.fields  # type: ignore[attr-defined]  # strawberry.type adds it
     return {field.python_name: field.metadata[_METADATA_KEY] for field in fields if _METADATA_KEY in field.metadata}

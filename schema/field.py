@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 import strawberry
 from strawberry import UNSET, Info
-from strawberry.utils.str_converters import to_camel_case
 
 from gateway.paging.window import page_arguments
-from gateway.query import FALSE, TRUE, Dataset, Measure, PageQuery
-from schema.connection import EMPTY, Connection, ConnectionResult, read_connection
+from gateway.query import FALSE, TRUE, Dataset, PageQuery
+from schema.answers import ConnectionRequest, answer
+from schema.connection_types import Connection
 from schema.execution.context import OperationContext
 from schema.filters import to_filter
-from schema.scalars import DateTime, Long, upstream_date
+from schema.refinements import to_refinement
+from schema.scalars import DateTime, upstream_date
+from schema.view_connection import fingerprint_of
 
 _DESCRIPTIONS = {
     "filter": 'Which rows count. Example: `{serviceCode: {eq: "o365"}}`.',
@@ -22,6 +24,11 @@ _DESCRIPTIONS = {
     " Example: `[PRODUCT_NAME]`.",
     "processed_date_time": "Rows as processed at this date, instead of the latest. The report cannot list its dates;"
     " one at which nothing was processed has no rows. Example: `2018-10-14`.",
+    "search": "Rows or groups that contain each of these words in some text field, in any case and with any accents. At"
+    " most 200 characters. Example: `contoso teams`.",
+    "having": "Which rows or groups to keep, by their numbers. Example: `{licensesUnassigned: {gt: 100}}`.",
+    "order_by": "The order of all rows or groups, instead of the upstream's. Example:"
+    " `[{field: LICENSES_UNASSIGNED, direction: DESC}]`.",
     "first": "Page forward: at most this many rows; 100 when neither `first` nor `last` is given. Example: `100`.",
     "after": "Page forward: rows behind this cursor.",
     "last": "Page backward: at most this many rows, the last ones.",
@@ -30,29 +37,17 @@ _DESCRIPTIONS = {
 }
 
 
-def row_type(node: type) -> type[msgspec.Struct]:
-    """Return the struct that rows are decoded to: flat, frozen, with the fields of the GraphQL type ``node``."""
-    kinds: dict[Any, Any] = {Long: Measure}
-    fields = [(name, kinds.get(_bare(kind), str) | None, None) for name, kind in _annotations(node).items()]
-    return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False)
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The types of a dataset's arguments."""
+
+    dimension: type
+    filter: type
+    having: type
+    order: type
 
 
-def dataset(node: type, *, name: str, path: str, service: str) -> Dataset:
-    """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
-    kinds = {to_camel_case(field): _bare(kind) for field, kind in _annotations(node).items()}
-    (date,) = (field for field, kind in kinds.items() if kind is DateTime)
-    return Dataset(
-        name=name,
-        path=path,
-        row=row_type(node),
-        dimensions=tuple(field for field, kind in kinds.items() if kind is str),
-        measures=tuple(field for field, kind in kinds.items() if kind is Long),
-        date=date,
-        service=service,
-    )
-
-
-def connection_field(dataset: Dataset, node: type, dimension: type, filter_input: type, description: str) -> Any:
+def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs, description: str) -> Any:
     """Return the Query field of ``dataset``: a connection of ``node`` with the arguments that all datasets share."""
 
     async def resolve(
@@ -65,51 +60,55 @@ def connection_field(dataset: Dataset, node: type, dimension: type, filter_input
         last: Any = UNSET,
         before: Any = UNSET,
         offset: Any = UNSET,
+        search: Any = UNSET,
+        having: Any = UNSET,
+        order_by: Any = UNSET,
     ) -> Any:
         context = info.context
         # Require a token before reading the arguments, which may be long.
         caller = context.caller()
         # An explicit null is the same as leaving the argument out.
-        limits, date = context.limits, _or_none(processed_date_time)
-        query = page_query(context.upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
+        limits, upstream, date = context.limits, context.sources.upstream, _or_none(processed_date_time)
+        query = page_query(upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
+        refinement = to_refinement(_or_none(search), _or_none(having), _or_none(order_by))
         arguments = page_arguments(
             first=_or_none(first),
             last=_or_none(last),
             after=_or_none(after),
             before=_or_none(before),
             offset=_or_none(offset),
-            fingerprint=query.fingerprint,
+            fingerprint=fingerprint_of(query, refinement),
             max_rows=limits.max_first_rows,
         )
-        if query.filter == FALSE:
-            return EMPTY
-        result: ConnectionResult = await read_connection(
-            context.source, query, caller, arguments, context.sizes, context.snapshots
-        )
-        context.record(result, info.path.as_list())
-        context.note_read(query, caller, result.connection)
+        request = ConnectionRequest.of(info._raw_info, query, refinement, arguments)
+        result = await answer(context, request, caller)
+        if query.filter != FALSE:
+            context.record(result, info.path.as_list())
         return result.connection
 
-    resolve.__annotations__ = _resolver_annotations(node, dimension, filter_input)
+    resolve.__annotations__ = _resolver_annotations(node, totals, inputs)
     return strawberry.field(resolver=resolve, name=dataset.name, description=description)
 
 
-def _resolver_annotations(node: type, dimension: type, filter_input: type) -> dict[str, Any]:
+def _resolver_annotations(node: type, totals: type, inputs: Inputs) -> dict[str, Any]:
     """Return the annotations of a resolver. They depend on the dataset, so they are assigned at run time."""
     kinds: dict[str, Any] = {
-        "filter": filter_input,
-        "group_by": list[dimension],  # type: ignore[valid-type]
+        "filter": inputs.filter,
+        "group_by": list[inputs.dimension],  # type: ignore[name-defined]
         "processed_date_time": DateTime,
         "first": int,
         "after": str,
         "last": int,
         "before": str,
         "offset": int,
+        "search": str,
+        "having": inputs.having,
+        "order_by": list[inputs.order],  # type: ignore[name-defined]
     }
     return {
         "info": Info[OperationContext],
         **{name: _argument(kind, name) for name, kind in kinds.items()},
-        "return": Connection[node] | None,  # type: ignore[valid-type]
+        "return": Connection[node, totals] | None,  # type: ignore[valid-type]
     }
 
 
@@ -140,11 +139,3 @@ def page_query(
 
 def _or_none(value: Any) -> Any:
     return None if value is UNSET else value
-
-
-def _annotations(node: type) -> dict[str, Any]:
-    return {field.python_name: field.type_annotation.annotation for field in node.__strawberry_definition__.fields}  # type: ignore[attr-defined]
-
-
-def _bare(kind: Any) -> Any:
-    return next((part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)), kind)

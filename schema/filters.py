@@ -78,7 +78,17 @@ def _too_deep() -> BadUserInput:
     return BadUserInput(f"The filter is nested deeper than {MAX_DEPTH} levels. Flatten it.", argument=ARGUMENT)
 
 
-def _set_fields(part: Any) -> Iterator[tuple[str, Any]]:
+def not_null(value: Any, path: str, argument: str = ARGUMENT) -> Any:
+    """Return ``value``. Raises BadUserInput that names the path if it is null."""
+    if value is None:
+        raise BadUserInput(
+            f"{path} is null. Leave it out if it should not count: ignoring it would match more rows.",
+            argument=argument,
+        )
+    return value
+
+
+def set_fields(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield the schema name and the value of each field that the caller set."""
     for field in part.__strawberry_definition__.fields:
         value = getattr(part, field.python_name)
@@ -103,8 +113,8 @@ class _FilterReader:
         if depth > MAX_DEPTH:
             raise _too_deep()
         conditions = [
-            self._condition(name, _not_null(value, f"{path}.{name}"), path, depth, negated)
-            for name, value in _set_fields(part)
+            self._condition(name, not_null(value, f"{path}.{name}"), path, depth, negated)
+            for name, value in set_fields(part)
         ]
         return _joined("and", conditions, negated)
 
@@ -112,19 +122,19 @@ class _FilterReader:
         here = f"{path}.{name}"
         if name == "and" or name == "or":
             operands = [
-                self.group(_not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1, negated=negated)
+                self.group(not_null(item, f"{here}[{i}]"), f"{here}[{i}]", depth + 1, negated=negated)
                 for i, item in enumerate(value)
             ]
             return _joined("and" if name == "and" else "or", operands, negated)
         if name == "not":
             return self.group(value, here, depth + 1, negated=not negated)
-        parts = [self._comparison(name, operator, operand, here, negated) for operator, operand in _set_fields(value)]
+        parts = [self._comparison(name, operator, operand, here, negated) for operator, operand in set_fields(value)]
         return _joined("and", parts, negated)
 
     def _comparison(self, field: str, operator: str, operand: Any, path: str, negated: bool) -> Filter:
         here = f"{path}.{operator}"
         values = operand if isinstance(operand, list) else [operand]
-        matches = tuple(self._match(field, _text(_not_null(value, here), here)) for value in values)
+        matches = tuple(self._match(field, _text(not_null(value, here), here)) for value in values)
         any_match = Junction("or", matches)
         return any_match if (operator in ("eq", "in")) != negated else negate(any_match)
 
@@ -142,15 +152,6 @@ class _FilterReader:
 def _joined(operator: Literal["and", "or"], operands: Sequence[Filter], negated: bool) -> Junction:
     """Join the operands, each already negated if ``negated``, by De Morgan's laws."""
     return Junction(operator if not negated else "or" if operator == "and" else "and", tuple(operands))
-
-
-def _not_null(value: Any, path: str) -> Any:
-    if value is None:
-        raise BadUserInput(
-            f"{path} is null. Leave it out if it should not count: ignoring it would match more rows.",
-            argument=ARGUMENT,
-        )
-    return value
 
 
 def _text(value: str, path: str) -> str:

@@ -81,5 +81,9 @@ class Index:
         for key, (snapshot, fetched_at) in list(self._queries.get(query_key, {}).items()):
             yield key, snapshot, fetched_at
 
+    def has_newer(self, query_key: str, snapshot: Snapshot, fetched_at: float) -> bool:
+        """Return True if a cached block of the query was read later and has another snapshot."""
+        return any(moment > fetched_at and other.conflicts(snapshot) for _, other, moment in self.blocks(query_key))
+
     def keys_of(self, locator: bytes) -> list[str]:
         return [key for query_key in self._tokens.get(locator, ()) for key in self._queries[query_key]]

@@ -93,7 +93,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
         record = replace(value, expires_at=self._clock.monotonic() + ttl) if ttl else value
-        if record.cost_bytes <= SMALL_BYTES:
+        if record.cost_bytes <= SMALL_BYTES or not isinstance(record.value, Page):
             record.packed = False
         self._remove(key)
         if record.cost_bytes > self.max_bytes:

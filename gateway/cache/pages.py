@@ -50,14 +50,14 @@ class CachedPages:
         self._source = source
         self._shared = shared
         self._differing = DifferingBlocks() if differing is None else differing
-        self._freshness = Freshness.of(config)
+        self.freshness = Freshness.of(config)
         self._first_tops = (config.first_block_rows, config.block_rows)
-        self._clock = clock
-        self._index = Index()
-        self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self._index.discard)
+        self.clock = clock
+        self.index = Index()
+        self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self.index.discard)
         self._packer = Packer(self.store, slices or Rotation(), thread or WorkerThread())
         self._refreshes = Refreshes(self._refresh)
-        self._reads = PendingReads()
+        self.reads = PendingReads()
         # Called when the upstream has refused a token.
         self.on_refusal: Callable[[AccessToken], None] = lambda _: None
         # Blocks answered since the start, indexed by CacheState.
@@ -71,7 +71,7 @@ class CachedPages:
 
     async def _fetch(self, block: Block) -> Page:
         query, caller = block.query, block.caller
-        if self._seconds_left(caller) <= 0:
+        if self.seconds_left(caller) <= 0:
             # A refresh that started before the token expired may still be running. Wait for it, to avoid two calls at
             # once.
             while (refresh := self._refreshes.running(block.key)) is not None:
@@ -84,14 +84,14 @@ class CachedPages:
 
     def peek(self, query: PageQuery, caller: Caller) -> Page | None:
         """Return the fresh page cached for ``query`` without waiting; None if ``fetch`` must be called."""
-        if self._seconds_left(caller) <= 0:
+        if self.seconds_left(caller) <= 0:
             return None
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         # No Block: its construction would take as long as the rest of this method.
         query_key = query_key_of(query, caller)
         for candidate in self._candidates(query):
             page: Page | None = self.store.peek(block_key(query_key, candidate))
-            state = decide(page, query, now, self._freshness)
+            state = decide(page, query, now, self.freshness)
             if page is not None and state is CacheState.HIT and not isinstance(page.rows, PackedRows):
                 self.answered_blocks[CacheState.HIT] += 1
                 return page
@@ -105,10 +105,10 @@ class CachedPages:
 
     async def drop_token(self, caller: Caller) -> None:
         """Evict every page of a token, here and in Redis, and discard the results of its pending reads."""
-        self._reads.void(caller.token.locator)
+        self.reads.void(caller.token.locator)
         self._refreshes.forget(caller.token.locator)
         self.on_refusal(caller.token)
-        for key in self._index.keys_of(caller.token.locator):
+        for key in self.index.keys_of(caller.token.locator):
             await self._remove(key)
         if self._shared is not None:
             await self._shared.refuse(caller.token)
@@ -118,7 +118,7 @@ class CachedPages:
         best: tuple[Page, CacheState, Block] | None = None
         for candidate in map(block.sibling, self._candidates(block.query)):
             page: Page | None = await self.store.get(candidate.key)
-            state = decide(page, block.query, self._clock.monotonic(), self._freshness)
+            state = decide(page, block.query, self.clock.monotonic(), self.freshness)
             if page is not None and state is not CacheState.MISS and (best is None or state < best[1]):
                 best = (page, state, candidate)
         if best is None:
@@ -137,7 +137,7 @@ class CachedPages:
         if state is CacheState.HIT:
             return page.having(cache=state, calls=0)
         self._refreshes.start(block)
-        warnings = (*page.warnings, stale_warning(page, self._clock.monotonic()))
+        warnings = (*page.warnings, stale_warning(page, self.clock.monotonic()))
         return page.having(cache=state, calls=0, warnings=warnings)
 
     async def _read(self, block: Block, *, reload: bool = False) -> Page:
@@ -154,7 +154,7 @@ class CachedPages:
     async def _load(self, block: Block, *, worst: CacheState | None) -> Page:
         """Return a page from Redis in state ``worst`` or better; otherwise one from the source."""
         query, caller = block.query, block.caller
-        with self._reads.under_way(caller.token.locator) as read, self._refreshes.paused(block.key):
+        with self.reads.under_way(caller.token.locator) as read, self._refreshes.paused(block.key):
             token_generation = None
             if self._shared is not None:
                 candidates = [] if worst is None else list(self._candidates(query))
@@ -177,11 +177,11 @@ class CachedPages:
     async def _keep(self, block: Block, page: Page, token_generation: bytes | None) -> Page:
         """Cache a page of the source unless it expires at once. Return it; in memory it can hold renderings."""
         doubtful = page.is_incomplete or (not page.rows and await self._had_rows(block, page))
-        left_seconds = min(self._freshness.lifetime_seconds(doubtful=doubtful), self._seconds_left(block.caller))
+        left_seconds = min(self.freshness.lifetime_seconds(doubtful=doubtful), self.seconds_left(block.caller))
         if left_seconds <= 0:
             await self._remove(block.key)
             return page
-        expires_at = self._clock.monotonic() + left_seconds
+        expires_at = self.clock.monotonic() + left_seconds
         cached_page = await self._put(block, page, expires_at)
         if cached_page is None:
             return page
@@ -206,7 +206,7 @@ class CachedPages:
         if skip == 0:
             previous: Page | None = await self.store.get(block.key)
             return previous is not None and len(previous.rows) > 0
-        totals = [snapshot.total_count for _, snapshot, _ in self._index.blocks(block.query_key)]
+        totals = [snapshot.total_count for _, snapshot, _ in self.index.blocks(block.query_key)]
         return page.total_count is None and any(total is not None and total > skip for total in totals)
 
     async def _put(self, block: Block, page: Page, expires_at: float) -> Page | None:
@@ -215,15 +215,15 @@ class CachedPages:
         If memory is full, return the page without support for renderings.
         """
         key = block.key
-        for other, snapshot, fetched_at in self._index.blocks(block.query_key):
+        for other, snapshot, fetched_at in self.index.blocks(block.query_key):
             if other != key and self._conflict(block, Page((), first_row_of(other), snapshot=snapshot), page):
                 if fetched_at > page.fetched_at:
                     return None
                 await self._remove(other)
         renderings = KeptRenderings(self.store, key)
         cached_page = page.having(renderings=renderings)
-        self._index.add(block.caller.token.locator, block.query_key, key, page.snapshot, page.fetched_at)
-        ttl_seconds = expires_at - self._clock.monotonic()
+        self.index.add(block.caller.token.locator, block.query_key, key, page.snapshot, page.fetched_at)
+        ttl_seconds = expires_at - self.clock.monotonic()
         if ttl_seconds > 0 and await self.store.put(
             key, cached_page, size_bytes=page_size_bytes(page), ttl_seconds=ttl_seconds, owner=renderings
         ):
@@ -234,10 +234,10 @@ class CachedPages:
     def _conflict(self, block: Block, one: Page, other: Page) -> bool:
         return self._differing.conflict(block.query, block.caller, one, other)
 
-    def _seconds_left(self, caller: Caller) -> float:
+    def seconds_left(self, caller: Caller) -> float:
         """Return the seconds until the caller's token expires."""
-        return caller.token.seconds_left(self._clock.wall())
+        return caller.token.seconds_left(self.clock.wall())
 
     async def _remove(self, key: str) -> None:
-        self._index.discard(key)
+        self.index.discard(key)
         await self.store.delete(key)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.config.groups import CacheConfig
-from gateway.page import CacheState, Page, PageWarning
+from gateway.page import STALE_DATA, CacheState, Page, PageWarning
 from gateway.query import PageQuery
 
 # A doubtful page is cached only long enough to absorb a burst of requests (our choice: half a minute).
 DOUBTFUL_SECONDS = 30.0
+
+
+class Dated(Protocol):
+    """Cached rows, with the time of their reading by the monotonic clock."""
+
+    @property
+    def fetched_at(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +36,9 @@ class Freshness:
         """Return the seconds until a page must leave the cache."""
         return min(DOUBTFUL_SECONDS, self.fresh_seconds) if doubtful else self.fresh_seconds + self.stale_seconds
 
-    def state(self, page: Page, now: float) -> CacheState:
-        """Return HIT while the page is fresh, then STALE, and MISS after both periods."""
-        age_seconds = now - page.fetched_at
+    def state(self, cached: Dated, now: float) -> CacheState:
+        """Return HIT while ``cached`` is fresh, then STALE, and MISS after both periods."""
+        age_seconds = now - cached.fetched_at
         if age_seconds < self.fresh_seconds:
             return CacheState.HIT
         return CacheState.STALE if age_seconds < self.fresh_seconds + self.stale_seconds else CacheState.MISS
@@ -46,9 +54,9 @@ def decide(page: Page | None, query: PageQuery, now: float, freshness: Freshness
     return freshness.state(page, now)
 
 
-def stale_warning(page: Page, now: float) -> PageWarning:
+def stale_warning(cached: Dated, now: float) -> PageWarning:
     return PageWarning(
-        "STALE_DATA",
+        STALE_DATA,
         "The rows are stale. A refresh is under way.",
-        age_seconds=int(now - page.fetched_at),
+        age_seconds=int(now - cached.fetched_at),
     )

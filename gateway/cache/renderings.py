@@ -18,9 +18,10 @@ MAX_SHARE = 0.25
 class KeptRenderings:
     """The renderings of the page cached as ``key``; the least recently used are evicted first."""
 
-    def __init__(self, store: MemoryStore, key: str) -> None:
+    def __init__(self, store: MemoryStore, key: str, own_bytes: int = 0) -> None:
         self._store = store
         self._key = key
+        self._own_bytes = own_bytes
         # Each value with its cost in bytes.
         self._renderings: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._used_bytes = 0
@@ -45,8 +46,13 @@ class KeptRenderings:
         if self._charge(cost_bytes):
             self._renderings[key] = (value, cost_bytes)
 
-    def _charge(self, extra_bytes: int) -> bool:
-        self._used_bytes += extra_bytes
+    def resize(self, own_bytes: int) -> None:
+        """Note that what is cached as ``key`` itself takes ``own_bytes`` now, renderings not counted."""
+        if self._charge(own_bytes - self._own_bytes, 0):
+            self._own_bytes = own_bytes
+
+    def _charge(self, extra_bytes: int, rendered_bytes: int | None = None) -> bool:
+        self._used_bytes += extra_bytes if rendered_bytes is None else rendered_bytes
         if self._store.charge(self._key, self, extra_bytes):
             return True
         # The page was evicted. Free its renderings, even if a caller still holds the page.

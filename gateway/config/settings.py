@@ -122,9 +122,17 @@ class Settings(BaseSettings):
     max_concurrent_exports: int = Field(
         4, ge=1, le=1_000, description="Exports of one token at once in one process; further ones wait briefly."
     )
-    read_ahead: Switch = Field(True, description="Load blocks ahead for exports and for clients that page through.")
+    read_ahead: Switch = Field(
+        True, description="Load blocks ahead for exports, for orders of all rows, and for clients that page through."
+    )
     max_filter_bytes: int = Field(8_000, ge=64, le=1_000_000, description="Largest percent-encoded filter text.")
     max_upstream_calls: int = Field(60, ge=1, le=10_000, description="Upstream calls that one operation may cause.")
+    max_scan_rows: int = Field(
+        300_000,
+        ge=1,
+        le=10_000_000,
+        description="Rows of a query whose order, search, `having` or exact totals need all of them.",
+    )
     shutdown_grace_seconds: Seconds = Field(25, description="Time for requests in flight to finish after SIGTERM.")
     cors_origins: Origins = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
     graphiql: Switch = Field(True, description="Serve GraphiQL.")

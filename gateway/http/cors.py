@@ -20,7 +20,8 @@ ALLOWED_HEADERS = (
     "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
 )
 EXPOSED_HEADERS = (
-    "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot, X-Total-Count, X-Warnings"
+    "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot, X-Total-Count, X-Warnings,"
+    " X-Upstream-Calls, X-Rows-Read"
 )
 
 # Time for which a browser may cache a preflight (ten minutes, the longest that all browsers support).

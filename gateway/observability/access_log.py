@@ -34,6 +34,10 @@ _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 # Seeded by the system; reading random bits from the system each time costs five times more.
 _random_bits = random.Random().getrandbits  # noqa: S311  # an id must be unique, not hard to guess
 
+# Routes whose responses show what they cost: X-Upstream-Calls and X-Rows-Read.
+_OPERATIONS = frozenset({"/graphql", "/export"})
+_NO_COST = ((b"x-upstream-calls", b"0"), (b"x-rows-read", b"0"))
+
 # Headers that this middleware sets itself; Vary is merged.
 _REPLACED = frozenset({b"vary", b"x-content-type-options"})
 
@@ -42,7 +46,7 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestLog:
-    """ASGI middleware that sets ``correlation_id`` in the scope's state, and afterwards reads ``facts`` from it."""
+    """ASGI middleware that sets ``correlation_id`` in the scope's state, and reads ``cost`` and ``facts`` from it."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, sandbox: bool) -> None:
         self._app = app
@@ -66,7 +70,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, state["correlation_id"], started)
+                self._complete(message, scope, started)
             await send(message)
 
         self._counters.in_flight += 1
@@ -88,13 +92,14 @@ class RequestLog:
         finally:
             self._record(scope, status, time.perf_counter() - started)
 
-    def _complete(self, message: Message, correlation_id: str, started: float) -> None:
+    def _complete(self, message: Message, scope: Scope, started: float) -> None:
         milliseconds = 1_000 * (time.perf_counter() - started)
         message["headers"] = [
             *_with_one_vary(message["headers"]),
-            (b"ms-correlationid", correlation_id.encode()),
+            (b"ms-correlationid", scope["state"]["correlation_id"].encode()),
             (b"server-timing", b"total;dur=%.1f" % milliseconds),
             *self._headers,
+            *_cost_headers(scope),
         ]
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
@@ -120,6 +125,14 @@ def route_of(path: str) -> str:
     if path in _ROUTES:
         return path
     return next((family for family in _FAMILIES if path.startswith(f"{family}/")), "other")
+
+
+def _cost_headers(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers with the operation's cost so far; none outside GraphQL and exports."""
+    cost = scope["state"].get("cost")
+    if cost is not None and cost.upstream_calls:
+        return (b"x-upstream-calls", b"%d" % cost.upstream_calls), (b"x-rows-read", b"%d" % cost.rows_read)
+    return _NO_COST if route_of(scope["path"]) in _OPERATIONS else ()
 
 
 def method_of(method: str) -> str:

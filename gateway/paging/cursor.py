@@ -19,10 +19,11 @@ from gateway.errors import InvalidCursor
 from gateway.page import Snapshot
 from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
-VERSION = 1
+# The first byte says which kind of mark a cursor has: a CursorSnapshot or a ViewMark.
+SNAPSHOT_VERSION, VIEW_VERSION = 1, 2
 
 _NO_TOTAL = (1 << 48) - 1
-_CHECK_BYTES, _RUN_BYTES = 4, 4
+_CHECK_BYTES, _RUN_BYTES, _VIEW_DIGEST_BYTES = 4, 4, 8
 _MAX_CHARACTERS = 256
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -63,24 +64,62 @@ class CursorSnapshot:
         known = dict(other.dates)
         return any(when > known.get(service, when) for service, when in self.dates)
 
+    def encoded(self) -> bytes:
+        """Return the bytes that :meth:`decoded` reads."""
+        total = _NO_TOTAL if self.total_count is None else min(self.total_count, _NO_TOTAL - 1)
+        pairs = (service + when.to_bytes(6, "big") for service, when in self.dates)
+        return b"".join((total.to_bytes(6, "big"), bytes([len(self.dates)]), *pairs))
+
+    @classmethod
+    def decoded(cls, data: bytes) -> CursorSnapshot:
+        """Raises ValueError and IndexError if ``data`` is too short."""
+        total, services = int.from_bytes(data[:6], "big"), data[6]
+        pairs = [data[7 + 10 * i : 17 + 10 * i] for i in range(services)]
+        if any(len(pair) != 10 for pair in pairs):
+            raise ValueError
+        dates = tuple((pair[:4], int.from_bytes(pair[4:], "big")) for pair in pairs)
+        return cls(None if total == _NO_TOTAL else total, dates)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewMark:
+    """What the cursors of a view say about it: who grouped its rows, and the 8-byte digest of its content."""
+
+    is_by_rows: bool
+    digest: bytes
+
+    def encoded(self) -> bytes:
+        """Return the bytes that :meth:`decoded` reads."""
+        return bytes([self.is_by_rows]) + self.digest
+
+    @classmethod
+    def decoded(cls, data: bytes) -> ViewMark:
+        """Raises ValueError if ``data`` is too short."""
+        if len(data) < 1 + _VIEW_DIGEST_BYTES:
+            raise ValueError
+        return cls(data[0] == 1, data[1 : 1 + _VIEW_DIGEST_BYTES])
+
+
+Mark = CursorSnapshot | ViewMark
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A decoded cursor."""
+    """A decoded cursor: the row's offset, and what the cursor says about the data that it belongs to."""
 
     offset: int
-    snapshot: CursorSnapshot
+    mark: Mark
 
 
-def encode(fingerprint: bytes, snapshot: Snapshot, offsets: range) -> list[str]:
-    """Return the cursors of the rows at ``offsets``, which are consecutive rows of one block."""
-    compact = CursorSnapshot.of(snapshot)
+def encode(fingerprint: bytes, data: Snapshot | ViewMark, offsets: range) -> list[str]:
+    """Return the cursors of the rows at ``offsets``, which are consecutive rows of one block or view."""
+    mark = data if isinstance(data, ViewMark) else CursorSnapshot.of(data)
     cursors: list[str] = []
     start = offsets.start
     while start < offsets.stop:
         run, row = divmod(start, RUN_ROWS)
         rows = min(offsets.stop - start, RUN_ROWS - row)
-        prefix = urlsafe_b64encode(_head(fingerprint, compact, run)).decode()
+        prefix = urlsafe_b64encode(_head(fingerprint, mark, run)).decode()
         cursors += map(prefix.__add__, _TAILS[row : row + rows])
         start += rows
     return cursors
@@ -94,35 +133,30 @@ def decode(text: str, fingerprint: bytes, *, argument: str) -> Cursor:
         head = urlsafe_b64decode(text[:-_TAIL_CHARACTERS].encode("ascii"))
         if urlsafe_b64encode(head).decode() != text[:-_TAIL_CHARACTERS]:
             raise ValueError
-        run, snapshot = _read(head)
-        if head != _head(fingerprint, snapshot, run):
+        run, mark = _read(head)
+        if head != _head(fingerprint, mark, run):
             raise ValueError
         row = _ROW_OF_TAIL[text[-_TAIL_CHARACTERS:]]
     except (ValueError, LookupError):
         raise InvalidCursor(
-            f"The cursor in '{argument}' does not belong to this query. Start again without it, and change neither"
-            " filter, groupBy nor processedDateTime while paging."
+            f"The cursor in '{argument}' does not belong to this query. Start again without it, and while paging change"
+            " no argument but 'first', 'last', 'after' and 'before'."
         ) from None
-    return Cursor(run * RUN_ROWS + row, snapshot)
+    return Cursor(run * RUN_ROWS + row, mark)
 
 
-def _head(fingerprint: bytes, snapshot: CursorSnapshot, run: int) -> bytes:
-    total = _NO_TOTAL if snapshot.total_count is None else min(snapshot.total_count, _NO_TOTAL - 1)
-    parts = [bytes([VERSION]), fingerprint, run.to_bytes(_RUN_BYTES, "big"), total.to_bytes(6, "big")]
-    parts += [bytes([len(snapshot.dates)]), *(service + when.to_bytes(6, "big") for service, when in snapshot.dates)]
-    head = b"".join(parts)
+def _head(fingerprint: bytes, mark: Mark, run: int) -> bytes:
+    version = VIEW_VERSION if isinstance(mark, ViewMark) else SNAPSHOT_VERSION
+    head = b"".join((bytes([version]), fingerprint, run.to_bytes(_RUN_BYTES, "big"), mark.encoded()))
     # Base64 needs no padding for whole groups of three bytes.
     head += bytes(-(len(head) + _CHECK_BYTES) % 3)
     return head + _digest(head, _CHECK_BYTES)
 
 
-def _read(head: bytes) -> tuple[int, CursorSnapshot]:
-    run, total, services = int.from_bytes(head[9:13], "big"), int.from_bytes(head[13:19], "big"), head[19]
-    pairs = [head[20 + 10 * i : 30 + 10 * i] for i in range(services)]
-    if any(len(pair) != 10 for pair in pairs):
-        raise ValueError
-    dates = tuple((pair[:4], int.from_bytes(pair[4:], "big")) for pair in pairs)
-    return run, CursorSnapshot(None if total == _NO_TOTAL else total, dates)
+def _read(head: bytes) -> tuple[int, Mark]:
+    run, content = int.from_bytes(head[9:13], "big"), head[13:]
+    mark: Mark = ViewMark.decoded(content) if head[0] == VIEW_VERSION else CursorSnapshot.decoded(content)
+    return run, mark
 
 
 def _digest(data: bytes, size_bytes: int) -> bytes:

@@ -116,6 +116,11 @@ class BlocksAhead:
         if asyncio.get_running_loop().time() >= self._reading_since + STALLED_SECONDS:
             self._queue = deque(entry for entry in self._queue if not entry[2].done())
 
+    async def finish(self) -> None:
+        """Load nothing more, and wait for what is being loaded."""
+        self._is_over = True
+        await asyncio.gather(*(task for *_, task in self._queue), return_exceptions=True)
+
     async def aclose(self) -> None:
         """Cancel what is being loaded."""
         self._cancel()

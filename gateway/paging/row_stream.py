@@ -22,8 +22,10 @@ class RowStream:
 
     It begins with row ``start``. If that is not the first row, ``digest`` is of the snapshot of the rows before it.
     ``accepts_incomplete`` allows blocks with missing rows in the opening, whose warnings a response can still report.
+    With ``is_thorough`` they are allowed everywhere: ``is_short`` then says whether the end is missing. If such a
+    stream is closed early, its calls in flight finish, so that their blocks are cached.
     ``caller`` creates a Caller with a fresh deadline and budget for each block, so that a stream may take as long as
-    its reader does. ``rows``, ``upstream_calls`` and ``cache_states`` cover the blocks read so far.
+    its reader does. ``rows`` and ``cache_states`` cover the blocks read so far.
     """
 
     source: PageSource
@@ -33,11 +35,12 @@ class RowStream:
     start: int = 0
     digest: SnapshotDigest | None = None
     accepts_incomplete: bool = False
+    is_thorough: bool = False
     differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     ahead: ReadAhead = field(default_factory=lambda: ReadAhead(0))
     rows: int = 0
-    upstream_calls: int = 0
     cache_states: set[CacheState] = field(default_factory=set)
+    is_short: bool = False
     # The announced number of rows; None until a page has it.
     _total: int | None = None
     # What the last page but one announced.
@@ -98,15 +101,18 @@ class RowStream:
                 del page
                 page = opening.pop(0) if opening else await self._next_page(skip, ahead)
         finally:
+            if self.is_thorough:
+                await ahead.finish()
             await ahead.aclose()
 
     async def _next_page(self, skip: int, ahead: BlocksAhead) -> Page:
         page = await ahead.take(skip)
         if page is None:
-            page = await self._block(self.query, skip, accepts_incomplete=False)
+            page = await self._block(self.query, skip, accepts_incomplete=self.is_thorough)
         if not page.is_outdated(self._promise):
             return page
-        return await self._block(replace(self.query, revalidate=True), skip, accepts_incomplete=False)
+        query = replace(self.query, revalidate=True)
+        return await self._block(query, skip, accepts_incomplete=self.is_thorough)
 
     def _complete(self, pages: list[Page], tried: Iterable[Page]) -> list[Page]:
         """Return the opening, with a warning if it ends before the announced number of rows and may do so."""
@@ -129,23 +135,26 @@ class RowStream:
     def _require_end(self, page: Page) -> None:
         self._note_totals([page])
         if self._ends_too_soon(page):
-            raise _incomplete()
+            if not self.is_thorough:
+                raise _incomplete()
+            self.is_short = True
 
     def _needs_second(self, first: Page, query: PageQuery) -> bool:
-        return first.cache is not CacheState.MISS or query.revalidate or self.accepts_incomplete
+        is_head_last = self.accepts_incomplete and not self.is_thorough
+        return first.cache is not CacheState.MISS or query.revalidate or is_head_last
 
     def _rows_ahead(self, page: Page) -> range:
         """Return the first rows of the blocks after ``page`` up to the known total; none if ``page`` was cached.
 
-        After a cached block the next one is probably cached, too.
+        After a cached block the next one is probably cached, too. A thorough stream may continue an earlier one.
         """
-        total = page.snapshot.total_count
-        if total is None or page.cache is not CacheState.MISS or self._is_last(page):
+        total, may_be_cached = page.snapshot.total_count, page.cache is not CacheState.MISS and not self.is_thorough
+        if total is None or may_be_cached or self._is_last(page):
             return range(0)
         return range(self._next_block(page.skip), total, self.sizes.rows)
 
     async def _block_ahead(self, skip: int, ahead: Ahead) -> Page:
-        return await self._block(self.query, skip, accepts_incomplete=False, ahead=ahead)
+        return await self._block(self.query, skip, accepts_incomplete=self.is_thorough, ahead=ahead)
 
     async def _require_one_snapshot(self, page: Page, marks: dict[Snapshot, Page]) -> None:
         """Compare ``page`` with ``marks``: a mark of the last page of each snapshot so far. Raises SnapshotChanged."""
@@ -232,8 +241,6 @@ class RowStream:
         except (Unauthenticated, Forbidden) as refusal:
             self._refusal = refusal
             raise
-        finally:
-            self.upstream_calls += caller.budget.spent_calls
         (page,) = blocks.pages
         if page.is_incomplete and not accepts_incomplete:
             raise _incomplete()

@@ -97,6 +97,15 @@ def page_arguments(
     )
 
 
+def window_of(arguments: PageArguments, rows: int) -> tuple[int, int]:
+    """Return the range that ``arguments`` select from ``rows`` rows, all of which are known."""
+    start = min(arguments.start, rows)
+    stop = max(start, rows if arguments.before is None else min(rows, arguments.before.offset))
+    if arguments.last is not None:
+        return max(start, stop - arguments.last), stop
+    return start, min(stop, start + (arguments.first or 0))
+
+
 async def load_window(blocks: Blocks, arguments: PageArguments) -> tuple[int, int]:
     """Load the rows that ``arguments`` select and return their range. Raises GatewayError and SnapshotConflict."""
     start = stop = 0
@@ -154,18 +163,20 @@ async def cursors_exist(blocks: Blocks, arguments: PageArguments) -> bool:
 
 async def compare_cursor(blocks: Blocks, bound: Cursor) -> CursorState:
     """Compare the snapshot of a cursor with that of the blocks. Raises GatewayError and SnapshotConflict."""
+    if not isinstance(bound.mark, CursorSnapshot):
+        return CursorState.CHANGED
     pages, present = blocks.pages, CursorSnapshot.of(blocks.snapshot)
-    if not bound.snapshot.conflicts(present):
+    if not bound.mark.conflicts(present):
         return CursorState.SAME
-    if None in (totals := {bound.snapshot.total_count, present.total_count}) or len(totals) == 1:
+    if None in (totals := {bound.mark.total_count, present.total_count}) or len(totals) == 1:
         # Dates may differ from block to block, so only the block with the cursor's row decides.
         own = await blocks.page_of(bound.offset)
         if own is not None:
             pages, present = [own], CursorSnapshot.of(own.snapshot)
-    if not bound.snapshot.conflicts(present):
+    if not bound.mark.conflicts(present):
         return CursorState.SAME
     is_cached = any(page.cache is not CacheState.MISS for page in pages)
-    return CursorState.AHEAD if is_cached and bound.snapshot.is_newer(present) else CursorState.CHANGED
+    return CursorState.AHEAD if is_cached and bound.mark.is_newer(present) else CursorState.CHANGED
 
 
 async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import INCOMPLETE, Caller, Page, PageWarning, Snapshot, snapshot_of
+from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Caller, Page, PageWarning, Snapshot, snapshot_of
 from gateway.query import Dataset, PageQuery
 from gateway.upstream.decode import UpstreamResponse
 
@@ -211,7 +211,7 @@ class _BlockBuilder:
     def page(self, now: float) -> Page:
         if self._unreadable_values:
             message = "Values that the gateway cannot read are null."
-            self._warnings.insert(0, PageWarning("UPSTREAM_UNREADABLE_VALUES", message, count=self._unreadable_values))
+            self._warnings.insert(0, PageWarning(UNREADABLE_VALUES, message, count=self._unreadable_values))
         rows = tuple(self._rows)
         snapshot = self._snapshot or Snapshot()
         if self._is_snapshot_merged:

@@ -110,11 +110,12 @@ class UpstreamClient:
     ) -> UpstreamResponse | Failure:
         """Make one HTTP request. ``after`` is the previous attempt's retry kind, NEVER for the first attempt."""
         call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
-        locator = caller.token.locator
+        locator, cost = caller.token.locator, caller.budget.cost
         self.cooldowns.require_passed(locator)
         async with self.limiter.hold(locator, deadline, is_patient=lambda: caller.is_ahead):
             # Another call may have been throttled while this one waited.
             await self.cooldowns.require_passed_everywhere(caller.token)
+            cost.upstream_calls += 1
             started = time.perf_counter()
             response = await self._exchange(query, caller, ids, deadline, call, after)
             call.seconds = time.perf_counter() - started
@@ -123,6 +124,8 @@ class UpstreamClient:
             else:
                 # Decoded before the next call of the token begins, so that its bodies do not pile up.
                 result = await self._interpret(response, query.dataset, ids, caller.token)
+        if isinstance(result, UpstreamResponse):
+            cost.rows_read += len(result.rows)
         call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
         if self._observer is not None:
             self._observer(call)

@@ -5,16 +5,18 @@ Source: the Microsoft page "Get licenses deployment information".
 
 import strawberry
 
+from gateway.query import Derived
 from schema.dimensions import (
     dimension_enum,
     filter_input,
     identifier_dimension,
-    measure,
     name_dimension,
     processed_date,
     text_dimension,
 )
-from schema.field import connection_field, dataset
+from schema.field import Inputs, connection_field
+from schema.measures import derived_measure, having_input, measure, order_field_enum, order_input, totals_type
+from schema.rows import dataset
 from schema.scalars import DateTime, Long
 
 
@@ -34,23 +36,51 @@ class LicenseDeployment:
     product_name: str | None = name_dimension("product", example="DYNAMICS AX TASK")
     licenses_deployed: Long | None = measure("Number of licenses deployed", example=0)
     licenses_sold: Long | None = measure("Number of licenses sold", example=9)
+    licenses_unassigned: Long | None = derived_measure(
+        "Number of licenses sold and not deployed",
+        "the sum over rows of max(0, sold - deployed). With `groupBy`, selecting it, ordering by it or a condition on"
+        " it makes the gateway read all rows and group them itself, because over-deployed products would hide unused"
+        " licenses.",
+        example=9,
+    )
+    licenses_overdeployed: Long | None = derived_measure(
+        "Number of licenses deployed beyond what was sold",
+        "the sum over rows of max(0, deployed - sold). With `groupBy` it is read as `licensesUnassigned` is.",
+        example=0,
+    )
+    deployment_rate: float | None = derived_measure(
+        "Deployed licenses per license sold",
+        "may exceed 1; null when none was sold, or when a number is unknown.",
+        example=0.75,
+    )
     processed_date_time: DateTime | None = processed_date(example="2018-10-14T00:00:00")
 
 
 LicenseDeploymentDimension = dimension_enum("LicenseDeploymentDimension", LicenseDeployment)
 LicenseDeploymentFilter = filter_input("LicenseDeploymentFilter", LicenseDeployment)
+LicenseDeploymentHaving = having_input("LicenseDeploymentHaving", LicenseDeployment)
+LicenseDeploymentOrderField = order_field_enum("LicenseDeploymentOrderField", LicenseDeployment)
+LicenseDeploymentOrder = order_input("LicenseDeploymentOrder", LicenseDeploymentOrderField)
+LicenseDeploymentTotals = totals_type("LicenseDeploymentTotals", LicenseDeployment)
 
 LICENSE_DEPLOYMENTS = dataset(
     LicenseDeployment,
     name="licenseDeployments",
     path="analytics/commercial/deployment/license",
     service="serviceCode",
+    derived=Derived(
+        sold="licensesSold",
+        deployed="licensesDeployed",
+        unassigned="licensesUnassigned",
+        overdeployed="licensesOverdeployed",
+        rate="deploymentRate",
+    ),
 )
 
 FIELD = connection_field(
     LICENSE_DEPLOYMENTS,
     LicenseDeployment,
-    LicenseDeploymentDimension,
-    LicenseDeploymentFilter,
+    LicenseDeploymentTotals,
+    Inputs(LicenseDeploymentDimension, LicenseDeploymentFilter, LicenseDeploymentHaving, LicenseDeploymentOrder),
     description="Sold and deployed licenses of the partner's customers. Needs a bearer token.",
 )

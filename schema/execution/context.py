@@ -9,11 +9,11 @@ from typing import Any
 from gateway.config.groups import Limits
 from gateway.held_rows import OperationRows
 from gateway.http.response_buffers import ResponseBuffer
-from gateway.page import Budget, Caller, PageSource, age_seconds
+from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
-from gateway.paging.prefetch import Prefetch
 from gateway.query import PageQuery
+from gateway.scanning.sources import RowSources
+from gateway.scanning.view import View
 from schema.connection import ConnectionResult, ConnectionValue
 from schema.execution.projection import Selection
 
@@ -22,24 +22,24 @@ from schema.execution.projection import Selection
 class OperationContext:
     """The context value of resolvers. ``caller`` raises Unauthenticated if the request has no usable token.
 
-    ``upstream`` identifies the upstream that ``source`` reads. ``buffer`` counts the bytes of rendered connections, and
-    ``held`` the rows that the operation keeps.
+    ``buffer`` counts the bytes of rendered connections, and ``held`` the rows that the operation keeps. ``shows_cost``
+    adds the cost to the response's body.
     """
 
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     limits: Limits
     correlation_id: str
     budget: Budget
     caller: Callable[[], Caller]
-    upstream: str
     buffer: ResponseBuffer
     snapshots: OperationSnapshots = field(default_factory=OperationSnapshots)
-    prefetch: Prefetch | None = None
+    shows_cost: bool = False
     held: OperationRows | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
+    # By query and mode, so that all fields use the same one.
+    views: dict[tuple[str, bool], View] = field(default_factory=dict)
 
     def record(self, result: ConnectionResult, path: list[str | int]) -> None:
         """Collect the result of the field at ``path``, with its warnings."""
@@ -54,15 +54,17 @@ class OperationContext:
 
     def note_read(self, query: PageQuery, caller: Caller, connection: ConnectionValue) -> None:
         """Let the block after ``connection`` be loaded if the caller will probably ask for it."""
-        if self.prefetch is not None and connection.pieces:
+        prefetch = self.sources.prefetch
+        if prefetch is not None and connection.pieces:
             last = connection.pieces[-1]
-            self.prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
+            prefetch.note(query, caller, last.offset + len(last.rows), connection.total_count)
 
     def release(self) -> None:
         """Drop all rows: graphql-core's executor is in a cycle and would hold them until garbage collection."""
         self.results.clear()
         self.selections.clear()
         self.snapshots.clear()
+        self.views.clear()
         if self.held is not None:
             self.held.release()
 
@@ -71,6 +73,19 @@ class OperationContext:
         """``hit``, ``stale`` or ``miss``: the worst state of all blocks; None if no block was used."""
         states = [state for result in self.results for state in result.cache_states]
         return max(states).name.lower() if states else None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The response's ``extensions`` (GraphQL specification, section 7.1.3); empty if it has none."""
+        extensions: dict[str, Any] = {"warnings": self.warnings} if self.warnings else {}
+        if self.shows_cost:
+            cost = self.budget.cost
+            extensions["cost"] = {
+                "upstreamCalls": cost.upstream_calls,
+                "rowsRead": cost.rows_read,
+                "cache": self.cache_state,
+            }
+        return extensions
 
     def age_seconds(self) -> int | None:
         """Return the age of the oldest block used; None if no block was used."""

@@ -38,8 +38,8 @@ LONG_FILTERS = 3
 # The members of a connection that list its rows.
 _ROW_LISTS = ("nodes", "edges")
 
-# A row of ``edges`` with all ten fields and a cursor.
-VALUES_PER_ROW = 11
+# A row of ``edges`` with all thirteen fields and a cursor.
+VALUES_PER_ROW = 14
 
 # One full page may always be selected as both ``nodes`` and ``edges``, even if only one root field is allowed.
 _MIN_PAGES = len(_ROW_LISTS)

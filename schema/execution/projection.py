@@ -32,8 +32,8 @@ SLICE_ROWS, STEP_COLUMNS = 2_000, 4
 # Gathering a shorter column takes less time than looking it up (our choice).
 MIN_CACHED_COLUMN_ROWS = 2_000
 
-# CPython on 64 bits.
-POINTER_BYTES = 8
+# CPython on 64 bits; an integer of up to 60 bits, or a float.
+POINTER_BYTES, NUMBER_BYTES = 8, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,9 @@ def _member(field: Field, selection: Selection, connection: ConnectionValue) -> 
     if field.inside is None:
         yield _encode(selection.type_name if field.name == "__typename" else connection.total_count)
     elif field.name == "pageInfo":
-        yield _page_info(field.inside, connection)
+        yield _members(field.inside, connection.page_info.by_name())
+    elif field.name == "totals":
+        yield b"null" if connection.totals is None else _members(field.inside, connection.totals.by_name)
     else:
         columns = _node_columns if field.name == "nodes" else _edge_columns
         before = b"["
@@ -108,8 +110,7 @@ def _member(field: Field, selection: Selection, connection: ConnectionValue) -> 
         yield b"]" if connection.pieces else b"[]"
 
 
-def _page_info(selection: Selection, connection: ConnectionValue) -> bytes:
-    values = connection.page_info.by_name()
+def _members(selection: Selection, values: Mapping[str, Any]) -> bytes:
     members = {
         field.key: selection.type_name if field.name == "__typename" else values[field.name]
         for field in selection.fields
@@ -142,7 +143,7 @@ def _slices(
 ) -> Iterator[bytes | None]:
     """Yield the items of ``piece`` in slices of SLICE_ROWS."""
     items: Iterator[Any]
-    if _is_whole_row(selection, attributes):
+    if _is_whole_row(selection, piece):
         items = iter(piece.rows)
     else:
         yield from _gather_columns(selection, piece, attributes)
@@ -169,9 +170,13 @@ def _names(selection: Selection) -> Iterator[str]:
         yield from (field.name,) if field.inside is None else _names(field.inside)
 
 
-def _is_whole_row(selection: Selection, attributes: Mapping[str, str]) -> bool:
-    """Return True if all fields are selected in the row's order under their own names: rows are encoded unchanged."""
-    return [(field.key, field.name) for field in selection.fields] == [(name, name) for name in attributes]
+def _is_whole_row(selection: Selection, piece: Piece) -> bool:
+    """Return True if all stored fields are selected in the row's order under their own names.
+
+    Then the rows are encoded unchanged.
+    """
+    names = type(piece.rows[0]).__struct_encode_fields__ if piece.rows else ()
+    return [(field.key, field.name) for field in selection.fields] == [(name, name) for name in names]
 
 
 def _structs(selection: Selection, columns: Iterator[Iterable[Any]], rows: int) -> Iterable[Any]:
@@ -189,8 +194,10 @@ def _node_columns(selection: Selection, piece: Piece, attributes: Mapping[str, s
 
 
 def _column(attribute: str, piece: Piece) -> Iterable[Any]:
-    """Return one attribute of all rows. The rows own the values; the stored column holds a pointer to each."""
-    return _stored(attribute, piece, lambda: map(attrgetter(attribute), piece.rows))
+    """Return one attribute of all rows. The rows own stored values; the column holds a pointer to each."""
+    is_stored = attribute in type(piece.rows[0]).__struct_fields__ if piece.rows else True
+    bytes_each = 0 if is_stored else NUMBER_BYTES
+    return _stored(attribute, piece, lambda: map(attrgetter(attribute), piece.rows), bytes_each=bytes_each)
 
 
 def _cursors(piece: Piece) -> Iterable[Any]:
@@ -212,7 +219,7 @@ def _stored(name: str, piece: Piece, make: Callable[[], Iterable[Any]], *, bytes
 
 def _edge_columns(selection: Selection, piece: Piece, attributes: Mapping[str, str]) -> Iterator[Iterable[Any]]:
     for field in selection.fields:
-        if field.inside is not None and _is_whole_row(field.inside, attributes):
+        if field.inside is not None and _is_whole_row(field.inside, piece):
             yield piece.rows
         elif field.inside is not None:
             yield _structs(field.inside, _node_columns(field.inside, piece, attributes), len(piece.rows))

@@ -17,12 +17,24 @@ from strawberry.types.arguments import convert_arguments
 
 from gateway.errors import BadUserInput
 from gateway.query import Dataset, PageQuery
+from gateway.views.refinement import Refinement
 from schema.execution.cost import check_variables
 from schema.execution.errors import MAX_ERRORS, coercion_failed
 from schema.field import page_query
+from schema.refinements import to_refinement
 
 # The arguments of a dataset's field that determine its query; the others select rows of the result.
-ARGUMENTS = ("filter", "groupBy", "processedDateTime")
+ARGUMENTS = ("filter", "groupBy", "processedDateTime", "search", "having", "orderBy")
+
+# Arguments that are plain text, not JSON.
+_TEXTS = ("processedDateTime", "search")
+
+_EXAMPLES = {
+    "filter": '{"serviceCode": {"eq": "o365"}}',
+    "groupBy": '["PRODUCT_NAME"]',
+    "having": '{"licensesSold": {"gt": 100}}',
+    "orderBy": '[{"field": "LICENSES_SOLD", "direction": "DESC"}]',
+}
 
 _OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 
@@ -42,8 +54,11 @@ class ExportArguments:
     max_filter_bytes: int
     introspection: bool
 
-    def query(self, dataset: Dataset, values: Mapping[str, Any]) -> PageQuery:
-        """Return the query of ``values``, whose keys are in ARGUMENTS. Raises BadUserInput naming the argument."""
+    def query(self, dataset: Dataset, values: Mapping[str, Any]) -> tuple[PageQuery, Refinement]:
+        """Return the query of ``values``, whose keys are in ARGUMENTS, and its refinement.
+
+        Raises BadUserInput naming the argument.
+        """
         check_variables(values, dict.fromkeys(values, 1), self.max_filter_bytes)
         fields = self.schema.get_type_by_name("Query").fields  # type: ignore[union-attr]
         (field,) = (field for field in fields if field.python_name == dataset.name)
@@ -54,7 +69,7 @@ class ExportArguments:
             config=self.schema.config,
         )
         # An explicit null is the same as leaving the argument out.
-        return page_query(
+        query = page_query(
             self.upstream,
             dataset,
             arguments.get("filter"),
@@ -62,6 +77,7 @@ class ExportArguments:
             arguments.get("processed_date_time"),
             self.max_filter_bytes,
         )
+        return query, to_refinement(arguments.get("search"), arguments.get("having"), arguments.get("order_by"))
 
     def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
         operation = parse(f"query ({declared(self.schema, dataset)}) {{ __typename }}").definitions[0]
@@ -155,10 +171,9 @@ def _offset(text: str) -> int:
 def _value(name: str, text: str) -> Any:
     if name == "groupBy" and not text.startswith("["):
         return [part.strip() for part in text.split(",")]
-    if name == "processedDateTime":
+    if name in _TEXTS:
         return text
     try:
         return _JSON.decode(text.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
-        example = '{"serviceCode": {"eq": "o365"}}' if name == "filter" else '["PRODUCT_NAME"]'
-        raise BadUserInput(f"'{name}' is not JSON. Write it like {example}.", argument=name) from None
+        raise BadUserInput(f"'{name}' is not JSON. Write it like {_EXAMPLES[name]}.", argument=name) from None

@@ -34,10 +34,11 @@ class NotExportable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's name and kind."""
+    """A column's name and kind. A rate is a float; other numbers are integers."""
 
     name: str
     is_number: bool
+    is_rate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,13 @@ def export_document(text: str) -> ExportDocument:
     if operation.operation is not OperationType.QUERY or len(root) != 1:
         raise NotExportable("The operation must be a query for one connection, and nothing beside it.")
     rows = _columns(_rows(root[0], fragments))
-    numbers = _numbers(root[0].name.value)
+    numbers, rates = _numbers(root[0].name.value)
     return ExportDocument(
         text=_text(operation, root[0], list(rows.values())),
         field=_name(root[0]),
-        columns=tuple(Column(name, node.name.value in numbers) for name, node in rows.items()),
+        columns=tuple(
+            Column(name, node.name.value in numbers, node.name.value in rates) for name, node in rows.items()
+        ),
     )
 
 
@@ -127,9 +130,12 @@ def _name(node: FieldNode) -> str:
     return node.alias.value if node.alias else node.name.value
 
 
-def _numbers(field: str) -> frozenset[str]:
-    datasets: Iterator[Dataset] = (dataset for dataset, _ in DATASETS if dataset.name == field)
-    return frozenset(name for dataset in datasets for name in dataset.measures)
+def _numbers(field: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the measures of the dataset that ``field`` queries, and its rates."""
+    datasets: list[Dataset] = [dataset for dataset, _ in DATASETS if dataset.name == field]
+    names = {name for dataset in datasets for name in (*dataset.measures, *dataset.exceptional)}
+    rates = {dataset.derived.rate for dataset in datasets if dataset.derived}
+    return frozenset(names | rates), frozenset(rates)
 
 
 def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[FieldNode]) -> str:

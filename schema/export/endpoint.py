@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 from typing import Any
@@ -21,19 +21,19 @@ from starlette.types import Receive, Scope, Send
 from gateway.config.groups import Limits
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, PageSource, Snapshot, age_seconds
-from gateway.paging.blocks import BlockSizes
+from gateway.page import Budget, Caller, Page, Snapshot, age_seconds
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import Dataset
+from gateway.scanning.sources import RowSources
+from gateway.scanning.view_stream import ViewStream
 from gateway.scheduling.rotation import Rotation
-from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.export.shares import Shares
 from schema.export.statuses import STATUSES
-from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.request import access_token, locale_of
 from schema.http.response import VARY
 
@@ -45,7 +45,7 @@ SLICE_ROWS = 1_000
 class ExportRequest:
     """The rows that a request asks for. ``identity`` is equal for all requests for the same file."""
 
-    stream: RowStream
+    stream: RowStream | ViewStream
     raw: bool
     identity: str
 
@@ -65,11 +65,9 @@ class Exports:
     """The export endpoints of all datasets and formats. With trusted documents only, they are closed."""
 
     arguments: ExportArguments
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     limits: Limits
     is_closed: bool = False
-    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     shares: Shares = field(default_factory=lambda: Shares.of(Rotation(), 1_000, ReadAhead(0)))
 
     def routes(self, datasets: Sequence[Dataset]) -> list[Route]:
@@ -82,11 +80,11 @@ class Exports:
     def caller(self, scope: Scope) -> Callable[[], Caller]:
         """Return the function that creates the caller of each block. Raises Unauthenticated."""
         token, locale, correlation_id = access_token(scope), locale_of(scope), correlation_id_of(scope)
-        loop = asyncio.get_running_loop()
+        loop, cost = asyncio.get_running_loop(), cost_of(scope)
 
         def caller() -> Caller:
             deadline = loop.time() + self.limits.operation_timeout_seconds
-            return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls))
+            return Caller(token, locale, correlation_id, deadline, Budget(self.limits.max_upstream_calls, cost))
 
         return caller
 
@@ -120,6 +118,9 @@ class ExportView:
         stream = request.stream
         opening = await stream.opening()
         outcome = "disconnected"
+        cost = cost_of(scope)
+        # Compression may hold the head back until blocks are loaded ahead.
+        scope["state"]["cost"] = replace(cost)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._headers(request, opening)})
             async for body in self._bodies(scope, request, opening):
@@ -130,6 +131,7 @@ class ExportView:
             # The response stays unfinished, so the server closes the connection.
             outcome = error.code
         finally:
+            scope["state"]["cost"] = cost
             _note(scope, outcome, stream)
 
     async def _bodies(self, scope: Scope, request: ExportRequest, opening: list[Page]) -> AsyncIterator[bytes]:
@@ -155,19 +157,25 @@ class ExportView:
         # First, so that only callers with a token can have long arguments read.
         caller = exports.caller(scope)
         parameters = read_parameters(scope["query_string"])
-        query = exports.arguments.query(self.dataset, parameters.arguments)
+        query, refinement = exports.arguments.query(self.dataset, parameters.arguments)
         parts = [query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
+        if refinement.text:
+            parts.append(refinement.text)
         identity = msgspec.json.encode(parts).decode()
         snapshot = None if parameters.snapshot is None else _snapshot(parameters.snapshot, identity)
+        start, incomplete = parameters.offset or 0, parameters.incomplete
+        if refinement.text:
+            view_stream = ViewStream(exports.sources.views, query, refinement, caller, start, snapshot, incomplete)
+            return ExportRequest(view_stream, parameters.raw, identity)
         stream = RowStream(
-            exports.source,
+            exports.sources.pages,
             query,
-            exports.sizes,
+            exports.sources.sizes,
             caller,
-            start=parameters.offset or 0,
+            start=start,
             digest=snapshot,
-            accepts_incomplete=parameters.incomplete,
-            differing=exports.differing,
+            accepts_incomplete=incomplete,
+            differing=exports.sources.differing,
             ahead=exports.shares.ahead,
         )
         return ExportRequest(stream, parameters.raw, identity)
@@ -214,12 +222,11 @@ def _refusal(scope: Scope, error: GatewayError) -> Any:
     return response
 
 
-def _note(scope: Scope, outcome: str, stream: RowStream | None) -> None:
+def _note(scope: Scope, outcome: str, stream: RowStream | ViewStream | None) -> None:
     note_facts(
         scope,
         operation=None,
         outcome=outcome,
         cache=max(stream.cache_states).name.lower() if stream is not None and stream.cache_states else None,
         rows=0 if stream is None else stream.rows,
-        upstream_calls=0 if stream is None else stream.upstream_calls,
     )

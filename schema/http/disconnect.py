@@ -1,4 +1,4 @@
-"""Shared by all endpoints: correlation ids, facts for the access log, and cancellation on disconnect."""
+"""Shared by all endpoints: correlation ids, cost and facts for the access log, and cancellation on disconnect."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
+
+from gateway.page import Cost
 
 Result = TypeVar("Result")
 
@@ -20,10 +22,18 @@ def correlation_id_of(scope: Scope) -> str:
     return str(scope.get("state", {}).get("correlation_id", ""))
 
 
+def cost_of(scope: Scope) -> Cost:
+    """Return the request's cost, which its response headers and its log line show."""
+    cost: Cost = scope.setdefault("state", {}).setdefault("cost", Cost())
+    return cost
+
+
 def note_facts(scope: Scope, *, operation: str | None, **facts: Any) -> None:
-    """Record the operation's facts for the request's log line and metrics."""
+    """Record the operation's facts, including its upstream calls so far, for the request's log line and metrics."""
     clipped = operation and operation[:MAX_LOGGED_NAME_CHARACTERS]
-    scope.setdefault("state", {})["facts"] = {"operation": clipped, **facts}
+    state = scope.setdefault("state", {})
+    cost = state.get("cost")
+    state["facts"] = {"operation": clipped, **facts, "upstream_calls": 0 if cost is None else cost.upstream_calls}
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:

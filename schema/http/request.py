@@ -39,6 +39,11 @@ class Parameters(msgspec.Struct):
     doc_id: Any = None
     id: Any = None
 
+    @property
+    def wants_cost(self) -> bool:
+        """True if the response's ``extensions`` shall show what the operation cost."""
+        return self.extensions is not None and self.extensions.get("cost") is True
+
     def document_id(self) -> str | None:
         """Return the id of the document, such as ``sha256:…``, or None. Raises BadRequest."""
         if self.documentId is not None:

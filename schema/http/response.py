@@ -46,7 +46,7 @@ async def outcome_response(scope: Scope, context: OperationContext, outcome: Out
         raise buffer.refusal
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
     response = OutcomeResponse(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
-    if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.warnings:
+    if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.extensions:
         await _make_conditional(scope, response, body, thread.of(buffer.owner))
     else:
         response.headers["Cache-Control"] = "no-store"
@@ -64,8 +64,8 @@ def _body(context: OperationContext, outcome: Outcome) -> Iterator[bytes]:
         yield before + b'"data":'
         yield from _data(outcome.data)
         before = b","
-    if context.warnings:
-        yield before + b'"extensions":' + _encode({"warnings": context.warnings})
+    if extensions := context.extensions:
+        yield before + b'"extensions":' + _encode(extensions)
     yield b"}"
 
 

@@ -23,16 +23,14 @@ from gateway.http.response_buffers import (
     buffer_of,
 )
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, PageSource, age_seconds
+from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
-from gateway.paging.prefetch import Prefetch
+from gateway.scanning.sources import RowSources
 from gateway.scheduling.worker_thread import WorkerThread
-from gateway.snapshots.differing_blocks import DifferingBlocks
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans
-from schema.http.disconnect import correlation_id_of, note_facts, unless_disconnected
+from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
@@ -40,28 +38,24 @@ from schema.http.response import VARY, RenderedResponse, outcome_response, refus
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
 
-_NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0, "upstream_calls": 0}
+_NO_FACTS: dict[str, Any] = {"operation": None, "cache": None, "rows": 0}
+
+# Of callers whose rows are in the cache.
+_UNUSED_BUDGET = Budget(0)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLView:
-    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off.
-
-    ``upstream`` identifies the upstream that ``source`` reads.
-    """
+    """The endpoint. ``page`` returns GraphiQL's page. ``page`` and ``plans`` are None if switched off."""
 
     operations: Operations
-    source: PageSource
-    sizes: BlockSizes
+    sources: RowSources
     buffers: ResponseBuffers
     max_request_bytes: int
     documents: Documents
     page: Callable[[], Response] | None = None
     plans: Plans | None = None
-    differing: DifferingBlocks = field(default_factory=DifferingBlocks)
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
-    upstream: str = ""
-    prefetch: Prefetch | None = None
     thread: WorkerThread = field(default_factory=WorkerThread)
     held_rows: HeldRows = field(default_factory=HeldRows)
 
@@ -99,12 +93,13 @@ class GraphQLView:
             scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
         )
         key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
-        planned = await self._planned(scope, key)
+        # A plan's stored rendering has no cost.
+        planned = None if parameters.wants_cost else await self._planned(scope, key)
         return planned or await self._executed(scope, receive, key, parameters)
 
     async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
         """Return the response to an operation on the ordinary path."""
-        context = self._context(scope)
+        context = self._context(scope, shows_cost=parameters.wants_cost)
         operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
         try:
             outcome = await unless_disconnected(receive, self.operations.run(operation, context))
@@ -116,7 +111,6 @@ class GraphQLView:
                 operation=outcome.operation_name,
                 cache=context.cache_state,
                 rows=context.rows,
-                upstream_calls=context.budget.spent_calls,
             )
             return await outcome_response(scope, context, outcome, self.thread)
         finally:
@@ -129,7 +123,8 @@ class GraphQLView:
         if plan is None or self.plans is None:
             return None
         try:
-            rendered = plan.run(self.plans.cached_pages, Caller(access_token(scope), locale_of(scope)))
+            caller = Caller(access_token(scope), locale_of(scope), budget=_UNUSED_BUDGET)
+            rendered = plan.run(self.plans.cached_pages, caller)
         except Unauthenticated:
             # The ordinary path reports the missing token with the field's path.
             return None
@@ -141,35 +136,33 @@ class GraphQLView:
             if not buffer.take(len(body)) and buffer.refusal:
                 raise buffer.refusal
         rows = plan.arguments.rows_within(page.end)
-        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows, upstream_calls=0)
+        note_facts(scope, outcome="ok", operation=plan.operation_name, cache="hit", rows=rows)
         response = RenderedResponse(scope, body, age_seconds=age_seconds(page.fetched_at))
         if page.renderings is not None:
             cache_compressed(scope, page.renderings, plan.name)
         return response
 
-    def _context(self, scope: Scope) -> OperationContext:
+    def _context(self, scope: Scope, *, shows_cost: bool) -> OperationContext:
         limits = self.operations.limits
-        budget = Budget(limits.max_upstream_calls)
+        budget = Budget(limits.max_upstream_calls, cost_of(scope))
         deadline = asyncio.get_running_loop().time() + limits.operation_timeout_seconds
         correlation_id = correlation_id_of(scope)
 
-        buffer, snapshots = self._buffer(scope), OperationSnapshots(self.differing)
+        buffer, snapshots = self._buffer(scope), OperationSnapshots(self.sources.differing)
         held = self.held_rows.operation(buffer.owner)
 
         def caller() -> Caller:
             return Caller(access_token(scope), locale_of(scope), correlation_id, deadline, budget, held=held)
 
         return OperationContext(
-            self.source,
-            self.sizes,
+            self.sources,
             limits,
             correlation_id,
             budget,
             caller,
-            self.upstream,
             buffer,
             snapshots,
-            self.prefetch,
+            shows_cost=shows_cost,
             held=held,
         )
 

@@ -196,7 +196,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
     assert len(sizes) > 8, "the search missed some collections"
     assert {path: size for path, size in sizes.items() if size > MOST_ENTRIES} == {}
     assert cache.store.evictions > 5_000
-    for path in ("flights._flights", "flights._source._reads._by_token", "flights._source._refreshes._tasks"):
+    for path in ("flights._flights", "flights._source.reads._by_token", "flights._source._refreshes._tasks"):
         assert sizes[path] == 0
     assert len(client.limiter) == 0
 

@@ -9,11 +9,19 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.access_token import AccessToken
+from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
 from gateway.clocks import clock as clocks
+from gateway.config.groups import CacheConfig
 from gateway.errors import GatewayError
-from gateway.page import Caller, Page, Snapshot
+from gateway.page import Caller, Page, PageSource, Snapshot
+from gateway.paging.blocks import BlockSizes
+from gateway.paging.read_ahead import ReadAhead
 from gateway.query import Dataset, PageQuery
+from gateway.scanning.cached_views import CachedViews
+from gateway.scanning.scan import ScanRules
+from gateway.scanning.sources import RowSources
+from gateway.snapshots.differing_blocks import DifferingBlocks
 
 # The identity of an upstream.
 UPSTREAM = "http://upstream.invalid:80/partner/v1"
@@ -46,6 +54,13 @@ def query(skip: int = 0, top: int = 10, **changes: object) -> PageQuery:
 def caller(token: str = "one", locale: str | None = None) -> Caller:
     """Return a caller with ``token``."""
     return Caller(AccessToken(token), locale)
+
+
+def row_sources(pages: PageSource, sizes: BlockSizes) -> RowSources:
+    """Return ``pages`` with views that are not cached."""
+    cache = CachedPages(pages, CacheConfig(0, 0, 0, sizes.first_rows, sizes.rows))
+    rules = ScanRules(sizes, 1_000, 10, ReadAhead(0), DifferingBlocks())
+    return RowSources(pages, CachedViews(pages, cache, rules), sizes)
 
 
 class Clock(clocks.Clock):

@@ -22,6 +22,7 @@ from schema.execution.operations import Operations
 from schema.http.persisted_documents import AutomaticDocuments
 from schema.http.view import GraphQLView
 from tests.conftest import served
+from tests.gateway.fakes import row_sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -170,7 +171,8 @@ def application(source: Shelf) -> ASGIApp:
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     operations = Operations(build_schema(), limits, introspection=True)
     documents = AutomaticDocuments(operations.faults_of)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents)
+    sources = row_sources(source, BlockSizes(10, 10))
+    view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 

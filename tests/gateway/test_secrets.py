@@ -216,6 +216,7 @@ from gateway.server.listener import Listener, run_one
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.paging.blocks import BlockSizes
+from gateway.scanning.sources import RowSources
 from schema.build import build_schema
 from gateway.config.groups import Limits
 from schema.http.persisted_documents import AutomaticDocuments
@@ -244,7 +245,8 @@ configure_logging(sys.argv[1], "debug")
 limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
 operations = Operations(build_schema(), limits, introspection=True)
 documents = AutomaticDocuments(operations.faults_of)
-view = GraphQLView(operations, Broken(), BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents, broken_page)
+sources = RowSources(Broken(), None, BlockSizes(10, 10))
+view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, broken_page)
 app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 """

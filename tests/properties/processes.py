@@ -117,7 +117,7 @@ class Process:
 
     def cached_moments(self, token: AccessToken) -> set[float]:
         """Return the read times of the blocks that memory holds for a token."""
-        index = self.cache._index
+        index = self.cache.index
         query_keys = {key.partition(":")[0] for key in index.keys_of(token.locator)}
         return {moment for key in query_keys for _, _, moment in index.blocks(key)}
 
@@ -129,7 +129,7 @@ class Process:
         page = self.cache.store.peek(key)
         if page is None or page.fetched_at not in self.response_moments:
             return False
-        return self.cache._freshness.state(page, self.environment.clock()) is CacheState.HIT
+        return self.cache.freshness.state(page, self.environment.clock()) is CacheState.HIT
 
     async def aclose(self) -> None:
         """Close the cache and its clients."""

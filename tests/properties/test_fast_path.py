@@ -24,7 +24,8 @@ from schema.execution.operations import FastExecutor
 from tests.conftest import served
 from tests.properties.model import FIELDS
 
-NODE_FIELDS = [*FIELDS, "__typename"]
+MEASURES = ["licensesSold", "licensesDeployed", "licensesUnassigned", "licensesOverdeployed", "deploymentRate"]
+NODE_FIELDS = [*FIELDS, *MEASURES[2:], "__typename"]
 PAGE_INFO_FIELDS = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
 CONDITIONS = ["", "", "", " @include(if: $yes)", " @skip(if: $no)", " @skip(if: $yes)", " @include(if: true)"]
 CORRELATION_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -57,12 +58,16 @@ EDGE_FIELD = (
     | NODE.map(lambda inside: f"node {{ {inside} }}")
     | NODE.map(lambda inside: f"same: node {{ {inside} }}")
 )
+TOTALS = selections("LicenseDeploymentTotals", leaf([*MEASURES, "__typename"]))
 CONNECTION_FIELD = (
     leaf(["totalCount", "__typename"])
     | NODE.map(lambda inside: f"nodes {{ {inside} }}")
     | NODE.map(lambda inside: f"again: nodes {{ {inside} }}")
     | selections("LicenseDeploymentEdge", EDGE_FIELD).map(lambda inside: f"edges {{ {inside} }}")
     | selections("PageInfo", leaf(PAGE_INFO_FIELDS)).map(lambda inside: f"pageInfo {{ {inside} }}")
+    | selections("LicenseDeploymentTotals", leaf([*MEASURES, "__typename"])).map(
+        lambda inside: f"totals {{ {inside} }}"
+    )
     | st.just("...ConnectionParts")
 )
 CONNECTION = selections("LicenseDeploymentConnection", CONNECTION_FIELD)
@@ -75,6 +80,9 @@ ARGUMENTS = st.sampled_from(
         "(offset: 4, first: 5)",
         "(first: 50)",
         "(groupBy: [SERVICE_CODE])",
+        "(groupBy: [SERVICE_CODE], orderBy: {field: LICENSES_SOLD}, last: 3)",
+        "(orderBy: {field: LICENSES_UNASSIGNED, direction: DESC}, first: 5)",
+        '(search: "office", having: {deploymentRate: {gt: 0.5}})',
         "(first: $rows)",
         "(filter: {serviceCode: {eq: $code}})",
         "(filter: {or: []})",

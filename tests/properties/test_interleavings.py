@@ -154,12 +154,12 @@ def check_nothing_is_pending(environment: Environment) -> None:
     for process in environment.processes:
         cache = process.cache
         assert not process.source._flights
-        assert not cache._reads._by_token
+        assert not cache.reads._by_token
         assert not cache._refreshes._tasks
         records = cache.store._records
         assert cache.store.used_bytes == sum(record.cost_bytes for record in records.values())
         assert cache.store.used_bytes <= process.memory_bytes
-        indexed = {key for blocks in cache._index._queries.values() for key in blocks}
+        indexed = {key for blocks in cache.index._queries.values() for key in blocks}
         assert indexed == set(records)
 
 

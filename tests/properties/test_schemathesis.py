@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +21,13 @@ from tests.conftest import served
 if TYPE_CHECKING:
     from tests.conftest import Gateway
 
+ROOT = Path(__file__).parents[2]
+
 EXAMPLES = 150
 
 
 OPTIONS = (
-    *("--checks", "not_a_server_error", "--phases", "fuzzing", f"--max-examples={EXAMPLES}"),
+    *("--checks", "only_callers_err", "--phases", "fuzzing", f"--max-examples={EXAMPLES}"),
     *("--seed", "1", "--generation-database", "none", "--no-color"),
 )
 
@@ -33,7 +36,10 @@ def run(url: str, token: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run schemathesis against a server, with ``folder`` for the files that it writes."""
     program = str(Path(sys.executable).with_name("schemathesis"))
     command = [program, "run", f"{url}/graphql", *OPTIONS, "--header", f"Authorization: Bearer {token}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.properties.schemathesis_checks", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 @pytest.mark.parametrize("token", ["sample", "contoso+nulls+total=text"])

@@ -123,9 +123,9 @@ def test_every_deprecation_names_its_version_and_replacement() -> None:
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("  licensesSold: Long", "LicenseDeployment.licensesSold"),
+        ("  serviceName: String", "LicenseDeployment.serviceName"),
         ("    offset: Int", "Query.licenseDeployments.offset"),
-        ("  PRODUCT_ID", "LicenseDeploymentDimension.PRODUCT_ID"),
+        ("  LICENSES_SOLD", "LicenseDeploymentOrderField.LICENSES_SOLD"),
         ("  notIn: [String!]", "StringFilter.notIn"),
     ],
 )
@@ -147,16 +147,16 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "changes"),
     [
-        ("  licensesSold: Long\n", "", ["FIELD_REMOVED: Field LicenseDeployment.licensesSold was removed."]),
-        ("  licensesSold: Long\n", "  licensesSold: Int\n", ["FIELD_CHANGED_KIND: "]),
+        ("  serviceName: String\n", "", ["FIELD_REMOVED: Field LicenseDeployment.serviceName was removed."]),
+        ("  serviceName: String\n", "  serviceName: Int\n", ["FIELD_CHANGED_KIND: "]),
         ("  totalCount: Long\n", "  totalCount: Long!\n", []),
         ("  cursor: String!\n", "  cursor: String\n", ["FIELD_CHANGED_KIND: "]),
         ("    first: Int\n", "    first: Int!\n", ["ARG_CHANGED_KIND: "]),
         ("    offset: Int\n", "", ["ARG_REMOVED: "]),
         ("    offset: Int\n", "    offset: Int\n    sort: String\n", []),
         ("    offset: Int\n", "    offset: Int\n    sort: String!\n", ["REQUIRED_ARG_ADDED: "]),
-        ("  PRODUCT_ID\n", "", ["VALUE_REMOVED_FROM_ENUM: "]),
-        ("  PRODUCT_ID\n", "  PRODUCT_ID\n  PRODUCT_SKU\n", []),
+        ("  LICENSES_SOLD\n", "", ["VALUE_REMOVED_FROM_ENUM: "]),
+        ("  LICENSES_SOLD\n", "  LICENSES_SOLD\n  PRODUCT_SKU\n", []),
         ("  notIn: [String!]\n", "", ["FIELD_REMOVED: "]),
         ("  notIn: [String!]\n", "  notIn: [String!]\n  like: String!\n", ["REQUIRED_INPUT_FIELD_ADDED: "]),
         ("  notIn: [String!]\n", "  notIn: [String!]\n  like: String\n", []),

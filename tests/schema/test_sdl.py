@@ -29,6 +29,9 @@ type Query {
     last: Int
     before: String
     offset: Int
+    search: String
+    having: LicenseDeploymentHaving
+    orderBy: [LicenseDeploymentOrder!]
   ): LicenseDeploymentConnection
 }
 
@@ -37,6 +40,7 @@ type LicenseDeploymentConnection {
   nodes: [LicenseDeployment!]!
   pageInfo: PageInfo!
   totalCount: Long
+  totals: LicenseDeploymentTotals
 }
 
 type LicenseDeploymentEdge {
@@ -61,7 +65,70 @@ type LicenseDeployment {
   productName: String
   licensesDeployed: Long
   licensesSold: Long
+  licensesUnassigned: Long
+  licensesOverdeployed: Long
+  deploymentRate: Float
   processedDateTime: DateTime
+}
+
+type LicenseDeploymentTotals {
+  licensesSold: Long
+  licensesDeployed: Long
+  licensesUnassigned: Long
+  licensesOverdeployed: Long
+  deploymentRate: Float
+}
+
+enum OrderDirection {
+  ASC
+  DESC
+}
+
+enum LicenseDeploymentOrderField {
+  SERVICE_CODE
+  SERVICE_NAME
+  CHANNEL
+  CUSTOMER_TENANT_ID
+  CUSTOMER_NAME
+  PRODUCT_ID
+  PRODUCT_NAME
+  LICENSES_SOLD
+  LICENSES_DEPLOYED
+  LICENSES_UNASSIGNED
+  LICENSES_OVERDEPLOYED
+  DEPLOYMENT_RATE
+}
+
+input LicenseDeploymentOrder {
+  field: LicenseDeploymentOrderField!
+  direction: OrderDirection! = ASC
+}
+
+input LicenseDeploymentHaving {
+  and: [LicenseDeploymentHaving!]
+  or: [LicenseDeploymentHaving!]
+  not: LicenseDeploymentHaving
+  licensesSold: LongCondition
+  licensesDeployed: LongCondition
+  licensesUnassigned: LongCondition
+  licensesOverdeployed: LongCondition
+  deploymentRate: FloatCondition
+}
+
+input LongCondition {
+  eq: Long
+  ne: Long
+  gt: Long
+  gte: Long
+  lt: Long
+  lte: Long
+}
+
+input FloatCondition {
+  gt: Float
+  gte: Float
+  lt: Float
+  lte: Float
 }
 
 enum LicenseDeploymentDimension {
@@ -175,5 +242,14 @@ def test_rows_groups_and_filters_have_the_same_dimensions() -> None:
         assert isinstance(dimensions, GraphQLEnumType)
         assert set(filters.fields) - {"and", "or", "not"} == set(dataset.dimensions)
         assert len(dimensions.values) == len(dataset.dimensions)
-        assert set(row.fields) == {*dataset.dimensions, *dataset.measures, dataset.date}
+        assert set(row.fields) == {*dataset.members}
+        measures = {*dataset.members} - {*dataset.dimensions, dataset.date}
+        totals, having = PRINTED.type_map[f"{row.name}Totals"], PRINTED.type_map[f"{row.name}Having"]
+        assert isinstance(totals, GraphQLObjectType)
+        assert isinstance(having, GraphQLInputObjectType)
+        assert set(totals.fields) == measures
+        assert set(having.fields) - {"and", "or", "not"} == measures
+        fields = PRINTED.type_map[f"{row.name}OrderField"]
+        assert isinstance(fields, GraphQLEnumType)
+        assert len(fields.values) == len(dataset.dimensions) + len(measures)
         assert dataset.service in dataset.dimensions

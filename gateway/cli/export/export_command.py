@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ import click
 
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
 from gateway.cli.export.output import OutputFile, OutputStream, output_at
+from gateway.cli.export.parameters import endpoint_parameters, json_object
 
 if TYPE_CHECKING:
     from gateway.cli.export.dataset_export import DatasetExport
@@ -51,6 +52,9 @@ class ExportOptions:
     filter: str | None
     group_by: str | None
     processed_date_time: str | None
+    search: str | None
+    having: str | None
+    order_by: str | None
     query: Path | None
     variables: str | None
     url: str | None
@@ -80,10 +84,18 @@ class ExportOptions:
     " PRODUCT_ID, PRODUCT_NAME.",
 )
 @click.option("--processed-date-time", metavar="DATE", help="Rows as processed on this date, instead of the latest.")
+@click.option("--search", metavar="WORDS", help="Only rows that contain each of these words in some text field.")
+@click.option("--having", metavar="JSON", help='Only rows or groups with such counts: {"licensesSold": {"gt": 100}}.')
+@click.option(
+    "--order-by",
+    metavar="A:DESC,B",
+    help="Order the rows by these: the fields of --group-by, LICENSES_SOLD, LICENSES_DEPLOYED, LICENSES_UNASSIGNED,"
+    " LICENSES_OVERDEPLOYED, DEPLOYMENT_RATE.",
+)
 @click.option(
     "--query",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with a GraphQL operation that has one connection, instead of the three options above. Its fields are the"
+    help="File with a GraphQL operation that has one connection, instead of the options above. Its fields are the"
     " columns; its paging arguments are replaced.",
 )
 @click.option("--variables", metavar="JSON", help="Variables of --query.")
@@ -188,14 +200,24 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
     written_as = f"{format_name}{' raw' if options.raw else ''}"
     # Parquet is made of the NDJSON lines.
     row_format = CSV if format_name == "csv" else NDJSON
-    parameters = _parameters(options)
+    parameters = endpoint_parameters(
+        {
+            "filter": options.filter,
+            "groupBy": options.group_by,
+            "processedDateTime": options.processed_date_time,
+            "search": options.search,
+            "having": options.having,
+            "orderBy": options.order_by,
+        }
+    )
     if options.query is not None:
         if parameters:
             raise click.UsageError(
-                "--query sets its own filter, grouping and date. Remove --filter, --group-by and --processed-date-time."
+                "--query sets its own arguments. Remove --filter, --group-by, --processed-date-time, --search, --having"
+                " and --order-by."
             )
         document = _document(options.query)
-        variables = {} if options.variables is None else _json(options.variables, "--variables")
+        variables = {} if options.variables is None else json_object(options.variables, "--variables")
         source = QueryExport(document, variables, row_format, written_as, options.raw, options.page_rows)
         return source, document.columns
     if options.variables is not None:
@@ -207,22 +229,6 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
     return DatasetExport(path, parameters, written_as, options.page_rows), dataset_columns(dataset)
 
 
-def _parameters(options: ExportOptions) -> dict[str, str]:
-    """Return the parameters of the export endpoint for the options that have one."""
-    if options.filter is not None:
-        _json(options.filter, "--filter")
-    parameters = {
-        "filter": options.filter,
-        "groupBy": options.group_by,
-        "processedDateTime": options.processed_date_time,
-    }
-    for option, text in (("--group-by", options.group_by), ("--processed-date-time", options.processed_date_time)):
-        # The endpoint treats an empty parameter as absent.
-        if text == "":
-            raise click.UsageError(f"{option} is empty. Give a value, or leave it out.")
-    return {name: text for name, text in parameters.items() if text is not None}
-
-
 def _document(path: Path) -> ExportDocument:
     from schema.export.document import NotExportable, export_document
 
@@ -231,12 +237,3 @@ def _document(path: Path) -> ExportDocument:
     except (NotExportable, UnicodeDecodeError) as error:
         reason = error if isinstance(error, NotExportable) else "It is not text in UTF-8."
         raise click.UsageError(f"{path} cannot be exported. {reason}") from None
-
-
-def _json(text: str, option: str) -> Mapping[str, Any]:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (ValueError, RecursionError):
-        raise click.UsageError(f"{option} is not a JSON object. Quote it for your shell.") from None

@@ -21,7 +21,8 @@ def write_parquet(lines: BinaryIO, finished: BinaryIO, columns: Sequence[Column]
     import pyarrow
     from pyarrow import parquet
 
-    kinds = [(column.name, pyarrow.int64() if column.is_number else pyarrow.string()) for column in columns]
+    numbers = {False: pyarrow.int64(), True: pyarrow.float64()}
+    kinds = [(column.name, numbers[column.is_rate] if column.is_number else pyarrow.string()) for column in columns]
     schema = pyarrow.schema(kinds)
     with parquet.ParquetWriter(finished, schema, compression="zstd") as writer:
         for rows in _groups(lines):

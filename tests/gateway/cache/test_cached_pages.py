@@ -271,13 +271,13 @@ async def test_a_key_that_leaves_the_store_leaves_the_index() -> None:
     bench = Bench(memory_bytes=8_000)
     for number in range(30):
         await bench.ask(f"token{number}")
-    index = bench.cache._index
+    index = bench.cache.index
     assert len(index._tokens) == len(index._queries) == len(index._owners) == bench.cache.store.entries
 
 
 async def test_keys_and_index_reveal_neither_token_nor_query(bench: Bench) -> None:
     await bench.ask("canary-token", processed_date_time="1999-09-09T00:00:00")
-    seen = repr((bench.cache._index.__dict__, bench.cache.store.__dict__))
+    seen = repr((bench.cache.index.__dict__, bench.cache.store.__dict__))
     assert "canary-token" not in seen
     assert "1999-09-09" not in seen
 

@@ -113,7 +113,7 @@ async def test_a_page_unpacked_while_its_token_is_refused_is_not_cached(forms: T
     await asyncio.sleep(0)
     await forms.cache.drop_token(caller("one"))
     await unpacking
-    assert forms.cache._index.keys_of(caller("one").token.locator) == []
+    assert forms.cache.index.keys_of(caller("one").token.locator) == []
     assert forms.store.entries == 2
 
 

@@ -148,6 +148,7 @@ NUMBERS = {
     "max_concurrent_exports": (1, 1_000),
     "max_filter_bytes": (64, 1_000_000),
     "max_upstream_calls": (1, 10_000),
+    "max_scan_rows": (1, 10_000_000),
     "shutdown_grace_seconds": (0.001, 86_400),
 }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.errors import InvalidCursor
 from gateway.page import Snapshot
 from gateway.paging import cursor
-from gateway.paging.cursor import Cursor, CursorSnapshot
+from gateway.paging.cursor import Cursor, CursorSnapshot, ViewMark
 from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -30,13 +30,15 @@ SNAPSHOTS = st.builds(
     st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), DATES, max_size=MAX_SERVICES + 3),
 )
 
+VIEWS = st.builds(ViewMark, st.booleans(), st.binary(min_size=8, max_size=8))
+DATA = SNAPSHOTS | VIEWS
 
 PRESENT = Snapshot(7, (("o365", "2026-01-01T00:00:00"),))
 
 
-def one(offset: int = 5, snapshot: Snapshot = PRESENT) -> str:
+def one(offset: int = 5, data: Snapshot | ViewMark = PRESENT) -> str:
     """Return a cursor of the query."""
-    return cursor.encode(QUESTION, snapshot, range(offset, offset + 1))[0]
+    return cursor.encode(QUESTION, data, range(offset, offset + 1))[0]
 
 
 def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
@@ -49,21 +51,22 @@ def refuse(text: str, fingerprint: bytes = QUESTION) -> None:
 @settings(deadline=None)
 @given(
     fingerprint=FINGERPRINTS,
-    snapshot=SNAPSHOTS,
+    data=DATA,
     start=OFFSETS | st.integers(1, 5).map(lambda runs: runs * 4_096 - 3),
     rows=st.integers(0, 30),
 )
-def test_a_cursor_round_trips(fingerprint: bytes, snapshot: Snapshot, start: int, rows: int) -> None:
+def test_a_cursor_round_trips(fingerprint: bytes, data: Snapshot | ViewMark, start: int, rows: int) -> None:
     offsets = range(start, start + rows)
-    texts = cursor.encode(fingerprint, snapshot, offsets)
-    expected = [Cursor(offset, CursorSnapshot.of(snapshot)) for offset in offsets]
+    texts = cursor.encode(fingerprint, data, offsets)
+    mark = CursorSnapshot.of(data) if isinstance(data, Snapshot) else data
+    expected = [Cursor(offset, mark) for offset in offsets]
     assert [cursor.decode(text, fingerprint, argument="after") for text in texts] == expected
     assert len(set(texts)) == len(set(offsets)), "each row has a cursor of its own"
 
 
-@given(snapshot=SNAPSHOTS, offset=OFFSETS)
-def test_a_cursor_is_url_safe(snapshot: Snapshot, offset: int) -> None:
-    assert set(one(offset, snapshot)) <= set(ALPHABET)
+@given(data=DATA, offset=OFFSETS)
+def test_a_cursor_is_url_safe(data: Snapshot | ViewMark, offset: int) -> None:
+    assert set(one(offset, data)) <= set(ALPHABET)
 
 
 @settings(max_examples=20, deadline=None)
@@ -83,14 +86,14 @@ def test_a_change_of_any_single_character_is_refused(place: int) -> None:
             refuse(text[:place] + character + text[place + 1 :])
 
 
-@given(text=st.builds(one, OFFSETS, SNAPSHOTS), data=st.data())
+@given(text=st.builds(one, OFFSETS, DATA), data=st.data())
 def test_a_change_of_any_character_in_any_cursor_is_refused(text: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from(ALPHABET).filter(lambda character: character != text[place]))
     refuse(text[:place] + other + text[place + 1 :])
 
 
-@given(text=st.builds(one, OFFSETS, SNAPSHOTS), data=st.data())
+@given(text=st.builds(one, OFFSETS, DATA), data=st.data())
 def test_a_truncated_cursor_is_refused(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     stop = data.draw(st.integers(start, len(text)))
@@ -98,7 +101,7 @@ def test_a_truncated_cursor_is_refused(text: str, data: st.DataObject) -> None:
         refuse(text[start:stop])
 
 
-@given(text=st.builds(one, OFFSETS, SNAPSHOTS), more=st.text(ALPHABET + "=\n ", min_size=1, max_size=12))
+@given(text=st.builds(one, OFFSETS, DATA), more=st.text(ALPHABET + "=\n ", min_size=1, max_size=12))
 def test_a_cursor_with_extra_text_around_it_is_refused(text: str, more: str) -> None:
     refuse(text + more)
     refuse(more + text)
@@ -109,15 +112,22 @@ def test_a_cursor_of_another_query_is_refused(other: bytes) -> None:
     refuse(one(), other)
 
 
-@pytest.mark.parametrize("version", [0, cursor.VERSION + 1, 255])
-def test_a_valid_cursor_of_another_version_is_refused(version: int) -> None:
-    def made(version: int) -> str:
-        said = bytes([version]) + urlsafe_b64decode(one()[:-4])[1:-4]
-        head = said + hashlib.blake2b(said, digest_size=4).digest()
-        return urlsafe_b64encode(head).decode() + one()[-4:]
-
-    assert made(cursor.VERSION) == one()
-    refuse(made(version))
+@pytest.mark.parametrize(
+    ("data", "own_version"),
+    [(PRESENT, cursor.SNAPSHOT_VERSION), (ViewMark(True, b"12345678"), cursor.VIEW_VERSION)],
+    ids=["snapshot", "view"],
+)
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 255])
+def test_a_valid_cursor_of_another_version_is_refused(
+    data: Snapshot | ViewMark, own_version: int, version: int
+) -> None:
+    text = one(5, data)
+    said = bytes([version]) + urlsafe_b64decode(text[:-4])[1:-4]
+    made = urlsafe_b64encode(said + hashlib.blake2b(said, digest_size=4).digest()).decode() + text[-4:]
+    if version == own_version:
+        assert made == text
+    else:
+        refuse(made)
 
 
 @settings(max_examples=300)

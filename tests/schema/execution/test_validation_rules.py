@@ -45,7 +45,7 @@ def test_the_error_for_a_field_one_level_too_high_shows_its_place(gateway: Gatew
 
 def test_other_unknown_fields_have_the_standard_error(gateway: Gateway) -> None:
     """This holds for names that are similar to a field of the type, and for names that are not."""
-    assert message(gateway, "{ licenseDeployments { totalCont } }").endswith("Did you mean 'totalCount'?")
+    assert message(gateway, "{ licenseDeployments { totlCount } }").endswith("Did you mean 'totalCount'?")
     assert message(gateway, "{ licenseDeployments { nodes { totalCount } } }").endswith("'LicenseDeployment'.")
     assert message(gateway, "{ licenseDeployments { nothingLikeIt } }").endswith("'LicenseDeploymentConnection'.")
 

@@ -75,3 +75,11 @@ def test_what_has_not_one_connection_with_fixed_columns_is_refused(text: str) ->
     with pytest.raises(NotExportable) as caught:
         export_document(text)
     assert str(caught.value)
+
+
+def test_derived_measures_are_numbers() -> None:
+    exported = export_document("{ licenseDeployments { nodes { waste: licensesUnassigned deploymentRate channel } } }")
+    waste, rate, channel = exported.columns
+    assert (waste.is_number, waste.is_rate) == (True, False)
+    assert (rate.is_number, rate.is_rate) == (True, True)
+    assert not channel.is_number

@@ -30,6 +30,7 @@ from schema.export.endpoint import Exports
 from schema.export.row_formats import csv_lines
 from schema.export.statuses import STATUSES
 from tests.conftest import Gateway, StartGateway, Upstream
+from tests.gateway.fakes import row_sources
 from tests.gateway.running import eventually
 from tests.gateway.sandbox.rows import rows_of
 
@@ -457,8 +458,7 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
     limits = Limits.of(settings)
     exports = Exports(
         ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),
-        OneRow(),
-        BlockSizes(1_000, 10_000),
+        row_sources(OneRow(), BlockSizes(1_000, 10_000)),
         limits,
     )
     transport = httpx.ASGITransport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))
@@ -466,3 +466,67 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
         response = await client.get(f"{CSV}?{urlencode({'raw': raw})}", headers={"Authorization": "Bearer one"})
     [row] = parsed(response.text)
     assert (row["customerName"], row["licensesSold"]) == (cell, "-1")
+
+
+REFINED = {
+    "groupBy": "CUSTOMER_NAME",
+    "having": '{"licensesSold": {"gt": 100}}',
+    "search": "te",
+    "orderBy": '[{"field": "LICENSES_UNASSIGNED", "direction": "DESC"}, {"field": "CUSTOMER_NAME"}]',
+}
+
+
+@pytest.mark.parametrize("path", [CSV, NDJSON])
+def test_rows_are_searched_selected_and_ordered_as_by_graphql(gateway: Gateway, path: str) -> None:
+    response = fetch(gateway, path, **REFINED)
+    assert response.status_code == 200, response.text
+    arguments = (
+        'groupBy: CUSTOMER_NAME, having: {licensesSold: {gt: 100}}, search: "te", first: 10000,'
+        " orderBy: [{field: LICENSES_UNASSIGNED, direction: DESC}, {field: CUSTOMER_NAME}]"
+    )
+    connection = gateway.connection(arguments, "contoso", f"totalCount nodes {{ {' '.join(COLUMNS)} }}")
+    assert response.headers["X-Total-Count"] == str(connection["totalCount"])
+    assert connection["totalCount"] > 50
+    if path == CSV:
+        assert parsed(response.text) == [as_text(row) for row in connection["nodes"]]
+    else:
+        assert [json.loads(line) for line in response.content.splitlines()] == connection["nodes"]
+
+
+@pytest.mark.parametrize("path", [CSV, NDJSON])
+def test_a_refined_export_is_continued_to_the_byte_by_another_process(start_gateway: StartGateway, path: str) -> None:
+    parameters = {"orderBy": '[{"field": "DEPLOYMENT_RATE"}]', "search": "office"}
+    whole = fetch(start_gateway(), path, **parameters)
+    other = start_gateway(first_block_rows=100, block_rows=3_000)
+    total = int(whole.headers["X-Total-Count"])
+    lines = whole.content.splitlines(keepends=True)[path == CSV :]
+    for offset in (0, 1, 1_000, total - 1, total):
+        snapshot = {"offset": str(offset), "snapshot": whole.headers["X-Snapshot"]}
+        rest = fetch(other, path, **parameters, **snapshot)
+        assert rest.content == b"".join(lines[offset:])
+    check_changed(fetch(other, path, **parameters, offset=str(total + 1), snapshot=whole.headers["X-Snapshot"]))
+
+
+def test_a_refined_export_of_other_data_is_not_continued(start_gateway: StartGateway) -> None:
+    """Groups have no dates, and their number stays the same."""
+    token, parameters = "contoso+rows=300+reprocess-after=1+as=refined", {**REFINED, "search": ""}
+    parameters["orderBy"] = '[{"field": "LICENSES_SOLD"}]'
+    snapshot = fetch(start_gateway(), CSV, token, **parameters).headers["X-Snapshot"]
+    check_changed(fetch(start_gateway(), CSV, token, **parameters, offset="1", snapshot=snapshot))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("having", "{"),
+        ("having", '{"licensesSold": {"gt": "9"}}'),
+        ("having", '{"licensesSold": null}'),
+        ("orderBy", "LICENSES_SOLD"),
+        ("orderBy", '[{"field": "NO_FIELD"}]'),
+        ("search", "a" * 201),
+    ],
+)
+def test_wrong_refinements_are_refused(gateway: Gateway, name: str, text: str) -> None:
+    response = fetch(gateway, **{name: text})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["extensions"]["argument"] == name

@@ -25,6 +25,7 @@ from schema.execution.operations import Operations
 from schema.http.persisted_documents import AutomaticDocuments
 from schema.http.view import GraphQLView
 from tests.conftest import served
+from tests.gateway.fakes import row_sources
 from tests.schema.http.responses import check_error, exchange
 
 if TYPE_CHECKING:
@@ -431,7 +432,8 @@ def application(source: PageSource, **changes: Any) -> Any:
 
     operations = Operations(build_schema(), LIMITS, introspection=True)
     documents = AutomaticDocuments(operations.faults_of)
-    view = GraphQLView(operations, source, BlockSizes(10, 10), ResponseBuffers(1_048_576), 10_000, documents, **changes)
+    sources = row_sources(source, BlockSizes(10, 10))
+    view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, **changes)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
 
 

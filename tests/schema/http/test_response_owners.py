@@ -14,7 +14,7 @@ from schema.build import build_schema
 from schema.execution.operations import Operations
 from schema.http.persisted_documents import AutomaticDocuments
 from schema.http.view import GraphQLView
-from tests.gateway.fakes import FakeSource
+from tests.gateway.fakes import FakeSource, row_sources
 from tests.schema.http.test_errors_over_http import LIMITS
 
 TOKEN = AccessToken("contoso")
@@ -28,8 +28,7 @@ class Unread:
         self.buffers = ResponseBuffers(1_048_576)
         self.view = GraphQLView(
             operations,
-            FakeSource(lambda: 0.0),
-            BlockSizes(10, 10),
+            row_sources(FakeSource(lambda: 0.0), BlockSizes(10, 10)),
             self.buffers,
             10_000,
             AutomaticDocuments(operations.faults_of),

@@ -28,6 +28,7 @@ from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from schema.export.arguments import ExportArguments
 from schema.export.endpoint import Exports
 from tests.gateway.cli.export.recording import Recording
+from tests.gateway.fakes import row_sources
 
 ROWS = [["a", "b"], ['1 "x"', "line\r\nline"], ["2", "\r\n"], ["3", '"'], ["4", ""]]
 
@@ -229,8 +230,7 @@ def test_an_embedded_export_shows_the_warning_of_a_later_block() -> None:
     settings = read_settings({})
     exports = Exports(
         ExportArguments(build_schema(), "", max_filter_bytes=8_000, introspection=True),
-        LateWarning(),
-        BlockSizes(1, 1),
+        row_sources(LateWarning(), BlockSizes(1, 1)),
         Limits.of(settings),
     )
     export = EmbeddedExport(Starlette(routes=exports.routes([LICENSE_DEPLOYMENTS])))

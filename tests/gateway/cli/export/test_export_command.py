@@ -586,3 +586,18 @@ def test_an_unreachable_gateway_is_retried() -> None:
     assert running.process.stderr.readline() == b"The gateway cannot be reached; waiting 1 s.\n"
     running.process.send_signal(signal.SIGINT)
     assert running.ended()[0] == 4
+
+
+def test_rows_can_be_searched_selected_and_ordered(gateway: Gateway) -> None:
+    options = ("--group-by", "CUSTOMER_NAME", "--search", "te", "--having", '{"licensesSold": {"gt": 100}}')
+    order = ("--order-by", "licenses_unassigned:desc, CUSTOMER_NAME")
+    code, out, _ = exported("--url", gateway.url, "--format", "ndjson", *options, *order)
+    assert code == 0
+    fields = "nodes { customerName licensesSold }"
+    arguments = (
+        'groupBy: CUSTOMER_NAME, search: "te", having: {licensesSold: {gt: 100}}, first: 10000,'
+        " orderBy: [{field: LICENSES_UNASSIGNED, direction: DESC}, {field: CUSTOMER_NAME}]"
+    )
+    nodes = gateway.connection(arguments, "contoso", fields)["nodes"]
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [{name: row[name] for name in ("customerName", "licensesSold")} for row in rows] == nodes

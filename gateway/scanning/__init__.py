@@ -1,0 +1,1 @@
+"""Answers that need every row of a query: scans, and the views built from them."""

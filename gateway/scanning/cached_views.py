@@ -1,0 +1,203 @@
+"""CachedViews: the views of queries, cached per token beside the blocks that they were built from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+from dataclasses import dataclass, replace
+
+from gateway.access_token import AccessToken
+from gateway.cache.block import query_key_of
+from gateway.cache.pages import CachedPages
+from gateway.cache.policy import stale_warning
+from gateway.cache.renderings import KeptRenderings
+from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
+from gateway.page import Budget, CacheState, Caller, PageSource
+from gateway.query import PageQuery
+from gateway.scanning.scan import Progress, Scan, ScanRules
+from gateway.scanning.tables import ScannedTable, grouped_table
+from gateway.scanning.view import View
+from gateway.single_flight import being_cancelled
+
+
+@dataclass(slots=True)
+class _Building:
+    """A view being built, whose token it is, and how many callers wait for it."""
+
+    task: asyncio.Task[View | None]
+    locator: bytes
+    progress: Progress
+    waiters: int = 0
+
+
+class CachedViews:
+    """Views cached per token, query and mode of grouping, within the memory tier's limit.
+
+    A view is as fresh as its oldest block. A stale one is answered at once while the next one is built. Callers that
+    ask for the same view share one scan.
+    """
+
+    def __init__(self, source: PageSource, pages: CachedPages, rules: ScanRules) -> None:
+        self._source = source
+        self._pages = pages
+        self._rules = rules
+        self._buildings: dict[str, _Building] = {}
+        self._tasks: set[asyncio.Task[View | None]] = set()
+
+    async def view(self, query: PageQuery, caller: Caller, *, is_by_rows: bool = False) -> View:
+        """Return the view of ``query``: its rows, or its groups as the upstream or the gateway makes them.
+
+        Raises GatewayError; at the caller's deadline DeadlineExceeded with the progress. Whoever asks again continues
+        the scan.
+        """
+        if is_by_rows and query.group_by:
+            return await self._grouped(query, caller)
+        key = _key(query, caller, "view")
+        while True:
+            cached = await self._cached(key, caller)
+            if cached is not None and cached.cache is CacheState.STALE and key not in self._buildings:
+                self._start(key, replace(query, revalidate=True), _heir(caller), waiters=1)
+            if cached is not None:
+                return cached
+            running = self._buildings.get(key)
+            building = running or self._start(key, query, caller)
+            try:
+                view = await _result(building, caller)
+            except QueryTooComplex:
+                # The calls of a scan count for the operation that started it. This one may still make its own.
+                if running is None or running.progress.known_rows > self._rules.max_rows:
+                    raise
+                view = None
+            if view is not None:
+                return view
+            # Its callback may not have run yet.
+            self._forget(key, building)
+
+    def forget(self, token: AccessToken) -> None:
+        """Stop sharing the scans of ``token`` with later callers: the upstream has refused the token."""
+        for key in [key for key, building in self._buildings.items() if building.locator == token.locator]:
+            del self._buildings[key]
+
+    async def aclose(self) -> None:
+        """Cancel every scan."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _grouped(self, query: PageQuery, caller: Caller) -> View:
+        """Return the groups that the gateway makes of all rows."""
+        all_rows = replace(query, group_by=())
+        # A newer block of the rows that conflicts evicts the groups, too.
+        key = _key(all_rows, caller, f"rows by {','.join(query.group_by)}")
+        cached = await self._cached(key, caller)
+        if cached is not None and cached.cache is CacheState.HIT:
+            return cached
+        with self._pages.reads.under_way(caller.token.locator) as read:
+            rows = await self.view(all_rows, caller)
+            if cached is not None and cached.reading is rows.reading:
+                return cached
+            table = await grouped_table(rows.table, query.group_by)
+            view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
+            return view if read.void else await self._keep(key, all_rows, caller, view)
+
+    async def _cached(self, key: str, caller: Caller) -> View | None:
+        """Return the cached view, fresh or stale; None if it must be built."""
+        pages = self._pages
+        view: View | None = await pages.store.get(key)
+        now = pages.clock.monotonic()
+        if view is None or pages.seconds_left(caller) <= 0:
+            return None
+        state = pages.freshness.state(view, now)
+        if state is CacheState.MISS:
+            return None
+        warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
+        return view.having(cache=state, stale_warnings=warnings)
+
+    def _start(self, key: str, query: PageQuery, caller: Caller, *, waiters: int = 0) -> _Building:
+        """Start to build a view for ``waiters``, and for those who come later."""
+        scan = Scan(self._source, query, caller, self._rules, lambda: building.waiters > 0)
+        task = asyncio.create_task(self._built(key, query, caller, scan), context=contextvars.Context())
+        building = self._buildings[key] = _Building(task, caller.token.locator, scan.progress, waiters)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(key, building))
+        return building
+
+    def _forget(self, key: str, building: _Building) -> None:
+        if self._buildings.get(key) is building:
+            del self._buildings[key]
+
+    def _ended(self, key: str, building: _Building) -> None:
+        self._tasks.discard(building.task)
+        self._forget(key, building)
+        if not building.task.cancelled():
+            # Retrieve the exception, or asyncio logs that it was never retrieved.
+            building.task.exception()
+
+    async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
+        with self._pages.reads.under_way(caller.token.locator) as read:
+            # In a thread, because it imports numpy.
+            tables = await asyncio.to_thread(ScannedTable, query)
+            reading = await scan.run(tables.consumer)
+            if reading is None:
+                return None
+            dimensions = query.group_by or query.dataset.dimensions
+            view = View(await tables.table(), reading, dimensions, is_by_rows=False, cache=reading.cache)
+            if reading.cache is CacheState.STALE:
+                view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
+            return view if read.void else await self._keep(key, query, caller, view)
+
+    async def _keep(self, key: str, query: PageQuery, caller: Caller, view: View) -> View:
+        """Cache ``view`` unless it expires at once or newer blocks conflict with it; return it."""
+        pages, reading = self._pages, view.reading
+        age_seconds = pages.clock.monotonic() - view.fetched_at
+        lifetime_seconds = pages.freshness.lifetime_seconds(doubtful=reading.is_incomplete) - age_seconds
+        ttl_seconds = min(lifetime_seconds, pages.seconds_left(caller))
+        query_key = query_key_of(query, caller)
+        is_outdated = pages.index.has_newer(query_key, reading.snapshot, view.fetched_at) and not reading.is_mixed
+        if ttl_seconds <= 0 or is_outdated:
+            return view
+        size_bytes = view.table.size_bytes
+        kept = KeptRenderings(pages.store, key, size_bytes)
+        cached = view.having(kept=kept)
+        pages.index.add(caller.token.locator, query_key, key, reading.snapshot, view.fetched_at)
+        if await pages.store.put(key, cached, size_bytes=size_bytes, ttl_seconds=ttl_seconds, owner=kept):
+            return cached
+        pages.index.discard(key)
+        return view
+
+
+def _key(query: PageQuery, caller: Caller, kind: str) -> str:
+    # Like the key of a block that begins with row 0: a newer block that conflicts evicts the view, too.
+    return f"{query_key_of(query, caller)}:0:{kind}"
+
+
+def _heir(caller: Caller) -> Caller:
+    """Return a caller for work that outlives the request."""
+    return replace(caller, budget=Budget(caller.budget.max_calls), deadline=math.inf)
+
+
+async def _result(building: _Building, caller: Caller) -> View | None:
+    """Wait for a view; None if its scan was stopped because nobody waited. Raises GatewayError."""
+    building.waiters += 1
+    try:
+        async with asyncio.timeout_at(None if math.isinf(caller.deadline) else caller.deadline):
+            return await asyncio.shield(building.task)
+    except TimeoutError:
+        raise _late(building.progress) from None
+    except asyncio.CancelledError:
+        if building.task.cancelled() and not being_cancelled():
+            raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
+        raise
+    finally:
+        building.waiters -= 1
+
+
+def _late(progress: Progress) -> DeadlineExceeded:
+    total = "" if progress.rows_total is None else f" of {progress.rows_total}"
+    return DeadlineExceeded(
+        f"Reading all rows of the query takes longer than one operation may. {progress.rows_read}{total} are read. Ask"
+        " again to continue.",
+        progress={"rowsRead": progress.rows_read, "rowsTotal": progress.rows_total},
+    )

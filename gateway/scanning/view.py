@@ -1,0 +1,141 @@
+"""Views: all rows or groups of one query as a table, with the facts of its reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from gateway.cache.renderings import KeptRenderings
+from gateway.page import CacheState, PageWarning
+from gateway.paging.cursor import ViewMark
+from gateway.scanning.scan import Reading
+from gateway.views.refinement import Refinement
+
+if TYPE_CHECKING:
+    from gateway.views.measure_column import Rows
+    from gateway.views.table import Table
+    from gateway.views.totals import Totals
+
+Item = TypeVar("Item", bound=msgspec.Struct)
+Result = TypeVar("Result")
+
+# Drawing this many rows takes about a millisecond; more are drawn in a worker thread.
+INLINE_ROWS = 1_000
+
+# The totals of a view with their names (rounded up).
+TOTALS_BYTES = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows or groups of a query. ``is_by_rows`` says that the gateway has grouped them, not the upstream.
+
+    ``dimensions`` are those that the rows have. ``kept`` holds what was computed from the table, such as orders, as
+    long as the view is cached.
+    """
+
+    table: Table
+    reading: Reading
+    dimensions: tuple[str, ...]
+    is_by_rows: bool
+    cache: CacheState = CacheState.MISS
+    kept: KeptRenderings | None = None
+    stale_warnings: tuple[PageWarning, ...] = ()
+
+    @property
+    def mark(self) -> ViewMark:
+        """What the cursors of this view say about it."""
+        return ViewMark(self.is_by_rows, self.table.digest)
+
+    @property
+    def fetched_at(self) -> float:
+        """When the oldest block was read, by the monotonic clock."""
+        return self.reading.fetched_at
+
+    @property
+    def is_incomplete(self) -> bool:
+        """True if the upstream promised more rows than it returned."""
+        return self.reading.is_incomplete
+
+    @property
+    def warnings(self) -> tuple[PageWarning, ...]:
+        """The warnings of all blocks, and one if the view is stale."""
+        return (*self.reading.warnings.values(), *self.stale_warnings)
+
+    def having(self, **changes: Any) -> View:
+        """Return a copy with the same table and other fields changed."""
+        return replace(self, **changes)
+
+    async def numbers(self, refinement: Refinement) -> Rows:
+        """Return the numbers of the rows that ``refinement`` selects, in its order."""
+        return await self._computed(("numbers", refinement.text), lambda: self._arranged(refinement), _array_bytes)
+
+    async def totals(self, refinement: Refinement) -> Totals:
+        """Return the totals of the rows that ``refinement`` selects."""
+        unordered = refinement.unordered()
+        # They do not depend on the order, but an order that is kept already has the rows.
+        numbers = await self.numbers(unordered) if unordered.text else None
+        return await self._computed(("totals", unordered.text), lambda: self._totals(numbers), lambda _: TOTALS_BYTES)
+
+    async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
+        """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
+        measures = sorted(names & {*self.table.measures, *self._derived_names})
+        if not measures:
+            return 0
+        if numbers is not None:
+            return await asyncio.to_thread(self._out_of_range, measures, numbers)
+        key = ("out of range", *measures)
+        return await self._computed(key, lambda: self._out_of_range(measures, None), lambda _: 0)
+
+    async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
+        """Return the rows ``numbers`` as structs of the type ``item``."""
+        if len(numbers) <= INLINE_ROWS:
+            return self._drawn(numbers, item)
+        return await asyncio.to_thread(self._drawn, numbers, item)
+
+    async def _computed(
+        self, key: Hashable, compute: Callable[[], Result], size_bytes: Callable[[Result], int]
+    ) -> Result:
+        """Return the value kept as ``key``; compute it in a worker thread if it is missing."""
+        result: Result | None = None if self.kept is None else self.kept.get(key)
+        if result is None:
+            result = await asyncio.to_thread(compute)
+            if self.kept is not None:
+                # The table keeps ranks and search keys itself.
+                self.kept.resize(self.table.size_bytes)
+                self.kept.keep(key, result, size_bytes(result))
+        return result
+
+    def _arranged(self, refinement: Refinement) -> Rows:
+        from gateway.views.arrangement import arranged
+
+        return arranged(self.table, refinement, self.dimensions)
+
+    def _totals(self, numbers: Rows | None) -> Totals:
+        from gateway.views.totals import totals
+
+        return totals(self.table, numbers)
+
+    def _out_of_range(self, names: list[str], numbers: Rows | None) -> int:
+        from gateway.views.measures import out_of_range
+
+        return out_of_range(self.table, names, numbers)
+
+    def _drawn(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
+        from gateway.views.drawing import draw
+
+        return draw(self.table, numbers, item)
+
+    @property
+    def _derived_names(self) -> tuple[str, ...]:
+        derived = self.table.dataset.derived
+        return derived.names if derived else ()
+
+
+def _array_bytes(array: Rows) -> int:
+    size: int = array.nbytes
+    return size

@@ -1,0 +1,29 @@
+"""Search the dimensions of a table for words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.views.table import Table
+
+
+def containing(table: Table, words: Iterable[str], dimensions: Sequence[str]) -> NDArray[np.bool_]:
+    """Return for each row whether every one of ``words`` is part of the text key of one of ``dimensions``.
+
+    The words are those of search_words.words_of; they may be in different dimensions. Without words, every row matches.
+    """
+    mask = np.ones(len(table), np.bool_)
+    for word in words:
+        found = np.zeros(len(table), np.bool_)
+        for dimension in dimensions:
+            text = table.texts[dimension]
+            has_word = text.dictionary.keys.containing(word)
+            if has_word.any():
+                found |= has_word[text.codes]
+        mask &= found
+        if not mask.any():
+            break
+    return mask

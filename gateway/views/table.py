@@ -1,0 +1,81 @@
+"""Tables: all rows of one query, column by column."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.query import Dataset
+from gateway.views.dictionary import Dictionary
+from gateway.views.measure_column import MeasureColumn
+from gateway.views.tie_order import tie_order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextColumn:
+    """A row's text is ``dictionary.values[codes[row]]``; codes have the smallest unsigned type."""
+
+    dictionary: Dictionary
+    codes: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows by column: ``texts`` has dimensions and date, ``measures`` the stored measures, by upstream field name.
+
+    Immutable apart from what it keeps for later use: ranks, search keys, the order that breaks ties, the digest.
+    """
+
+    dataset: Dataset
+    texts: Mapping[str, TextColumn]
+    measures: Mapping[str, MeasureColumn]
+    row_count: int
+
+    def __len__(self) -> int:
+        return self.row_count
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays and texts, counted in full. It grows when the table is first ordered or searched."""
+        size = sum(column.codes.nbytes + column.dictionary.size_bytes for column in self.texts.values())
+        size += sum(column.size_bytes for column in self.measures.values())
+        return size + (self.tie_order.nbytes if "tie_order" in self.__dict__ else 0)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Eight-byte digest of all values in row order. Nulls of all states count as equal, because they look equal."""
+        content = hashlib.blake2b(len(self).to_bytes(8, "little"), digest_size=8)
+        for text in self.texts.values():
+            content.update(_encoded(text.dictionary.values))
+            content.update(_bytes(text.codes))
+        for measure in self.measures.values():
+            content.update(_bytes(measure.values))
+            content.update(_bytes(measure.is_known()))
+        return content.digest()
+
+    @cached_property
+    def tie_order(self) -> NDArray[np.uint32]:
+        """All rows, ordered by all fields: texts by key, then by code point, then measures; nulls last.
+
+        Rows that are equal in all fields keep their order.
+        """
+        ranked = [(text.dictionary.ranks.text, text.codes) for text in self.texts.values()]
+        return tie_order(ranked, list(self.measures.values()), len(self))
+
+
+def _encoded(values: Sequence[str | None]) -> bytes:
+    """Return ``values`` as bytes, which differ if any value differs."""
+    texts = [b"" if value is None else value.encode("utf-8", "surrogatepass") for value in values]
+    lengths = [-1 if value is None else len(text) for value, text in zip(values, texts, strict=True)]
+    return b"".join([len(values).to_bytes(8, "little"), _bytes(np.array(lengths, np.int64)), *texts])
+
+
+def _bytes(array: NDArray[Any]) -> bytes:
+    """Return ``array`` as bytes that are the same on all machines."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

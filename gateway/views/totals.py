@@ -1,0 +1,44 @@
+"""Totals of a table's measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.views.measure_column import MeasureColumn, Rows
+from gateway.views.measures import derived_measure
+from gateway.views.sums import summed_measures
+from gateway.views.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Total of each measure by field name.
+
+    ``out_of_range`` names the measures that are null because a sum does not fit into 64 bits.
+    """
+
+    values: Mapping[str, int | float | None]
+    out_of_range: tuple[str, ...]
+
+
+def totals(table: Table, rows: Rows | None = None) -> Totals:
+    """Return the totals of ``rows``, or of all rows for None.
+
+    Nulls are skipped; only nulls give null, and no rows give 0. The rate is that of the sums, null if either is null
+    or nothing was sold. A total with an unreadable value, or over several values of a dimension in ``not_additive``,
+    is null.
+    """
+    row_count = len(table) if rows is None else len(np.arange(len(table))[rows])
+    sums = summed_measures(table, rows, np.zeros(row_count, np.int64), 1)
+    if not row_count:
+        sums = dict.fromkeys(sums, MeasureColumn(np.zeros(1, np.int64)))
+    derived = table.dataset.derived
+    if derived is not None:
+        sums[derived.rate] = derived_measure(derived, derived.rate, sums[derived.sold], sums[derived.deployed])
+    return Totals(
+        {name: column.python_values()[0] for name, column in sums.items()},
+        tuple(name for name, column in sums.items() if column.out_of_range()),
+    )

@@ -1,0 +1,111 @@
+"""The rows of a dataset: the struct that upstream rows are decoded to, and the dataset's declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from strawberry.utils.str_converters import to_camel_case
+
+from gateway.query import Dataset, Derived, Measure
+from schema.scalars import LONG_MAX, DateTime, Long
+
+
+def row_type(node: type, derived: Derived | None = None) -> type[msgspec.Struct]:
+    """Return the struct that rows are decoded to: flat, frozen, with the fields of the GraphQL type ``node``.
+
+    Derived measures are properties, so they take neither memory nor time until they are read.
+    """
+    kinds: dict[Any, Any] = {Long: Measure}
+    stored = _stored(node, derived)
+    fields = [(name, kinds.get(bare(kind), str) | None, None) for name, kind in stored.items()]
+    attributes = {to_camel_case(name): name for name in kinds_of(node)}
+    namespace = {} if derived is None else _properties(derived, attributes)
+    return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False, namespace=namespace)
+
+
+def dataset(
+    node: type,
+    *,
+    name: str,
+    path: str,
+    service: str,
+    derived: Derived | None = None,
+    not_additive: tuple[str, ...] = (),
+) -> Dataset:
+    """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
+    kinds = {to_camel_case(field): bare(kind) for field, kind in _stored(node, derived).items()}
+    (date,) = (field for field, kind in kinds.items() if kind is DateTime)
+    return Dataset(
+        name=name,
+        path=path,
+        row=row_type(node, derived),
+        dimensions=tuple(field for field, kind in kinds.items() if kind is str),
+        measures=tuple(field for field, kind in kinds.items() if kind is Long),
+        date=date,
+        service=service,
+        derived=derived,
+        not_additive=not_additive,
+    )
+
+
+def _properties(derived: Derived, attributes: dict[str, str]) -> dict[str, Any]:
+    """Return the derived measures of a row as properties, by attribute."""
+    sold, deployed = attrgetter(attributes[derived.sold]), attrgetter(attributes[derived.deployed])
+    makers = {
+        derived.unassigned: _excess(sold, deployed),
+        derived.overdeployed: _excess(deployed, sold),
+        derived.rate: _rate(sold, deployed),
+    }
+    return {attributes[name]: property(make) for name, make in makers.items()}
+
+
+def _excess(larger: Callable[[Any], int | None], smaller: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+    def excess(row: Any) -> int | None:
+        one, other = larger(row), smaller(row)
+        if one is None or other is None or one - other > LONG_MAX:
+            return None
+        return max(0, one - other)
+
+    return excess
+
+
+def _rate(sold: Callable[[Any], int | None], deployed: Callable[[Any], int | None]) -> Callable[[Any], float | None]:
+    def rate(row: Any) -> float | None:
+        divisor, dividend = sold(row), deployed(row)
+        # Adding 0 turns -0.0 into 0.0.
+        return None if not divisor or dividend is None else dividend / divisor + 0.0
+
+    return rate
+
+
+def out_of_range(rows: Iterable[Any], dataset: Dataset, names: Collection[str]) -> int:
+    """Count the values of the excesses ``names`` that are null because they do not fit into 64 bits."""
+    derived = dataset.derived
+    if derived is None:
+        return 0
+    operands = attrgetter(dataset.members[derived.sold], dataset.members[derived.deployed])
+    pairs = [pair for pair in map(operands, rows) if None not in pair]
+    has_unassigned, has_overdeployed = derived.unassigned in names, derived.overdeployed in names
+    return sum(
+        (has_unassigned and sold - deployed > LONG_MAX) + (has_overdeployed and deployed - sold > LONG_MAX)
+        for sold, deployed in pairs
+    )
+
+
+def _stored(node: type, derived: Derived | None) -> dict[str, Any]:
+    """Return the fields of ``node`` that the upstream sends, with their types."""
+    computed = () if derived is None else derived.names
+    return {name: kind for name, kind in kinds_of(node).items() if to_camel_case(name) not in computed}
+
+
+def kinds_of(node: type) -> dict[str, Any]:
+    """Return the types of the fields of ``node``, by attribute."""
+    return {field.python_name: field.type_annotation.annotation for field in node.__strawberry_definition__.fields}  # type: ignore[attr-defined]
+
+
+def bare(kind: Any) -> Any:
+    """Return ``kind`` without None."""
+    return next((part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)), kind)

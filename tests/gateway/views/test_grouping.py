@@ -1,0 +1,144 @@
+"""Groups and totals against the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.views.conditions import MeasureComparison
+from gateway.views.drawing import draw
+from gateway.views.grouping import grouped
+from gateway.views.having import matching
+from gateway.views.measures import measure, out_of_range
+from gateway.views.order import ordered
+from gateway.views.totals import totals
+from tests.gateway.views import reference
+from tests.gateway.views.generated import (
+    DATASET,
+    DIMENSIONS,
+    MEASURES,
+    Generated,
+    SmallItem,
+    SmallRow,
+    table_of,
+    tables,
+)
+from tests.gateway.views.reference import OUT_OF_RANGE, visible
+
+NOT_ADDITIVE = replace(DATASET, not_additive=("serviceCode",))
+
+either_dataset = st.sampled_from([DATASET, NOT_ADDITIVE]).flatmap(tables)
+dimension_lists = st.lists(st.sampled_from(DIMENSIONS), unique=True)
+
+
+@settings(deadline=None)
+@given(either_dataset, dimension_lists)
+def test_groups_are_those_of_the_reference(generated: Generated, dimensions: list[str]) -> None:
+    expected = reference.grouped(generated.dataset, generated.rows, dimensions)
+    groups = grouped(generated.table, dimensions)
+    items = draw(groups, ordered(groups, []), SmallItem)
+    assert list(map(msgspec.to_builtins, items)) == [reference.item(DATASET, row) for row in expected]
+    for name in MEASURES:
+        count = [reference.measure(DATASET, row, name) for row in expected].count(OUT_OF_RANGE)
+        assert out_of_range(groups, [name]) == count
+
+
+@settings(deadline=None)
+@given(either_dataset, st.none() | dimension_lists, st.booleans())
+def test_totals_are_those_of_the_reference(generated: Generated, dimensions: list[str] | None, selects: bool) -> None:
+    """Of rows or of groups, all of them or a selection."""
+    rows, table = generated.rows, generated.table
+    if dimensions is not None:
+        rows, table = reference.grouped(generated.dataset, rows, dimensions), grouped(table, dimensions)
+    mask = matching(table, MeasureComparison("licensesUnassigned", "gt", 0)) if selects else None
+    if mask is not None:
+        rows = [row for row, is_selected in zip(rows, mask, strict=True) if is_selected]
+    expected = reference.totals(generated.dataset, rows)
+    result = totals(table, mask)
+    assert result.values == {name: visible(value) for name, value in expected.items()}
+    assert set(result.out_of_range) == {name for name, value in expected.items() if value is OUT_OF_RANGE}
+    if mask is not None:
+        assert totals(table, ordered(table, [], mask)) == result
+
+
+@settings(deadline=None)
+@given(tables(), dimension_lists)
+def test_a_grouped_table_has_the_digest_of_the_same_rows(generated: Generated, dimensions: list[str]) -> None:
+    """How its rows were numbered before does not matter: null columns apart, only its own values do."""
+    again = Generated([([row for block, _ in generated.blocks for row in block], False)])
+    if not any(has_unreadable for _, has_unreadable in generated.blocks):
+        assert grouped(generated.table, dimensions).digest == grouped(again.table, dimensions).digest
+
+
+def test_over_deployed_products_do_not_hide_unassigned_licenses() -> None:
+    rows = [
+        SmallRow(customer_name="a", licenses_sold=10, licenses_deployed=4),
+        SmallRow(customer_name="a", licenses_sold=1, licenses_deployed=6),
+    ]
+    (group,) = draw(grouped(table_of(rows), ["customerName"]), np.array([0]), SmallItem)
+    assert (group.licenses_sold, group.licenses_deployed) == (11, 10)
+    assert (group.licenses_unassigned, group.licenses_overdeployed) == (6, 5)
+    assert group.deployment_rate == 10 / 11
+
+
+@pytest.mark.parametrize(
+    ("sold", "total"),
+    [
+        ([2**63 - 1, 0], 2**63 - 1),
+        ([2**63 - 1, 1], None),
+        ([2**63 - 1, 1, -1], 2**63 - 1),
+        ([2**63 - 1] * 4, None),
+        ([-(2**63), -1], None),
+        ([-(2**63), -1, 1], -(2**63)),
+        ([None, 5, None], 5),
+        ([None, None], None),
+        ([], 0),
+    ],
+)
+def test_sums_are_exact_or_null(sold: list[int | None], total: int | None) -> None:
+    result = totals(table_of([SmallRow(licenses_sold=number) for number in sold]))
+    assert result.values["licensesSold"] == total
+    is_out_of_range = total is None and any(number is not None for number in sold)
+    assert set(result.out_of_range) == ({"licensesSold", "deploymentRate"} if is_out_of_range else set())
+
+
+def test_totals_of_no_rows_are_0_with_a_null_rate() -> None:
+    assert totals(table_of([])).values == {**dict.fromkeys(MEASURES, 0), "deploymentRate": None}
+
+
+def test_an_unreadable_value_makes_the_total_null_and_a_null_does_not() -> None:
+    rows = [SmallRow(licenses_sold=5, licenses_deployed=2), SmallRow(licenses_sold=7)]
+    assert totals(table_of(rows)).values["licensesDeployed"] == 2
+    unreadable = totals(table_of(rows, has_unreadable=True))
+    assert unreadable.values == {**dict.fromkeys(MEASURES), "licensesSold": 12}
+    assert unreadable.out_of_range == ()
+
+
+def test_measures_are_not_added_over_some_dimensions() -> None:
+    """Not even where each group happens to have one value: the total of the groups would be wrong."""
+    rows = [
+        SmallRow(service_code="exchange", customer_name="a", licenses_sold=5),
+        SmallRow(service_code="teams", customer_name="b", licenses_sold=5),
+    ]
+    for selected, sold in ((rows, None), (rows[:1], 5)):
+        table = Generated([(selected, False)], NOT_ADDITIVE).table
+        assert totals(table).values["licensesSold"] == sold
+        groups = grouped(table, ["customerName"])
+        assert measure(groups, "licensesSold").python_values() == [sold] * len(groups)
+        assert totals(groups).values["licensesSold"] == sold
+        assert measure(grouped(table, ["serviceCode"]), "licensesSold").python_values() == [5] * len(groups)
+
+
+def test_many_possible_groups_are_numbered_like_few() -> None:
+    """600 x 600 combinations, of which 600 occur."""
+    rows = [
+        SmallRow(customer_name=f"c{number % 600}", product_name=f"p{number * 7 % 600}", licenses_sold=number)
+        for number in range(1_200)
+    ]
+    groups = grouped(table_of(rows), ["customerName", "productName"])
+    assert measure(groups, "licensesSold").python_values() == [2 * number + 600 for number in range(600)]
