@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,18 +91,3 @@ class OperationRows:
                 "Operations with many rows fill the memory. Retry soon, or request fewer rows or fields at once.",
                 retry_after_seconds=RETRY_SECONDS,
             )
-
-
-def release_rows(error: BaseException) -> None:
-    """Clear the local variables that the tracebacks of ``error`` and its causes keep, such as rows.
-
-    Otherwise the rows stay in memory as long as the error, and then until garbage collection.
-    """
-    pending: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while pending:
-        cause = pending.pop()
-        if cause is not None and id(cause) not in seen:
-            seen.add(id(cause))
-            traceback.clear_frames(cause.__traceback__)
-            pending += [cause.__cause__, cause.__context__]

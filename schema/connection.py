@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from gateway.errors import SnapshotChanged
-from gateway.held_rows import release_rows
 from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
@@ -159,10 +158,13 @@ async def read_connection(
     cursor's snapshot is newer than that of cached blocks, these are reloaded from the upstream. Any other conflict with
     a cursor raises SnapshotChanged.
     """
+    tried: list[Blocks] = []
     try:
-        return await _read_agreed(source, query, caller, arguments, sizes, snapshots or OperationSnapshots())
-    except BaseException as error:
-        release_rows(error)
+        return await _read_agreed(source, query, caller, arguments, sizes, snapshots or OperationSnapshots(), tried)
+    except BaseException:
+        # The error's traceback refers to them, and would keep their rows until garbage collection.
+        for blocks in tried:
+            blocks.release()
         raise
 
 
@@ -173,16 +175,17 @@ async def _read_agreed(
     arguments: PageArguments,
     sizes: BlockSizes,
     snapshots: OperationSnapshots,
+    tried: list[Blocks],
 ) -> ConnectionResult:
-    """Read the rows as often as the blocks conflict."""
+    """Read the rows as often as the blocks conflict. ``tried`` gets the blocks of each try."""
     agreement = snapshots.agreement(query)
-    earlier: dict[tuple[int, int], Page] = {}
     with agreement.reading() as number:
         for tries in range(1, MAX_TRIES + 1):
             if tries >= CONFLICT_TRIES:
                 # The conflicting blocks may come from shared calls that began before the data changed.
                 query = replace(query, revalidate=True)
-            blocks = Blocks(source, query, caller, sizes, snapshots.differing, dict(earlier))
+            blocks = Blocks(source, query, caller, sizes, snapshots.differing, _readings(tried))
+            tried.append(blocks)
             is_last = partial(_is_last, tries, snapshots.differing, snapshots.differing.acceptances)
             result = None
             try:
@@ -196,8 +199,12 @@ async def _read_agreed(
                 return result
             if is_last():
                 break
-            earlier.update(blocks.readings)
     raise SnapshotChanged("The data is being processed again at this moment. Start again from the first page.")
+
+
+def _readings(tried: Iterable[Blocks]) -> dict[tuple[int, int], Page]:
+    """Return the latest page of each block."""
+    return {place: page for blocks in tried for place, page in blocks.readings.items()}
 
 
 def _is_last(tries: int, differing: DifferingBlocks, acceptances: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.errors import UpstreamTimeout
+from gateway.errors import ServiceUnavailable, UpstreamTimeout
 from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
@@ -116,6 +116,12 @@ class Blocks:
                 await self._load_block(skip, rows)
                 self._require_one_snapshot()
 
+    def release(self) -> None:
+        """Drop all rows, also those of earlier tries."""
+        self._pages.clear()
+        self.readings.clear()
+        self._earlier = {}
+
     async def page_of(self, offset: int) -> Page | None:
         """Return the page of row ``offset``, loading its block if necessary; None if the row does not exist."""
         await self.load(offset, offset + 1)
@@ -193,9 +199,14 @@ class Blocks:
         with nullcontext() if held is None else held.loading():
             page = await self._fetch(self._query.rows(skip, rows))
         self._caller.budget.settle(page.calls)
-        if held is not None:
-            held.add(len(page.rows))
         self.readings[skip, rows] = page
+        if held is not None:
+            try:
+                held.add(len(page.rows))
+            except ServiceUnavailable:
+                # The traceback would keep the rows as long as the error.
+                del page
+                raise
         for other in self._pages.values():
             # Every pair is compared, so that all differences of a try are accepted together.
             self._has_conflict |= self._conflict(page, other, self)

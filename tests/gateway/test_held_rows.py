@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
-from gateway.held_rows import HeldRows, OperationRows, release_rows
+from gateway.held_rows import HeldRows, OperationRows
 from gateway.page import Caller, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
@@ -128,24 +128,3 @@ async def test_a_failed_connection_keeps_no_rows_even_while_its_error_lives() ->
         assert source.first() is None
     finally:
         gc.enable()
-
-
-def test_the_rows_of_causes_are_released() -> None:
-    class Local:
-        pass
-
-    seen = []
-
-    def fail() -> None:
-        local = Local()
-        seen.append(weakref.ref(local))
-        raise ValueError
-
-    try:
-        try:
-            fail()
-        except ValueError:
-            raise KeyError  # noqa: B904  # an implicit cause
-    except KeyError as error:
-        release_rows(error)
-    assert seen[0]() is None
