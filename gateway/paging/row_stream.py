@@ -40,7 +40,7 @@ class RowStream:
     cache_states: set[CacheState] = field(default_factory=set)
     # The announced number of rows; None until a page has it.
     _total: int | None = None
-    # What the last page but one announced.
+    # The row that the page before the present one announced.
     _promise: Promise | None = None
     # The error by which the upstream refused the token, perhaps for a block loaded ahead.
     _refusal: Unauthenticated | Forbidden | None = None
