@@ -221,7 +221,7 @@ class DeadlineExceeded(GatewayFault):
 
 
 class ServiceUnavailable(GatewayFault):
-    """The gateway is shutting down, or out of upstream connections, response buffer, or memory for rows.
+    """The gateway is shutting down, or out of upstream connections, or of memory for requests, rows or responses.
 
     ``retry_after_seconds`` is None if the time to wait is unknown.
     """

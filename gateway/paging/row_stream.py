@@ -43,7 +43,7 @@ class RowStream:
     is_short: bool = False
     # The announced number of rows; None until a page has it.
     _total: int | None = None
-    # What the last page but one announced.
+    # The row that the page before the present one announced.
     _promise: Promise | None = None
     # The error by which the upstream refused the token, perhaps for a block loaded ahead.
     _refusal: Unauthenticated | Forbidden | None = None

@@ -1,4 +1,4 @@
-"""What the exports of a process share."""
+"""Resources that all exports of a process share."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from gateway.access_token import AccessToken
 from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
 from gateway.http.content_negotiation import JSON
 from gateway.http.request_headers import named_headers
+from schema.http.request_bodies import RequestBodies, RequestBody
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
@@ -56,12 +57,17 @@ class Parameters(msgspec.Struct):
         return other_id if other_id and isinstance(other_id, str) else None
 
 
-async def read_parameters(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> Parameters:
-    """Read the parameters of a GET or POST request. Raises BadRequest, PayloadTooLarge and ClientDisconnect."""
+async def read_parameters(
+    scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
+) -> Parameters:
+    """Read the parameters of a GET or POST request; a body counts in ``bodies`` while it arrives.
+
+    Raises BadRequest, PayloadTooLarge, ServiceUnavailable and ClientDisconnect.
+    """
     if scope["method"] == "GET":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
-    return _decoded(await _body(scope, receive, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
+    return _decoded(await _body(scope, receive, bodies, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -102,7 +108,9 @@ def access_token(scope: Scope) -> AccessToken:
     return AccessToken(secret.strip(" "))
 
 
-async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_seconds: float) -> bytes:
+async def _body(
+    scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
+) -> bytes:
     first = _Started(receive())
     if first.message is not None and not first.message.get("more_body", False):
         return _piece(first.message, max_bytes, max_bytes)
@@ -112,18 +120,19 @@ async def _body(scope: Scope, receive: Receive, *, max_bytes: int, timeout_secon
         raise _too_large(max_bytes)
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await _joined(await first, receive, max_bytes)
+            with bodies.body() as body:
+                return await _joined(await first, receive, max_bytes, body)
     except TimeoutError:
         raise BadRequest("The request body did not arrive in time. Send it again.", status=408) from None
 
 
-async def _joined(message: Message, receive: Receive, max_bytes: int) -> bytes:
+async def _joined(message: Message, receive: Receive, max_bytes: int, body: RequestBody) -> bytes:
     chunks = [_piece(message, max_bytes, max_bytes)]
-    size_bytes = len(chunks[0])
+    body.add(len(chunks[0]))
     while message.get("more_body", False):
         message = await receive()
-        chunks.append(_piece(message, max_bytes - size_bytes, max_bytes))
-        size_bytes += len(chunks[-1])
+        chunks.append(_piece(message, max_bytes - body.held_bytes, max_bytes))
+        body.add(len(chunks[-1]))
     return b"".join(chunks)
 
 

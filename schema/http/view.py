@@ -33,6 +33,7 @@ from schema.execution.plans import PlanKey, Plans
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
 from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
+from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
@@ -58,6 +59,7 @@ class GraphQLView:
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
     thread: WorkerThread = field(default_factory=WorkerThread)
     held_rows: HeldRows = field(default_factory=HeldRows)
+    bodies: RequestBodies = field(default_factory=RequestBodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -90,7 +92,11 @@ class GraphQLView:
         if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
             return self.page()
         parameters = await read_parameters(
-            scope, receive, max_bytes=self.max_request_bytes, timeout_seconds=self.body_timeout_seconds
+            scope,
+            receive,
+            self.bodies,
+            max_bytes=self.max_request_bytes,
+            timeout_seconds=self.body_timeout_seconds,
         )
         key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
         # A plan's stored rendering has no cost.

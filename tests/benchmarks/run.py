@@ -96,7 +96,7 @@ def _measure(effort: Effort, chosen: Plan, missing: str | None, log: Log) -> Res
 
 
 def _exports(effort: Effort, results: Results, chosen: Plan, log: Log) -> None:
-    """Measure the parts with an upstream of their own."""
+    """Measure the parts that start another upstream."""
     if EXPORT in chosen.parts:
         log(EXPORT)
         results.slow_export = capacity.slow_export(effort)

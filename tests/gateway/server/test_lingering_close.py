@@ -83,7 +83,7 @@ class Buffered:
 
     @property
     def resets(self) -> bool:
-        """Whether the kernel resets the connection when the process ends."""
+        """Return whether the kernel resets the connection when the process ends."""
         is_on, seconds = struct.unpack("ii", self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
         return bool(is_on) and seconds == 0
 

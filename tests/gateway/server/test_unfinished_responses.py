@@ -158,7 +158,7 @@ def test_a_whole_export_arrives_whole_at_a_slow_client(loop: str) -> None:
 
 
 def test_a_whole_export_outlives_the_process(tmp_path: Path) -> None:
-    """What the kernel has is sent, and ends normally."""
+    """The kernel sends the data that it has, and the connection ends normally."""
     with running_gateway() as running, OldClient(running.url, token(), "br") as client:
         client.read(1)
         # Far longer than the gateway needs; the whole file fits into the kernel's buffers.
