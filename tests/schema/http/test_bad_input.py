@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.schema.http.responses import RawResponse, check_error, exchange, raw_post
@@ -359,6 +359,8 @@ header_bytes = st.binary(max_size=60).map(lambda value: value.translate(None, b"
 @relaxed
 def test_any_header_gets_a_coded_response(gateway: Gateway, name: bytes, value: bytes) -> None:
     body = json.dumps({"query": "{ __typename }"}).encode()
+    # The one understood value of Expect has a response of two parts; another test reads it.
+    assume(value.strip().lower() != b"100-continue")
     response = exchange(gateway.url, raw_post(body, name + b": " + value))
     assert 200 <= response.status < 500, response
     # The server itself answers bytes that are not HTTP; the gateway does not see them.
