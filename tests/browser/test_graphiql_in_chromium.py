@@ -53,7 +53,7 @@ def test_docs_describe_the_schema(graphiql: GraphiqlPage) -> None:
     docs.get_by_text("LicenseDeployment", exact=True).first.click()
     expect(docs.locator(".graphiql-doc-explorer-title")).to_have_text("LicenseDeployment")
     fields = docs.locator(".graphiql-doc-explorer-item")
-    expect(fields).to_have_count(10)
+    expect(fields).to_have_count(13)
     for field in fields.all():
         expect(field).to_contain_text("Example: ")
     graphiql.screenshot("docs")
