@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from gateway.errors import ServiceUnavailable
 
@@ -18,7 +16,7 @@ RETRY_SECONDS = 5
 class HeldRows:
     """Counts the rows of all operations of each token, and refuses operations of a token that holds too many.
 
-    Rows count from their arrival. Tokens do not affect one another, and no operation waits for another.
+    Rows count from their arrival. Each token is counted alone, and operations are refused at once instead of waiting.
     """
 
     def __init__(self, limit: int = MAX_HELD_ROWS) -> None:
@@ -50,18 +48,16 @@ class OperationRows:
         self._owner = owner
         self._rows = 0
 
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        """Load rows in the context. Raises ServiceUnavailable if the operation must not wait with those that it holds.
+    def before_load(self) -> None:
+        """Raise ServiceUnavailable if the operation must not wait for further rows with those that it holds.
 
-        An operation without rows may always load.
+        An operation without rows may always wait.
         """
         if self._rows:
             self._require_room(0)
-        yield
 
     def add(self, rows: int) -> None:
-        """Count rows that have arrived. Raises ServiceUnavailable, and counts nothing, if there is no room for them."""
+        """Count rows that have arrived. Raises ServiceUnavailable if there is no room, and does not count them then."""
         self._require_room(rows)
         self._rows += rows
         self._all.add(self._owner, rows)

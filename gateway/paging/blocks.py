@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -196,8 +195,9 @@ class Blocks:
         self.requested.append((skip, rows))
         self._caller.budget.reserve()
         held = self._caller.held
-        with nullcontext() if held is None else held.loading():
-            page = await self._fetch(self._query.rows(skip, rows))
+        if held is not None:
+            held.before_load()
+        page = await self._fetch(self._query.rows(skip, rows))
         self._caller.budget.settle(page.calls)
         self.readings[skip, rows] = page
         if held is not None:

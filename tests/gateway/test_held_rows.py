@@ -25,11 +25,6 @@ def holding(rows: HeldRows, owner: bytes, count: int) -> OperationRows:
     return operation
 
 
-def load(operation: OperationRows) -> None:
-    with operation.loading():
-        pass
-
-
 def test_rows_beyond_the_bound_are_refused_and_do_not_count() -> None:
     rows = HeldRows(100)
     holding(rows, b"a", 60)
@@ -39,17 +34,17 @@ def test_rows_beyond_the_bound_are_refused_and_do_not_count() -> None:
     assert caught.value.retry_after_seconds
     assert rows.held_by(b"a") == 90
     second.add(10)
-    load(second)
+    second.before_load()
 
 
 def test_an_operation_that_holds_rows_must_not_wait_for_more_beyond_the_bound() -> None:
     rows = HeldRows(100)
     large = holding(rows, b"a", 150)
     small = rows.operation(b"a")
-    load(small)
+    small.before_load()
     with pytest.raises(ServiceUnavailable):
         small.add(1)
-    load(large)
+    large.before_load()
     large.release()
     small.add(1)
 
@@ -58,12 +53,12 @@ def test_other_tokens_do_not_notice() -> None:
     rows = HeldRows(100)
     for number in range(50):
         holding(rows, b"a", 2)
-        load(holding(rows, b"token %d" % number, 90))
+        holding(rows, b"token %d" % number, 90).before_load()
 
 
 def test_an_operation_is_never_refused_for_its_own_rows() -> None:
     operation = holding(HeldRows(100), b"a", 1_000)
-    load(operation)
+    operation.before_load()
     operation.add(1_000)
 
 
