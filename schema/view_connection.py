@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from gateway.clocks.instant import instant
-from gateway.errors import SnapshotChanged
 from gateway.page import out_of_range_warnings
-from gateway.paging.window import PageArguments, window_of
+from gateway.paging.window import PageArguments, changed_since_cursor, window_of
 from gateway.query import Dataset, PageQuery
 from gateway.scanning.view import View
 from gateway.views.refinement import Refinement
@@ -30,7 +28,7 @@ async def view_connection(
     """Return the rows of ``view`` that the arguments select. Raises SnapshotChanged for cursors of another view."""
     numbers = await view.numbers(refinement)
     if any(bound.mark != view.mark or bound.offset >= len(numbers) for bound in arguments.cursors):
-        raise _changed(view)
+        raise changed_since_cursor(view.reading.snapshot)
     start, stop = window_of(arguments, len(numbers))
     shown = numbers[start:stop]
     dataset = query.dataset
@@ -67,9 +65,3 @@ def empty_totals(dataset: Dataset) -> TotalsValue:
     if dataset.derived is not None:
         values[dataset.derived.rate] = None
     return TotalsValue(values, dataset.members)
-
-
-def _changed(view: View) -> SnapshotChanged:
-    dates = [when for _, when in view.reading.snapshot.dates]
-    message = "The data was processed again after this cursor was issued. Start again from the first page."
-    return SnapshotChanged(message, processedDateTime=max(dates, key=instant)) if dates else SnapshotChanged(message)

@@ -83,7 +83,7 @@ class CursorSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ViewMark:
-    """What the cursors of a view say about it: who grouped its rows, and the 8-byte digest of its content."""
+    """The part of a cursor that identifies its view: who grouped the rows, and the 8-byte digest of the content."""
 
     is_by_rows: bool
     digest: bytes

@@ -26,7 +26,7 @@ Load = Callable[[int, Ahead], Coroutine[Any, Any, Page]]
 
 
 class ReadAhead:
-    """The number of blocks that may be loaded ahead: in each traversal, for each token, and in the whole process."""
+    """Bounds on the blocks loaded ahead: those of a traversal, of a token, and of the whole process."""
 
     def __init__(self, per_traversal: int, total: int = MAX_BLOCKS_AHEAD) -> None:
         self.per_traversal = per_traversal

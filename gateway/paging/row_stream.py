@@ -59,7 +59,7 @@ class RowStream:
         """
         if self.query.filter == FALSE:
             if self.start:
-                raise _changed()
+                raise changed_stream()
             return [Page(rows=(), more=False)]
         query, tried = self.query, dict[int, Page]()
         for tries_left in (2, 1, 0):
@@ -73,11 +73,11 @@ class RowStream:
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
                     return self._complete([first.having(rows=rows, skip=self.start), *pages[1:]], tried.values())
             elif all(page.cache is CacheState.MISS for page in tried.values()):
-                raise _changed()
+                raise changed_stream()
             if self.digest is not None or tries_left == 1:
                 # A cached block may be older than the snapshot, and a shared call may have begun before it.
                 query = replace(query, revalidate=True)
-        raise _changed()
+        raise changed_stream()
 
     async def pages(self, opening: list[Page]) -> AsyncGenerator[Page]:
         """Yield the pages of ``opening``, emptying it, and the pages after them. Raises GatewayError.
@@ -136,7 +136,7 @@ class RowStream:
         self._note_totals([page])
         if self._ends_too_soon(page):
             if not self.is_thorough:
-                raise _incomplete()
+                raise incomplete_stream()
             self.is_short = True
 
     def _needs_second(self, first: Page, query: PageQuery) -> bool:
@@ -163,7 +163,7 @@ class RowStream:
             if start is None:
                 start = self._mark(await self._block(self.query, 0, accepts_incomplete=True))
             if self.digest.conflicts(start.snapshot):
-                raise _changed()
+                raise changed_stream()
             marks.setdefault(start.snapshot, start)
         mark = self._mark(page)
         conflicting = [other for other in marks.values() if self._conflict(other, mark)]
@@ -175,12 +175,12 @@ class RowStream:
         """Read two conflicting blocks again. Raises SnapshotChanged if one of them has changed."""
         query = replace(self.query, revalidate=True)
         if self._mark(await self._block(query, mark.skip, accepts_incomplete=True)) != mark:
-            raise _changed()
+            raise changed_stream()
         again = await self._block(query, page.skip, accepts_incomplete=True)
         if not is_repeated(page, again):
-            raise _changed()
+            raise changed_stream()
         if not self.differing.accept(self.query, self.caller(), mark, page):
-            raise _changed()
+            raise changed_stream()
 
     def _mark(self, page: Page) -> Page:
         """Return a small page for later comparisons: the place, the snapshot and the last row of ``page``."""
@@ -243,15 +243,17 @@ class RowStream:
             raise
         (page,) = blocks.pages
         if page.is_incomplete and not accepts_incomplete:
-            raise _incomplete()
+            raise incomplete_stream()
         self.cache_states.add(page.cache)
         return page
 
 
-def _incomplete() -> UpstreamBadResponse:
+def incomplete_stream() -> UpstreamBadResponse:
+    """Return the error for missing rows."""
     # A file cannot carry warnings, so an incomplete one would be taken for complete.
     return UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
 
 
-def _changed() -> SnapshotChanged:
+def changed_stream() -> SnapshotChanged:
+    """Return the error for rows of two snapshots."""
     return SnapshotChanged("The data was processed again during the export. Start the export again.")

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from gateway.clocks.instant import instant
 from gateway.errors import BadUserInput, SnapshotChanged
-from gateway.page import CacheState
+from gateway.page import CacheState, Snapshot
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks
 from gateway.paging.cursor import Cursor, CursorSnapshot
@@ -183,6 +183,11 @@ async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
     """Return the error for a cursor of another snapshot, with the present snapshot's date if the upstream sends it."""
     if not blocks.snapshot.dates:
         await blocks.load(0, 1)
-    dates = [when for _, when in blocks.snapshot.dates]
+    return changed_since_cursor(blocks.snapshot)
+
+
+def changed_since_cursor(present: Snapshot) -> SnapshotChanged:
+    """Return the error for a cursor of another snapshot than ``present``, with its latest date if it has one."""
+    dates = [when for _, when in present.dates]
     message = "The data was processed again after this cursor was issued. Start again from the first page."
     return SnapshotChanged(message, processedDateTime=max(dates, key=instant)) if dates else SnapshotChanged(message)

@@ -84,7 +84,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What a scan does with its blocks: ``start`` begins, perhaps again, and ``take`` takes the next block."""
+    """The use of a scan's blocks: ``start`` begins, perhaps again, and ``take`` takes the next block."""
 
     start: Callable[[], None]
     take: Callable[[Page], Awaitable[None]]

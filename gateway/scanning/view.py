@@ -48,7 +48,7 @@ class View:
 
     @property
     def mark(self) -> ViewMark:
-        """What the cursors of this view say about it."""
+        """The mark in the cursors of this view."""
         return ViewMark(self.is_by_rows, self.table.digest)
 
     @property

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import Budget, CacheState, Caller, Page, Snapshot, out_of_range_warnings
+from gateway.paging.row_stream import changed_stream, incomplete_stream
 from gateway.query import FALSE, PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.view import View
@@ -47,14 +47,14 @@ class ViewStream:
         """Return the first page. Raises GatewayError."""
         if self.query.filter == FALSE:
             if self.start:
-                raise _changed()
+                raise changed_stream()
             return [Page(rows=(), more=False)]
         view = self._view = await self._read()
         self.cache_states.add(view.cache)
         numbers = self._numbers = await view.numbers(self.refinement)
         snapshot = Snapshot(len(numbers), (("", view.table.digest.hex()),))
         if self.start > len(numbers) or (self.digest is not None and self.digest.conflicts(snapshot)):
-            raise _changed()
+            raise changed_stream()
         too_large = await view.out_of_range(self.refinement.fields)
         warnings = (*view.warnings, *out_of_range_warnings(too_large))
         return [(await self._page(view, self.start)).having(snapshot=snapshot, warnings=warnings)]
@@ -76,15 +76,10 @@ class ViewStream:
         is_by_rows = not dataset.exceptional.isdisjoint(self.refinement.fields)
         view = await self.views.view(self.query, patient, is_by_rows=is_by_rows)
         if view.is_incomplete and not self.accepts_incomplete:
-            # A file cannot carry warnings, so an incomplete one would be taken for complete.
-            raise UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
+            raise incomplete_stream()
         return view
 
     async def _page(self, view: View, start: int) -> Page:
         rows = await view.items(self._numbers[start : start + PAGE_ROWS], self.query.dataset.row)
         more = start + len(rows) < len(self._numbers)
         return Page(rows, start, more=more, fetched_at=view.fetched_at, cache=view.cache)
-
-
-def _changed() -> SnapshotChanged:
-    return SnapshotChanged("The data was processed again during the export. Start the export again.")
