@@ -14,7 +14,7 @@ Rows = NDArray[Any]
 
 
 class State(IntEnum):
-    """What is known of a value. Every state but KNOWN is null in a response.
+    """The knowledge of a value. Every state but KNOWN is null in a response.
 
     Sums skip NULL. UNKNOWN values exist but could not be read, or must not be added up. OUT_OF_RANGE values do not fit
     into 64 bits. A sum with either is as little known as its worst part; larger is worse.
