@@ -2,75 +2,149 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakValueDictionary
 
 from gateway.errors import ServiceUnavailable
 
 # About 50 MB (our choice): the rows of seven largest pages.
 MAX_HELD_ROWS = 75_000
 
-# Most operations with many rows end sooner (our choice).
-RETRY_SECONDS = 5
+# How long an operation waits for room, and how soon a client may retry. Most operations with many rows end sooner
+# (our choice).
+WAIT_SECONDS = 5
 
 
 class HeldRows:
-    """Counts the rows of all operations of each token, and refuses operations of a token that holds too many.
+    """Counts the rows of all operations of each token. A block that several operations hold counts once.
 
-    Rows count from their arrival. Each token is counted alone, and operations are refused at once instead of waiting.
+    Rows count from their arrival. Each token is counted alone.
     """
 
     def __init__(self, limit: int = MAX_HELD_ROWS) -> None:
         self.limit = limit
-        self._held: Counter[bytes] = Counter()
+        # A token's count exists as long as one of its operations.
+        self._tokens: WeakValueDictionary[bytes, TokenRows] = WeakValueDictionary()
 
     def operation(self, owner: bytes) -> OperationRows:
         """Return the count of a new operation of the token ``owner``."""
-        return OperationRows(self, owner)
+        token = self._tokens.get(owner)
+        if token is None:
+            token = self._tokens[owner] = TokenRows(self.limit)
+        return OperationRows(token)
 
-    def add(self, owner: bytes, rows: int) -> None:
-        """Count rows, perhaps a negative number, of a token."""
-        self._held[owner] += rows
-        if not self._held[owner]:
-            del self._held[owner]
 
-    def held_by(self, owner: bytes) -> int:
-        """Return the rows that all operations of a token hold."""
-        return self._held[owner]
+class TokenRows:
+    """The rows that all operations of one token hold."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.count = 0
+        # The operations that hold a block, by its identity.
+        self._holders: Counter[int] = Counter()
+        self.turn = asyncio.Lock()
+        self.has_less = asyncio.Event()
+
+    def hold(self, block: Sequence[Any]) -> None:
+        """Count one more operation that holds ``block``."""
+        self._holders[id(block)] += 1
+        if self._holders[id(block)] == 1:
+            self.count += len(block)
+
+    def drop(self, block: Sequence[Any]) -> None:
+        """Count one operation less that holds ``block``."""
+        self._holders[id(block)] -= 1
+        if not self._holders[id(block)]:
+            del self._holders[id(block)]
+            self.count -= len(block)
+            self.has_less.set()
+
+    def holds(self, block: Sequence[Any]) -> bool:
+        """Return True if an operation of the token holds ``block``."""
+        return id(block) in self._holders
 
 
 class OperationRows:
     """The rows that one operation holds. It is never refused for its own rows alone."""
 
-    __slots__ = ("_all", "_owner", "_rows")
+    __slots__ = ("_blocks", "_token")
 
-    def __init__(self, everything: HeldRows, owner: bytes) -> None:
-        self._all = everything
-        self._owner = owner
-        self._rows = 0
+    def __init__(self, token: TokenRows) -> None:
+        self._token = token
+        # By identity. They are referred to, so that no other block can have the same identity.
+        self._blocks: dict[int, Sequence[Any]] = {}
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return sum(map(len, self._blocks.values()))
 
     def before_load(self) -> None:
         """Raise ServiceUnavailable if the operation must not wait for further rows with those that it holds.
 
         An operation without rows may always wait.
         """
-        if self._rows:
-            self._require_room(0)
+        if self._blocks and not self.has_room(0):
+            raise _no_room()
 
-    def add(self, rows: int) -> None:
+    def has_room(self, rows: int) -> bool:
+        """Return True if the operation may hold ``rows`` further rows."""
+        token = self._token
+        return token.count <= self.count or token.count + rows <= token.limit
+
+    def may_hold(self, block: Sequence[Any]) -> bool:
+        """Return True if the operation may hold ``block``, which others perhaps hold too."""
+        return self._token.holds(block) or self.has_room(len(block))
+
+    def add(self, block: Sequence[Any]) -> None:
         """Count rows that have arrived. Raises ServiceUnavailable if there is no room, and does not count them then."""
-        self._require_room(rows)
-        self._rows += rows
-        self._all.add(self._owner, rows)
+        if id(block) in self._blocks:
+            return
+        if not self.may_hold(block):
+            raise _no_room()
+        self._blocks[id(block)] = block
+        self._token.hold(block)
+
+    @asynccontextmanager
+    async def turn(self, rows: int) -> AsyncIterator[None]:
+        """Wait until the token's operations leave room for ``rows`` rows, one operation after the other.
+
+        Only for an operation that holds nothing. Raises ServiceUnavailable after WAIT_SECONDS.
+        """
+        token, end = self._token, asyncio.get_running_loop().time() + WAIT_SECONDS
+        try:
+            async with asyncio.timeout_at(end):
+                await token.turn.acquire()
+        except TimeoutError:
+            raise _no_room() from None
+        try:
+            await self._wait_for_room(rows, end)
+            yield
+        finally:
+            token.turn.release()
+
+    async def _wait_for_room(self, rows: int, end: float) -> None:
+        try:
+            async with asyncio.timeout_at(end):
+                while not self.has_room(rows):
+                    self._token.has_less.clear()
+                    await self._token.has_less.wait()
+        except TimeoutError:
+            raise _no_room() from None
 
     def release(self) -> None:
         """Note that the operation holds no rows any more."""
-        self._all.add(self._owner, -self._rows)
-        self._rows = 0
+        for block in self._blocks.values():
+            self._token.drop(block)
+        self._blocks.clear()
 
-    def _require_room(self, rows: int) -> None:
-        held = self._all.held_by(self._owner)
-        if held > self._rows and held + rows > self._all.limit:
-            raise ServiceUnavailable(
-                "This token's operations hold many rows at once. Retry soon, or request fewer rows or fields at once.",
-                retry_after_seconds=RETRY_SECONDS,
-            )
+
+def _no_room() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "This token's operations hold many rows at once. Retry soon, or request fewer rows or fields at once.",
+        retry_after_seconds=WAIT_SECONDS,
+    )

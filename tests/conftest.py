@@ -22,6 +22,9 @@ from gateway.sandbox import SandboxCall, create_sandbox
 from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.server.listener import MAX_HEAD_BYTES
 
+# With fewer idle connections than threads, httpcore may close one that it has just assigned to another thread.
+UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest test first, so that other processes run the rest meanwhile."""
@@ -119,7 +122,8 @@ def start_gateway(upstream: Upstream) -> Iterator[StartGateway]:
         def start(**settings: Any) -> Gateway:
             app = build(read_settings({}, {"upstream_url": upstream.url, **settings}))
             url = stack.enter_context(served(app))
-            return Gateway(url, stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False)))
+            client = httpx.Client(base_url=url, timeout=60, trust_env=False, limits=UNLIMITED)
+            return Gateway(url, stack.enter_context(client))
 
         yield start
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.errors import ServiceUnavailable, UpstreamTimeout
-from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
+from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
@@ -194,24 +194,37 @@ class Blocks:
     async def _load_block(self, skip: int, rows: int) -> None:
         self.requested.append((skip, rows))
         self._caller.budget.reserve()
-        held = self._caller.held
-        if held is not None:
-            held.before_load()
-        page = await self._fetch(self._query.rows(skip, rows))
+        page = await self._fetch_with_room(self._query.rows(skip, rows))
         self._caller.budget.settle(page.calls)
         self.readings[skip, rows] = page
-        if held is not None:
-            try:
-                held.add(len(page.rows))
-            except ServiceUnavailable:
-                # The traceback would keep the rows as long as the error.
-                del page
-                raise
         for other in self._pages.values():
             # Every pair is compared, so that all differences of a try are accepted together.
             self._has_conflict |= self._conflict(page, other, self)
         self._pages[skip] = page
         self.snapshot = self.snapshot.merged(page.snapshot)
+
+    async def _fetch_with_room(self, query: PageQuery) -> Page:
+        """Return a page that counts as held. Raises ServiceUnavailable if the token's operations hold too much."""
+        held = self._caller.held
+        if held is None:
+            return await self._fetch(query)
+        held.before_load()
+        page: Page | None = None
+        try:
+            page = await self._fetch(query)
+            if page.cache is not CacheState.HIT or held.count or held.may_hold(page.rows):
+                held.add(page.rows)
+                return page
+            # Waiting costs no memory: the page is cached, and fetched again when there is room.
+            rows, page = len(page.rows), None
+            async with held.turn(rows):
+                page = await self._fetch(query)
+                held.add(page.rows)
+                return page
+        except ServiceUnavailable:
+            # The traceback would keep the rows as long as the error.
+            page = None
+            raise
 
     async def _fetch(self, query: PageQuery) -> Page:
         try:

@@ -26,8 +26,6 @@ from gateway.errors import (
 from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.retry import Failure, Retry
 
-# The default of httpx; more idle connections would rarely be reused.
-MAX_IDLE_CONNECTIONS = 20
 # Load balancers in front of Azure services drop idle connections after minutes; the default of httpx is 5 s.
 IDLE_SECONDS = 30.0
 
@@ -45,7 +43,8 @@ class Connections:
         if transport is None:
             # Read SSL_CERT_FILE and SSL_CERT_DIR, as most programs do: they may hold a company's certificate authority.
             trust = httpx.create_ssl_context(trust_env=True)
-            self.reusing = _pool(trust, max_connections, min(MAX_IDLE_CONNECTIONS, max_connections))
+            # With fewer idle connections, httpcore may close one that it has just assigned to a request.
+            self.reusing = _pool(trust, max_connections, max_connections)
             self.single_use = _pool(trust, max_connections, 0)
         else:
             self.reusing = self.single_use = transport

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway import held_rows
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
 from gateway.held_rows import HeldRows, OperationRows
-from gateway.page import Caller, Page
-from gateway.paging.blocks import BlockSizes
+from gateway.page import CacheState, Caller, Page
+from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
 from schema.connection import read_connection
@@ -21,19 +24,24 @@ from tests.gateway.fakes import FakeSource, caller, query
 def holding(rows: HeldRows, owner: bytes, count: int) -> OperationRows:
     """Return an operation that holds ``count`` rows and loads nothing."""
     operation = rows.operation(owner)
-    operation.add(count)
+    operation.add(block(count))
     return operation
+
+
+def block(count: int) -> list[None]:
+    """Return a block of ``count`` rows."""
+    return [None] * count
 
 
 def test_rows_beyond_the_bound_are_refused_and_do_not_count() -> None:
     rows = HeldRows(100)
-    holding(rows, b"a", 60)
+    first = holding(rows, b"a", 60)
     second = holding(rows, b"a", 30)
     with pytest.raises(ServiceUnavailable) as caught:
-        second.add(11)
+        second.add(block(11))
     assert caught.value.retry_after_seconds
-    assert rows.held_by(b"a") == 90
-    second.add(10)
+    assert (first.count, second.count) == (60, 30)
+    second.add(block(10))
     second.before_load()
 
 
@@ -43,10 +51,10 @@ def test_an_operation_that_holds_rows_must_not_wait_for_more_beyond_the_bound() 
     small = rows.operation(b"a")
     small.before_load()
     with pytest.raises(ServiceUnavailable):
-        small.add(1)
+        small.add(block(1))
     large.before_load()
     large.release()
-    small.add(1)
+    small.add(block(1))
 
 
 def test_other_tokens_do_not_notice() -> None:
@@ -59,7 +67,7 @@ def test_other_tokens_do_not_notice() -> None:
 def test_an_operation_is_never_refused_for_its_own_rows() -> None:
     operation = holding(HeldRows(100), b"a", 1_000)
     operation.before_load()
-    operation.add(1_000)
+    operation.add(block(1_000))
 
 
 def test_released_rows_are_not_counted() -> None:
@@ -67,7 +75,90 @@ def test_released_rows_are_not_counted() -> None:
     operation = holding(rows, b"a", 60)
     operation.release()
     operation.release()
-    assert rows._held == {}
+    assert operation.count == 0
+    other = holding(rows, b"a", 50)
+    holding(rows, b"a", 50)
+    assert not other.has_room(1)
+
+
+def test_tokens_without_operations_are_forgotten() -> None:
+    rows = HeldRows(100)
+    holding(rows, b"a", 60)
+    assert not rows._tokens
+
+
+def test_a_block_that_many_operations_hold_counts_once() -> None:
+    rows, shared = HeldRows(100), block(90)
+    operations = [rows.operation(b"a") for _ in range(50)]
+    for operation in operations:
+        operation.add(shared)
+        operation.add(shared)
+    with pytest.raises(ServiceUnavailable):
+        rows.operation(b"a").add(block(11))
+    for operation in operations[1:]:
+        operation.release()
+    with pytest.raises(ServiceUnavailable):
+        rows.operation(b"a").add(block(11))
+    operations[0].release()
+    rows.operation(b"a").add(block(11))
+
+
+class Cached(FakeSource):
+    """A source whose blocks are cached, each with a list of its own, as after unpacking."""
+
+    async def fetch(self, query: PageQuery, caller: Caller) -> Page:
+        page = await super().fetch(query, caller)
+        return page.having(rows=list(page.rows), cache=CacheState.HIT)
+
+
+def reading(source: FakeSource, held: OperationRows, offset: int = 0) -> asyncio.Task[Any]:
+    """Begin to read ten rows for an operation."""
+    blocks = Blocks(source, query(), replace(caller(), held=held), BlockSizes(10, 10))
+    return asyncio.ensure_future(blocks.load(offset, offset + 10))
+
+
+async def test_operations_that_hold_nothing_wait_until_cached_rows_have_room() -> None:
+    source, rows = Cached(lambda: 0.0, 30), HeldRows(100)
+    large, others = holding(rows, b"a", 95), [rows.operation(b"a") for _ in range(20)]
+    waiting = [reading(source, other, 10 * (number % 3)) for number, other in enumerate(others)]
+    await asyncio.sleep(0.05)
+    assert not any(task.done() for task in waiting)
+    assert [other.count for other in others] == [0] * 20
+    large.release()
+    await asyncio.sleep(0.05)
+    assert sum(task.done() for task in waiting) == 10
+    for task, other in zip(waiting, others, strict=True):
+        await task
+        other.release()
+
+
+async def test_a_waiting_operation_that_is_cancelled_lets_the_next_one_in() -> None:
+    source, rows = Cached(lambda: 0.0, 10), HeldRows(100)
+    large, first, second = holding(rows, b"a", 95), rows.operation(b"a"), rows.operation(b"a")
+    waiting = [reading(source, first), reading(source, second)]
+    await asyncio.sleep(0.05)
+    waiting[0].cancel()
+    large.release()
+    await waiting[1]
+    assert (first.count, second.count) == (0, 10)
+
+
+async def test_waiting_for_room_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_rows, "WAIT_SECONDS", 0.05)
+    source, rows = Cached(lambda: 0.0, 10), HeldRows(100)
+    large, others = holding(rows, b"a", 95), [rows.operation(b"a") for _ in range(3)]
+    results = await asyncio.gather(*[reading(source, other) for other in others], return_exceptions=True)
+    assert [type(result) for result in results] == [ServiceUnavailable] * 3
+    large.release()
+    await reading(source, others[0])
+
+
+async def test_rows_that_are_not_cached_are_refused_at_once() -> None:
+    source, rows = FakeSource(lambda: 0.0, 10), HeldRows(100)
+    large = holding(rows, b"a", 95)
+    with pytest.raises(ServiceUnavailable):
+        await reading(source, rows.operation(b"a"))
+    large.release()
 
 
 class Failing(FakeSource):
