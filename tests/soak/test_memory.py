@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.memory import MAX_BLOCKS_SLOPE, MAX_PEAK_MB, MAX_SLOPE_MB, Memory, Process, slope
+from tests.soak.memory import (
+    MAX_BLOCKS_SLOPE,
+    MAX_PEAK_MB,
+    MAX_SLOPE_MB,
+    Memory,
+    Process,
+    least_of_each_minute,
+    slope,
+)
 from tests.soak.processes import Gateway, blocks_in_use, reporting
 
 SUPERVISOR, OLD, NEW = 1, 2, 3
@@ -50,6 +58,15 @@ def test_a_leak_of_less_than_an_object_for_each_request_fails_a_long_run() -> No
     memory_of({}, {OLD: MAX_BLOCKS_SLOPE * 0.9}).check(seconds=1_800)
     with pytest.raises(AssertionError, match="objects leak"):
         memory_of({}, {OLD: MAX_BLOCKS_SLOPE * 1.1}).check(seconds=1_800)
+
+
+def test_objects_in_use_for_a_moment_neither_hide_a_leak_nor_look_like_one() -> None:
+    busy = [(moment, value + (moment % 7) * 5_000 * (moment > 1_200)) for moment, value in samples(200_000, 0)]
+    assert slope([busy]) > 500
+    assert abs(slope([least_of_each_minute(busy)])) < 1
+    leaking = [(moment, value + (moment % 7) * 5_000 * (moment < 600)) for moment, value in samples(200_000, 1_000)]
+    assert slope([leaking]) < 500
+    assert slope([least_of_each_minute(leaking)]) == pytest.approx(1_000, rel=0.01)
 
 
 def test_a_large_process_fails_every_run() -> None:
