@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
-from collections.abc import Awaitable, Generator
 from typing import Any
 
 import msgspec
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
 from gateway.access_token import AccessToken
-from gateway.errors import BadRequest, PayloadTooLarge, Unauthenticated
+from gateway.errors import BadRequest, Unauthenticated
 from gateway.http.content_negotiation import JSON
 from gateway.http.request_headers import named_headers
-from schema.http.request_bodies import RequestBodies, RequestBody
+from schema.http.request_bodies import RequestBodies, read_body
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
@@ -67,7 +64,7 @@ async def read_parameters(
     if scope["method"] == "GET":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
-    return _decoded(await _body(scope, receive, bodies, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
+    return _decoded(await read_body(scope, receive, bodies, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -106,77 +103,6 @@ def access_token(scope: Scope) -> AccessToken:
     if scheme.lower() != "bearer" or is_repeated:
         raise Unauthenticated("Send exactly one Authorization header, 'Bearer <access token>'.")
     return AccessToken(secret.strip(" "))
-
-
-async def _body(
-    scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
-) -> bytes:
-    first = _Started(receive())
-    if first.message is not None and not first.message.get("more_body", False):
-        return _piece(first.message, max_bytes, max_bytes)
-    announced = header(scope, b"content-length")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        first.close()
-        raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            with bodies.body() as body:
-                return await _joined(await first, receive, max_bytes, body)
-    except TimeoutError:
-        raise BadRequest("The request body did not arrive in time. Send it again.", status=408) from None
-
-
-async def _joined(message: Message, receive: Receive, max_bytes: int, body: RequestBody) -> bytes:
-    chunks = [_piece(message, max_bytes, max_bytes)]
-    body.add(len(chunks[0]))
-    while message.get("more_body", False):
-        message = await receive()
-        chunks.append(_piece(message, max_bytes - body.held_bytes, max_bytes))
-        body.add(len(chunks[-1]))
-    return b"".join(chunks)
-
-
-def _piece(message: Message, room_bytes: int, max_bytes: int) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    body: bytes = message.get("body", b"")
-    if len(body) > room_bytes:
-        raise _too_large(max_bytes)
-    return body
-
-
-class _Started:
-    """An awaitable that was started and ran until it first waits; ``message`` is its result if it never waits.
-
-    Nearly all bodies arrive together with their headers, and a timer would cost more than reading such a body.
-    """
-
-    def __init__(self, waiting: Awaitable[Message]) -> None:
-        self._steps = waiting.__await__()
-        self._first: Any = None
-        self.message: Message | None = None
-        try:
-            self._first = next(self._steps)
-        except StopIteration as end:
-            self.message = end.value
-
-    def close(self) -> None:
-        if self.message is None:
-            self._steps.close()
-
-    def __await__(self) -> Generator[Any, Any, Message]:
-        if self.message is not None:
-            return self.message
-        try:
-            yield self._first
-        except BaseException as error:
-            self._steps.throw(error)
-            raise
-        return (yield from self._steps)
-
-
-def _too_large(max_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The request body is over {max_bytes} bytes. Send less at once.")
 
 
 def _from_url(url: QueryParams) -> Parameters:
