@@ -14,8 +14,8 @@ from gateway.errors import ServiceUnavailable
 # About 50 MB (our choice): the rows of seven largest pages.
 MAX_HELD_ROWS = 75_000
 
-# How long an operation waits for room, and how soon a client may retry. Most operations with many rows end sooner
-# (our choice).
+# An operation waits at most this long for room, and a client may retry after it. Most operations with many rows end
+# sooner (our choice).
 WAIT_SECONDS = 5
 
 
@@ -101,7 +101,7 @@ class OperationRows:
         return self._token.holds(block) or self.has_room(len(block))
 
     def add(self, block: Sequence[Any]) -> None:
-        """Count rows that have arrived. Raises ServiceUnavailable if there is no room, and does not count them then."""
+        """Count rows that have arrived. Raises ServiceUnavailable without counting them if there is no room."""
         if id(block) in self._blocks:
             return
         if not self.may_hold(block):

@@ -36,7 +36,7 @@ class ScanRules:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a scan has come. ``rows_total`` is None while unknown."""
+    """The rows that a scan has read so far. ``rows_total`` is None while unknown."""
 
     rows_read: int = 0
     rows_total: int | None = None

@@ -20,7 +20,7 @@ class MeasureComparison:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """True if all operands are true, also if there are none."""
+    """True if all operands are true, also for an empty tuple."""
 
     operands: tuple[Condition, ...]
 

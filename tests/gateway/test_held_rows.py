@@ -104,7 +104,7 @@ def test_a_block_that_many_operations_hold_counts_once() -> None:
 
 
 class Cached(FakeSource):
-    """A source whose blocks are cached, each with a list of its own, as after unpacking."""
+    """A source of cached blocks. Each call returns a new list, as after unpacking."""
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
         page = await super().fetch(query, caller)

@@ -145,7 +145,7 @@ async def test_after_another_error_reading_ahead_goes_on_once_the_block_was_read
     for block in (10, 20):
         assert await reader.read() == list(range(block, block + BLOCK_ROWS))
     assert source.ahead == 4
-    # Loaded again, for its reader.
+    # The reader loads it again.
     assert await reader.read() == list(range(30, 40))
     await asyncio.sleep(0)
     assert (source.ahead, ahead.held) == (7, 4)

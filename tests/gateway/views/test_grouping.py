@@ -69,7 +69,7 @@ def test_totals_are_those_of_the_reference(generated: Generated, dimensions: lis
 @settings(deadline=None)
 @given(tables(), dimension_lists)
 def test_a_grouped_table_has_the_digest_of_the_same_rows(generated: Generated, dimensions: list[str]) -> None:
-    """How its rows were numbered before does not matter: null columns apart, only its own values do."""
+    """The digest covers the values, except null columns, and not the earlier row numbers."""
     again = Generated([([row for block, _ in generated.blocks for row in block], False)])
     if not any(has_unreadable for _, has_unreadable in generated.blocks):
         assert grouped(generated.table, dimensions).digest == grouped(again.table, dimensions).digest
