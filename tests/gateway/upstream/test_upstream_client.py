@@ -27,6 +27,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.held_rows import HeldRows
 from gateway.page import Ahead
 from gateway.query import Comparison
 from tests.gateway.upstream.scripted import (
@@ -324,6 +325,21 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
         await asyncio.gather(*calls)
         assert gate.most <= 4
         assert len(it.limiter) == 0
+
+
+async def test_many_rows_are_decoded_when_there_is_room_for_them_and_few_at_once() -> None:
+    held_rows = HeldRows(all_rows=3_000)
+    held = held_rows.operation(b"another token")
+    held.add([None] * 3_000)
+    many = respond(envelope(rows(*range(5_000)), total=5_000))
+    async with upstream(many, GOOD) as up, client(up.url, held_rows=held_rows) as it:
+        waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
+        await asyncio.sleep(0.2)
+        assert len(up.requests) == 1
+        await it.call(page_query(), caller(), deadline=FAR)
+        assert not waiting.done()
+        held.release()
+        assert len((await waiting).rows) == 5_000
 
 
 async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
