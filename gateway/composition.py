@@ -18,7 +18,6 @@ from gateway.config.manifest import read_manifest
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
 from gateway.graphiql.html_page import GraphiQL
-from gateway.held_rows import HeldRows
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
@@ -31,6 +30,7 @@ from gateway.sandbox import ACCOUNTS, create_sandbox
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
 from gateway.scanning.sources import RowSources
+from gateway.scheduling.backlog import Backlog
 from gateway.scheduling.rotation import Rotation
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.server.process_tuning import tune_process
@@ -59,12 +59,12 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
 
     If it is one of several ``workers``, its ``/metrics`` covers all of them. Raises SettingsError.
     """
-    slices, thread, held_rows = Rotation(), WorkerThread(), HeldRows()
+    slices, thread, backlog = Rotation(), WorkerThread(), Backlog()
     phase = otel.tracing.phase if otel.tracing else nullcontext
-    operations, documents = operations_of(settings, phase, Renderer(slices))
+    operations, documents = operations_of(settings, phase, Renderer(slices, backlog))
     metrics = Metrics(documents.operation_names)
     redis = _redis_tier(settings, metrics, slices, thread)
-    client = _upstream(settings, metrics, redis, otel, held_rows, slices, thread)
+    client = _upstream(settings, metrics, redis, otel, backlog, slices, thread)
     differing = DifferingBlocks()
     cache = _cache(settings, client, metrics, redis, differing, slices, thread)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
@@ -74,7 +74,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     parts = (sources.prefetch, sources.views, cache, client)
     owned = [part for part in parts if part is not None]
     return create_app(
-        _graphql(settings, operations, documents, sources, cache, graphiql, held_rows, thread),
+        _graphql(settings, operations, documents, sources, cache, graphiql, thread),
         metrics=metrics,
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
@@ -146,14 +146,14 @@ def _upstream(
     metrics: Metrics,
     redis: RedisTier | None,
     otel: OpenTelemetry,
-    held_rows: HeldRows,
+    backlog: Backlog,
     slices: Rotation,
     thread: WorkerThread,
 ) -> UpstreamClient:
     client = UpstreamClient(
         _upstream_config(settings),
         transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
-        held_rows=held_rows,
+        backlog=backlog,
         slices=slices,
         thread=thread,
         shared_cooldowns=redis.cooldowns if redis else None,
@@ -224,7 +224,6 @@ def _graphql(
     sources: RowSources,
     cache: CachedPages,
     graphiql: GraphiQL | None,
-    held_rows: HeldRows,
     thread: WorkerThread,
 ) -> GraphQLView:
     return GraphQLView(
@@ -235,7 +234,6 @@ def _graphql(
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
-        held_rows=held_rows,
         thread=thread,
     )
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.errors import ServiceUnavailable
-from gateway.scheduling.rotation import Rotation
 
-# Fewer rows never wait until they may be decoded: they take little memory (our choice).
-FEW_ROWS = 1_000
-
-# About 50 MB for one token, and 100 MB for all (our choice): a largest page has 10,000 rows.
-MAX_HELD_ROWS, MAX_ALL_ROWS = 75_000, 150_000
+# About 50 MB (our choice): the rows of seven largest pages.
+MAX_HELD_ROWS = 75_000
 
 # An operation waits at most this long for room, and a client may retry after it. Most operations with many rows end
 # sooner (our choice).
@@ -26,62 +22,27 @@ WAIT_SECONDS = 5
 class HeldRows:
     """Counts the rows of all operations of each token. A block that several operations of a token hold counts once.
 
-    Rows count from their arrival. If one token's operations hold ``limit`` rows, others of this token wait or are
-    refused. If those of all tokens hold ``all_rows``, new blocks are decoded a little later.
+    Rows count from their arrival. If a token's operations hold ``limit`` rows, its others wait or are refused.
     """
 
-    def __init__(self, limit: int = MAX_HELD_ROWS, all_rows: int = MAX_ALL_ROWS) -> None:
+    def __init__(self, limit: int = MAX_HELD_ROWS) -> None:
         self.limit = limit
-        self._all_rows = all_rows
-        self._count = 0
-        self._arriving = 0
-        self._turns = Rotation()
-        self._has_less = asyncio.Event()
         # A token's count exists as long as one of its operations.
         self._tokens: WeakValueDictionary[bytes, TokenRows] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def arriving(self, owner: bytes, rows: int) -> AsyncIterator[None]:
-        """Wait until there is room for ``rows`` of a token, in rotation between tokens, but at most WAIT_SECONDS.
-
-        They count during the context, which ends when an operation has got them.
-        """
-        if rows <= FEW_ROWS:
-            yield
-            return
-        async with self._turns.turn(owner):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WAIT_SECONDS):
-                    while self._count + self._arriving + rows > self._all_rows:
-                        self._has_less.clear()
-                        await self._has_less.wait()
-        self._arriving += rows
-        try:
-            yield
-        finally:
-            self._arriving -= rows
-            self._has_less.set()
-
-    def add(self, rows: int) -> None:
-        """Count rows, perhaps a negative number."""
-        self._count += rows
-        if rows < 0:
-            self._has_less.set()
 
     def operation(self, owner: bytes) -> OperationRows:
         """Return the count of a new operation of the token ``owner``."""
         token = self._tokens.get(owner)
         if token is None:
-            token = self._tokens[owner] = TokenRows(self)
+            token = self._tokens[owner] = TokenRows(self.limit)
         return OperationRows(token)
 
 
 class TokenRows:
     """The rows that all operations of one token hold."""
 
-    def __init__(self, everything: HeldRows) -> None:
-        self._all = everything
-        self.limit = everything.limit
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.count = 0
         # The operations that hold a block, by its identity.
         self._holders: Counter[int] = Counter()
@@ -92,19 +53,15 @@ class TokenRows:
         """Count one more operation that holds ``block``."""
         self._holders[id(block)] += 1
         if self._holders[id(block)] == 1:
-            self._add(len(block))
+            self.count += len(block)
 
     def drop(self, block: Sequence[Any]) -> None:
         """Count one operation less that holds ``block``."""
         self._holders[id(block)] -= 1
         if not self._holders[id(block)]:
             del self._holders[id(block)]
-            self._add(-len(block))
+            self.count -= len(block)
             self.has_less.set()
-
-    def _add(self, rows: int) -> None:
-        self.count += rows
-        self._all.add(rows)
 
     def holds(self, block: Sequence[Any]) -> bool:
         """Return True if an operation of the token holds ``block``."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.http.response_buffers import ResponseBuffer
+from gateway.scheduling.backlog import Backlog
 from gateway.scheduling.rotation import Rotation
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
@@ -46,21 +47,24 @@ class Rendered:
 class Renderer:
     """Renders the connections of all operations of a process."""
 
-    def __init__(self, slices: Rotation) -> None:
+    def __init__(self, slices: Rotation, backlog: Backlog | None = None) -> None:
         self._slices = slices
+        self._backlog = backlog or Backlog()
         self._large_responses = Rotation()
 
     async def render(self, data: dict[str, Any], context: OperationContext) -> dict[str, Any]:
         """Return ``data`` with each Unrendered value as Rendered; null if the context's buffer has no room for it."""
         buffer = context.buffer
         connections = {key: value for key, value in data.items() if isinstance(value, Unrendered)}
-        if sum(connection.rows for connection in connections.values()) <= SLICE_ROWS:
+        rows = sum(connection.rows for connection in connections.values())
+        if rows <= SLICE_ROWS:
             return data | {key: _at_once(connection, buffer) for key, connection in connections.items()}
         rendered: dict[str, Rendered] = {}
         owner = context.caller().token.locator
-        async with self._large_responses.turn(owner):
-            for key, connection in connections.items():
-                rendered[key] = await self._in_slices(connection, buffer, owner)
+        with self._backlog.rendering(rows):
+            async with self._large_responses.turn(owner):
+                for key, connection in connections.items():
+                    rendered[key] = await self._in_slices(connection, buffer, owner)
         return data | rendered
 
     async def _in_slices(self, connection: Unrendered, buffer: ResponseBuffer, owner: bytes) -> Rendered:

@@ -161,53 +161,6 @@ async def test_rows_that_are_not_cached_are_refused_at_once() -> None:
     large.release()
 
 
-async def arrive(rows: HeldRows, owner: bytes, count: int, arrived: list[bytes]) -> None:
-    """Wait for room, and hold it until cancelled."""
-    async with rows.arriving(owner, count):
-        arrived.append(owner)
-        await asyncio.Event().wait()
-
-
-async def test_blocks_arrive_in_rotation_between_tokens_while_there_is_room() -> None:
-    arrived: list[bytes] = []
-    rows = HeldRows(all_rows=10_000)
-    held = holding(rows, b"other", 6_000)
-    owners = [b"busy", b"busy", b"busy", b"calm"]
-    tasks = [asyncio.create_task(arrive(rows, owner, 4_000, arrived)) for owner in owners]
-    await asyncio.sleep(0.05)
-    assert arrived == [b"busy"]
-    held.release()
-    await asyncio.sleep(0.05)
-    assert sorted(arrived) == [b"busy", b"calm"]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    async with rows.arriving(b"next", 10_000):
-        pass
-
-
-async def test_a_block_waits_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_rows, "WAIT_SECONDS", 0.05)
-    rows = HeldRows(all_rows=10_000)
-    holding_all = holding(rows, b"a", 10_000)
-    async with asyncio.timeout(10), rows.arriving(b"b", 10_000):
-        assert holding_all.count == 10_000
-
-
-async def test_few_rows_arrive_at_once() -> None:
-    arrived: list[bytes] = []
-    rows = HeldRows(all_rows=10_000)
-    holding_all = holding(rows, b"a", 10_000)
-    large = asyncio.create_task(arrive(rows, b"b", 1_001, arrived))
-    small = asyncio.create_task(arrive(rows, b"c", 1_000, arrived))
-    await asyncio.sleep(0.05)
-    assert arrived == [b"c"]
-    assert holding_all.count == 10_000
-    for task in (large, small):
-        task.cancel()
-    await asyncio.gather(large, small, return_exceptions=True)
-
-
 class Failing(FakeSource):
     """A source whose second block fails; it remembers the first one."""
 

@@ -27,9 +27,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.held_rows import HeldRows
 from gateway.page import Ahead
 from gateway.query import Comparison
+from gateway.scheduling.backlog import Backlog
 from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
     GOOD,
@@ -327,18 +327,17 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
         assert len(it.limiter) == 0
 
 
-async def test_many_rows_are_decoded_when_there_is_room_for_them_and_few_at_once() -> None:
-    held_rows = HeldRows(all_rows=3_000)
-    held = held_rows.operation(b"another token")
-    held.add([None] * 3_000)
+async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_once() -> None:
+    backlog = Backlog(max_rows=3_000)
     many = respond(envelope(rows(*range(5_000)), total=5_000))
-    async with upstream(many, GOOD) as up, client(up.url, held_rows=held_rows) as it:
-        waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
-        await asyncio.sleep(0.2)
-        assert len(up.requests) == 1
-        await it.call(page_query(), caller(), deadline=FAR)
-        assert not waiting.done()
-        held.release()
+    async with upstream(many, GOOD) as up, client(up.url, backlog=backlog) as it:
+        with backlog.rendering(3_000):
+            waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
+            while not up.requests:  # noqa: ASYNC110  # the upstream sets no event
+                await asyncio.sleep(0.01)
+            await it.call(page_query(), caller(), deadline=FAR)
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
         assert len((await waiting).rows) == 5_000
 
 
