@@ -16,7 +16,7 @@ from gateway.scheduling.rotation import Rotation
 MAX_ROWS = 150_000
 
 # Fewer rows never wait: they take little memory (our choice).
-FEW_ROWS = 1_000
+FEW_ROWS = 2_000
 
 
 class Backlog:

@@ -329,7 +329,7 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
 
 async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_once() -> None:
     backlog = Backlog(max_rows=3_000)
-    many = respond(envelope(rows(*range(5_000)), total=5_000))
+    many = respond(envelope(rows(*range(9_000)), total=9_000))
     async with upstream(many, GOOD) as up, client(up.url, backlog=backlog) as it:
         with backlog.rendering(3_000):
             waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
@@ -338,7 +338,7 @@ async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_o
             await it.call(page_query(), caller(), deadline=FAR)
             await asyncio.sleep(0.2)
             assert not waiting.done()
-        assert len((await waiting).rows) == 5_000
+        assert len((await waiting).rows) == 9_000
 
 
 async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
