@@ -42,7 +42,7 @@ def test_the_table_shows_rates_in_percent(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(*({"customerName": f"c{n}", "deploymentRate": r} for n, r in enumerate(rates))))
     graphiql.run()
     graphiql.show("Table")
-    assert column(graphiql, 2) == ["15.6%", "–", "100%", ">99.9%", "<0.1%", "250%"]
+    assert column(graphiql, 2) == ["15.6%", "–", "100.0%", ">99.9%", "<0.1%", "250.0%"]
     graphiql.page.get_by_role("columnheader", name="deploymentRate").get_by_role("button").click()
     assert column(graphiql, 1) == ["c5", "c2", "c3", "c0", "c4", "c1"]
 

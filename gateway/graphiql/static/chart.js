@@ -2,7 +2,7 @@
 
 import { isPresent } from "./answer.js";
 import { MAX_BARS, overdeployed, planChart } from "./bars.js";
-import { formatNumber, formatShare } from "./numbers.js";
+import { formatNumber, formatShare, join } from "./numbers.js";
 
 const { createElement: h, Fragment } = window.React;
 
@@ -82,7 +82,7 @@ function Bar({ label, values, segments, highest }) {
   return h(
     "li",
     null,
-    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, describe(values))),
+    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, figures(values))),
     h(
       "svg",
       { width: "100%", height: HEIGHT, "aria-hidden": true, focusable: false },
@@ -102,19 +102,21 @@ function Bar({ label, values, segments, highest }) {
   );
 }
 
-/** Returns, for example, "875,984 of 1,208,808 · 72% · 332,824 unassigned"; without a share if nothing was sold. */
-function describe(values) {
+/** Shows, for example, "875,984 of 1,208,808 · 72% · 332,824 unassigned"; without a share if nothing was sold. */
+function figures(values) {
   const { sold, deployed, rate, unassigned } = values;
   const counts = [deployed, sold].filter((value) => value !== undefined);
   const over = overdeployed(values);
-  return [
+  const texts = [
     counts.map(formatted).join(" of "),
     isPresent(rate) ? formatShare(rate) : sold > 0 && isPresent(deployed) && formatShare(deployed / sold),
     unassigned !== undefined && `${formatted(unassigned)} unassigned`,
     over > 0 && `${formatNumber(over)} over-deployed`,
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  ].filter(Boolean);
+  return join(
+    texts.map((text, index) => h("span", { key: index }, text)),
+    " · ",
+  );
 }
 
 function formatted(value) {
@@ -123,8 +125,4 @@ function formatted(value) {
 
 function share(value, highest) {
   return highest > 0 && value > 0 ? (100 * value) / highest : 0;
-}
-
-function join(elements, separator) {
-  return elements.flatMap((element, index) => (index === 0 ? [element] : [separator, element]));
 }

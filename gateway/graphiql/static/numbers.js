@@ -7,16 +7,21 @@ export function formatNumber(number) {
   return NUMBER.format(number);
 }
 
-/** Formats a share in percent, e.g. 72%; a partial share is never rounded to 0 or 100. */
+/** Formats a share in percent with `digits` decimals, e.g. 72%; a partial share is never rounded to 0 or 100. */
 export function formatShare(share, digits = 0) {
   const step = 10 ** -digits;
   const rounded = Math.round((100 * share) / step) / 10 ** digits;
   if (rounded === 0 && share > 0) return `<${step}%`;
   if (rounded === 100 && share !== 1) return share < 1 ? `>${100 - step}%` : ">100%";
-  return `${formatNumber(rounded)}%`;
+  return `${rounded.toLocaleString("en", { minimumFractionDigits: digits })}%`;
 }
 
 /** Returns, for example, "1 call" or "25 calls". */
 export function counted(count, noun) {
   return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Joins elements or texts, as children of an element. */
+export function join(elements, separator) {
+  return elements.flatMap((element, index) => (index === 0 ? [element] : [separator, element]));
 }

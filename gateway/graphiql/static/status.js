@@ -8,7 +8,9 @@ import { MAX_SHOWN_ROWS } from "./table.js";
 export function statusText({ view, text, answer, list, isFetching, note, hint }) {
   if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
   if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
-  return [describeAnswer(answer, list, view, hint), describeCost(answer.cost)].filter(Boolean).join(" · ");
+  const [about, cost] = [describeAnswer(answer, list, view, hint), describeCost(answer.cost)];
+  if (!cost) return about;
+  return about.endsWith(".") ? `${about} ${cost}.` : `${about} · ${cost}`;
 }
 
 function describeAnswer(answer, list, view, hint) {

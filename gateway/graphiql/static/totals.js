@@ -1,7 +1,7 @@
 // A line of totals for each connection of a response that has them.
 
 import { measureOf, MEASURES } from "./measures.js";
-import { formatNumber, formatShare } from "./numbers.js";
+import { formatNumber, formatShare, join } from "./numbers.js";
 
 const { createElement: h } = window.React;
 
@@ -20,20 +20,20 @@ export function Totals({ totals }) {
       "p",
       { key: name, className: "totals" },
       h("strong", null, totals.length > 1 ? name : "Total"),
-      ` ${describeTotals(values)}`,
+      " ",
+      join(describeTotals(values), " · "),
     ),
   );
 }
 
-/** Returns, for example, "Sold 1,369,832 · Deployed 1,015,157 · Deployment 74%". */
+/** Returns, for example, "Sold 1,369,832", "Deployed 1,015,157" and "Deployment 74%". */
 function describeTotals(values) {
   const entries = Object.entries(values).filter(([key]) => key !== "__typename");
   const order = [...MEASURES, undefined];
   const rank = ([key]) => order.indexOf(measureOf(key));
   return entries
     .sort((a, b) => rank(a) - rank(b))
-    .map(([key, value]) => `${LABELS[measureOf(key)] ?? key} ${describe(measureOf(key), value)}`)
-    .join(" · ");
+    .map(([key, value]) => h("span", { key }, `${LABELS[measureOf(key)] ?? key} ${describe(measureOf(key), value)}`));
 }
 
 function describe(measure, value) {
