@@ -5,14 +5,15 @@ import { namesExceptional } from "./measures.js";
 const { GraphQL } = window.GraphiQL;
 const { Kind, parse, print, visit, valueFromASTUntyped, getDirectiveValues } = GraphQL;
 
-// They select and order rows that the gateway has read, and change nothing about what it reads.
-const PAGING = new Set(["first", "after", "last", "before", "offset"]);
-const REFINING = new Set(["search", "having", "orderBy"]);
-const NOTHING = { ordered: new Set(), scans: [] };
+// Arguments that select and order rows which the gateway has read, and change nothing about what it reads.
+const NOT_READ = ["first", "after", "last", "before", "offset", "search", "having", "orderBy"];
+const NOTHING = { ordered: new Set(), scans: [], definitions: [] };
 
 /**
  * Reads an operation ({query, variables, operationName}). `ordered` has the response keys of the connections with an
- * order. Each of `scans` is a query whose rows the gateway must read completely: {text, variables (AST)}.
+ * order. Each of `scans` is a query whose rows the gateway must read completely: the `name` of its field, and the
+ * arguments (`kept`) that choose these rows. `definitions` are those of the variables. The rules are the gateway's, in
+ * schema/answers.py.
  */
 export function readOperation({ query, variables, operationName }) {
   try {
@@ -60,25 +61,32 @@ function connectionsOf(scope) {
   return connections;
 }
 
+/** Returns what a connection asks for; `scan` is null if the gateway reads only what its page needs. */
 function connectionOf(key, fields, scope) {
   const [{ name, arguments: nodes = [] }] = fields;
   const values = Object.fromEntries(
     nodes.map((argument) => [argument.name.value, valueFromASTUntyped(argument.value, scope.values)]),
   );
-  const inner = fieldsOf(fields, scope);
-  const [totals, rows] = [true, false].map((isTotals) =>
-    namesBelow(inner.filter((field) => (field.name.value === "totals") === isTotals), scope).some(namesExceptional),
-  );
-  const isExceptional =
-    totals || namesExceptional(JSON.stringify([values.orderBy, values.having])) || (hasItems(values.groupBy) && rows);
   const isOrdered = hasItems(values.orderBy);
   const isRefined = isOrdered || hasItems(values.having) || Boolean(values.search?.trim());
+  const isExceptional = needsRows(values, fields, scope);
   // For the exceptional measures, the gateway reads the rows and groups them itself.
-  const isIrrelevant = (argument) =>
-    PAGING.has(argument) || REFINING.has(argument) || (isExceptional && argument === "groupBy");
-  const kept = nodes.filter((argument) => !isIrrelevant(argument.name.value));
+  const omitted = isExceptional ? [...NOT_READ, "groupBy"] : NOT_READ;
+  const kept = nodes.filter((argument) => !omitted.includes(argument.name.value));
   const scan = { name: name.value, kept, text: [name.value, ...kept.map(print)].join() };
   return { key, isOrdered, scan: isRefined || isExceptional ? scan : null };
+}
+
+/** Returns whether a measure is used that only all rows determine. Each row has it itself, but a group has not. */
+function needsRows({ orderBy, having, groupBy }, fields, scope) {
+  const inner = fieldsOf(fields, scope);
+  const totals = inner.filter((field) => field.name.value === "totals");
+  const others = inner.filter((field) => field.name.value !== "totals");
+  return [
+    JSON.stringify([orderBy, having]),
+    ...namesBelow(totals, scope),
+    ...(hasItems(groupBy) ? namesBelow(others, scope) : []),
+  ].some((text) => namesExceptional(text));
 }
 
 /** Returns whether a list or an object is given and not empty; a single item may stand for a list. */
@@ -113,7 +121,7 @@ function isIncluded(selection, values) {
   return skip?.if !== true && include?.if !== false;
 }
 
-/** Returns an operation that asks for the number of rows of each scan, from the block that the scan reads first. */
+/** Returns an operation that asks for the number of rows of each scan. It reads the block that the scan reads first. */
 export function countingOperation({ scans, definitions }, variables, blockRows) {
   const used = new Set();
   for (const argument of scans.flatMap(({ kept }) => kept)) {
