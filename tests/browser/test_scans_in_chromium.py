@@ -137,7 +137,7 @@ SEARCH = (
     'query A($f: LicenseDeploymentFilter, $s: String = "x") {'
     " licenseDeployments(filter: $f, search: $s) { totalCount } }"
 )
-# Each operation, its variables, and the question after the number of rows that it needs; None if it needs a page alone.
+# Each operation, its variables, and the query for the number of rows that it needs; None if it needs a page alone.
 OPERATIONS: list[tuple[str, dict[str, Any], str | None]] = [
     ("{ licenseDeployments(first: 3) { nodes { licensesUnassigned } } }", {}, None),
     ("{ licenseDeployments { totals { licensesSold deploymentRate } } }", {}, None),
@@ -187,6 +187,12 @@ OPERATIONS: list[tuple[str, dict[str, Any], str | None]] = [
         f"query {{ rows0: licenseDeployments({ROWS}",
     ),
     ("query A { ...F } fragment F on Query { ...F }", {}, None),
+    (
+        "{ licenseDeployments(groupBy: [CHANNEL]) { ...F } }"
+        " fragment F on LicenseDeploymentConnection { nodes { ...F } edges { ...F } }",
+        {},
+        None,
+    ),
     ("{ licenseDeployments(", {}, None),
 ]
 

@@ -41,7 +41,7 @@ def test_with_trusted_documents_the_page_has_no_examples_and_runs_trusted_ones(
 
 
 def test_with_trusted_documents_the_page_sends_no_operation_of_its_own(chromium: Chromium, tmp_path: Path) -> None:
-    """The question after the rows of a scan would be refused."""
+    """A request for the number of rows would be refused."""
     ordered = TRUSTED.replace("first: 1", "orderBy: [{field: LICENSES_SOLD}]")
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"ordered": ordered}), encoding="utf-8")

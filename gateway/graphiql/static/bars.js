@@ -78,7 +78,7 @@ function countSegments(values) {
   ].filter(({ measure, start, end }) => (measure === "over" ? end > start : measure in values));
 }
 
-/** Returns the licenses deployed beyond those sold: the row's own number, or what its other numbers tell. */
+/** Returns the licenses deployed beyond those sold: the row's own number, or derived from its others. */
 export function overdeployed({ sold, deployed, unassigned, over }) {
   if (isPresent(over)) return Math.max(0, over);
   if (!isPresent(sold) || !isPresent(deployed)) return 0;

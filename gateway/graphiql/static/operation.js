@@ -95,10 +95,10 @@ function hasItems(value) {
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
-/** Returns the names of all fields below `fields`. */
+/** Returns the names of all fields below `fields`, two levels deep: a connection has no deeper ones. */
 function namesBelow(fields, scope) {
   const inner = fieldsOf(fields, scope);
-  return [...inner.map(({ name }) => name.value), ...(inner.length > 0 ? namesBelow(inner, scope) : [])];
+  return [...inner, ...fieldsOf(inner, scope)].map(({ name }) => name.value);
 }
 
 /** Returns the fields that are selected in `parents`, through fragments, without those that directives leave out. */

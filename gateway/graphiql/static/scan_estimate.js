@@ -8,7 +8,7 @@ const PATIENCE_MS = 700;
 
 /**
  * Returns a sentence about the rows and calls that the scans need, or "" if one call suffices or the number is unknown.
- * The question after that number costs no call: it joins the scan's first one, or finds its rows in the cache.
+ * The request for that number makes no call: it joins the scan's first one, or finds its rows in the cache.
  */
 export async function describeScans({ scans, definitions, variables }, ask, blockRows, signal) {
   await pause(PATIENCE_MS, signal);
