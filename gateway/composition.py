@@ -213,7 +213,10 @@ def _graphiql(settings: Settings) -> GraphiQL | None:
     if not settings.graphiql:
         return None
     return GraphiQL(
-        FORMULAS, sandbox=settings.upstream_url == SANDBOX, trusted_only=settings.trusted_documents is not None
+        FORMULAS,
+        sandbox=settings.upstream_url == SANDBOX,
+        trusted_only=settings.trusted_documents is not None,
+        block_rows=settings.block_rows,
     )
 
 

@@ -73,17 +73,26 @@ ASK_NOTE: Final = (
     '  <p class="aside">Every tab uses it, from this page\'s memory. A reload clears it, tabs and history.</p>'
 )
 FOLDER: Final = Path(__file__).parent
+# As GATEWAY_BLOCK_ROWS is by default.
+BLOCK_ROWS: Final = 10_000
 
 
 class GraphiQL:
     """The page for one gateway.
 
     With ``sandbox`` it offers the sandbox's tokens, otherwise a field for a real one. With ``trusted_only`` it has no
-    examples, because none would run. ``formulas`` are the patterns of formulas that its CSV files show as text.
+    examples, because none would run. ``formulas`` are the patterns of formulas that its CSV files show as text. A
+    scan's calls are estimated from ``block_rows``.
     """
 
     def __init__(
-        self, formulas: Mapping[str, str], *, sandbox: bool, trusted_only: bool = False, folder: Path = FOLDER
+        self,
+        formulas: Mapping[str, str],
+        *,
+        sandbox: bool,
+        trusted_only: bool = False,
+        block_rows: int = BLOCK_ROWS,
+        folder: Path = FOLDER,
     ) -> None:
         self._assets = load_assets(folder)
         page = (folder / "page.html").read_text(encoding="utf-8")
@@ -92,6 +101,7 @@ class GraphiQL:
                 assets=f"graphiql/{self._assets.digest}",
                 note=SANDBOX_NOTE if sandbox else ASK_NOTE,
                 formulas=html.escape(json.dumps(formulas)),
+                block_rows=block_rows,
                 modes=" data-sandbox" * sandbox + " data-trusted" * trusted_only,
             )
         else:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 SOLD: Final = "licensesSold"
 DEPLOYED: Final = "licensesDeployed"
+# Two products of one customer: 60 of 100 licenses deployed, and 25 of 20.
+CANCELING: Final[dict[str, Any]] = {
+    "customerName": "Both",
+    SOLD: 120,
+    DEPLOYED: 85,
+    "licensesUnassigned": 40,
+    "licensesOverdeployed": 5,
+    "deploymentRate": 85 / 120,
+}
 
 
 def connection(*nodes: Any, **others: Any) -> dict[str, Any]:
@@ -56,9 +65,22 @@ def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
 
 
 def widths(graphiql: GraphiqlPage) -> list[float]:
-    """Return the widths of all bars in percent of the longest, group by group: sold, deployed."""
-    widths = drawn(graphiql).locator("rect").evaluate_all("all => all.map(one => one.getBBox().width)")
+    """Return the widths of the bars in percent of the longest, group by group: sold, deployed."""
+    widths = (
+        drawn(graphiql)
+        .locator(".bars :is(.sold, .deployed)")
+        .evaluate_all("all => all.map(one => one.getBBox().width)")
+    )
     return [round(100 * width / (max(widths) or 1)) for width in widths]
+
+
+def segments(graphiql: GraphiqlPage) -> list[list[tuple[str, int, int]]]:
+    """Return the segments of each bar: measure, start and width in percent of the scale."""
+    script = """all => all.map(bar => [...bar.querySelectorAll("rect")].map(
+        ({ className, x, width }) => [className.baseVal, x.baseVal, width.baseVal].map(
+            value => value.valueInSpecifiedUnits ?? value)))"""
+    drawn_bars = drawn(graphiql).locator(".bars li").evaluate_all(script)
+    return [[(measure, round(start), round(width)) for measure, start, width in bar] for bar in drawn_bars]
 
 
 def download(graphiql: GraphiqlPage) -> tuple[str, list[list[str]], bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.results import DEPLOYED, SOLD, connection, product, results
+from tests.browser.results import CANCELING, DEPLOYED, SOLD, connection, product, results
 from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
 @pytest.mark.timeout(300)  # The first test to run waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, axe: str, scheme: str) -> None:
-    """The audits run before a response, in each view, with an error, with several lists, and on a phone."""
+    """The audits cover: no response, each view, an error, several lists, derived measures, and a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
     with chromium.graphiql(**options) as graphiql:
         graphiql.open()
@@ -62,6 +62,13 @@ def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, axe: str
             graphiql.page.get_by_role("button", name="contoso").click()
         graphiql.page.set_viewport_size({"width": 390, "height": 844})
         assert faults(graphiql, axe) == []
+        graphiql.answer_with(connection(CANCELING, totals={SOLD: 120, "deploymentRate": 0.7}))
+        graphiql.run()
+        for view in ("Table", "Chart"):
+            graphiql.show(view)
+            expect(graphiql.page.get_by_text("Total Sold 120 · Deployment 70%")).to_be_visible()
+            assert faults(graphiql, axe) == [], f"{view} of derived measures"
+        graphiql.page.unroute_all()
         graphiql.type_query("{ licenseDeployments { productName } }")
         graphiql.run()
         expect(graphiql.page.get_by_role("alert")).to_be_visible()

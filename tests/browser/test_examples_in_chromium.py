@@ -93,3 +93,48 @@ def test_the_date_example_returns_two_dates(graphiql: GraphiqlPage) -> None:
     }
     assert totals["latest"] == sold_to("contoso")
     assert 0 < totals["earlier"] < totals["latest"]
+
+
+def groups_of_customers() -> dict[str, list[tuple[int, int]]]:
+    """Return the numbers sold and deployed of each row, by customer."""
+    groups: dict[str, list[tuple[int, int]]] = {}
+    for row in rows_of("contoso"):
+        numbers = (int(row["licensesSold"] or 0), int(row["licensesDeployed"] or 0))
+        groups.setdefault(str(row["customerTenantId"]), []).append(numbers)
+    return groups
+
+
+def test_the_order_example_lists_the_customers_with_the_most_unassigned_licenses(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(6, "MostUnassigned")
+    connection = connection_of(graphiql.run())
+    unassigned = [sum(max(0, sold - used) for sold, used in rows) for rows in groups_of_customers().values()]
+    assert [node["licensesUnassigned"] for node in connection["nodes"]] == sorted(unassigned, reverse=True)[:20]
+    assert connection["totalCount"] == len(unassigned)
+
+
+def test_the_search_example_finds_customers(graphiql: GraphiqlPage) -> None:
+    """Neither case nor accents matter, as the comment says; other words go into the variables."""
+    graphiql.open_example(7, "FindCustomer")
+    names = {node["customerName"] for node in connection_of(graphiql.run())["nodes"]}
+    assert names == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
+    graphiql.type_variables('{"words": "topaz software"}')
+    with graphiql.page.expect_response("**/graphql"):
+        graphiql.run()
+    expect(graphiql.page.locator(".result-window")).to_contain_text("Topaz Software A/S")
+
+
+def test_the_having_example_lists_customers_with_a_low_deployment(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(8, "DeploymentBelow40")
+    nodes = connection_of(graphiql.run())["nodes"]
+    sums = [tuple(map(sum, zip(*rows, strict=True))) for rows in groups_of_customers().values()]
+    expected = sorted((sold for sold, used in sums if sold >= 1000 and used / sold < 0.4), reverse=True)
+    assert [node["licensesSold"] for node in nodes] == expected
+    assert all(node["deploymentRate"] < 0.4 for node in nodes)
+
+
+def test_the_totals_example_has_the_sums_of_its_groups(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(9, "Totals")
+    connection = connection_of(graphiql.run())
+    for field in ("licensesSold", "licensesDeployed"):
+        assert connection["totals"][field] == sum(node[field] for node in connection["nodes"])
+    assert connection["totals"]["licensesSold"] == sold_to("contoso")

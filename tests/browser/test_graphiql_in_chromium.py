@@ -77,7 +77,7 @@ def test_query_builder_writes_the_query(graphiql: GraphiqlPage) -> None:
 def test_every_example_runs(graphiql: GraphiqlPage) -> None:
     """Each example has a tab, and its response has data and no errors."""
     tabs = graphiql.page.get_by_role("tab")
-    assert tabs.count() == 6
+    assert tabs.count() == 10
     for number in range(tabs.count()):
         tabs.nth(number).click()
         graphiql.wait_for_operation(tabs.nth(number).inner_text())
@@ -217,7 +217,7 @@ def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None
     """The new tab has the token of the other tabs."""
     graphiql.page.get_by_role("button", name="fabrikam", exact=True).click()
     graphiql.page.get_by_role("button", name="New tab").click()
-    expect(graphiql.page.get_by_role("tab")).to_have_count(7)
+    expect(graphiql.page.get_by_role("tab")).to_have_count(11)
     assert graphiql.focused() == "Query"
     graphiql.wait_for_operation(None)
     assert shown_token(graphiql) == "Bearer fabrikam"

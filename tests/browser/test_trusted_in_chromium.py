@@ -38,3 +38,22 @@ def test_with_trusted_documents_the_page_has_no_examples_and_runs_trusted_ones(
         expect(graphiql.page.get_by_role("tab")).to_have_count(2)
         assert "Nothing but the operations of its manifest runs" in graphiql.query()
         assert graphiql.outside_requests == []
+
+
+def test_with_trusted_documents_the_page_sends_no_operation_of_its_own(chromium: Chromium, tmp_path: Path) -> None:
+    """A request for the number of rows would be refused."""
+    ordered = TRUSTED.replace("first: 1", "orderBy: [{field: LICENSES_SOLD}]")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"ordered": ordered}), encoding="utf-8")
+    with (
+        running_gateway(GATEWAY_TRUSTED_DOCUMENTS=str(manifest)) as url,
+        chromium.at(url).graphiql() as graphiql,
+    ):
+        graphiql.open()
+        graphiql.type_headers('{"Authorization": "Bearer contoso+latency=1"}')
+        graphiql.type_query(ordered)
+        graphiql.wait_for_operation("Rows")
+        sent: list[str] = []
+        graphiql.page.on("request", lambda request: sent.append(request.post_data or ""))
+        assert graphiql.run()["extensions"]["cost"]["upstreamCalls"] == 2
+        assert [json.loads(body)["query"] for body in sent] == [ordered]

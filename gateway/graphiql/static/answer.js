@@ -1,4 +1,6 @@
-// Finds the lists of rows in a response, at any path and under any alias.
+// Finds the lists of rows and the totals in a response, at any path and under any alias.
+
+import { measureOf } from "./measures.js";
 
 const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
@@ -7,8 +9,10 @@ export const ALIAS = "alias";
 
 /**
  * Parses the text of the result pane. `isRead` is false if it is not a JSON object. `problems` ({code, message,
- * isWarning}) are GraphQL's errors and the gateway's warnings. Each of `lists` has a `name` (its path in the response),
- * `rows` (flat objects), `columns` ({name, isNumber, isDate}) and `totalCount` (null if the response has none).
+ * progress, isWarning}) are GraphQL's errors and the gateway's warnings. `cost` is the operation's, if the response
+ * has it. Each of `totals` has a `name` (the path of its connection) and `values`. Each of `lists` has a `name` (its
+ * path in the response), its `keys` (first parts of that path), `rows` (flat objects), `columns` ({name, isNumber,
+ * isDate}) and `totalCount` (null if the response has none).
  */
 export function readAnswer(text) {
   let answer;
@@ -17,11 +21,22 @@ export function readAnswer(text) {
   } catch {
     answer = null;
   }
-  if (!isObject(answer)) return { isRead: false, problems: [], lists: [] };
-  const errors = objectsIn(answer.errors).map(({ message, extensions }) => ({ code: extensions?.code, message }));
+  if (!isObject(answer)) return { isRead: false, problems: [], lists: [], totals: [] };
+  const errors = objectsIn(answer.errors).map(({ message, extensions }) => ({
+    code: extensions?.code,
+    message,
+    progress: extensions?.progress,
+  }));
   const warnings = objectsIn(answer.extensions?.warnings).map((warning) => ({ ...warning, isWarning: true }));
-  const lists = isObject(answer.data) ? findLists(answer.data, []) : [];
-  return { isRead: true, problems: [...errors, ...warnings], lists: [...joinLists(lists), ...lists] };
+  const data = isObject(answer.data) ? answer.data : {};
+  const lists = findLists(data, []);
+  return {
+    isRead: true,
+    problems: [...errors, ...warnings],
+    cost: answer.extensions?.cost,
+    totals: findTotals(data, []),
+    lists: [...joinLists(lists), ...lists],
+  };
 }
 
 function objectsIn(value) {
@@ -34,10 +49,26 @@ function findLists(parent, path) {
   const own = entries.filter(([, value]) => Array.isArray(value) && value.every(isObject));
   const lists = own.map(([key, items]) => {
     const isAlone = own.length === 1 && path.length > 0;
-    return { ...describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount), isAlone };
+    const list = describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount);
+    return { ...list, keys: [path[0] ?? key], isAlone };
   });
   const deeper = entries.filter(([, value]) => isObject(value));
   return [...lists, ...deeper.flatMap(([key, value]) => findLists(value, [...path, key]))];
+}
+
+/** Returns the totals below `parent`: objects of numbers, outside lists, with the name of a measure. */
+function findTotals(parent, path) {
+  return Object.entries(parent)
+    .filter(([, value]) => isObject(value))
+    .flatMap(([key, value]) =>
+      path.length > 0 && areTotals(value) ? [{ name: path.join("."), values: value }] : findTotals(value, [...path, key]),
+    );
+}
+
+function areTotals(value) {
+  const entries = Object.entries(value).filter(([key]) => key !== "__typename");
+  const areNumbers = entries.every(([, item]) => item === null || typeof item === "number");
+  return areNumbers && entries.some(([key]) => measureOf(key) !== undefined);
 }
 
 /** Joins connections with the same columns, such as one query at two dates, into one list for comparison. */
@@ -48,7 +79,8 @@ function joinLists(lists) {
   const rows = lists.flatMap(({ name, rows }) => rows.map((row) => ({ [ALIAS]: name, ...row })));
   const totalCount = lists.reduce((sum, list) => sum + (list.totalCount ?? NaN), 0);
   const name = lists.map((list) => list.name).join(" + ");
-  return [{ ...describeList(name, rows, Number.isNaN(totalCount) ? null : totalCount), isJoined: true }];
+  const list = describeList(name, rows, Number.isNaN(totalCount) ? null : totalCount);
+  return [{ ...list, keys: lists.flatMap(({ keys }) => keys), isJoined: true }];
 }
 
 function describeList(name, items, totalCount) {

@@ -1,6 +1,8 @@
 // The current operation as a curl command for a POSIX shell. People paste it into chats and tickets, so the command has
 // neither the token nor other headers that may be secret: it reads them from shell variables.
 
+import { extensionsOf } from "./operation.js";
+
 // Headers that the gateway reads and that are not secret.
 const PLAIN_HEADERS = new Set(["x-locale", "ms-correlationid"]);
 // Headers that the command sets itself.
@@ -10,14 +12,18 @@ const NAME = /^[a-z][\w-]*$/i;
 
 /** Returns the command; throws a SyntaxError if `variables` or `headers` is not JSON text. */
 export function curlCommand({ url, query, variables, operationName, headers }) {
-  const body = { query, ...parsed("variables", variables, "Variables"), ...(operationName ? { operationName } : {}) };
+  const operation = {
+    query,
+    ...parsed("variables", variables, "Variables"),
+    ...(operationName ? { operationName } : {}),
+  };
   const { headers: others = {} } = parsed("headers", headers, "Headers");
   const names = Object.keys(others).filter((name) => NAME.test(name) && !OWN_HEADERS.has(name.toLowerCase()));
   const options = [
     '-H "Authorization: Bearer $TOKEN"',
     "-H 'Content-Type: application/json'",
     ...names.map((name) => headerOption(name, String(others[name]))),
-    `-d ${quoted(JSON.stringify(body))}`,
+    `-d ${quoted(JSON.stringify({ ...operation, ...extensionsOf(operation) }))}`,
   ];
   return [`curl -s ${quoted(url)}`, ...options].join(" \\\n    ");
 }

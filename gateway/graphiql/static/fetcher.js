@@ -1,24 +1,46 @@
 // Sends GraphiQL's operations to the gateway. Any failure becomes a GraphQL response with an error, so that the result
 // pane always shows what happened.
 
-/** Returns a GraphiQL fetcher for `url`; `prepareHeaders` makes the sent headers from those of the Headers pane. */
-export function createFetcher(url, prepareHeaders) {
+import { extensionsOf } from "./operation.js";
+
+// GraphiQL itself sends this one.
+const INTROSPECTION = "IntrospectionQuery";
+
+/**
+ * Returns a GraphiQL fetcher for `url`; `prepareHeaders` makes the sent headers from those of the Headers pane. `runs`
+ * is notified of each operation of the user.
+ */
+export function createFetcher(url, prepareHeaders, runs) {
   // Returns an observable, because GraphiQL's stop button can cancel one, which cancels the request and the gateway's
   // work. A promise could not be canceled.
-  return (operation, { headers = {} } = {}) => ({
-    subscribe(observer) {
-      const abort = new AbortController();
-      ask(url, operation, prepareHeaders(headers), abort.signal).then((answer) => {
-        if (abort.signal.aborted) return;
-        observer.next(answer);
-        observer.complete();
-      });
-      return { unsubscribe: () => abort.abort() };
-    },
-  });
+  return (operation, { headers = {} } = {}) => {
+    const isOfUser = operation.operationName !== INTROSPECTION;
+    if (isOfUser) runs.begin(operation);
+    return {
+      subscribe(observer) {
+        const [abort, waiting] = [new AbortController(), new AbortController()];
+        const sent = prepareHeaders(headers);
+        const stopWaiting = () => waiting.abort();
+        ask(url, { ...operation, ...extensionsOf(operation) }, sent, abort.signal, stopWaiting).then((answer) => {
+          stopWaiting();
+          if (abort.signal.aborted) return;
+          observer.next(answer);
+          observer.complete();
+        });
+        if (isOfUser) runs.estimate(operation, (other, signal) => ask(url, other, sent, signal), waiting.signal);
+        return {
+          unsubscribe() {
+            abort.abort();
+            stopWaiting();
+          },
+        };
+      },
+    };
+  };
 }
 
-async function ask(url, operation, headers, signal) {
+/** Returns the response, or a response with an error; calls `onHeaders` as soon as the response begins. */
+async function ask(url, operation, headers, signal, onHeaders = () => {}) {
   let requestHeaders;
   try {
     requestHeaders = new Headers(headers);
@@ -37,6 +59,7 @@ async function ask(url, operation, headers, signal) {
       redirect: "error",
       signal,
     });
+    onHeaders();
     return parse(await response.text(), response);
   } catch {
     // fetch deliberately reveals no more than this.

@@ -5,6 +5,7 @@ import { Authorization } from "./authorization.js";
 import { useEditors, useFocusInNewTab } from "./editors.js";
 import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
+import { Runs } from "./runs.js";
 import { createStorage } from "./storage.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -66,6 +67,8 @@ const endpoint = new URL(window.location.pathname, import.meta.url).href;
 const tokenHint = isSandbox ? "Choose a token at the top of this page." : "Paste one at the top of this page.";
 const sandboxTokens = new Set([...document.querySelectorAll("button[data-token]")].map(({ dataset }) => dataset.token));
 const authorization = new Authorization(isSandbox);
+// Only trusted documents run there, so the page cannot ask for a number of rows.
+const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
 const examples = await loadExamples();
 
@@ -74,7 +77,7 @@ ReactDOM.createRoot(root).render(
     GraphiQL,
     {
       // Page and endpoint have the same URL, even behind a proxy that adds a path.
-      fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders),
+      fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders, runs),
       storage: createStorage(),
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
@@ -87,7 +90,7 @@ ReactDOM.createRoot(root).render(
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
     h(GraphiQL.Logo, null, h(Editors, { authorization })),
-    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint, authorization, sandboxTokens })),
+    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint, authorization, runs, sandboxTokens })),
   ),
 );
 connectTokenButtons(authorization);

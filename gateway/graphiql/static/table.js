@@ -1,19 +1,14 @@
 // A list of a response as a table with sortable columns.
 
 import { isPresent, plainText } from "./answer.js";
+import { measureOf } from "./measures.js";
+import { formatNumber, formatShare } from "./numbers.js";
 
 const { createElement: h } = window.React;
 
-// The page is in English, and so is its number format.
-const NUMBER = new Intl.NumberFormat("en");
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 // More rows make the page slow, and nobody scrolls through them; the CSV file has all of them.
 export const MAX_SHOWN_ROWS = 1000;
-
-/** Formats a number for people, e.g. 1,208,808. */
-export function formatNumber(number) {
-  return NUMBER.format(number);
-}
 
 /** Sorts rows by `sort` ({column, isDescending}, or null for the response's order); empty cells come last. */
 export function sortRows(rows, sort) {
@@ -59,7 +54,7 @@ function Row({ row, columns }) {
   return h(
     "tr",
     null,
-    columns.map((column) => h("td", { key: column.name, className: kind(column) }, cell(row[column.name]))),
+    columns.map((column) => h("td", { key: column.name, className: kind(column) }, cell(column.name, row[column.name]))),
   );
 }
 
@@ -75,7 +70,8 @@ function breakable(name) {
     .flatMap((word, index) => (index === 0 ? word : [h("wbr", { key: index }), word]));
 }
 
-function cell(value) {
+function cell(name, value) {
   if (!isPresent(value)) return h("span", { className: "empty", role: "img", "aria-label": "no value" }, "–");
-  return typeof value === "number" ? formatNumber(value) : plainText(value);
+  if (typeof value !== "number") return plainText(value);
+  return measureOf(name) === "rate" ? formatShare(value, 1) : formatNumber(value);
 }

@@ -15,8 +15,9 @@ from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.config.settings import read_settings
 from gateway.graphiql.assets import load_examples
-from gateway.graphiql.html_page import FOLDER, PAGE_HEADERS, GraphiQL
+from gateway.graphiql.html_page import BLOCK_ROWS, FOLDER, PAGE_HEADERS, GraphiQL
 from gateway.observability.metrics import Metrics
 from schema.build import sdl
 
@@ -119,6 +120,11 @@ def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Pa
 def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
     assert "data-trusted" in html(GraphiQL({}, sandbox=False, trusted_only=True, folder=folder))
     assert "data-trusted" not in html(GraphiQL({}, sandbox=False, folder=folder))
+
+
+def test_the_page_estimates_calls_from_the_size_of_blocks(folder: Path) -> None:
+    assert 'data-block-rows="500"' in html(GraphiQL({}, sandbox=True, block_rows=500, folder=folder))
+    assert read_settings({}).block_rows == BLOCK_ROWS
 
 
 async def test_every_file_of_the_page_is_served_as_immutable(page: GraphiQL, client: httpx.AsyncClient) -> None:

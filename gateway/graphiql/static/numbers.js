@@ -1,0 +1,27 @@
+// Numbers for people. The page is in English, and so is its number format.
+
+const NUMBER = new Intl.NumberFormat("en");
+
+/** Formats a number, e.g. 1,208,808. */
+export function formatNumber(number) {
+  return NUMBER.format(number);
+}
+
+/** Formats a share in percent with `digits` decimals, e.g. 72%; a partial share is never rounded to 0 or 100. */
+export function formatShare(share, digits = 0) {
+  const step = 10 ** -digits;
+  const rounded = Math.round((100 * share) / step) / 10 ** digits;
+  if (rounded === 0 && share > 0) return `<${step}%`;
+  if (rounded === 100 && share !== 1) return share < 1 ? `>${100 - step}%` : ">100%";
+  return `${rounded.toLocaleString("en", { minimumFractionDigits: digits })}%`;
+}
+
+/** Returns, for example, "1 call" or "25 calls". */
+export function counted(count, noun) {
+  return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Joins elements or texts, as children of an element. */
+export function join(elements, separator) {
+  return elements.flatMap((element, index) => (index === 0 ? [element] : [separator, element]));
+}

@@ -1,0 +1,138 @@
+// What an operation asks for, known before it is answered: which lists it orders, and whether it needs all rows.
+
+import { namesExceptional } from "./measures.js";
+
+const { GraphQL } = window.GraphiQL;
+const { Kind, parse, print, visit, valueFromASTUntyped, getDirectiveValues } = GraphQL;
+
+// Arguments that select and order rows which the gateway has read, and change nothing about what it reads.
+const NOT_READ = ["first", "after", "last", "before", "offset", "search", "having", "orderBy"];
+const NOTHING = { ordered: new Set(), scans: [], definitions: [] };
+
+/**
+ * Reads an operation ({query, variables, operationName}). `ordered` has the response keys of the connections with an
+ * order. Each of `scans` is a query whose rows the gateway must read completely: the `name` of its field, and the
+ * arguments (`kept`) that choose these rows. `definitions` are those of the variables. The rules are the gateway's, in
+ * schema/answers.py.
+ */
+export function readOperation({ query, variables, operationName }) {
+  try {
+    const scope = scopeOf(parse(query), variables, operationName);
+    const connections = [...connectionsOf(scope).entries()].map(([key, fields]) => connectionOf(key, fields, scope));
+    const scans = connections.flatMap(({ scan }) => (scan ? [scan] : []));
+    return {
+      ordered: new Set(connections.filter(({ isOrdered }) => isOrdered).map(({ key }) => key)),
+      scans: scans.filter(({ text }, index) => scans.findIndex((other) => other.text === text) === index),
+      definitions: scope.operation.variableDefinitions ?? [],
+    };
+  } catch {
+    // The gateway reports what is wrong with it.
+    return NOTHING;
+  }
+}
+
+/** Returns what to send with an operation: one that needs all rows also asks for its cost. */
+export function extensionsOf(operation) {
+  return readOperation(operation).scans.length > 0 ? { extensions: { cost: true } } : {};
+}
+
+function scopeOf({ definitions }, variables, operationName) {
+  const operations = definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+  const operation = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
+  const defaults = (operation.variableDefinitions ?? []).map(({ variable, defaultValue }) => [
+    variable.name.value,
+    defaultValue && valueFromASTUntyped(defaultValue),
+  ]);
+  const fragments = definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
+  return {
+    operation,
+    values: { ...Object.fromEntries(defaults), ...variables },
+    fragments: new Map(fragments.map((fragment) => [fragment.name.value, fragment])),
+  };
+}
+
+/** Returns the operation's fields by response key: a key may occur several times. */
+function connectionsOf(scope) {
+  const connections = new Map();
+  for (const field of fieldsOf([scope.operation], scope)) {
+    const key = (field.alias ?? field.name).value;
+    connections.set(key, [...(connections.get(key) ?? []), field]);
+  }
+  return connections;
+}
+
+/** Returns what a connection asks for; `scan` is null if the gateway reads only what its page needs. */
+function connectionOf(key, fields, scope) {
+  const [{ name, arguments: nodes = [] }] = fields;
+  const values = Object.fromEntries(
+    nodes.map((argument) => [argument.name.value, valueFromASTUntyped(argument.value, scope.values)]),
+  );
+  const isOrdered = hasItems(values.orderBy);
+  const isRefined = isOrdered || hasItems(values.having) || Boolean(values.search?.trim());
+  const isExceptional = needsRows(values, fields, scope);
+  // For the exceptional measures, the gateway reads the rows and groups them itself.
+  const omitted = isExceptional ? [...NOT_READ, "groupBy"] : NOT_READ;
+  const kept = nodes.filter((argument) => !omitted.includes(argument.name.value));
+  const scan = { name: name.value, kept, text: [name.value, ...kept.map(print)].join() };
+  return { key, isOrdered, scan: isRefined || isExceptional ? scan : null };
+}
+
+/** Returns whether a measure is used that only all rows determine. Each row has it itself, but a group has not. */
+function needsRows({ orderBy, having, groupBy }, fields, scope) {
+  const inner = fieldsOf(fields, scope);
+  const totals = inner.filter((field) => field.name.value === "totals");
+  const others = inner.filter((field) => field.name.value !== "totals");
+  return [
+    JSON.stringify([orderBy, having]),
+    ...namesBelow(totals, scope),
+    ...(hasItems(groupBy) ? namesBelow(others, scope) : []),
+  ].some((text) => namesExceptional(text));
+}
+
+/** Returns whether a list or an object is given and not empty; a single item may stand for a list. */
+function hasItems(value) {
+  if (value === null || value === undefined) return false;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}
+
+/** Returns the names of all fields below `fields`, two levels deep: a connection has no deeper ones. */
+function namesBelow(fields, scope) {
+  const inner = fieldsOf(fields, scope);
+  return [...inner, ...fieldsOf(inner, scope)].map(({ name }) => name.value);
+}
+
+/** Returns the fields that are selected in `parents`, through fragments, without those that directives leave out. */
+function fieldsOf(parents, scope, spread = new Set()) {
+  const selections = parents.flatMap(({ selectionSet }) => selectionSet?.selections ?? []);
+  return selections
+    .filter((selection) => isIncluded(selection, scope.values))
+    .flatMap((selection) => {
+      if (selection.kind === Kind.FIELD) return [selection];
+      if (selection.kind === Kind.INLINE_FRAGMENT) return fieldsOf([selection], scope, spread);
+      const fragment = scope.fragments.get(selection.name.value);
+      if (!fragment || spread.has(fragment)) return [];
+      return fieldsOf([fragment], scope, spread.add(fragment));
+    });
+}
+
+function isIncluded(selection, values) {
+  const skip = getDirectiveValues(GraphQL.GraphQLSkipDirective, selection, values);
+  const include = getDirectiveValues(GraphQL.GraphQLIncludeDirective, selection, values);
+  return skip?.if !== true && include?.if !== false;
+}
+
+/** Returns an operation that asks for the number of rows of each scan. It reads the block that the scan reads first. */
+export function countingOperation({ scans, definitions }, variables, blockRows) {
+  const used = new Set();
+  for (const argument of scans.flatMap(({ kept }) => kept)) {
+    visit(argument, { Variable: ({ name }) => void used.add(name.value) });
+  }
+  const declared = definitions.filter(({ variable }) => used.has(variable.name.value)).map(print);
+  const fields = scans.map(({ name, kept }, index) => {
+    const place = [`offset: ${blockRows - 1}`, "first: 1"];
+    return `rows${index}: ${name}(${[...kept.map(print), ...place].join(" ")}) { totalCount }`;
+  });
+  const head = declared.length > 0 ? `query (${declared.join(" ")})` : "query";
+  const values = Object.entries(variables ?? {}).filter(([name]) => used.has(name));
+  return { query: `${head} { ${fields.join(" ")} }`, variables: Object.fromEntries(values) };
+}

@@ -1,0 +1,45 @@
+// One line about the response, which screen readers announce at each change.
+
+import { counted, formatNumber } from "./numbers.js";
+import { describeCost } from "./scan_estimate.js";
+import { MAX_SHOWN_ROWS } from "./table.js";
+
+/** Returns the line. `note` is about the operation that is running, `hint` about a list without rows. */
+export function statusText({ view, text, answer, list, isFetching, note, hint }) {
+  if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
+  if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
+  const [about, cost] = [describeAnswer(answer, list, view, hint), describeCost(answer.cost)];
+  if (!cost) return about;
+  return about.endsWith(".") ? `${about} ${cost}.` : `${about} · ${cost}`;
+}
+
+function describeAnswer(answer, list, view, hint) {
+  if (list) return countedRows(list, view, hint);
+  if (answer.totals.length > 0) return "No rows were asked for.";
+  if (answer.problems.length > 0) return "There is no data in this answer.";
+  return answer.isRead
+    ? "There is no list of rows in this answer: select nodes or edges."
+    : "This is not a GraphQL answer; JSON shows it.";
+}
+
+function countedRows({ rows, totalCount }, view, hint) {
+  if (rows.length === 0) return totalCount > 0 ? `no rows here, of ${counted(totalCount, "row")}` : `No row fits.${hint}`;
+  const isPart = totalCount > rows.length;
+  const count = isPart ? `${formatNumber(rows.length)} of ${counted(totalCount, "row")}` : counted(rows.length, "row");
+  if (view !== "Table" || rows.length <= MAX_SHOWN_ROWS) return count;
+  return `${count}; the first ${formatNumber(MAX_SHOWN_ROWS)} are shown, CSV has them all`;
+}
+
+/** Returns a hint about the filter of the current operation, if it has one. */
+export function filterHint({ queryEditor, variableEditor, tabs, activeTabIndex }) {
+  const query = withoutComments(queryEditor.getValue());
+  if (!/\bfilter\s*:/.test(query)) return "";
+  const isOfProducts = /\bproductName\s*:\s*[{$]|"productName"\s*:/.test(query + variableEditor?.getValue());
+  const isListed = activeTabIndex > 0 && /groupBy:\s*\[PRODUCT_NAME\]/.test(withoutComments(tabs[0].query ?? ""));
+  const where = isOfProducts && isListed ? "; the first tab lists the products' names" : "";
+  return ` The filter compares whole values${where}.`;
+}
+
+function withoutComments(query) {
+  return query.replaceAll(/#.*/g, "");
+}
