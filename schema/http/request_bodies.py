@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Generator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -20,39 +20,75 @@ RETRY_SECONDS = 1
 
 
 class RequestBodies:
-    """Counts the bytes of all bodies of a process that are being read."""
+    """The bodies of a process that are being read. If they are too large together, the largest one is refused.
+
+    So a client with many unfinished bodies does not prevent others from sending small ones.
+    """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
+        self._bodies: set[RequestBody] = set()
 
-    @contextmanager
-    def body(self) -> Iterator[RequestBody]:
-        """Count one body until the context ends."""
-        body = RequestBody(self)
+    @asynccontextmanager
+    async def body(self, timeout_seconds: float) -> AsyncIterator[RequestBody]:
+        """Count one body until the context ends.
+
+        Raises BadRequest if that takes longer than ``timeout_seconds``, and ServiceUnavailable if the body is refused.
+        """
+        body = None
         try:
-            yield body
+            async with asyncio.timeout(timeout_seconds) as timer:
+                body = RequestBody(self, timer)
+                self._bodies.add(body)
+                yield body
+        except TimeoutError:
+            if body is not None and body.is_refused:
+                raise _too_many() from None
+            raise BadRequest("The request body did not arrive in time. Send it again.", status=408) from None
         finally:
-            self.held_bytes -= body.held_bytes
+            if body is not None:
+                self._bodies.discard(body)
+                self.held_bytes -= body.held_bytes
+
+    def make_room(self) -> None:
+        """Refuse the largest bodies until the others fit."""
+        while self.held_bytes > self.max_bytes:
+            largest = max(self._bodies, key=lambda body: body.held_bytes)
+            self.held_bytes -= largest.held_bytes
+            largest.refuse()
 
 
 class RequestBody:
-    """The bytes of one body."""
+    """The bytes of one body. ``timer`` ends its reading."""
 
-    __slots__ = ("_all", "held_bytes")
+    __slots__ = ("_all", "_timer", "held_bytes", "is_refused")
 
-    def __init__(self, bodies: RequestBodies) -> None:
+    def __init__(self, bodies: RequestBodies, timer: asyncio.Timeout) -> None:
         self._all = bodies
+        self._timer = timer
         self.held_bytes = 0
+        self.is_refused = False
 
     def add(self, size_bytes: int) -> None:
-        """Count another part. Raises ServiceUnavailable if all bodies together are too large."""
+        """Count another part. Raises ServiceUnavailable if this is the largest body, and all together are too large."""
         self.held_bytes += size_bytes
         self._all.held_bytes += size_bytes
-        if self._all.held_bytes > self._all.max_bytes:
-            raise ServiceUnavailable(
-                "Too many large requests are being received. Retry soon.", retry_after_seconds=RETRY_SECONDS
-            )
+        self._all.make_room()
+        if self.is_refused:
+            raise _too_many()
+
+    def refuse(self) -> None:
+        """End the reading of this body."""
+        self.is_refused = True
+        self.held_bytes = 0
+        self._timer.reschedule(asyncio.get_running_loop().time())
+
+
+def _too_many() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "Too many large requests are being received. Retry soon.", retry_after_seconds=RETRY_SECONDS
+    )
 
 
 async def read_body(
@@ -69,12 +105,8 @@ async def read_body(
     if announced.isdigit() and int(announced) > max_bytes:
         first.close()
         raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            with bodies.body() as body:
-                return await _joined(await first, receive, max_bytes, body)
-    except TimeoutError:
-        raise BadRequest("The request body did not arrive in time. Send it again.", status=408) from None
+    async with bodies.body(timeout_seconds) as body:
+        return await _joined(await first, receive, max_bytes, body)
 
 
 async def _joined(message: Message, receive: Receive, max_bytes: int, body: RequestBody) -> bytes:
@@ -82,8 +114,9 @@ async def _joined(message: Message, receive: Receive, max_bytes: int, body: Requ
     body.add(len(chunks[0]))
     while message.get("more_body", False):
         message = await receive()
-        chunks.append(_piece(message, max_bytes - body.held_bytes, max_bytes))
-        body.add(len(chunks[-1]))
+        piece = _piece(message, max_bytes - body.held_bytes, max_bytes)
+        body.add(len(piece))
+        chunks.append(piece)
     return b"".join(chunks)
 
 
