@@ -89,25 +89,28 @@ class OperationRows:
         An operation without rows may always wait.
         """
         if self._blocks and not self.has_room(0):
-            raise _no_room()
+            raise no_room()
 
     def has_room(self, rows: int) -> bool:
         """Return True if the operation may hold ``rows`` further rows."""
         token = self._token
         return token.count <= self.count or token.count + rows <= token.limit
 
-    def may_hold(self, block: Sequence[Any]) -> bool:
+    def _may_hold(self, block: Sequence[Any]) -> bool:
         """Return True if the operation may hold ``block``, which others perhaps hold too."""
         return self._token.holds(block) or self.has_room(len(block))
 
-    def add(self, block: Sequence[Any]) -> None:
-        """Count rows that have arrived. Raises ServiceUnavailable without counting them if there is no room."""
-        if id(block) in self._blocks:
-            return
-        if not self.may_hold(block):
-            raise _no_room()
-        self._blocks[id(block)] = block
-        self._token.hold(block)
+    def add(self, block: Sequence[Any]) -> bool:
+        """Count rows that have arrived and return True, or return False if there is no room for them.
+
+        Not an exception: its traceback would keep the rows in memory.
+        """
+        if id(block) not in self._blocks:
+            if not self._may_hold(block):
+                return False
+            self._blocks[id(block)] = block
+            self._token.hold(block)
+        return True
 
     @asynccontextmanager
     async def turn(self, rows: int) -> AsyncIterator[None]:
@@ -120,7 +123,7 @@ class OperationRows:
             async with asyncio.timeout_at(end):
                 await token.turn.acquire()
         except TimeoutError:
-            raise _no_room() from None
+            raise no_room() from None
         try:
             await self._wait_for_room(rows, end)
             yield
@@ -134,7 +137,7 @@ class OperationRows:
                     self._token.has_less.clear()
                     await self._token.has_less.wait()
         except TimeoutError:
-            raise _no_room() from None
+            raise no_room() from None
 
     def release(self) -> None:
         """Note that the operation holds no rows any more."""
@@ -143,7 +146,8 @@ class OperationRows:
         self._blocks.clear()
 
 
-def _no_room() -> ServiceUnavailable:
+def no_room() -> ServiceUnavailable:
+    """Return the error of an operation for whose rows there is no room."""
     return ServiceUnavailable(
         "This token's operations hold many rows at once. Retry soon, or request fewer rows or fields at once.",
         retry_after_seconds=WAIT_SECONDS,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.errors import ServiceUnavailable, UpstreamTimeout
+from gateway.errors import UpstreamTimeout
+from gateway.held_rows import no_room
 from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
@@ -209,22 +210,20 @@ class Blocks:
         if held is None:
             return await self._fetch(query)
         held.before_load()
-        page: Page | None = None
-        try:
-            page = await self._fetch(query)
-            if page.cache is not CacheState.HIT or held.count or held.may_hold(page.rows):
-                held.add(page.rows)
-                return page
-            # Waiting costs no memory: the page is cached, and fetched again when there is room.
-            rows, page = len(page.rows), None
+        page = await self._fetch(query)
+        if held.add(page.rows):
+            return page
+        # Keep no reference to the rows in this frame, which the error's traceback would keep.
+        rows, is_cached = len(page.rows), page.cache is CacheState.HIT
+        del page
+        if is_cached and not held.count:
+            # Waiting costs no memory: the page is fetched again when there is room.
             async with held.turn(rows):
                 page = await self._fetch(query)
-                held.add(page.rows)
-                return page
-        except ServiceUnavailable:
-            # The traceback would keep the rows as long as the error.
-            page = None
-            raise
+                if held.add(page.rows):
+                    return page
+                del page
+        raise no_room()
 
     async def _fetch(self, query: PageQuery) -> Page:
         try:

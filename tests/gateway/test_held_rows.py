@@ -6,7 +6,7 @@ import asyncio
 import gc
 import weakref
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,7 @@ from tests.gateway.fakes import FakeSource, caller, query
 def holding(rows: HeldRows, owner: bytes, count: int) -> OperationRows:
     """Return an operation that holds ``count`` rows and loads nothing."""
     operation = rows.operation(owner)
-    operation.add(block(count))
+    assert operation.add(block(count))
     return operation
 
 
@@ -37,11 +37,9 @@ def test_rows_beyond_the_bound_are_refused_and_do_not_count() -> None:
     rows = HeldRows(100)
     first = holding(rows, b"a", 60)
     second = holding(rows, b"a", 30)
-    with pytest.raises(ServiceUnavailable) as caught:
-        second.add(block(11))
-    assert caught.value.retry_after_seconds
+    assert not second.add(block(11))
     assert (first.count, second.count) == (60, 30)
-    second.add(block(10))
+    assert second.add(block(10))
     second.before_load()
 
 
@@ -50,11 +48,10 @@ def test_an_operation_that_holds_rows_must_not_wait_for_more_beyond_the_bound() 
     large = holding(rows, b"a", 150)
     small = rows.operation(b"a")
     small.before_load()
-    with pytest.raises(ServiceUnavailable):
-        small.add(block(1))
+    assert not small.add(block(1))
     large.before_load()
     large.release()
-    small.add(block(1))
+    assert small.add(block(1))
 
 
 def test_other_tokens_do_not_notice() -> None:
@@ -67,7 +64,7 @@ def test_other_tokens_do_not_notice() -> None:
 def test_an_operation_is_never_refused_for_its_own_rows() -> None:
     operation = holding(HeldRows(100), b"a", 1_000)
     operation.before_load()
-    operation.add(block(1_000))
+    assert operation.add(block(1_000))
 
 
 def test_released_rows_are_not_counted() -> None:
@@ -91,16 +88,14 @@ def test_a_block_that_many_operations_hold_counts_once() -> None:
     rows, shared = HeldRows(100), block(90)
     operations = [rows.operation(b"a") for _ in range(50)]
     for operation in operations:
-        operation.add(shared)
-        operation.add(shared)
-    with pytest.raises(ServiceUnavailable):
-        rows.operation(b"a").add(block(11))
+        assert operation.add(shared)
+        assert operation.add(shared)
+    assert not rows.operation(b"a").add(block(11))
     for operation in operations[1:]:
         operation.release()
-    with pytest.raises(ServiceUnavailable):
-        rows.operation(b"a").add(block(11))
+    assert not rows.operation(b"a").add(block(11))
     operations[0].release()
-    rows.operation(b"a").add(block(11))
+    assert rows.operation(b"a").add(block(11))
 
 
 class Cached(FakeSource):
@@ -162,15 +157,15 @@ async def test_rows_that_are_not_cached_are_refused_at_once() -> None:
 
 
 class Failing(FakeSource):
-    """A source whose second block fails; it remembers the first one."""
+    """A source whose third block fails; it remembers the others."""
 
-    first: weakref.ref[Any] | None = None
+    blocks: ClassVar[list[weakref.ref[Any]]] = []
 
     async def fetch(self, query: PageQuery, caller: Caller) -> Page:
-        if query.skip:
+        if query.skip == 20:
             raise UpstreamUnavailable("down")
         page = await super().fetch(query, caller)
-        self.first = weakref.ref(rows := Rows(page.rows))
+        self.blocks.append(weakref.ref(rows := Rows(page.rows)))
         return page.having(rows=rows)
 
 
@@ -178,16 +173,20 @@ class Rows(list[Any]):
     """A list that can be referred to weakly."""
 
 
-async def test_a_failed_connection_keeps_no_rows_even_while_its_error_lives() -> None:
-    source = Failing(lambda: 0.0, 30)
+@pytest.mark.parametrize(("offset", "held"), [(15, 0), (5, 85), (0, 95)])
+async def test_a_failed_connection_keeps_no_rows_even_while_its_error_lives(offset: int, held: int) -> None:
+    source, rows = Failing(lambda: 0.0, 30), HeldRows(100)
+    source.blocks.clear()
+    others, own = holding(rows, b"a", held), rows.operation(b"a")
+    arguments = PageArguments(10, None, None, None, offset)
     gc.disable()
     try:
-        with pytest.raises(UpstreamUnavailable) as caught:
-            await read_connection(
-                source, query(), caller(), PageArguments(10, None, None, None, 5), BlockSizes(10, 10)
-            )  # fmt: skip
+        with pytest.raises((UpstreamUnavailable, ServiceUnavailable)) as caught:
+            await read_connection(source, query(), replace(caller(), held=own), arguments, BlockSizes(10, 10))
+        own.release()
         assert caught.value.__traceback__ is not None
-        assert source.first is not None
-        assert source.first() is None
+        assert source.blocks
+        assert [block() for block in source.blocks] == [None] * len(source.blocks)
+        assert others.count == held
     finally:
         gc.enable()
