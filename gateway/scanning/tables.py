@@ -1,29 +1,34 @@
-"""Build the tables of views in worker threads, where numpy is imported."""
+"""Build the tables of views, in turns of the worker thread."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.page import UNREADABLE_VALUES, Page
 from gateway.query import PageQuery
 from gateway.scanning.scan import Consumer
+from gateway.scheduling.worker_thread import InThread, inline
 
 if TYPE_CHECKING:
     from gateway.views.table import Table
     from gateway.views.table_builder import TableBuilder
 
+# Adding this many rows takes less than a millisecond.
+INLINE_ROWS = 1_000
+
+
+def import_tables() -> None:
+    """Import numpy, which takes 0.3 seconds."""
+    import gateway.views.table_builder  # noqa: F401
+
 
 class ScannedTable:
-    """The table of a scan's blocks."""
+    """The table of a scan's blocks, built ``in_thread``."""
 
-    def __init__(self, query: PageQuery) -> None:
-        """Import numpy, which takes 0.3 seconds."""
-        from gateway.views.table_builder import TableBuilder
-
-        self._new: Callable[[], TableBuilder] = lambda: TableBuilder(query.dataset)
+    def __init__(self, query: PageQuery, in_thread: InThread) -> None:
+        self._query = query
+        self._in_thread = in_thread
         self._builder = self._new()
 
     @property
@@ -32,29 +37,34 @@ class ScannedTable:
 
     async def table(self) -> Table:
         """Return the finished table, with its digest."""
-        return await asyncio.to_thread(_with_digest, self._builder.build)
+        return await _with_digest(await self._in_thread(self._builder.build), self._in_thread)
+
+    def _new(self) -> TableBuilder:
+        from gateway.views.table_builder import TableBuilder
+
+        return TableBuilder(self._query.dataset)
 
     def _start(self) -> None:
         self._builder = self._new()
 
     async def _take(self, page: Page) -> None:
         has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
-        await asyncio.to_thread(self._builder.add, page.rows, has_unreadable=has_unreadable)
+        run = inline if len(page.rows) <= INLINE_ROWS else self._in_thread
+        await run(partial(self._builder.add, page.rows, has_unreadable=has_unreadable))
 
 
-async def grouped_table(table: Table, dimensions: tuple[str, ...]) -> Table:
+async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: InThread) -> Table:
     """Return the groups of a table's rows, with their digest."""
-    return await asyncio.to_thread(_grouped, table, dimensions)
+    return await _with_digest(await in_thread(_grouped, table, dimensions), in_thread)
+
+
+async def _with_digest(table: Table, in_thread: InThread) -> Table:
+    """Return the table with its digest computed."""
+    await in_thread(lambda: table.digest)
+    return table
 
 
 def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:
     from gateway.views.grouping import grouped
 
-    return _with_digest(partial(grouped, table, dimensions))
-
-
-def _with_digest(make: Callable[[], Table]) -> Table:
-    """Return the table, and compute its digest in this thread."""
-    table = make()
-    _ = table.digest
-    return table
+    return grouped(table, dimensions)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Generator, Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,7 @@ from gateway.cache.renderings import KeptRenderings
 from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
+from gateway.scheduling.worker_thread import InThread, in_pieces, inline
 from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 Item = TypeVar("Item", bound=msgspec.Struct)
 Result = TypeVar("Result")
 
-# Drawing this many rows takes about a millisecond; more are drawn in a worker thread.
+# Drawing this many rows takes about a millisecond; more are drawn in the worker thread.
 INLINE_ROWS = 1_000
+
+# The first order of a table with this many rows takes about a millisecond.
+INLINE_TABLE_ROWS = 300
 
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
@@ -34,14 +37,15 @@ TOTALS_BYTES = 2_048
 class View:
     """The rows or groups of a query. ``is_by_rows`` says that the gateway has grouped them, not the upstream.
 
-    ``dimensions`` are those that the rows have. ``kept`` holds what was computed from the table, such as orders, as
-    long as the view is cached.
+    ``dimensions`` are those that the rows have. ``in_thread`` runs work in turns of the view's token. ``kept`` holds
+    what was computed from the table, such as orders, as long as the view is cached.
     """
 
     table: Table
     reading: Reading
     dimensions: tuple[str, ...]
     is_by_rows: bool
+    in_thread: InThread
     cache: CacheState = CacheState.MISS
     kept: KeptRenderings | None = None
     stale_warnings: tuple[PageWarning, ...] = ()
@@ -72,14 +76,16 @@ class View:
 
     async def numbers(self, refinement: Refinement) -> Rows:
         """Return the numbers of the rows that ``refinement`` selects, in its order."""
-        return await self._computed(("numbers", refinement.text), lambda: self._arranged(refinement), _array_bytes)
+        key = ("numbers", refinement.text)
+        return await self._computed(key, lambda: in_pieces(self._run, self._arranging(refinement)), _array_bytes)
 
     async def totals(self, refinement: Refinement) -> Totals:
         """Return the totals of the rows that ``refinement`` selects."""
         unordered = refinement.unordered()
         # They do not depend on the order, but an order that is kept already has the rows.
         numbers = await self.numbers(unordered) if unordered.text else None
-        return await self._computed(("totals", unordered.text), lambda: self._totals(numbers), lambda _: TOTALS_BYTES)
+        key = ("totals", unordered.text)
+        return await self._computed(key, lambda: self._run(self._totals, numbers), lambda _: TOTALS_BYTES)
 
     async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
         """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
@@ -87,33 +93,38 @@ class View:
         if not measures:
             return 0
         if numbers is not None:
-            return await asyncio.to_thread(self._out_of_range, measures, numbers)
+            run = inline if len(numbers) <= INLINE_ROWS else self.in_thread
+            return await run(self._out_of_range, measures, numbers)
         key = ("out of range", *measures)
-        return await self._computed(key, lambda: self._out_of_range(measures, None), lambda _: 0)
+        return await self._computed(key, lambda: self._run(self._out_of_range, measures, None), lambda _: 0)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
-        if len(numbers) <= INLINE_ROWS:
-            return self._drawn(numbers, item)
-        return await asyncio.to_thread(self._drawn, numbers, item)
+        run = inline if len(numbers) <= INLINE_ROWS else self.in_thread
+        return await run(self._drawn, numbers, item)
+
+    @property
+    def _run(self) -> InThread:
+        """Runs work on the whole table: in the thread unless the table is small."""
+        return inline if len(self.table) <= INLINE_TABLE_ROWS else self.in_thread
 
     async def _computed(
-        self, key: Hashable, compute: Callable[[], Result], size_bytes: Callable[[Result], int]
+        self, key: Hashable, compute: Callable[[], Awaitable[Result]], size_bytes: Callable[[Result], int]
     ) -> Result:
-        """Return the value kept as ``key``; compute it in a worker thread if it is missing."""
+        """Return the value kept as ``key``; compute it if it is missing."""
         result: Result | None = None if self.kept is None else self.kept.get(key)
         if result is None:
-            result = await asyncio.to_thread(compute)
+            result = await compute()
             if self.kept is not None:
                 # The table keeps ranks and search keys itself.
                 self.kept.resize(self.table.size_bytes)
                 self.kept.keep(key, result, size_bytes(result))
         return result
 
-    def _arranged(self, refinement: Refinement) -> Rows:
-        from gateway.views.arrangement import arranged
+    def _arranging(self, refinement: Refinement) -> Generator[None, None, Rows]:
+        from gateway.views.arrangement import arranging
 
-        return arranged(self.table, refinement, self.dimensions)
+        return arranging(self.table, refinement, self.dimensions)
 
     def _totals(self, numbers: Rows | None) -> Totals:
         from gateway.views.totals import totals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,6 +58,15 @@ class Table:
             content.update(_bytes(measure.values))
             content.update(_bytes(measure.is_known()))
         return content.digest()
+
+    def ranking(self) -> Generator[None]:
+        """Compute what orders need and the table keeps, in pieces: one column, and then the order that breaks ties."""
+        if "tie_order" not in self.__dict__:
+            for text in self.texts.values():
+                _ = text.dictionary.ranks
+                yield
+            _ = self.tie_order
+            yield
 
     @cached_property
     def tie_order(self) -> NDArray[np.uint32]:

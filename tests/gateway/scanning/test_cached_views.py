@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from gateway.query import PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
 from gateway.scanning.view import View
+from gateway.scheduling.worker_thread import InThread, T, Ts, WorkerThread
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.views.order_term import OrderTerm
@@ -32,17 +35,43 @@ SIZES = BlockSizes(5, 10)
 DESCENDING = Refinement(order=(OrderTerm("licensesSold", descending=True),))
 
 
+class RecordingThread(WorkerThread):
+    """A worker thread that records whose work it runs, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners: list[bytes] = []
+        self.is_used = asyncio.Event()
+
+    def of(self, owner: bytes) -> InThread:
+        in_thread = super().of(owner)
+
+        async def run(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+            def recorded() -> T:
+                self.owners.append(owner)
+                loop.call_soon_threadsafe(self.is_used.set)
+                return work(*arguments)
+
+            loop = asyncio.get_running_loop()
+            return await in_thread(recorded)
+
+        return run
+
+
 class Bench:
     """Cached views over a fake source of 25 rows in three blocks, with an adjustable clock."""
 
-    def __init__(self, memory_bytes: int = 1_000_000, *, ahead: int = 0, max_rows: int = 1_000) -> None:
+    def __init__(
+        self, memory_bytes: int = 1_000_000, *, ahead: int = 0, max_rows: int = 1_000, sizes: BlockSizes = SIZES
+    ) -> None:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
-        config = CacheConfig(memory_bytes, 100, 1_000, SIZES.first_rows, SIZES.rows)
+        config = CacheConfig(memory_bytes, 100, 1_000, sizes.first_rows, sizes.rows)
         self.pages = CachedPages(self.source, config, clock=self.clock)
         flights = SingleFlight(self.pages)
-        rules = ScanRules(SIZES, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
-        self.views = CachedViews(flights, self.pages, rules)
+        rules = ScanRules(sizes, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
+        self.thread = RecordingThread()
+        self.views = CachedViews(flights, self.pages, rules, self.thread)
 
         def refuse(token: AccessToken) -> None:
             flights.forget(token)
@@ -382,3 +411,44 @@ async def test_a_caller_that_meets_a_stopped_scan_starts_another_one() -> None:
     await asyncio.wait({building.task})
     bench.views._buildings[key] = building
     assert len((await bench.view()).table) == 25
+
+
+# Blocks too large to be added without the worker thread.
+LARGE = BlockSizes(2_000, 2_000)
+
+
+async def test_a_token_with_many_scans_delays_another_ones_scan_by_a_turn_at_a_time() -> None:
+    bench = Bench(100_000_000, max_rows=100_000, sizes=LARGE)
+    bench.source.total = 20_000
+    dates = [f"2026-01-{day:02}T00:00:00" for day in range(1, 11)]
+    busy = [asyncio.create_task(bench.view("busy", processed_date_time=date)) for date in dates]
+    await bench.thread.is_used.wait()
+    view = await bench.view("other")
+    assert await sold(view, DESCENDING) == list(range(19_999, -1, -1))
+    other = [number for number, owner in enumerate(bench.thread.owners) if owner == caller("other").token.locator]
+    assert len(other) > 10
+    assert {later - earlier for earlier, later in pairwise(other)} <= {1, 2, 3}
+    assert not all(task.done() for task in busy)
+    assert {len(view.table) for view in await asyncio.gather(*busy)} == {20_000}
+
+
+async def test_the_order_of_a_canceled_caller_ends_early_and_can_be_asked_for_again() -> None:
+    bench = Bench(100_000_000, max_rows=100_000, sizes=LARGE)
+    bench.source.total = 20_000
+    view = await bench.view()
+    built = len(bench.thread.owners)
+    bench.thread.is_used.clear()
+    leaving = asyncio.create_task(view.numbers(DESCENDING))
+    await bench.thread.is_used.wait()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert len(bench.thread.owners) <= built + 1
+    assert bench.pages.store.used_bytes == bench.counted_bytes
+    assert await sold(view, DESCENDING) == list(range(19_999, -1, -1))
+    assert bench.pages.store.used_bytes == bench.counted_bytes
+
+
+async def test_a_small_view_needs_no_turn_of_the_worker_thread_but_those_that_finish_it() -> None:
+    bench = Bench()
+    await sold(await bench.view(), DESCENDING)
+    assert len(bench.thread.owners) <= 2
