@@ -116,7 +116,7 @@ class View:
         if result is None:
             result = await compute()
             if self.kept is not None:
-                # The table keeps ranks and search keys itself.
+                # The table keeps ranks itself.
                 self.kept.resize(self.table.size_bytes)
                 self.kept.keep(key, result, size_bytes(result))
         return result

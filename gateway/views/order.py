@@ -34,7 +34,7 @@ def ordered(table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | 
 
 
 def _by_text(text: TextColumn, descending: bool, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    ranks = text.dictionary.ranks.key
+    ranks = text.dictionary.ranks
     if descending:
         highest = max(0, len(ranks) - 1)
         ranks = highest - ranks

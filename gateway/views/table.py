@@ -29,7 +29,7 @@ class TextColumn:
 class Table:
     """Rows by column: ``texts`` has dimensions and date, ``measures`` the stored measures, by upstream field name.
 
-    Immutable apart from what it keeps for later use: ranks, search keys, the order that breaks ties, the digest.
+    Immutable apart from what it keeps for later use: ranks, the order that breaks ties, the digest.
     """
 
     dataset: Dataset
@@ -42,7 +42,7 @@ class Table:
 
     @property
     def size_bytes(self) -> int:
-        """Memory of the arrays and texts, counted in full. It grows when the table is first ordered or searched."""
+        """Memory of the arrays and texts, counted in full. It grows when the table is first ordered."""
         size = sum(column.codes.nbytes + column.dictionary.size_bytes for column in self.texts.values())
         size += sum(column.size_bytes for column in self.measures.values())
         return size + (self.tie_order.nbytes if "tie_order" in self.__dict__ else 0)
@@ -74,7 +74,7 @@ class Table:
 
         Rows that are equal in all fields keep their order.
         """
-        ranked = [(text.dictionary.ranks.text, text.codes) for text in self.texts.values()]
+        ranked = [(text.dictionary.distinct_ranks(), text.codes) for text in self.texts.values()]
         return tie_order(ranked, list(self.measures.values()), len(self))
 
 

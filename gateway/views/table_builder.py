@@ -86,7 +86,7 @@ class _MeasureBlocks:
         self._blocks.append(MeasureColumn(np.array([value or 0 for value in values], np.int64), states))
 
     def column(self) -> MeasureColumn:
-        values = np.concatenate([block.values for block in self._blocks])
+        values = np.concatenate([block.stored for block in self._blocks])
         if all(block.states is None for block in self._blocks):
-            return MeasureColumn(values)
-        return MeasureColumn(values, np.concatenate([block.full_states() for block in self._blocks]))
+            return MeasureColumn(values).compact()
+        return MeasureColumn(values, np.concatenate([block.full_states() for block in self._blocks])).compact()
