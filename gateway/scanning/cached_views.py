@@ -16,7 +16,7 @@ from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
 from gateway.page import Budget, CacheState, Caller, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.scan import Progress, Scan, ScanRules
-from gateway.scanning.tables import ScannedTable, grouped_table, import_tables
+from gateway.scanning.tables import ScannedTable, grouped_table, import_tables, unpacked_table
 from gateway.scanning.view import View
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.single_flight import being_cancelled
@@ -118,6 +118,9 @@ class CachedViews:
         state = pages.freshness.state(view, now)
         if state is CacheState.MISS:
             return None
+        view = await pages.packer.unpacked(key, view, caller.token.locator, unpacked_table, _size_bytes)
+        if view is None:
+            return None
         warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
         return view.having(cache=state, stale_warnings=warnings)
 
@@ -173,7 +176,7 @@ class CachedViews:
         is_outdated = pages.index.has_newer(query_key, reading.snapshot, view.fetched_at) and not reading.is_mixed
         if ttl_seconds <= 0 or is_outdated:
             return view
-        size_bytes = view.table.size_bytes
+        size_bytes = _size_bytes(view)
         kept = KeptRenderings(pages.store, key, size_bytes)
         cached = view.having(kept=kept)
         pages.index.add(caller.token.locator, query_key, key, reading.snapshot, view.fetched_at)
@@ -186,6 +189,10 @@ class CachedViews:
 def _key(query: PageQuery, caller: Caller, kind: str) -> str:
     # Like the key of a block that begins with row 0: a newer block that conflicts evicts the view, too.
     return f"{query_key_of(query, caller)}:0:{kind}"
+
+
+def _size_bytes(view: View) -> int:
+    return view.table.size_bytes
 
 
 def _heir(caller: Caller) -> Caller:

@@ -1,12 +1,13 @@
-"""Build the tables of views, in turns of the worker thread."""
+"""Build, pack and unpack the tables of views, in turns of the worker thread."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, Turns, compress, decompress
 from gateway.page import UNREADABLE_VALUES, Page
-from gateway.query import PageQuery
+from gateway.query import Dataset, PageQuery
 from gateway.scanning.scan import Consumer
 from gateway.scheduling.worker_thread import InThread, inline
 
@@ -62,6 +63,43 @@ async def _with_digest(table: Table, in_thread: InThread) -> Table:
     """Return the table with its digest computed."""
     await in_thread(lambda: table.digest)
     return table
+
+
+class PackedTable(Packed):
+    """A table of ``dataset`` in compressed form."""
+
+    __slots__ = ("dataset",)
+
+    def __init__(self, data: bytes, dataset: Dataset) -> None:
+        super().__init__(data)
+        self.dataset = dataset
+
+
+async def packed_table(table: Table, in_thread: InThread) -> PackedTable | None:
+    """Return ``table`` packed; None if it is too large to unpack again or has text that is not valid Unicode."""
+    data = await in_thread(_packed, table)
+    return None if data is None else PackedTable(data, table.dataset)
+
+
+async def unpacked_table(packed: PackedTable, turns: Turns, in_thread: InThread) -> Table:
+    """Return the table that ``packed`` holds. It needs no turns of the event loop."""
+    return await in_thread(_unpacked, packed)
+
+
+def _packed(table: Table) -> bytes | None:
+    from gateway.views.table_bytes import to_bytes
+
+    try:
+        plain = to_bytes(table)
+    except ValueError:
+        return None
+    return compress(plain) if len(plain) <= MAX_PLAIN_BYTES else None
+
+
+def _unpacked(packed: PackedTable) -> Table:
+    from gateway.views.table_bytes import from_bytes
+
+    return from_bytes(packed.dataset, decompress(packed.data))
 
 
 def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:

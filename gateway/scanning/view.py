@@ -12,6 +12,7 @@ from gateway.cache.renderings import KeptRenderings
 from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
+from gateway.scanning.tables import PackedTable, packed_table
 from gateway.scheduling.worker_thread import InThread, in_pieces, inline
 from gateway.views.refinement import Refinement
 
@@ -69,6 +70,19 @@ class View:
     def warnings(self) -> tuple[PageWarning, ...]:
         """The warnings of all blocks, and one if the view is stale."""
         return (*self.reading.warnings.values(), *self.stale_warnings)
+
+    @property
+    def content(self) -> Table:
+        """What the cache packs. Only the cache has packed views."""
+        return self.table
+
+    def with_content(self, content: Table, renderings: KeptRenderings | None = None) -> View:
+        """Return a copy with the same table in another form."""
+        return replace(self, table=content, kept=renderings)
+
+    async def packed(self, in_thread: InThread) -> PackedTable | None:
+        """Return the packed table; None if it cannot be packed."""
+        return await packed_table(self.table, in_thread)
 
     def having(self, **changes: Any) -> View:
         """Return a copy with the same table and other fields changed."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.clocks.instant import instant
+from gateway.query import Dataset
 from gateway.views.text_key import text_key
 
 # One sort holds the GIL: 4,096 texts for about 2 ms (measured).
@@ -68,6 +70,11 @@ class Dictionary:
         if self.null_code is not None:
             ranks = np.insert(ranks, self.null_code, len(ranks))
         return ranks.astype(code_type(len(self.values)))
+
+
+def sort_key_of(dataset: Dataset, name: str) -> Callable[[str], str]:
+    """Return what the texts of a column are ordered by: dates as instants, others by their text keys."""
+    return instant if name == dataset.date else text_key
 
 
 def code_type(count: int) -> type[np.uint8 | np.uint16 | np.uint32]:

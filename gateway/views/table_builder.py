@@ -10,12 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.clocks.instant import instant
 from gateway.query import Dataset
-from gateway.views.dictionary import Dictionary, code_type
+from gateway.views.dictionary import Dictionary, code_type, sort_key_of
 from gateway.views.measure_column import MeasureColumn, State
 from gateway.views.table import Table, TextColumn
-from gateway.views.text_key import text_key
 
 
 class TableBuilder:
@@ -25,7 +23,7 @@ class TableBuilder:
         self._dataset = dataset
         self._rows = 0
         names = (*dataset.dimensions, dataset.date)
-        self._texts = {name: _TextBlocks(text_key if name != dataset.date else instant) for name in names}
+        self._texts = {name: _TextBlocks(sort_key_of(dataset, name)) for name in names}
         self._measures = {name: _MeasureBlocks() for name in dataset.measures}
 
     def add(self, rows: Sequence[msgspec.Struct], *, has_unreadable: bool) -> None:
