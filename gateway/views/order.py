@@ -12,7 +12,7 @@ from gateway.views.measures import measure
 from gateway.views.order_term import OrderTerm
 from gateway.views.table import Table, TextColumn
 
-# A sort of numbers of at most 16 bits takes a tenth of the time (numpy sorts them by radix).
+# A sort of numbers of at most 16 bits takes a tenth of the time (numpy sorts them by radix), so two take a fifth.
 _RADIX_VALUES = 2**16
 
 
@@ -50,17 +50,22 @@ def _by_measure(table: Table, term: OrderTerm, rows: NDArray[np.uint32]) -> NDAr
     column = measure(table, term.field, rows)
     is_known = column.is_known()
     known = column.values[is_known]
-    order = np.argsort(_sortable(known, term.descending), kind="stable")
+    order = _order(known, term.descending)
     return np.concatenate([rows[is_known][order], rows[~is_known]])
 
 
-def _sortable(values: NDArray[Any], descending: bool) -> NDArray[Any]:
-    """Return numbers in the order of ``values``, or in the opposite order."""
+def _order(values: NDArray[Any], descending: bool) -> NDArray[Any]:
+    """Return the positions of ``values`` in order, or in the opposite order; equal values keep theirs."""
     if values.dtype.kind == "f":
-        return -values if descending else values
+        return np.argsort(-values if descending else values, kind="stable")
     # The complement reverses the order, and unlike the negative it always fits.
     values = ~values if descending else values
     lowest = int(values.min(initial=0))
-    if int(values.max(initial=0)) - lowest < _RADIX_VALUES:
-        return (values - lowest).astype(np.uint16)
-    return values
+    spread = int(values.max(initial=0)) - lowest
+    if spread >= _RADIX_VALUES**2:
+        return np.argsort(values, kind="stable")
+    digits = (values - lowest).astype(np.uint32)
+    order = np.argsort(digits.astype(np.uint16), kind="stable")
+    if spread < _RADIX_VALUES:
+        return order
+    return order[np.argsort((digits >> 16).astype(np.uint16)[order], kind="stable")]

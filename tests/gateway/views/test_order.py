@@ -119,3 +119,14 @@ def test_many_texts_are_sorted_in_steps_to_the_same_order() -> None:
     rows = [SmallRow(customer_name=name) for name in names]
     order = ordered(table_of(rows), [OrderTerm("customerName")])
     assert [names[row] for row in order] == sorted(names, key=lambda name: (name.lower(), name))
+
+
+@pytest.mark.parametrize("largest", [2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1])
+@pytest.mark.parametrize("lowest", [0, -1, -(2**31)])
+@pytest.mark.parametrize("descending", [False, True])
+def test_numbers_of_any_size_are_ordered(largest: int, lowest: int, descending: bool) -> None:
+    """They are sorted in digits of 16 bits."""
+    numbers = [largest, lowest, 0, 2**16 - 1, 2**16 - 2, lowest, 255, largest - 1, largest]
+    table = table_of([SmallRow(customer_name=str(place), licenses_sold=n) for place, n in enumerate(numbers)])
+    order = ordered(table, [OrderTerm("licensesSold", descending)]).tolist()
+    assert order == sorted(range(len(numbers)), key=lambda place: -numbers[place] if descending else numbers[place])
