@@ -24,4 +24,7 @@ def containing(table: Table, words: Iterable[str], dimensions: Sequence[str]) ->
             has_word = keys.containing(word)
             if has_word.any():
                 mask |= has_word[text.codes]
-    return np.logical_and.reduce([np.ones(len(table), np.bool_), *masks.values()])
+    found = np.ones(len(table), np.bool_)
+    for mask in masks.values():
+        found &= mask
+    return found

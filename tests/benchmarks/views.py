@@ -30,7 +30,7 @@ FURTHER = {
     "by name": "orderBy: {field: CUSTOMER_NAME}",
     "by the rate": "orderBy: {field: DEPLOYMENT_RATE}",
     "having": "having: {licensesUnassigned: {gt: 5}}",
-    "search": 'search: "contoso office"',
+    "search": 'search: "tools office"',
     "groups": "groupBy: [CUSTOMER_TENANT_ID, CUSTOMER_NAME], orderBy: {field: LICENSES_UNASSIGNED, direction: DESC}",
 }
 
@@ -96,7 +96,7 @@ def _round(upstream: Server, load: Generator, effort: Effort) -> _Round:
     bound_bytes = rows * _CACHE_BYTES_PER_ROW * (len(others) + 1)
     with contenders.gateway(upstream, cache_memory_bytes=bound_bytes) as server:
         # One-time work of the process: imports, and compilation of the small page's operation.
-        _page(server, 'filter: {channel: {eq: "reseller"}}, ' + _SOLD, "warm up")
+        _page(server, 'filter: {channel: {eq: "reseller"}}, ' + _SOLD, "imports")
         warm_up(_SMALL, GATEWAY, server, load)
         for token in ("one", *others):
             _download(server, token, rows)
