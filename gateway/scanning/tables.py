@@ -37,8 +37,8 @@ class ScannedTable:
         return Consumer(self._start, self._take)
 
     async def table(self) -> Table:
-        """Return the finished table, with its digest."""
-        return await _with_digest(await self._in_thread(self._builder.build), self._in_thread)
+        """Return the finished table, with digest and size."""
+        return await _measured(await self._in_thread(self._builder.build), self._in_thread)
 
     def _new(self) -> TableBuilder:
         from gateway.views.table_builder import TableBuilder
@@ -55,13 +55,13 @@ class ScannedTable:
 
 
 async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: InThread) -> Table:
-    """Return the groups of a table's rows, with their digest."""
-    return await _with_digest(await in_thread(_grouped, table, dimensions), in_thread)
+    """Return the groups of a table's rows, with digest and size."""
+    return await _measured(await in_thread(_grouped, table, dimensions), in_thread)
 
 
-async def _with_digest(table: Table, in_thread: InThread) -> Table:
-    """Return the table with its digest computed."""
-    await in_thread(lambda: table.digest)
+async def _measured(table: Table, in_thread: InThread) -> Table:
+    """Return the table after its digest and size are computed, which takes too long for the event loop."""
+    await in_thread(lambda: (table.digest, table.size_bytes))
     return table
 
 
@@ -99,7 +99,10 @@ def _packed(table: Table) -> bytes | None:
 def _unpacked(packed: PackedTable) -> Table:
     from gateway.views.table_bytes import from_bytes
 
-    return from_bytes(packed.dataset, decompress(packed.data))
+    table = from_bytes(packed.dataset, decompress(packed.data))
+    # Computed here, because it takes too long for the event loop.
+    _ = table.size_bytes
+    return table
 
 
 def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:

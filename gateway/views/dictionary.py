@@ -64,7 +64,10 @@ class Dictionary:
 
     @cached_property
     def _values_bytes(self) -> int:
-        return sum(map(_text_bytes, self.values)) + _POINTER_BYTES * len(self.values)
+        texts = self._texts
+        # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
+        utf8_bytes = sum(len(text.encode("utf-8", "surrogatepass")) + 1 for text in texts if not text.isascii())
+        return sum(map(sys.getsizeof, texts)) + utf8_bytes + _POINTER_BYTES * len(self.values)
 
     def _with_null(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
         if self.null_code is not None:
@@ -102,10 +105,3 @@ def _by_text(texts: list[str], by_key: NDArray[np.int64]) -> NDArray[np.int64]:
     ranks = np.empty(len(texts), np.int64)
     ranks[np.lexsort((among_tied, by_key))] = np.arange(len(texts))
     return ranks
-
-
-def _text_bytes(text: str | None) -> int:
-    if text is None:
-        return 0
-    # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
-    return sys.getsizeof(text) + (0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1)
