@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tests.benchmarks import contenders
 from tests.benchmarks.agreement import timed
@@ -23,15 +24,31 @@ _SMALL = Query(20)
 _CACHE_BYTES_PER_ROW = 2_000
 _TIMEOUT_SECONDS = 300
 
-_SOLD, _SOLD_LEAST = (f"orderBy: {{field: LICENSES_SOLD, direction: {way}}}" for way in ("DESC", "ASC"))
-# Queries of the same rows, after the first order.
-FURTHER = {
-    "another direction": _SOLD_LEAST,
-    "by name": "orderBy: {field: CUSTOMER_NAME}",
-    "by the rate": "orderBy: {field: DEPLOYMENT_RATE}",
-    "having": "having: {licensesUnassigned: {gt: 5}}",
-    "search": 'search: "tools office"',
-    "groups": "groupBy: [CUSTOMER_TENANT_ID, CUSTOMER_NAME], orderBy: {field: LICENSES_UNASSIGNED, direction: DESC}",
+# One document, so that only the first query parses it, as with clients that use variables.
+_DOCUMENT = f"""query (
+  $after: String, $filter: LicenseDeploymentFilter, $groupBy: [LicenseDeploymentDimension!]
+  $search: String, $having: LicenseDeploymentHaving, $orderBy: [LicenseDeploymentOrder!]
+) {{
+  licenseDeployments(
+    first: {_SMALL.rows}, after: $after, filter: $filter, groupBy: $groupBy
+    search: $search, having: $having, orderBy: $orderBy
+  ) {{ nodes {{ {" ".join(FIELDS)} }} pageInfo {{ endCursor }} }}
+}}"""
+
+
+def _by(field: str, direction: str = "DESC") -> dict[str, Any]:
+    return {"orderBy": [{"field": field, "direction": direction}]}
+
+
+# Variables of queries over the same rows, after the first order.
+_FIRST = _by("LICENSES_SOLD")
+FURTHER: dict[str, dict[str, Any]] = {
+    "another direction": _by("LICENSES_SOLD", "ASC"),
+    "by name": _by("CUSTOMER_NAME"),
+    "by the rate": _by("DEPLOYMENT_RATE"),
+    "having": {"having": {"licensesUnassigned": {"gt": 5}}},
+    "search": {"search": "tools office"},
+    "groups": {"groupBy": ["CUSTOMER_TENANT_ID", "CUSTOMER_NAME"], **_by("LICENSES_UNASSIGNED")},
 }
 
 
@@ -95,36 +112,34 @@ def _round(upstream: Server, load: Generator, effort: Effort) -> _Round:
     rows, others = effort.view_rows, [f"beside{number}" for number in range(effort.view_tokens)]
     bound_bytes = rows * _CACHE_BYTES_PER_ROW * (len(others) + 1)
     with contenders.gateway(upstream, cache_memory_bytes=bound_bytes) as server:
-        # One-time work of the process: imports, and compilation of the small page's operation.
-        _page(server, 'filter: {channel: {eq: "reseller"}}, ' + _SOLD, "imports")
+        # One-time work of the process: imports, and compilation of the documents.
+        _page(server, "imports", {**_FIRST, "filter": {"channel": {"eq": "reseller"}}})
         warm_up(_SMALL, GATEWAY, server, load)
         for token in ("one", *others):
             _download(server, token, rows)
         download_ms, before_bytes = _download(server, "one", rows), _cached_bytes(server)
-        first_ms, cursor = _page(server, _SOLD, "one")
+        first_ms, cursor = _page(server, "one", _FIRST)
         view_bytes = _cached_bytes(server) - before_bytes
-        next_page_ms, _ = _page(server, f'{_SOLD}, after: "{cursor}"', "one")
-        further_ms = {name: _page(server, arguments, "one")[0] for name, arguments in FURTHER.items()}
+        next_page_ms, _ = _page(server, "one", {**_FIRST, "after": cursor})
+        further_ms = {name: _page(server, "one", variables)[0] for name, variables in FURTHER.items()}
         all_bytes = _cached_bytes(server) - before_bytes
         # As long as the first orders of the others will take.
         seconds = first_ms / 1_000 * len(others)
         alone_ms = load.run(paced(server, GATEWAY, _SMALL, seconds)).p99_ms
         load.start(paced(server, GATEWAY, _SMALL, seconds))
         for token in others:
-            _page(server, _SOLD, token)
+            _page(server, token, _FIRST)
         beside_ms = load.finish().p99_ms
     return _Round(
         first_ms, download_ms, next_page_ms, further_ms, alone_ms, beside_ms, view_bytes / rows, all_bytes / rows
     )  # fmt: skip
 
 
-def _page(server: Server, arguments: str, token: str) -> tuple[float, str]:
+def _page(server: Server, token: str, variables: Mapping[str, Any]) -> tuple[float, str]:
     """Return the time of a page of 20 rows, and its last cursor."""
-    selection = f"nodes {{ {' '.join(FIELDS)} }} pageInfo {{ endCursor }}"
-    document = f"{{ licenseDeployments(first: {_SMALL.rows}, {arguments}) {{ {selection} }} }}"
-    connection, milliseconds = timed(server, document, token)
+    connection, milliseconds = timed(server, _DOCUMENT, token, variables)
     if not connection["nodes"]:
-        raise RuntimeError(f"No row is found with {arguments}.")
+        raise RuntimeError(f"No row is found with {variables}.")
     return milliseconds, connection["pageInfo"]["endCursor"]
 
 
