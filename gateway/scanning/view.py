@@ -12,8 +12,8 @@ from gateway.cache.renderings import KeptRenderings
 from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
-from gateway.scanning.tables import PackedTable, packed_table
-from gateway.scheduling.worker_thread import InThread, in_pieces, inline
+from gateway.scanning.tables import PackedTable, packed_table, runner
+from gateway.scheduling.worker_thread import InThread, in_pieces
 from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item", bound=msgspec.Struct)
 Result = TypeVar("Result")
-
-# Drawing this many rows takes about a millisecond; more are drawn in the worker thread.
-INLINE_ROWS = 1_000
-
-# The first order of a table with this many rows takes about a millisecond.
-INLINE_TABLE_ROWS = 300
 
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
@@ -107,20 +101,20 @@ class View:
         if not measures:
             return 0
         if numbers is not None:
-            run = inline if len(numbers) <= INLINE_ROWS else self.in_thread
+            run = runner(len(numbers), self.in_thread)
             return await run(self._out_of_range, measures, numbers)
         key = ("out of range", *measures)
         return await self._computed(key, lambda: self._run(self._out_of_range, measures, None), lambda _: 0)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
-        run = inline if len(numbers) <= INLINE_ROWS else self.in_thread
+        run = runner(len(numbers), self.in_thread)
         return await run(self._drawn, numbers, item)
 
     @property
     def _run(self) -> InThread:
-        """Runs work on the whole table: in the thread unless the table is small."""
-        return inline if len(self.table) <= INLINE_TABLE_ROWS else self.in_thread
+        """Runs work on the whole table."""
+        return runner(len(self.table), self.in_thread)
 
     async def _computed(
         self, key: Hashable, compute: Callable[[], Awaitable[Result]], size_bytes: Callable[[Result], int]

@@ -14,9 +14,9 @@ _SEPARATOR = "\x80"
 
 
 class SearchKeys:
-    """The keys of ``values``. They are not kept, because preparing them takes less than ordering the rows.
+    """The keys of ``values``. They are not kept: those of 44,000 customers take 5 ms, and would take 9 bytes a row.
 
-    Keys of ASCII texts are one joined text, which is lowered and searched as a whole: that takes a tenth of the time.
+    Keys of ASCII texts are one joined text, which is lowered as a whole. That takes half the time.
     """
 
     def __init__(self, values: Sequence[str | None]) -> None:

@@ -39,6 +39,9 @@ class TableBuilder:
             measures.add(list(map(attrgetter(attributes[name]), rows)), State.UNKNOWN if has_unreadable else State.NULL)
         self._rows += len(rows)
 
+    def __len__(self) -> int:
+        return self._rows
+
     def build(self) -> Table:
         """Return the table of all rows that were added."""
         return Table(
