@@ -68,7 +68,8 @@ async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: In
 
 async def _measured(table: Table, run: InThread) -> Table:
     """Return the table after its digest and size are computed, which takes too long for the event loop."""
-    await run(lambda: (table.digest, table.size_bytes))
+    await run(lambda: table.digest)
+    await run(lambda: table.size_bytes)
     return table
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item", bound=msgspec.Struct)
 Result = TypeVar("Result")
 
+# The size of a table of 1,000 rows whose texts are all different. Longer texts take longer to order and to search.
+INLINE_BYTES = 262_144
+
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
 
@@ -113,8 +116,9 @@ class View:
 
     @property
     def _run(self) -> InThread:
-        """Runs work on the whole table."""
-        return runner(len(self.table), self.in_thread)
+        """Runs work on the whole table: in the thread if it has many rows or long texts."""
+        is_small = self.table.size_bytes <= INLINE_BYTES
+        return runner(len(self.table), self.in_thread) if is_small else self.in_thread
 
     async def _computed(
         self, key: Hashable, compute: Callable[[], Awaitable[Result]], size_bytes: Callable[[Result], int]
