@@ -19,8 +19,9 @@ from gateway.views.text_key import text_key
 # One sort holds the GIL: 4,096 texts for about 2 ms (measured).
 _TEXTS_A_STEP = 4_096
 
-# A pointer in a tuple.
-_POINTER_BYTES = 8
+# A pointer in a tuple, and a text of ASCII without its characters. sum(map(sys.getsizeof, texts)) would hold the GIL
+# for some ten milliseconds.
+_POINTER_BYTES, _TEXT_BYTES = 8, sys.getsizeof("")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,11 @@ class Dictionary:
     @cached_property
     def _values_bytes(self) -> int:
         texts = self._texts
+        others = [text for text in texts if not text.isascii()]
+        ascii_bytes = _TEXT_BYTES * (len(texts) - len(others)) + sum(map(len, texts)) - sum(map(len, others))
         # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
-        utf8_bytes = sum(len(text.encode("utf-8", "surrogatepass")) + 1 for text in texts if not text.isascii())
-        return sum(map(sys.getsizeof, texts)) + utf8_bytes + _POINTER_BYTES * len(self.values)
+        other_bytes = sum(sys.getsizeof(text) + len(text.encode("utf-8", "surrogatepass")) + 1 for text in others)
+        return _POINTER_BYTES * len(self.values) + ascii_bytes + other_bytes
 
     def _with_null(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
         if self.null_code is not None:
