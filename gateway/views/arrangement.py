@@ -26,5 +26,5 @@ def arranged(table: Table, refinement: Refinement, dimensions: Sequence[str]) ->
 def arranging(table: Table, refinement: Refinement, dimensions: Sequence[str]) -> Generator[None, None, Rows]:
     """Do the same as :func:`arranged` in pieces, each of some ten milliseconds for 250,000 rows."""
     if refinement.order:
-        yield from table.ranking()
+        yield from table.ranking(term.field for term in refinement.order)
     return arranged(table, refinement, dimensions)

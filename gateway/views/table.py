@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,14 +59,30 @@ class Table:
             content.update(_bytes(measure.is_known()))
         return content.digest()
 
-    def ranking(self) -> Generator[None]:
-        """Compute what orders need and the table keeps, in pieces: one column, and then the order that breaks ties."""
+    def ranking(self, fields: Iterable[str]) -> Generator[None]:
+        """Compute what orders by ``fields`` need and the table keeps: in pieces of one column or the tie order."""
+        columns = [self.texts[field] for field in fields if field in self.texts]
         if "tie_order" not in self.__dict__:
-            for text in self.texts.values():
+            columns += self.deciding_texts
+        for text in columns:
+            if not text.dictionary.is_ranked:
                 _ = text.dictionary.ranks
                 yield
+        if "tie_order" not in self.__dict__:
             _ = self.tie_order
             yield
+
+    @cached_property
+    def deciding_texts(self) -> list[TextColumn]:
+        """The columns that may break a tie of the columns before them.
+
+        The others need not be ranked: a customer's name does not, if each tenant has one name.
+        """
+        deciding: list[TextColumn] = []
+        for text in self.texts.values():
+            if not any(_determines(earlier, text) for earlier in deciding):
+                deciding.append(text)
+        return deciding
 
     @cached_property
     def tie_order(self) -> NDArray[np.uint32]:
@@ -74,8 +90,18 @@ class Table:
 
         Rows that are equal in all fields keep their order.
         """
-        ranked = [(text.dictionary.distinct_ranks(), text.codes) for text in self.texts.values()]
+        ranked = [(text.dictionary.distinct_ranks(), text.codes) for text in self.deciding_texts]
         return tie_order(ranked, list(self.measures.values()), len(self))
+
+
+def _determines(one: TextColumn, other: TextColumn) -> bool:
+    """Return whether rows with equal texts in ``one`` have equal texts in ``other``."""
+    count = len(one.dictionary.values)
+    if count < len(other.dictionary.values):
+        return False
+    code_of = np.zeros(count, other.codes.dtype)
+    code_of[one.codes] = other.codes
+    return bool((code_of[one.codes] == other.codes).all())
 
 
 def _encoded(values: Sequence[str | None]) -> bytes:

@@ -130,3 +130,18 @@ def test_numbers_of_any_size_are_ordered(largest: int, lowest: int, descending: 
     table = table_of([SmallRow(customer_name=str(place), licenses_sold=n) for place, n in enumerate(numbers)])
     order = ordered(table, [OrderTerm("licensesSold", descending)]).tolist()
     assert order == sorted(range(len(numbers)), key=lambda place: -numbers[place] if descending else numbers[place])
+
+
+def test_columns_that_cannot_break_a_tie_are_not_ranked() -> None:
+    """Each customer has one name, but not each product."""
+    rows = [
+        SmallRow(service_code=str(number % 100), customer_name=f"of {number % 100}", product_name=str(number % 7))
+        for number in range(1_000)
+    ]
+    table = table_of(rows)
+    order = ordered(table, [OrderTerm("productName")]).tolist()
+    assert order == sorted(range(1_000), key=lambda row: (rows[row].product_name, rows[row].service_code, row))
+    ranked = {name for name, text in table.texts.items() if text.dictionary.is_ranked}
+    assert ranked == {"serviceCode", "productName"}
+    assert list(table.ranking(["customerName"])) == [None]
+    assert table.texts["customerName"].dictionary.is_ranked
