@@ -21,11 +21,12 @@ class SearchKeys:
 
     def __init__(self, values: Sequence[str | None]) -> None:
         self._count = len(values)
-        plain = [text if text is not None and text.isascii() else "" for text in values]
-        self._joined = _SEPARATOR.join(plain).encode("latin-1").lower()
-        self._others = [
-            (number, text_key(text)) for number, text in enumerate(values) if text is not None and not text.isascii()
-        ]
+        texts = [text or "" for text in values]
+        is_ascii = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+        self._others = [(number, text_key(texts[number])) for number in np.flatnonzero(~is_ascii).tolist()]
+        for number, _ in self._others:
+            texts[number] = ""
+        self._joined = _SEPARATOR.join(texts).encode("latin-1").lower()
 
     def containing(self, word: str) -> NDArray[np.bool_]:
         """Return for each value whether its key contains ``word``, which is a key and not empty."""
