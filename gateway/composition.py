@@ -70,7 +70,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
-    sources = _sources(settings, cache, differing, ahead)
+    sources = _sources(settings, cache, differing, ahead, thread)
     parts = (sources.prefetch, sources.views, cache, client)
     owned = [part for part in parts if part is not None]
     return create_app(
@@ -195,10 +195,12 @@ def _cache(
     return cache
 
 
-def _sources(settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead) -> RowSources:
+def _sources(
+    settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead, thread: WorkerThread
+) -> RowSources:
     flights, sizes = SingleFlight(cache), BlockSizes(settings.first_block_rows, settings.block_rows)
     rules = ScanRules(sizes, settings.max_scan_rows, settings.operation_timeout_seconds, ahead, differing)
-    views = CachedViews(flights, cache, rules)
+    views = CachedViews(flights, cache, rules, thread)
 
     def forget(token: AccessToken) -> None:
         flights.forget(token)

@@ -238,6 +238,15 @@ class Page:
         """Return True if the page needs no further rows up to ``stop``."""
         return self.more is False or self.end >= stop
 
+    @property
+    def content(self) -> Sequence[Any]:
+        """What the cache packs."""
+        return self.rows
+
+    def with_content(self, content: Sequence[Any], renderings: Renderings | None = None) -> Page:
+        """Return a copy with the same rows in another form."""
+        return replace(self, rows=content, renderings=renderings)
+
     def having(self, **changes: Any) -> Page:
         """Return a copy with the same rows and other fields changed."""
         return replace(self, **changes)

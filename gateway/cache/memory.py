@@ -1,7 +1,7 @@
 """The memory tier: an aiocache store with a size limit in bytes that evicts the least recently used entries.
 
 aiocache's own memory cache has no size limit and one timer per key. The renderings of a page count toward its entry.
-An entry is hot, with rows that can be used at once, or packed, with compressed rows.
+An entry is a page or a view. It is hot, with a content that can be used at once, or packed, with a compressed one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any, cast
 from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
 
-from gateway.cache.packing import PackedRows
-from gateway.cache.record import PACKED_OVERHEAD_BYTES, Record, free_later, is_smaller
+from gateway.cache.packing import Packed
+from gateway.cache.record import PACKED_OVERHEAD_BYTES, Record, content_of, free_later, is_smaller
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
-from gateway.page import Page
 
 # One entry's key, record, index and links (measured with tracemalloc over 100,000 empty entries, rounded up).
 ENTRY_OVERHEAD_BYTES = 1_024
@@ -93,7 +92,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         self, key: str, value: Record, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
         record = replace(value, expires_at=self._clock.monotonic() + ttl) if ttl else value
-        if record.cost_bytes <= SMALL_BYTES or not isinstance(record.value, Page):
+        if record.cost_bytes <= SMALL_BYTES or content_of(record.value) is None:
             record.packed = False
         self._remove(key)
         if record.cost_bytes > self.max_bytes:
@@ -137,29 +136,29 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         record.packed = False
 
     def demote(self, key: str, record: Record) -> None:
-        """Replace the rows of a hot entry by its packed ones, unless it has been replaced or removed."""
-        if self._records.get(key) is not record or not isinstance(record.packed, PackedRows):
+        """Replace the content of a hot entry by its packed one, unless it has been replaced or removed."""
+        if self._records.get(key) is not record or not isinstance(record.packed, Packed):
             return
-        packed_page = record.value.having(rows=record.packed, renderings=None)
+        packed_value = record.value.with_content(record.packed)
         cost_bytes = len(record.packed.data) + PACKED_OVERHEAD_BYTES
-        self._exchange(key, Record(packed_page, cost_bytes, expires_at=record.expires_at))
+        self._exchange(key, Record(packed_value, cost_bytes, expires_at=record.expires_at))
 
-    def promote(self, key: str, packed_page: Page, page: Page, *, size_bytes: int, owner: object) -> bool:
-        """Replace a packed entry by ``page``, its rows unpacked. Return False if the entry has been removed."""
-        record = self._records.get(key)
-        if record is None or record.value is not packed_page or not isinstance(packed_page.rows, PackedRows):
+    def promote(self, key: str, packed_value: Any, value: Any, *, size_bytes: int, owner: object) -> bool:
+        """Replace a packed entry by ``value``, its content unpacked. Return False if the entry has been removed."""
+        record, packed = self._records.get(key), content_of(packed_value)
+        if record is None or record.value is not packed_value or not isinstance(packed, Packed):
             return False
         cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES + record.cost_bytes
         if cost_bytes > self.max_bytes:
             return False
-        hot = Record(page, cost_bytes, owner, record.expires_at, packed_page.rows)
+        hot = Record(value, cost_bytes, owner, record.expires_at, packed)
         self._exchange(key, hot)
         self._used(key)
         self._make_room()
         return self._records.get(key) is hot
 
-    def attach(self, key: str, owner: object, packed: PackedRows) -> None:
-        """Keep the packed rows of the hot entry that ``owner`` belongs to."""
+    def attach(self, key: str, owner: object, packed: Packed) -> None:
+        """Keep the packed content of the hot entry that ``owner`` belongs to."""
         record = self._hot.get(key)
         if record is not None and record.owner is owner and record.packed is None and is_smaller(packed, record):
             record.packed = packed
@@ -199,7 +198,7 @@ class MemoryStore(BaseCache):  # type: ignore[misc]  # aiocache ships no types
         while self.used_bytes > self.max_bytes:
             key, record = next(iter(self._records.items()))
             oldest = self.oldest_hot() if len(self._hot) > 1 else None
-            if oldest is not None and isinstance(oldest[1].packed, PackedRows):
+            if oldest is not None and isinstance(oldest[1].packed, Packed):
                 self.demote(*oldest)
                 continue
             if oldest is not None and record.is_packed:

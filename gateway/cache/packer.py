@@ -1,33 +1,51 @@
-"""Pack the least recently used pages of the memory tier in the background, so that far more of them fit."""
+"""Pack the least recently used entries of the memory tier in the background, so that far more of them fit."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any, Protocol, Self, TypeVar
 
 from gateway.cache.memory import MemoryStore
-from gateway.cache.packing import PackedRows, pack, unpack
-from gateway.cache.page_size import page_size_bytes
+from gateway.cache.packing import Packed, PackedRows, Turns, pack
 from gateway.cache.record import is_smaller
 from gateway.cache.renderings import KeptRenderings
 from gateway.page import Page
-from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.worker_thread import InThread, WorkerThread
 
-# The owner of the turns in which pages are packed. Those in which they are unpacked belong to the caller's token.
+# The owner of the turns in which entries are packed. Those in which they are unpacked belong to the caller's token.
 _PACKING = b"packing"
+
+# Unpacks a content in turns of the event loop or in the worker thread; None if it cannot be unpacked.
+Unpack = Callable[[Any, Turns, InThread], Awaitable[Any | None]]
+
+
+class Packable(Protocol):
+    """A cached value with a content that can be packed: a page or a view."""
+
+    @property
+    def content(self) -> Any: ...
+
+    @property
+    def fetched_at(self) -> float: ...
+
+    def with_content(self, content: Any, renderings: Any = None) -> Self: ...
+
+
+Value = TypeVar("Value", bound=Packable)
 
 
 class Packer:
-    """Packs and unpacks the pages of ``store``, in turns of ``slices`` and in ``thread``."""
+    """Packs and unpacks the entries of ``store``, in turns of ``slices`` and in ``thread``."""
 
     def __init__(self, store: MemoryStore, slices: Rotation, thread: WorkerThread) -> None:
         self._store = store
         self._slices = slices
         self._thread = thread
-        # One page is unpacked at a time: the rows of many half-unpacked pages would be memory that nobody counts.
+        # One entry is unpacked at a time: many half-unpacked ones would be memory that nobody counts.
         self._unpacking = Rotation()
         self._task: asyncio.Task[None] | None = None
         store.on_pressure = self._start
@@ -36,27 +54,33 @@ class Packer:
         """Return the packed rows of ``page``; None if they cannot be packed."""
         return await pack(page.rows, partial(self._slices.turn, _PACKING), self._thread.of(_PACKING))
 
-    async def unpacked(self, key: str, page: Page, query: PageQuery, owner: bytes) -> Page | None:
-        """Return the page cached as ``key`` with its rows unpacked, and cache it so; None if it cannot be unpacked."""
-        if not isinstance(page.rows, PackedRows):
-            return page
+    async def unpacked(
+        self, key: str, value: Value, owner: bytes, unpack: Unpack, size_bytes: Callable[[Value], int]
+    ) -> Value | None:
+        """Return the value cached as ``key`` with its content unpacked, and cache it so.
+
+        Return None if it cannot be unpacked. ``size_bytes`` returns what the unpacked value takes.
+        """
+        if not isinstance(value.content, Packed):
+            return value
         async with self._unpacking.turn(owner):
-            current: Page | None = self._store.peek(key)
+            current: Value | None = self._store.peek(key)
             if (
                 current is not None
-                and current.fetched_at == page.fetched_at
-                and not isinstance(current.rows, PackedRows)
+                and current.fetched_at == value.fetched_at
+                and not isinstance(current.content, Packed)
             ):
                 # Meanwhile another caller has unpacked it.
                 return current
-            turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
-            rows = await unpack(page.rows, query.dataset.row, turns, in_thread)
-        if rows is None:
+            content = await unpack(value.content, partial(self._slices.turn, owner), self._thread.of(owner))
+        if content is None:
             return None
-        renderings = KeptRenderings(self._store, key)
-        hot_page = page.having(rows=rows, renderings=renderings)
-        is_cached = self._store.promote(key, page, hot_page, size_bytes=page_size_bytes(hot_page), owner=renderings)
-        return hot_page if is_cached else hot_page.having(renderings=None)
+        unpacked = value.with_content(content)
+        size = size_bytes(unpacked)
+        renderings = KeptRenderings(self._store, key, size)
+        cached = value.with_content(content, renderings)
+        is_cached = self._store.promote(key, value, cached, size_bytes=size, owner=renderings)
+        return cached if is_cached else unpacked
 
     async def aclose(self) -> None:
         """Stop packing."""
@@ -74,10 +98,17 @@ class Packer:
         while self._store.is_pressed and (oldest := self._store.oldest_hot()) is not None:
             key, record = oldest
             if record.packed is None:
-                packed = await self.pack(record.value)
+                packed = await self._packed(record.value)
                 if packed is None or not is_smaller(packed, record):
                     self._store.leave_unpacked(key, record)
                     continue
                 record.packed = packed
             self._store.demote(key, record)
             await asyncio.sleep(0)
+
+    async def _packed(self, value: Any) -> Packed | None:
+        if isinstance(value, Page):
+            return await self.pack(value)
+        # A view, which this part does not know.
+        packed: Packed | None = await value.packed(self._thread.of(_PACKING))
+        return packed

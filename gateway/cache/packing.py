@@ -36,13 +36,22 @@ Turns = Callable[[], AbstractAsyncContextManager[None]]
 _CHUNKS = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
-class PackedRows(Sequence[Any]):
-    """The rows of a page, compressed in ``data``. Only their number can be read without unpacking."""
+class Packed:
+    """The content of a cached value, compressed in ``data``."""
 
-    __slots__ = ("_rows", "data")
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class PackedRows(Packed, Sequence[Any]):
+    """The rows of a page. Only their number can be read without unpacking."""
+
+    __slots__ = ("_rows",)
 
     def __init__(self, data: bytes, rows: int) -> None:
-        self.data = data
+        super().__init__(data)
         self._rows = rows
 
     def __len__(self) -> int:
@@ -89,13 +98,21 @@ async def unpack(
     return tuple(rows) if len(rows) == len(packed) else None
 
 
+def compress(plain: bytes) -> bytes:
+    return zstd.compress(plain, LEVEL)
+
+
+def decompress(data: bytes) -> bytes:
+    """Return at most MAX_PLAIN_BYTES. Raises zstd.ZstdError."""
+    return zstd.ZstdDecompressor().decompress(data, MAX_PLAIN_BYTES)
+
+
 def _compress(chunks: Sequence[bytes]) -> bytes:
-    return zstd.compress(msgspec.msgpack.encode(chunks), LEVEL)
+    return compress(msgspec.msgpack.encode(chunks))
 
 
 def _decompress(data: bytes) -> tuple[bytes, ...]:
-    plain = zstd.ZstdDecompressor().decompress(data, MAX_PLAIN_BYTES)
-    return _CHUNKS.decode(plain)
+    return _CHUNKS.decode(decompress(data))
 
 
 @lru_cache(maxsize=64)

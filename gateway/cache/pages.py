@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import Block, Index, block_key, first_row_of, query_key_of
 from gateway.cache.memory import MemoryStore
 from gateway.cache.packer import Packer
-from gateway.cache.packing import PackedRows
+from gateway.cache.packing import PackedRows, Turns, unpack
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
@@ -23,7 +24,7 @@ from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.worker_thread import InThread, WorkerThread
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
 
@@ -55,7 +56,7 @@ class CachedPages:
         self.clock = clock
         self.index = Index()
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self.index.discard)
-        self._packer = Packer(self.store, slices or Rotation(), thread or WorkerThread())
+        self.packer = Packer(self.store, slices or Rotation(), thread or WorkerThread())
         self._refreshes = Refreshes(self._refresh)
         self.reads = PendingReads()
         # Called when the upstream has refused a token.
@@ -99,7 +100,7 @@ class CachedPages:
 
     async def aclose(self) -> None:
         await self._refreshes.aclose()
-        await self._packer.aclose()
+        await self.packer.aclose()
         if self._shared is not None:
             await self._shared.aclose()
 
@@ -124,8 +125,9 @@ class CachedPages:
         if best is None:
             return None
         page, state, candidate = best
-        page = await self._packer.unpacked(candidate.key, page, candidate.query, candidate.caller.token.locator)
-        return None if page is None else (page, state, candidate)
+        rows_of, owner = partial(_unpacked, candidate.query), candidate.caller.token.locator
+        unpacked = await self.packer.unpacked(candidate.key, page, owner, rows_of, page_size_bytes)
+        return None if unpacked is None else (unpacked, state, candidate)
 
     def _candidates(self, query: PageQuery) -> Iterator[PageQuery]:
         yield query
@@ -195,7 +197,7 @@ class CachedPages:
 
     async def _packed(self, block: Block, page: Page) -> PackedRows | None:
         """Return the packed rows of ``page``, and keep them for the time when memory is short."""
-        packed = await self._packer.pack(page)
+        packed = await self.packer.pack(page)
         if packed is not None and page.renderings is not None:
             self.store.attach(block.key, page.renderings, packed)
         return packed
@@ -241,3 +243,7 @@ class CachedPages:
     async def _remove(self, key: str) -> None:
         self.index.discard(key)
         await self.store.delete(key)
+
+
+async def _unpacked(query: PageQuery, packed: PackedRows, turns: Turns, in_thread: InThread) -> Sequence[Any] | None:
+    return await unpack(packed, query.dataset.row, turns, in_thread)

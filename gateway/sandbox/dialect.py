@@ -26,6 +26,8 @@ class Dialect:
     """The data is that of the next processed date."""
     drop_some: bool = False
     """Some rows disappear with the next processed date."""
+    recount: bool = False
+    """The first row has one more in its first measure."""
     shuffle: int = 0
     """A number that selects a row order; 0 is upstream order."""
     blank: bool = False

@@ -45,7 +45,8 @@ class Engine:
                 if query.group_by:
                     source += f" GROUP BY {','.join(query.group_by)}"
                 total = self._total(source, condition.parameters)
-                columns, order = self._columns(query.group_by, weeks_back), _order(query.group_by, dialect.shuffle)
+                columns = self._columns(query.group_by, weeks_back, dialect)
+                order = _order(query.group_by, dialect.shuffle)
                 # The text contains only field names and numbers; values are bound.
                 sql = f"SELECT {columns} {source} ORDER BY {order} LIMIT ? OFFSET ?"
                 window = (query.top, min(query.skip, _MAX_SKIP_ROWS))
@@ -86,9 +87,11 @@ class Engine:
         sql = f"SELECT COUNT(*) FROM (SELECT 1 {source})"  # noqa: S608 - names and numbers only, values are bound
         return int(self._connection.execute(sql, parameters).fetchone()[0])
 
-    def _columns(self, group_by: tuple[str, ...], weeks_back: int) -> str:
+    def _columns(self, group_by: tuple[str, ...], weeks_back: int, dialect: Dialect) -> str:
         """Return the SQL for the columns of a row or group. Counts are smaller in the past."""
         measures = [_measure(name, weeks_back) for name in self._dataset.measures]
+        if dialect.recount:
+            measures[0] = f"({measures[0]} + (id = 0))"
         if group_by:
             measures = [f"SUM({measure})" for measure in measures]
         return ",".join((*(group_by or self._dataset.fields), *measures))

@@ -116,6 +116,7 @@ def _dialect(query: SandboxQuery, faults: Faults, history: History) -> Dialect:
         first_rows=rows.limit,
         next_processing=bool(limits) and successes >= min(limits),
         drop_some=rows.reprocess_total is not None,
+        recount=rows.recount_after is not None and successes >= rows.recount_after,
         shuffle=successes + 1 if rows.unstable else 0,
         blank=rows.empty_after is not None and successes >= rows.empty_after,
         void=_is_void(query.skip, envelope.empty_page, history),

@@ -51,6 +51,9 @@ class RowFaults:
     reprocess_total: int | None = switch(
         "reprocess-total=3", count, "the same, and some rows disappear, so TotalCount changes too"
     )
+    recount_after: int | None = switch(
+        "recount-after=3", count, "after 3 successful responses, the first row has another count, and the same date"
+    )
     empty_after: int | None = switch(
         "empty-after=3", count, "after 3 successful responses, the account is empty (200, TotalCount 0)"
     )

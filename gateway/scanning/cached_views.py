@@ -16,8 +16,9 @@ from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
 from gateway.page import Budget, CacheState, Caller, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.scan import Progress, Scan, ScanRules
-from gateway.scanning.tables import ScannedTable, grouped_table
+from gateway.scanning.tables import ScannedTable, grouped_table, import_tables, unpacked_table
 from gateway.scanning.view import View
+from gateway.scheduling.worker_thread import WorkerThread
 from gateway.single_flight import being_cancelled
 
 
@@ -38,10 +39,15 @@ class CachedViews:
     ask for the same view share one scan.
     """
 
-    def __init__(self, source: PageSource, pages: CachedPages, rules: ScanRules) -> None:
+    def __init__(
+        self, source: PageSource, pages: CachedPages, rules: ScanRules, thread: WorkerThread | None = None
+    ) -> None:
         self._source = source
         self._pages = pages
         self._rules = rules
+        self._thread = thread or WorkerThread()
+        self._has_imported = False
+        self._importing = asyncio.Lock()
         self._buildings: dict[str, _Building] = {}
         self._tasks: set[asyncio.Task[View | None]] = set()
 
@@ -98,7 +104,7 @@ class CachedViews:
             rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await grouped_table(rows.table, query.group_by)
+            table = await grouped_table(rows.table, query.group_by, rows.in_thread)
             view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
             return view if read.void else await self._keep(key, all_rows, caller, view)
 
@@ -111,6 +117,9 @@ class CachedViews:
             return None
         state = pages.freshness.state(view, now)
         if state is CacheState.MISS:
+            return None
+        view = await pages.packer.unpacked(key, view, caller.token.locator, unpacked_table, _size_bytes)
+        if view is None:
             return None
         warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
         return view.having(cache=state, stale_warnings=warnings)
@@ -137,16 +146,25 @@ class CachedViews:
 
     async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
         with self._pages.reads.under_way(caller.token.locator) as read:
-            # In a thread, because it imports numpy.
-            tables = await asyncio.to_thread(ScannedTable, query)
+            await self._import_tables()
+            in_thread = self._thread.of(caller.token.locator)
+            tables = ScannedTable(query, in_thread)
             reading = await scan.run(tables.consumer)
             if reading is None:
                 return None
             dimensions = query.group_by or query.dataset.dimensions
-            view = View(await tables.table(), reading, dimensions, is_by_rows=False, cache=reading.cache)
+            table = await tables.table()
+            view = View(table, reading, dimensions, is_by_rows=False, in_thread=in_thread, cache=reading.cache)
             if reading.cache is CacheState.STALE:
                 view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
             return view if read.void else await self._keep(key, query, caller, view)
+
+    async def _import_tables(self) -> None:
+        """Import what tables need, once: in a thread of its own, because other work waits for the worker thread."""
+        async with self._importing:
+            if not self._has_imported:
+                await asyncio.to_thread(import_tables)
+                self._has_imported = True
 
     async def _keep(self, key: str, query: PageQuery, caller: Caller, view: View) -> View:
         """Cache ``view`` unless it expires at once or newer blocks conflict with it; return it."""
@@ -158,7 +176,7 @@ class CachedViews:
         is_outdated = pages.index.has_newer(query_key, reading.snapshot, view.fetched_at) and not reading.is_mixed
         if ttl_seconds <= 0 or is_outdated:
             return view
-        size_bytes = view.table.size_bytes
+        size_bytes = _size_bytes(view)
         kept = KeptRenderings(pages.store, key, size_bytes)
         cached = view.having(kept=kept)
         pages.index.add(caller.token.locator, query_key, key, reading.snapshot, view.fetched_at)
@@ -171,6 +189,10 @@ class CachedViews:
 def _key(query: PageQuery, caller: Caller, kind: str) -> str:
     # Like the key of a block that begins with row 0: a newer block that conflicts evicts the view, too.
     return f"{query_key_of(query, caller)}:0:{kind}"
+
+
+def _size_bytes(view: View) -> int:
+    return view.table.size_bytes
 
 
 def _heir(caller: Caller) -> Caller:

@@ -1,29 +1,40 @@
-"""Build the tables of views in worker threads, where numpy is imported."""
+"""Build, pack and unpack the tables of views, in turns of the worker thread."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, Turns, compress, decompress
 from gateway.page import UNREADABLE_VALUES, Page
-from gateway.query import PageQuery
+from gateway.query import Dataset, PageQuery
 from gateway.scanning.scan import Consumer
+from gateway.scheduling.worker_thread import InThread, inline
 
 if TYPE_CHECKING:
     from gateway.views.table import Table
     from gateway.views.table_builder import TableBuilder
 
+# Measured: to add, order or draw this many rows takes half a millisecond each. Only more are worth a turn.
+INLINE_ROWS = 1_000
+
+
+def runner(rows: int, in_thread: InThread) -> InThread:
+    """Return what runs work on this many rows: ``in_thread`` if they are many."""
+    return inline if rows <= INLINE_ROWS else in_thread
+
+
+def import_tables() -> None:
+    """Import numpy, which takes 0.3 seconds."""
+    import gateway.views.table_builder  # noqa: F401
+
 
 class ScannedTable:
-    """The table of a scan's blocks."""
+    """The table of a scan's blocks, built ``in_thread``."""
 
-    def __init__(self, query: PageQuery) -> None:
-        """Import numpy, which takes 0.3 seconds."""
-        from gateway.views.table_builder import TableBuilder
-
-        self._new: Callable[[], TableBuilder] = lambda: TableBuilder(query.dataset)
+    def __init__(self, query: PageQuery, in_thread: InThread) -> None:
+        self._query = query
+        self._in_thread = in_thread
         self._builder = self._new()
 
     @property
@@ -31,30 +42,78 @@ class ScannedTable:
         return Consumer(self._start, self._take)
 
     async def table(self) -> Table:
-        """Return the finished table, with its digest."""
-        return await asyncio.to_thread(_with_digest, self._builder.build)
+        """Return the finished table, with digest and size."""
+        run = runner(len(self._builder), self._in_thread)
+        return await _measured(await run(self._builder.build), run)
+
+    def _new(self) -> TableBuilder:
+        from gateway.views.table_builder import TableBuilder
+
+        return TableBuilder(self._query.dataset)
 
     def _start(self) -> None:
         self._builder = self._new()
 
     async def _take(self, page: Page) -> None:
         has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
-        await asyncio.to_thread(self._builder.add, page.rows, has_unreadable=has_unreadable)
+        run = runner(len(page.rows), self._in_thread)
+        await run(partial(self._builder.add, page.rows, has_unreadable=has_unreadable))
 
 
-async def grouped_table(table: Table, dimensions: tuple[str, ...]) -> Table:
-    """Return the groups of a table's rows, with their digest."""
-    return await asyncio.to_thread(_grouped, table, dimensions)
+async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: InThread) -> Table:
+    """Return the groups of a table's rows, with digest and size."""
+    run = runner(len(table), in_thread)
+    return await _measured(await run(_grouped, table, dimensions), run)
+
+
+async def _measured(table: Table, run: InThread) -> Table:
+    """Return the table after its digest and size are computed, which takes too long for the event loop."""
+    await run(lambda: table.digest)
+    await run(lambda: table.size_bytes)
+    return table
+
+
+class PackedTable(Packed):
+    """A table of ``dataset`` in compressed form."""
+
+    __slots__ = ("dataset",)
+
+    def __init__(self, data: bytes, dataset: Dataset) -> None:
+        super().__init__(data)
+        self.dataset = dataset
+
+
+async def packed_table(table: Table, in_thread: InThread) -> PackedTable | None:
+    """Return ``table`` packed; None if it is too large to unpack again or has text that is not valid Unicode."""
+    data = await in_thread(_packed, table)
+    return None if data is None else PackedTable(data, table.dataset)
+
+
+async def unpacked_table(packed: PackedTable, turns: Turns, in_thread: InThread) -> Table:
+    """Return the table that ``packed`` holds. It needs no turns of the event loop."""
+    return await in_thread(_unpacked, packed)
+
+
+def _packed(table: Table) -> bytes | None:
+    from gateway.views.table_bytes import to_bytes
+
+    try:
+        plain = to_bytes(table)
+    except ValueError:
+        return None
+    return compress(plain) if len(plain) <= MAX_PLAIN_BYTES else None
+
+
+def _unpacked(packed: PackedTable) -> Table:
+    from gateway.views.table_bytes import from_bytes
+
+    table = from_bytes(packed.dataset, decompress(packed.data))
+    # Computed here, because it takes too long for the event loop.
+    _ = table.size_bytes
+    return table
 
 
 def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:
     from gateway.views.grouping import grouped
 
-    return _with_digest(partial(grouped, table, dimensions))
-
-
-def _with_digest(make: Callable[[], Table]) -> Table:
-    """Return the table, and compute its digest in this thread."""
-    table = make()
-    _ = table.digest
-    return table
+    return grouped(table, dimensions)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Generator, Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,8 @@ from gateway.cache.renderings import KeptRenderings
 from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
 from gateway.scanning.scan import Reading
+from gateway.scanning.tables import PackedTable, packed_table, runner
+from gateway.scheduling.worker_thread import InThread, in_pieces
 from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item", bound=msgspec.Struct)
 Result = TypeVar("Result")
 
-# Drawing this many rows takes about a millisecond; more are drawn in a worker thread.
-INLINE_ROWS = 1_000
+# The size of a table of 1,000 rows whose texts are all different. Longer texts take longer to order and to search.
+INLINE_BYTES = 262_144
 
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
@@ -34,14 +35,15 @@ TOTALS_BYTES = 2_048
 class View:
     """The rows or groups of a query. ``is_by_rows`` says that the gateway has grouped them, not the upstream.
 
-    ``dimensions`` are those that the rows have. ``kept`` holds what was computed from the table, such as orders, as
-    long as the view is cached.
+    ``dimensions`` are those that the rows have. ``in_thread`` runs work in turns of the view's token. ``kept`` holds
+    what was computed from the table, such as orders, as long as the view is cached.
     """
 
     table: Table
     reading: Reading
     dimensions: tuple[str, ...]
     is_by_rows: bool
+    in_thread: InThread
     cache: CacheState = CacheState.MISS
     kept: KeptRenderings | None = None
     stale_warnings: tuple[PageWarning, ...] = ()
@@ -66,20 +68,35 @@ class View:
         """The warnings of all blocks, and one if the view is stale."""
         return (*self.reading.warnings.values(), *self.stale_warnings)
 
+    @property
+    def content(self) -> Table:
+        """What the cache packs. Only the cache has packed views."""
+        return self.table
+
+    def with_content(self, content: Table, renderings: KeptRenderings | None = None) -> View:
+        """Return a copy with the same table in another form."""
+        return replace(self, table=content, kept=renderings)
+
+    async def packed(self, in_thread: InThread) -> PackedTable | None:
+        """Return the packed table; None if it cannot be packed."""
+        return await packed_table(self.table, in_thread)
+
     def having(self, **changes: Any) -> View:
         """Return a copy with the same table and other fields changed."""
         return replace(self, **changes)
 
     async def numbers(self, refinement: Refinement) -> Rows:
         """Return the numbers of the rows that ``refinement`` selects, in its order."""
-        return await self._computed(("numbers", refinement.text), lambda: self._arranged(refinement), _array_bytes)
+        key = ("numbers", refinement.text)
+        return await self._computed(key, lambda: in_pieces(self._run, self._arranging(refinement)), _array_bytes)
 
     async def totals(self, refinement: Refinement) -> Totals:
         """Return the totals of the rows that ``refinement`` selects."""
         unordered = refinement.unordered()
         # They do not depend on the order, but an order that is kept already has the rows.
         numbers = await self.numbers(unordered) if unordered.text else None
-        return await self._computed(("totals", unordered.text), lambda: self._totals(numbers), lambda _: TOTALS_BYTES)
+        key = ("totals", unordered.text)
+        return await self._computed(key, lambda: self._run(self._totals, numbers), lambda _: TOTALS_BYTES)
 
     async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
         """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
@@ -87,33 +104,39 @@ class View:
         if not measures:
             return 0
         if numbers is not None:
-            return await asyncio.to_thread(self._out_of_range, measures, numbers)
+            run = runner(len(numbers), self.in_thread)
+            return await run(self._out_of_range, measures, numbers)
         key = ("out of range", *measures)
-        return await self._computed(key, lambda: self._out_of_range(measures, None), lambda _: 0)
+        return await self._computed(key, lambda: self._run(self._out_of_range, measures, None), lambda _: 0)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
-        if len(numbers) <= INLINE_ROWS:
-            return self._drawn(numbers, item)
-        return await asyncio.to_thread(self._drawn, numbers, item)
+        run = runner(len(numbers), self.in_thread)
+        return await run(self._drawn, numbers, item)
+
+    @property
+    def _run(self) -> InThread:
+        """Runs work on the whole table: in the thread if it has many rows or long texts."""
+        is_small = self.table.size_bytes <= INLINE_BYTES
+        return runner(len(self.table), self.in_thread) if is_small else self.in_thread
 
     async def _computed(
-        self, key: Hashable, compute: Callable[[], Result], size_bytes: Callable[[Result], int]
+        self, key: Hashable, compute: Callable[[], Awaitable[Result]], size_bytes: Callable[[Result], int]
     ) -> Result:
-        """Return the value kept as ``key``; compute it in a worker thread if it is missing."""
+        """Return the value kept as ``key``; compute it if it is missing."""
         result: Result | None = None if self.kept is None else self.kept.get(key)
         if result is None:
-            result = await asyncio.to_thread(compute)
+            result = await compute()
             if self.kept is not None:
-                # The table keeps ranks and search keys itself.
+                # The table keeps ranks itself.
                 self.kept.resize(self.table.size_bytes)
                 self.kept.keep(key, result, size_bytes(result))
         return result
 
-    def _arranged(self, refinement: Refinement) -> Rows:
-        from gateway.views.arrangement import arranged
+    def _arranging(self, refinement: Refinement) -> Generator[None, None, Rows]:
+        from gateway.views.arrangement import arranging
 
-        return arranged(self.table, refinement, self.dimensions)
+        return arranging(self.table, refinement, self.dimensions)
 
     def _totals(self, numbers: Rows | None) -> Totals:
         from gateway.views.totals import totals

@@ -6,7 +6,7 @@ One thread, because more would take the processor from the event loop. Large ins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar, TypeVarTuple
 
@@ -22,6 +22,32 @@ class InThread(Protocol):
     def __call__(self, work: Callable[[*Ts], T], /, *arguments: *Ts) -> Awaitable[T]:
         """Return the result of ``work`` for ``arguments``."""
         ...
+
+
+async def inline(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+    """Return the result of short ``work`` without a thread, which would cost more."""
+    return work(*arguments)
+
+
+async def in_pieces(in_thread: InThread, work: Generator[None, None, T]) -> T:
+    """Run ``work``, each piece up to its next ``yield`` in a turn of its own, and return its result.
+
+    A canceled caller's work ends with the piece that is running.
+    """
+    result: list[T] = []
+    while not await in_thread(_ended, work, result):
+        pass
+    return result[0]
+
+
+def _ended(work: Generator[None, None, T], result: list[T]) -> bool:
+    """Run the next piece of ``work``; if it was the last one, append the result and return True."""
+    try:
+        next(work)
+    except StopIteration as end:
+        result.append(end.value)
+        return True
+    return False
 
 
 class WorkerThread:

@@ -1,4 +1,4 @@
-"""Dictionaries: the distinct texts of a column, with their order and their search keys."""
+"""Dictionaries: the distinct texts of a column, with their order."""
 
 from __future__ import annotations
 
@@ -7,54 +7,52 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.views.text_key import text_key
+from gateway.clocks.instant import instant
+from gateway.query import Dataset
+from gateway.views.text_key import text_key, text_keys
 
 # One sort holds the GIL: 4,096 texts for about 2 ms (measured).
 _TEXTS_A_STEP = 4_096
 
-# A pointer in a tuple.
-_POINTER_BYTES = 8
-
-
-class Ranks(NamedTuple):
-    """Positions of a dictionary's values in order; the rank of None is larger than all others.
-
-    In ``key``, texts with equal keys have equal ranks. ``text`` orders them by code point, so no two are equal.
-    """
-
-    key: NDArray[Any]
-    text: NDArray[Any]
+# A pointer in a tuple, and a text of ASCII without its characters. sum(map(sys.getsizeof, texts)) would hold the GIL
+# for some ten milliseconds.
+_POINTER_BYTES, _TEXT_BYTES = 8, sys.getsizeof("")
 
 
 @dataclass(frozen=True, eq=False)
 class Dictionary:
     """The distinct values of a column, in the order of their first rows.
 
-    ``sort_key`` returns what a text is ordered by. Ranks and search keys are computed at first use and kept.
+    ``sort_key`` returns what a text is ordered by. Ranks are computed at first use and kept.
     """
 
     values: tuple[str | None, ...]
     sort_key: Callable[[str], str] = text_key
 
     @cached_property
-    def ranks(self) -> Ranks:
-        """The values' positions in order, as arrays of the smallest unsigned type."""
-        texts = [text for text in self.values if text is not None]
-        keys = [self.sort_key(text) for text in texts]
-        rank_of = {key: rank for rank, key in enumerate(sorted_in_steps(list(set(keys))))}
-        by_key = np.fromiter(map(rank_of.__getitem__, keys), np.int64, len(keys))
-        return Ranks(self._with_null(by_key), self._with_null(_by_text(texts, by_key, len(rank_of))))
+    def ranks(self) -> NDArray[Any]:
+        """The values' positions in the order of their keys, as the smallest unsigned type.
 
-    @cached_property
-    def keys(self) -> SearchKeys:
-        """The values' text keys, for search."""
-        encoded = [b"" if text is None else text_key(text).encode("utf-8", "surrogatepass") for text in self.values]
-        return SearchKeys(b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
+        Texts with equal keys have equal ranks. The rank of None is larger than all others.
+        """
+        keys = text_keys(self._texts) if self.sort_key is text_key else list(map(self.sort_key, self._texts))
+        rank_of = {key: rank for rank, key in enumerate(sorted_in_steps(list(set(keys))))}
+        return self._with_null(np.fromiter(map(rank_of.__getitem__, keys), np.int64, len(keys)))
+
+    @property
+    def is_ranked(self) -> bool:
+        """True if the ranks have been computed."""
+        return "ranks" in self.__dict__
+
+    def distinct_ranks(self) -> NDArray[Any]:
+        """Return ranks in which texts with equal keys follow each other by code point. They are not kept."""
+        ranks = self.ranks if self.null_code is None else np.delete(self.ranks, self.null_code)
+        return self._with_null(_by_text(self._texts, ranks.astype(np.int64)))
 
     @cached_property
     def null_code(self) -> int | None:
@@ -63,16 +61,21 @@ class Dictionary:
 
     @property
     def size_bytes(self) -> int:
-        """Memory of values, ranks and search keys, as far as they have been computed."""
-        computed = self.__dict__
-        size = self._values_bytes
-        if "ranks" in computed:
-            size += self.ranks.key.nbytes + self.ranks.text.nbytes
-        return size + (self.keys.size_bytes if "keys" in computed else 0)
+        """Memory of the values, and of the ranks if they have been computed."""
+        return self._values_bytes + (self.ranks.nbytes if self.is_ranked else 0)
+
+    @property
+    def _texts(self) -> list[str]:
+        return [text for text in self.values if text is not None]
 
     @cached_property
     def _values_bytes(self) -> int:
-        return sum(map(_text_bytes, self.values)) + _POINTER_BYTES * len(self.values)
+        texts = self._texts
+        others = [text for text in texts if not text.isascii()]
+        ascii_bytes = _TEXT_BYTES * (len(texts) - len(others)) + sum(map(len, texts)) - sum(map(len, others))
+        # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
+        other_bytes = sum(sys.getsizeof(text) + len(text.encode("utf-8", "surrogatepass")) + 1 for text in others)
+        return _POINTER_BYTES * len(self.values) + ascii_bytes + other_bytes
 
     def _with_null(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
         if self.null_code is not None:
@@ -80,37 +83,9 @@ class Dictionary:
         return ranks.astype(code_type(len(self.values)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchKeys:
-    """Text keys as one UTF-8 text: key ``i`` is ``joined[starts[i] : starts[i + 1]]``; None has the empty key."""
-
-    joined: bytes
-    starts: NDArray[np.int64]
-
-    def containing(self, word: str) -> NDArray[np.bool_]:
-        """Return for each value whether its key contains ``word``, which is a key and not empty."""
-        found = np.zeros(len(self.starts) - 1, np.bool_)
-        part = word.encode("utf-8", "surrogatepass")
-        # Most words occur in few columns.
-        if part in self.joined:
-            places = self._places(part)
-            keys = np.searchsorted(self.starts, places, side="right") - 1
-            # A place may reach into the next key.
-            found[keys[places + len(part) <= self.starts[keys + 1]]] = True
-        return found
-
-    def _places(self, part: bytes) -> NDArray[np.int64]:
-        """Return the places of ``part`` in the joined keys."""
-        joined = np.frombuffer(self.joined, np.uint8)
-        places = np.flatnonzero(joined[: len(joined) - len(part) + 1] == part[0])
-        for offset, byte in enumerate(part):
-            places = places[joined[places + offset] == byte]
-        return places
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory of the keys."""
-        return len(self.joined) + self.starts.nbytes
+def sort_key_of(dataset: Dataset, name: str) -> Callable[[str], str]:
+    """Return what the texts of a column are ordered by: dates as instants, others by their text keys."""
+    return instant if name == dataset.date else text_key
 
 
 def code_type(count: int) -> type[np.uint8 | np.uint16 | np.uint32]:
@@ -127,9 +102,9 @@ def sorted_in_steps(texts: Sequence[str]) -> list[str]:
     return runs[0] if runs else []
 
 
-def _by_text(texts: list[str], by_key: NDArray[np.int64], key_count: int) -> NDArray[np.int64]:
+def _by_text(texts: list[str], by_key: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return ranks in which texts with equal keys follow each other by code point."""
-    if key_count == len(texts):
+    if by_key.max(initial=-1) == len(texts) - 1:
         return by_key
     tied = np.flatnonzero(np.bincount(by_key)[by_key] > 1).tolist()
     code_of = {texts[code]: code for code in tied}
@@ -138,10 +113,3 @@ def _by_text(texts: list[str], by_key: NDArray[np.int64], key_count: int) -> NDA
     ranks = np.empty(len(texts), np.int64)
     ranks[np.lexsort((among_tied, by_key))] = np.arange(len(texts))
     return ranks
-
-
-def _text_bytes(text: str | None) -> int:
-    if text is None:
-        return 0
-    # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
-    return sys.getsizeof(text) + (0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1)

@@ -28,7 +28,8 @@ def grouped(table: Table, dimensions: Collection[str]) -> Table:
         name: TextColumn(text.dictionary, text.codes[first_rows]) if name in dimensions else _nulls(text, groups)
         for name, text in table.texts.items()
     }
-    return Table(table.dataset, texts, summed_measures(table, None, group_of_row, groups, dimensions), groups)
+    measures = summed_measures(table, None, group_of_row, groups, dimensions)
+    return Table(table.dataset, texts, {name: sums.compact() for name, sums in measures.items()}, groups)
 
 
 def _nulls(text: TextColumn, rows: int) -> TextColumn:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# The smaller first.
+_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
+
 # Some rows of a table: a mask, or an array of row numbers.
 Rows = NDArray[Any]
 
@@ -28,12 +31,12 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasureColumn:
-    """A measure's values, int64 or float64, and their states; ``states`` is None if all values are known.
+    """A measure's values and their states; ``states`` is None if all values are known.
 
-    Values that are not known are 0.
+    Values that are not known are 0. ``stored`` are the values in any type of integers, or in float64.
     """
 
-    values: NDArray[Any]
+    stored: NDArray[Any]
     states: NDArray[np.uint8] | None = None
 
     @classmethod
@@ -46,13 +49,24 @@ class MeasureColumn:
         return cls(values, states)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.stored)
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The values as int64 or float64."""
+        return self.stored if self.stored.dtype.kind == "f" else self.stored.astype(np.int64, copy=False)
+
+    def compact(self) -> MeasureColumn:
+        """Return the same integers in the smallest type that has room for them."""
+        lowest, highest = int(self.stored.min(initial=0)), int(self.stored.max(initial=0))
+        fitting = (size for size in _INTEGERS if np.iinfo(size).min <= lowest and highest <= np.iinfo(size).max)
+        return MeasureColumn(self.stored.astype(next(fitting)), self.states)
 
     def take(self, rows: Rows | None) -> MeasureColumn:
         """Return the column of some rows, or of all for None."""
         if rows is None:
             return self
-        return MeasureColumn(self.values[rows], None if self.states is None else self.states[rows])
+        return MeasureColumn(self.stored[rows], None if self.states is None else self.states[rows])
 
     def is_known(self) -> NDArray[np.bool_]:
         """Return for each row whether its value is known."""
@@ -68,7 +82,7 @@ class MeasureColumn:
 
     def python_values(self) -> list[Any]:
         """Return the values as int or float, and as None where they are not known."""
-        values: list[Any] = self.values.tolist()
+        values: list[Any] = self.stored.tolist()
         if self.states is not None:
             for row in np.flatnonzero(self.states).tolist():
                 values[row] = None
@@ -77,4 +91,4 @@ class MeasureColumn:
     @property
     def size_bytes(self) -> int:
         """Memory of the arrays."""
-        return self.values.nbytes + (0 if self.states is None else self.states.nbytes)
+        return self.stored.nbytes + (0 if self.states is None else self.states.nbytes)

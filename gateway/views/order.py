@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from gateway.views.measures import measure
 from gateway.views.order_term import OrderTerm
+from gateway.views.radix_sort import stable_order
 from gateway.views.table import Table, TextColumn
-
-# A sort of numbers of at most 16 bits takes a tenth of the time (numpy sorts them by radix).
-_RADIX_VALUES = 2**16
 
 
 def ordered(table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint32]:
@@ -34,7 +32,7 @@ def ordered(table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | 
 
 
 def _by_text(text: TextColumn, descending: bool, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    ranks = text.dictionary.ranks.key
+    ranks = text.dictionary.ranks
     if descending:
         highest = max(0, len(ranks) - 1)
         ranks = highest - ranks
@@ -50,17 +48,16 @@ def _by_measure(table: Table, term: OrderTerm, rows: NDArray[np.uint32]) -> NDAr
     column = measure(table, term.field, rows)
     is_known = column.is_known()
     known = column.values[is_known]
-    order = np.argsort(_sortable(known, term.descending), kind="stable")
+    order = _order(known, term.descending)
     return np.concatenate([rows[is_known][order], rows[~is_known]])
 
 
-def _sortable(values: NDArray[Any], descending: bool) -> NDArray[Any]:
-    """Return numbers in the order of ``values``, or in the opposite order."""
+def _order(values: NDArray[Any], descending: bool) -> NDArray[Any]:
+    """Return the positions of ``values`` in order, or in the opposite order; equal values keep theirs."""
     if values.dtype.kind == "f":
-        return -values if descending else values
+        return np.argsort(-values if descending else values, kind="stable")
     # The complement reverses the order, and unlike the negative it always fits.
     values = ~values if descending else values
     lowest = int(values.min(initial=0))
-    if int(values.max(initial=0)) - lowest < _RADIX_VALUES:
-        return (values - lowest).astype(np.uint16)
-    return values
+    # Without a sign the difference of two int64 fits.
+    return stable_order(values.astype(np.uint64) - np.uint64(lowest % 2**64))

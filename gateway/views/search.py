@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.views.search_keys import SearchKeys
 from gateway.views.table import Table
 
 
@@ -15,15 +16,15 @@ def containing(table: Table, words: Iterable[str], dimensions: Sequence[str]) ->
 
     The words are those of search_words.words_of; they may be in different dimensions. Without words, every row matches.
     """
-    mask = np.ones(len(table), np.bool_)
-    for word in words:
-        found = np.zeros(len(table), np.bool_)
-        for dimension in dimensions:
-            text = table.texts[dimension]
-            has_word = text.dictionary.keys.containing(word)
+    masks = {word: np.zeros(len(table), np.bool_) for word in words}
+    for dimension in dimensions:
+        text = table.texts[dimension]
+        keys = SearchKeys(text.dictionary.values)
+        for word, mask in masks.items():
+            has_word = keys.containing(word)
             if has_word.any():
-                found |= has_word[text.codes]
-        mask &= found
-        if not mask.any():
-            break
-    return mask
+                mask |= has_word[text.codes]
+    found = np.ones(len(table), np.bool_)
+    for mask in masks.values():
+        found &= mask
+    return found

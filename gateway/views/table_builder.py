@@ -10,12 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.clocks.instant import instant
 from gateway.query import Dataset
-from gateway.views.dictionary import Dictionary, code_type
+from gateway.views.dictionary import Dictionary, code_type, sort_key_of
 from gateway.views.measure_column import MeasureColumn, State
 from gateway.views.table import Table, TextColumn
-from gateway.views.text_key import text_key
 
 
 class TableBuilder:
@@ -25,7 +23,7 @@ class TableBuilder:
         self._dataset = dataset
         self._rows = 0
         names = (*dataset.dimensions, dataset.date)
-        self._texts = {name: _TextBlocks(text_key if name != dataset.date else instant) for name in names}
+        self._texts = {name: _TextBlocks(sort_key_of(dataset, name)) for name in names}
         self._measures = {name: _MeasureBlocks() for name in dataset.measures}
 
     def add(self, rows: Sequence[msgspec.Struct], *, has_unreadable: bool) -> None:
@@ -40,6 +38,9 @@ class TableBuilder:
         for name, measures in self._measures.items():
             measures.add(list(map(attrgetter(attributes[name]), rows)), State.UNKNOWN if has_unreadable else State.NULL)
         self._rows += len(rows)
+
+    def __len__(self) -> int:
+        return self._rows
 
     def build(self) -> Table:
         """Return the table of all rows that were added."""
@@ -86,7 +87,7 @@ class _MeasureBlocks:
         self._blocks.append(MeasureColumn(np.array([value or 0 for value in values], np.int64), states))
 
     def column(self) -> MeasureColumn:
-        values = np.concatenate([block.values for block in self._blocks])
+        values = np.concatenate([block.stored for block in self._blocks])
         if all(block.states is None for block in self._blocks):
-            return MeasureColumn(values)
-        return MeasureColumn(values, np.concatenate([block.full_states() for block in self._blocks]))
+            return MeasureColumn(values).compact()
+        return MeasureColumn(values, np.concatenate([block.full_states() for block in self._blocks])).compact()

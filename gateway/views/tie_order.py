@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.measure_column import MeasureColumn
+from gateway.views.radix_sort import stable_order
 
 # Ranks and codes of a text column: the rank of a row's text is ``ranks[codes[row]]``.
 RankedCodes = tuple[NDArray[Any], NDArray[Any]]
@@ -20,7 +21,9 @@ def tie_order(texts: Iterable[RankedCodes], measures: Iterable[MeasureColumn], r
     Rows that are equal in all of them keep their order.
     """
     keys = _packed(texts)
-    rows = np.lexsort(keys[::-1]) if keys else np.arange(row_count)
+    rows = np.arange(row_count)
+    if keys:
+        rows = stable_order(keys[0]) if len(keys) == 1 else np.lexsort(keys[::-1])
     if _has_equal_neighbors(keys, rows):
         for measure in measures:
             keys += [~measure.is_known(), measure.values]

@@ -20,9 +20,11 @@ def ask(server: Server, document: str, token: str = "agreement") -> dict[str, An
     return timed(server, document, token)[0]
 
 
-def timed(server: Server, document: str, token: str) -> tuple[dict[str, Any], float]:
+def timed(
+    server: Server, document: str, token: str, variables: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], float]:
     """Return the connection and the milliseconds until the last byte. Raises RuntimeError for errors."""
-    body = json.dumps({"query": document}).encode()
+    body = json.dumps({"query": document, "variables": variables}).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     start = time.perf_counter()
     text = _read(urllib.request.Request(f"{server.url}/graphql", body, headers))

@@ -19,7 +19,7 @@ def markdown(results: Results) -> str:
         parts.append(_beside(results))
     if results.growth:
         parts.append(_growth(results))
-    parts += [_memory(results), _fairness(results), _csv(results)]
+    parts += [_memory(results), _fairness(results), _csv(results), _views(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -129,3 +129,23 @@ def _csv(results: Results) -> str:
         ("gateway, NDJSON over HTTP", str(export.ndjson_seconds), ""),
     ]
     return f"### CPU of {export.rows:,} cached rows as a file\n\n" + table(("", "s", "x csv.writer"), rows)
+
+
+def _views(results: Results) -> str:
+    views = results.views
+    if views is None:
+        return ""
+    others = {"next page": views.next_page_ms, **views.further_ms}
+    rows = [
+        ("first order", str(views.first_ms), str(views.share)),
+        *((name, str(ms), short(ms.median / views.download_ms.median)) for name, ms in others.items()),
+        ("download of the same cached rows", str(views.download_ms), "1"),
+    ]
+    text = (
+        f"p99 of 20 cached rows of another token, 200 a second: {views.alone_ms} ms alone,"
+        f" {views.beside_ms} ms beside first orders.\n"
+        f"Memory of the view: {views.bytes_per_row} bytes a row with its first order, {views.all_bytes_per_row} after"
+        " all of these queries."
+    )
+    title = f"### 20 of {views.rows:,} cached rows, ordered, searched and grouped\n\n"
+    return title + table(("query", "ms", "x download"), rows) + f"\n\n{text}"

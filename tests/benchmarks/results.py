@@ -21,6 +21,7 @@ from tests.benchmarks.growth import Growth
 from tests.benchmarks.interference import Interference
 from tests.benchmarks.measurements import Series, ratio
 from tests.benchmarks.memory import Memory
+from tests.benchmarks.views import Views
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httpx", "msgspec")
 _NODE_PEERS = ("mercurius", "graphql-yoga", "graphql-jit", "graphql")
@@ -40,6 +41,7 @@ class Results:
     slow_export: SlowExport | None = None
     fairness: Fairness | None = None
     csv: CsvExport | None = None
+    views: Views | None = None
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
@@ -64,6 +66,7 @@ class Results:
             "slow_export": self.slow_export,
             "fairness": self.fairness,
             "csv": self.csv,
+            "views": self.views,
             "peak_memory_bytes": self.peak_memory_bytes,
             "notes": self.notes,
         }

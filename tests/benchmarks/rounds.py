@@ -43,6 +43,10 @@ class Effort:
     export_rounds: int = 5
     large_clients: int = 6
     large_rows: int = 10_000
+    # The rows that "views" orders, and the tokens that do so beside small pages.
+    view_rows: int = 250_000
+    view_tokens: int = 3
+    view_rounds: int = 3
 
     def rounds(self, case: Case) -> int:
         """Return the number of rounds of a case."""
@@ -55,7 +59,7 @@ QUICK = Effort(
     slot_seconds=0.1, judged_rounds=1, other_rounds=1, wrk_rounds=1, other_wrk_rounds=1, min_requests=1,
     tokens=50, growth_rows=(10_000, 100_000), beside_seconds=0.5, beside_rounds=1, judged_only=True, call_seconds=0.1,
     fairness_seconds=0.5, fairness_rounds=1, export_clients=4, export_rows=20_000, export_rounds=1, large_clients=2,
-    large_rows=2_000,
+    large_rows=2_000, view_rows=20_000, view_tokens=2, view_rounds=1,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     memory,
     rounds,
     tailcall,
+    views,
 )
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.contenders import ALIASES
@@ -25,8 +26,8 @@ from tests.benchmarks.results import Results
 from tests.benchmarks.rounds import Effort
 from tests.benchmarks.servers import Server
 
-PARTS = ("beside", "growth", "memory", "second look", "export", "fairness", "csv")
-BESIDE, GROWTH, MEMORY, SECOND_LOOK, EXPORT, FAIRNESS, CSV = PARTS
+PARTS = ("beside", "growth", "memory", "second look", "export", "fairness", "csv", "views")
+BESIDE, GROWTH, MEMORY, SECOND_LOOK, EXPORT, FAIRNESS, CSV, VIEWS = PARTS
 
 Log = Callable[[str], None]
 
@@ -107,6 +108,10 @@ def _exports(effort: Effort, results: Results, chosen: Plan, log: Log) -> None:
     if CSV in chosen.parts:
         log(CSV)
         results.csv = csv_export.measure(effort)
+    if VIEWS in chosen.parts:
+        log(VIEWS)
+        with generator() as load:
+            results.views = views.measure(load, effort)
 
 
 def _side_by_side(upstream: Server, load: Generator, effort: Effort, results: Results, chosen: Plan, log: Log) -> None:

@@ -1,7 +1,7 @@
 """An upstream with little overhead: prepared bodies for any ``top`` and ``skip``, for every token.
 
-``python -m tests.benchmarks.stub PORT ROWS [SECONDS]``: each response takes SECONDS. ``GET /calls`` returns the number
-of answered requests.
+``python -m tests.benchmarks.stub PORT ROWS [SECONDS]``: each response takes SECONDS. A query with a filter has
+FILTERED_ROWS rows at most. ``GET /calls`` returns the number of answered requests.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from gateway.sandbox.datasets.license_deployment import FIELDS, MEASURES, genera
 
 # Microsoft page, "top": the largest page, and the default.
 MAX_ROWS = 10_000
+# The rows of every filter.
+FILTERED_ROWS = 1_000
 # Pages of the largest size take 3.5 MB; all rows need 25 of them.
 _CACHED_PAGES = 64
 _ECHOED = (b"ms-requestid:", b"ms-correlationid:")
@@ -33,11 +35,12 @@ class Pages:
         self._rows = _encoded(rows)
         self.page = lru_cache(maxsize=_CACHED_PAGES)(self._page)
 
-    def _page(self, skip: int, top: int) -> bytes:
-        end = skip + top
-        link = b'"/next?skip=%d"' % end if end < len(self._rows) else b"null"
+    def _page(self, skip: int, top: int, is_filtered: bool) -> bytes:
+        total = min(len(self._rows), FILTERED_ROWS) if is_filtered else len(self._rows)
+        end = min(skip + top, total)
+        link = b'"/next?skip=%d"' % end if end < total else b"null"
         rows = b",".join(self._rows[skip:end])
-        return b'{"Value":[%b],"@nextLink":%b,"TotalCount":%d}' % (rows, link, len(self._rows))
+        return b'{"Value":[%b],"@nextLink":%b,"TotalCount":%d}' % (rows, link, total)
 
 
 def _encoded(count: int) -> list[bytes]:
@@ -85,7 +88,7 @@ class Upstream(asyncio.Protocol):
             Upstream.calls += 1
             parameters = parse_qs(target.query)
             top = min(int(parameters.get("top", [str(MAX_ROWS)])[0]), MAX_ROWS)
-            body = self._pages.page(int(parameters.get("skip", ["0"])[0]), top)
+            body = self._pages.page(int(parameters.get("skip", ["0"])[0]), top, "filter" in parameters)
         # The gateway reuses a connection only if its ids are echoed.
         echo = b"".join(line + b"\r\n" for line in lines[1:] if line.lower().startswith(_ECHOED))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"

@@ -171,7 +171,20 @@ def _export(results: Results) -> Iterator[Target]:
     yield Target(path, "first byte after at most 1.5 calls", first, 1.5)
 
 
+def _views(results: Results) -> Iterator[Target]:
+    views = results.views
+    rows = f"{views.rows // 1_000}k cached rows" if views else "cached rows"
+    yield Target(f"first order of {rows}", "at most 600 ms", views.first_ms if views else None, 600)
+    yield Target(f"next page of ordered {rows}", "at most 10 ms", views.next_page_ms if views else None, 10)
+    direction = views.further_ms["another direction"] if views else None
+    yield Target(f"another direction of ordered {rows}", "at most 10 ms", direction, 10)
+    beside = views.beside_ms if views else None
+    yield Target(f"20 cached rows beside first orders of {rows}", "p99 at most 30 ms", beside, 30)
+    space = views.bytes_per_row if views else None
+    yield Target(f"memory of ordered {rows}", "at most 60 bytes a row", space, 60)
+
+
 _PARTS: Sequence[Callable[[Results], Iterator[Target]]] = (
     *(_large, _small, _redis, _edges, _beside, _fairness),
-    *(_growth, _memory, _second_look, _export, _csv),
+    *(_growth, _memory, _second_look, _export, _csv, _views),
 )

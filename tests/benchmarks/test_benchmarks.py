@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from tests.benchmarks import contenders, csv_export, fairness
+from tests.benchmarks import contenders, csv_export, fairness, views
 from tests.benchmarks.agreement import ask
 from tests.benchmarks.chart import chart
 from tests.benchmarks.contenders import CONSTANT, GATEWAY, PLAIN, REDIS
@@ -77,6 +77,23 @@ def test_a_quick_run_compares_the_csv_export_with_a_plain_writer() -> None:
     assert _measured(results) == {"2k cached rows exported as CSV"}
 
 
+def test_a_quick_run_measures_orders_searches_and_groups_of_cached_rows() -> None:
+    """The measurement itself fails if a query finds no row."""
+    with generator() as load:
+        measured = views.measure(load, dataclasses.replace(QUICK, view_rows=3_000))
+    assert 0 < measured.bytes_per_row.median < measured.all_bytes_per_row.median
+    assert min(measured.alone_ms.median, measured.beside_ms.median) > 0
+    results = Results(views=measured)
+    assert "### 20 of 3,000 cached rows" in markdown(results)
+    assert _measured(results) == {
+        "first order of 3k cached rows",
+        "next page of ordered 3k cached rows",
+        "another direction of ordered 3k cached rows",
+        "20 cached rows beside first orders of 3k cached rows",
+        "memory of ordered 3k cached rows",
+    }
+
+
 def _measured(results: Results) -> set[str]:
     return {target.path for target in targets(results) if target.verdict != "not measured"}
 
@@ -115,6 +132,7 @@ def test_the_option_only_selects_cases_by_name_or_part_of_a_name() -> None:
     assert {case.name for case in _plan("64 clients").cases} == {"warm 20, 64 clients", "cold 20, 64 clients"}
     assert _plan("growth").cases == _plan("fairness").cases == []
     assert _plan("csv").parts == {"csv"}
+    assert _plan("views").parts == {"views"}
     with pytest.raises(RuntimeError, match="No case is called 'warm 21'"):
         _plan("warm 21")
 

@@ -89,7 +89,7 @@ class ClockedRedisStore(RedisStore):
 
 @dataclass
 class FakeSource:
-    """Returns rows numbered from ``skip``; waits while ``gate`` is closed."""
+    """Returns rows numbered from ``skip``, of the services ``names`` by turns; waits while ``gate`` is closed."""
 
     clock: Callable[[], float]
     total: int = 25
@@ -99,6 +99,7 @@ class FakeSource:
     calls: list[tuple[AccessToken, int, int]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: int = 0
+    names: list[str] = field(default_factory=lambda: ["o365"])
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -113,7 +114,8 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         stop = min(self.total, query.skip + query.top)
-        rows = tuple(Row("o365", number, self.date) for number in range(query.skip, stop))
+        names = self.names
+        rows = tuple(Row(names[number % len(names)], number, self.date) for number in range(query.skip, stop))
         return Page(
             rows,
             query.skip,

@@ -212,6 +212,23 @@ def test_a_cursor_of_other_data_is_refused(start_gateway: StartGateway, argument
     assert error["message"].endswith("Start again from the first page.")
 
 
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["expired", "another process"])
+@pytest.mark.parametrize("arguments", [BY_SOLD, BY_UNASSIGNED, "orderBy: {field: CHANNEL}", 'search: "a"'])
+def test_one_other_count_is_noticed_by_the_cursor(
+    start_gateway: StartGateway, upstream: Upstream, arguments: str, is_restarted: bool
+) -> None:
+    """Neither date nor number of rows changes, and the count is not on the page."""
+    lifetime = {} if is_restarted else {"cache_fresh_seconds": 0, "cache_stale_seconds": 0}
+    gateway, token = start_gateway(**lifetime), f"contoso+rows=300+recount-after=1+as={len(arguments)}-{is_restarted}"
+    first = shown(gateway, f"{arguments}, first: 5", token)
+    calls = len(upstream.calls_of(token))
+    after = f'{arguments}, first: 5, after: "{first["pageInfo"]["endCursor"]}"'
+    refused(start_gateway() if is_restarted else gateway, after, token, "SNAPSHOT_CHANGED")
+    assert (calls, len(upstream.calls_of(token))) == (1, 2)
+    again = shown(gateway, f"{arguments}, first: 5", token)
+    assert (again["totalCount"], again["nodes"]) == (first["totalCount"], first["nodes"])
+
+
 def test_the_same_data_read_again_accepts_the_cursor(start_gateway: StartGateway) -> None:
     gateway = start_gateway(cache_fresh_seconds=0, cache_stale_seconds=0)
     after = shown(gateway, f"{BY_SOLD}, first: 5", "contoso+as=again")["pageInfo"]["endCursor"]

@@ -81,7 +81,7 @@ class ExportOptions:
     "--group-by",
     metavar="A,B",
     help="Sum the counts per value of these: SERVICE_CODE, SERVICE_NAME, CHANNEL, CUSTOMER_TENANT_ID, CUSTOMER_NAME,"
-    " PRODUCT_ID, PRODUCT_NAME.",
+    " PRODUCT_ID, PRODUCT_NAME. The names of columns are valid, too: customerName.",
 )
 @click.option("--processed-date-time", metavar="DATE", help="Rows as processed on this date, instead of the latest.")
 @click.option("--search", metavar="WORDS", help="Only rows that contain each of these words in some text field.")

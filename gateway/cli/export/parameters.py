@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ _OPTIONS = {
 }
 _JSON = ("filter", "having")
 
+# Where a word begins in a name such as customerName.
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
 
 def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
@@ -28,6 +32,8 @@ def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
         # The endpoint treats an empty parameter as absent.
         elif text == "":
             raise click.UsageError(f"{_OPTIONS[name]} is empty. Give a value, or leave it out.")
+    if "groupBy" in parameters:
+        parameters["groupBy"] = ",".join(map(_enum_value, parameters["groupBy"].split(",")))
     if "orderBy" in parameters:
         parameters["orderBy"] = _order(parameters["orderBy"])
     return parameters
@@ -44,9 +50,14 @@ def json_object(text: str, option: str) -> Mapping[str, Any]:
 
 
 def _order(text: str) -> str:
-    """Return terms such as ``LICENSES_SOLD:DESC`` as JSON for the endpoint, which checks their names."""
+    """Return terms such as ``licensesSold:DESC`` as JSON for the endpoint, which checks their names."""
     import msgspec
 
     terms = [term.strip().partition(":") for term in text.split(",")]
-    steps = [{"field": field.upper(), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
+    steps = [{"field": _enum_value(field), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
     return msgspec.json.encode(steps).decode()
+
+
+def _enum_value(name: str) -> str:
+    """Return the name of a field, such as ``customerName``, as a value of GraphQL's enums."""
+    return _WORD.sub("_", name.strip()).upper()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cache import packer, packing
+from gateway.cache import packing
 from gateway.cache.memory import ENTRY_OVERHEAD_BYTES
 from gateway.cache.packing import PackedRows
 from gateway.cache.page_size import page_size_bytes
@@ -39,7 +39,7 @@ class TwoForms:
 
     async def packed(self) -> None:
         """Wait until nothing is being packed."""
-        task = self.cache._packer._task
+        task = self.cache.packer._task
         if task is not None:
             await asyncio.wait({task})
 
@@ -121,7 +121,7 @@ async def test_a_page_replaced_while_it_is_packed_stays_replaced(forms: TwoForms
     await forms.ask("one")
     await forms.ask("two")
     await forms.cache.fetch(query(0, ROWS), caller("three"))
-    assert forms.cache._packer._task is not None
+    assert forms.cache.packer._task is not None
     forms.source.date = "2026-02-02T00:00:00"
     newer = await forms.cache.fetch(query(0, ROWS, revalidate=True), caller("one"))
     await forms.packed()
@@ -197,8 +197,8 @@ async def test_closing_ends_the_packing(forms: TwoForms) -> None:
     for token in ("one", "two", "three"):
         await forms.cache.fetch(query(0, ROWS), caller(token))
     await forms.cache.aclose()
-    assert forms.cache._packer._task is not None
-    assert forms.cache._packer._task.cancelled()
+    assert forms.cache.packer._task is not None
+    assert forms.cache.packer._task.cancelled()
 
 
 async def test_the_counts_of_bytes_are_exact(forms: TwoForms) -> None:
@@ -219,7 +219,7 @@ async def test_callers_that_need_one_packed_page_unpack_it_once(
         unpacked.append(len(packed))
         return await unpack(packed, *arguments)
 
-    monkeypatch.setattr(packer, "unpack", counting)
+    monkeypatch.setattr("gateway.cache.pages.unpack", counting)
     for number in range(6):
         await forms.ask(f"token-{number}")
     pages = await asyncio.gather(*(forms.cache.fetch(query(0, ROWS), caller("token-0")) for _ in range(5)))
@@ -239,7 +239,7 @@ async def test_pages_are_unpacked_one_after_the_other(forms: TwoForms, monkeypat
         finally:
             running -= 1
 
-    monkeypatch.setattr(packer, "unpack", counting)
+    monkeypatch.setattr("gateway.cache.pages.unpack", counting)
     for number in range(12):
         await forms.ask(f"token-{number}")
     await asyncio.gather(*(forms.cache.fetch(query(0, ROWS), caller(f"token-{number}")) for number in range(8)))

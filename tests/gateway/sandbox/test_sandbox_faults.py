@@ -82,6 +82,17 @@ async def test_data_is_reprocessed_after_some_responses(client: httpx.AsyncClien
     assert earlier["Value"] == before["Value"]
 
 
+async def test_one_count_changes_after_some_responses_and_nothing_else(client: httpx.AsyncClient) -> None:
+    before, same, after = [await get_json(client, "contoso+recount-after=2", "top=30") for _ in range(3)]
+    assert before == same
+    before["Value"][0]["licensesDeployed"] += 1
+    assert after == before
+    token, query = "contoso+recount-after=1+as=groups", "groupby=serviceCode&top=30"
+    before, after = [await get_json(client, token, query) for _ in range(2)]
+    before["Value"][0]["licensesDeployed"] += 1
+    assert after == before
+
+
 async def test_an_account_can_become_empty(client: httpx.AsyncClient) -> None:
     pages = [await get_json(client, "sample+empty-after=1") for _ in range(3)]
     assert [len(page["Value"]) for page in pages] == [2, 0, 0]

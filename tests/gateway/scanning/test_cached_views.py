@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from gateway.access_token import AccessToken
 from gateway.cache.memory import ENTRY_OVERHEAD_BYTES
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
+from gateway.cache.renderings import KeptRenderings
 from gateway.config.groups import CacheConfig
 from gateway.errors import DeadlineExceeded, Forbidden, QueryTooComplex, ServiceUnavailable, UpstreamUnavailable
 from gateway.page import Budget, CacheState, Caller, Page
@@ -20,7 +23,9 @@ from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
+from gateway.scanning.tables import PackedTable
 from gateway.scanning.view import View
+from gateway.scheduling.worker_thread import InThread, T, Ts, WorkerThread
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.views.order_term import OrderTerm
@@ -32,17 +37,43 @@ SIZES = BlockSizes(5, 10)
 DESCENDING = Refinement(order=(OrderTerm("licensesSold", descending=True),))
 
 
+class RecordingThread(WorkerThread):
+    """A worker thread that records whose work it runs, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners: list[bytes] = []
+        self.is_used = asyncio.Event()
+
+    def of(self, owner: bytes) -> InThread:
+        in_thread = super().of(owner)
+
+        async def run(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+            def recorded() -> T:
+                self.owners.append(owner)
+                loop.call_soon_threadsafe(self.is_used.set)
+                return work(*arguments)
+
+            loop = asyncio.get_running_loop()
+            return await in_thread(recorded)
+
+        return run
+
+
 class Bench:
     """Cached views over a fake source of 25 rows in three blocks, with an adjustable clock."""
 
-    def __init__(self, memory_bytes: int = 1_000_000, *, ahead: int = 0, max_rows: int = 1_000) -> None:
+    def __init__(
+        self, memory_bytes: int = 1_000_000, *, ahead: int = 0, max_rows: int = 1_000, sizes: BlockSizes = SIZES
+    ) -> None:
         self.clock = Clock()
         self.source = FakeSource(self.clock)
-        config = CacheConfig(memory_bytes, 100, 1_000, SIZES.first_rows, SIZES.rows)
+        config = CacheConfig(memory_bytes, 100, 1_000, sizes.first_rows, sizes.rows)
         self.pages = CachedPages(self.source, config, clock=self.clock)
         flights = SingleFlight(self.pages)
-        rules = ScanRules(SIZES, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
-        self.views = CachedViews(flights, self.pages, rules)
+        rules = ScanRules(sizes, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
+        self.thread = RecordingThread()
+        self.views = CachedViews(flights, self.pages, rules, self.thread)
 
         def refuse(token: AccessToken) -> None:
             flights.forget(token)
@@ -59,6 +90,17 @@ class Bench:
         """Wait for scans in the background."""
         await asyncio.gather(*self.views._tasks, return_exceptions=True)
         await asyncio.sleep(0)
+
+    async def drive_out(self) -> None:
+        """Let the cache pack everything."""
+        store = self.pages.store
+        store.packing_bytes = store.kept_hot_bytes = 0
+        store._make_room()
+        while (task := self.pages.packer._task) is not None and not task.done():
+            await asyncio.wait({task})
+        store.packing_bytes = store.kept_hot_bytes = store.max_bytes
+        assert store.hot_bytes == 0
+        assert store.used_bytes == sum(record.cost_bytes for record in store._records.values())
 
     @property
     def calls(self) -> int:
@@ -382,3 +424,137 @@ async def test_a_caller_that_meets_a_stopped_scan_starts_another_one() -> None:
     await asyncio.wait({building.task})
     bench.views._buildings[key] = building
     assert len((await bench.view()).table) == 25
+
+
+# Blocks too large to be added without the worker thread.
+LARGE = BlockSizes(2_000, 2_000)
+
+
+def large_bench() -> Bench:
+    bench = Bench(100_000_000, max_rows=100_000, sizes=LARGE)
+    bench.source.total = 20_000
+    return bench
+
+
+async def test_a_token_with_many_scans_delays_another_ones_scan_by_a_turn_at_a_time() -> None:
+    bench = large_bench()
+    dates = [f"2026-01-{day:02}T00:00:00" for day in range(1, 11)]
+    busy = [asyncio.create_task(bench.view("busy", processed_date_time=date)) for date in dates]
+    await bench.thread.is_used.wait()
+    view = await bench.view("other")
+    assert await sold(view, DESCENDING) == list(range(19_999, -1, -1))
+    other = [number for number, owner in enumerate(bench.thread.owners) if owner == caller("other").token.locator]
+    assert len(other) > 10
+    assert {later - earlier for earlier, later in pairwise(other)} <= {1, 2, 3}
+    assert not all(task.done() for task in busy)
+    assert {len(view.table) for view in await asyncio.gather(*busy)} == {20_000}
+
+
+async def test_the_order_of_a_canceled_caller_ends_early_and_can_be_asked_for_again() -> None:
+    bench = large_bench()
+    view = await bench.view()
+    built = len(bench.thread.owners)
+    bench.thread.is_used.clear()
+    leaving = asyncio.create_task(view.numbers(DESCENDING))
+    await bench.thread.is_used.wait()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert len(bench.thread.owners) <= built + 1
+    assert await sold(view, DESCENDING) == list(range(19_999, -1, -1))
+    assert bench.pages.store.used_bytes == bench.counted_bytes
+
+
+async def test_a_small_view_needs_no_turn_of_the_worker_thread() -> None:
+    bench = Bench()
+    view = await bench.view(is_by_rows=True, group_by=("serviceCode",))
+    assert await sold(view, DESCENDING) == [sum(range(25))]
+    await view.totals(DESCENDING)
+    assert bench.thread.owners == []
+
+
+# Driven out
+
+
+async def test_a_view_that_was_driven_out_costs_neither_a_call_nor_its_blocks() -> None:
+    bench = large_bench()
+    first = await bench.view()
+    ordered = await sold(first, DESCENDING)
+    used_bytes = bench.pages.store.used_bytes
+    await bench.drive_out()
+    assert bench.pages.store.used_bytes < used_bytes / 5
+    again, same = await asyncio.gather(bench.view(), bench.view())
+    assert again.table is same.table is not first.table
+    assert (again.mark, again.cache, again.warnings) == (first.mark, CacheState.HIT, first.warnings)
+    assert await sold(again, DESCENDING) == ordered
+    hot = [record for record in bench.pages.store._records.values() if record.is_hot]
+    assert [type(record.value) for record in hot] == [View]
+    assert bench.calls == 10
+
+
+async def test_what_is_kept_with_an_unpacked_view_is_counted_and_driven_out_with_it() -> None:
+    bench = large_bench()
+    await bench.view()
+    await bench.drive_out()
+    packed_bytes = bench.pages.store.used_bytes
+    view = await bench.view()
+    await view.numbers(DESCENDING)
+    await view.totals(DESCENDING)
+    (hot,) = [record for record in bench.pages.store._records.values() if record.is_hot]
+    assert isinstance(hot.packed, PackedTable)
+    assert isinstance(hot.owner, KeptRenderings)
+    kept_bytes = view.table.size_bytes + hot.owner._used_bytes + ENTRY_OVERHEAD_BYTES
+    assert bench.pages.store.used_bytes == packed_bytes + kept_bytes
+    packed = hot.packed
+    await bench.drive_out()
+    assert bench.pages.store.used_bytes == packed_bytes
+    assert packed in [record.value.content for record in bench.pages.store._records.values()]
+    # The caller still has it, but it is not kept.
+    assert (await sold(view, ALL_ROWS))[:3] == [0, 1, 2]
+    assert bench.pages.store.used_bytes == packed_bytes
+
+
+async def test_groups_of_the_gateway_are_packed_too() -> None:
+    bench = large_bench()
+    bench.source.names = [f"service {number}" for number in range(500)]
+    by_rows: dict[str, Any] = {"is_by_rows": True, "group_by": ("serviceCode",)}
+    groups = await sold(await bench.view(**by_rows), DESCENDING)
+    await bench.drive_out()
+    assert await sold(await bench.view(**by_rows), DESCENDING) == groups
+    assert len(groups) == 500
+
+
+async def test_packed_views_expire_turn_stale_and_belong_to_their_token() -> None:
+    bench = large_bench()
+    for token in ("one", "two"):
+        await bench.view(token)
+    await bench.drive_out()
+    stale = await bench.view("one", after_seconds=150)
+    assert (stale.cache, (await sold(stale))[:2]) == (CacheState.STALE, [0, 1])
+    await bench.settle()
+    await bench.drive_out()
+    await bench.pages.drop_token(caller("one"))
+    assert {len(bench.pages.index.keys_of(caller(token).token.locator)) for token in ("one", "two")} == {0, 11}
+    calls = bench.calls
+    assert (await bench.view("one")).cache is CacheState.MISS
+    assert bench.calls == calls + 10
+    assert (await bench.view("two", after_seconds=1_000)).cache is CacheState.MISS
+
+
+async def test_a_view_that_is_unpacked_while_its_token_is_refused_is_not_cached() -> None:
+    bench = large_bench()
+    await bench.view()
+    await bench.drive_out()
+    unpacking = asyncio.create_task(bench.view())
+    await asyncio.sleep(0)
+    await bench.pages.drop_token(caller())
+    assert (await sold(await unpacking))[:2] == [0, 1]
+    assert bench.pages.store.used_bytes == 0
+
+
+async def test_a_view_that_cannot_be_packed_stays_as_it_is() -> None:
+    """The text is not valid Unicode."""
+    bench = large_bench()
+    bench.source.names = ["\ud800"]
+    view = await bench.view()
+    await bench.drive_out()
+    assert (await bench.view()).table is view.table

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Generator
 
 import pytest
 
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.worker_thread import WorkerThread, in_pieces, inline
 
 
 class Work:
@@ -64,3 +65,51 @@ async def test_failed_work_is_its_callers_error_alone() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         await in_thread(int, "no number")
     assert await in_thread(int, "1") == 1
+
+
+def pieces(work: Work, name: str, count: int = 5) -> Generator[None, None, str]:
+    """Work in ``count`` pieces. Returns its name."""
+    for number in range(count - 1):
+        work(f"{name} {number}")
+        yield
+    return work(name)
+
+
+async def test_between_two_pieces_others_have_a_turn() -> None:
+    thread, work = WorkerThread(), Work()
+    long = asyncio.ensure_future(in_pieces(thread.of(b"long"), pieces(work, "long", 50)))
+    await work.first_started()
+    other = asyncio.ensure_future(thread.of(b"other")(work, "other"))
+    await asyncio.sleep(0)
+    work.gate.set()
+    assert (await long, await other) == ("long", "other")
+    assert work.order.index("other") <= 2
+    assert work.order[-1] == "long"
+    assert len(work.order) == 51
+
+
+async def test_the_work_of_a_canceled_caller_ends_with_its_piece() -> None:
+    thread, work = WorkerThread(), Work()
+    canceled = asyncio.ensure_future(in_pieces(thread.of(b"one"), pieces(work, "canceled")))
+    await work.first_started()
+    canceled.cancel()
+    await asyncio.wait({canceled})
+    work.gate.set()
+    assert await thread.of(b"one")(work, "later") == "later"
+    assert work.order == ["canceled 0", "later"]
+
+
+async def test_short_work_in_pieces_needs_no_thread() -> None:
+    work = Work()
+    work.gate.set()
+    assert await in_pieces(inline, pieces(work, "short")) == "short"
+    assert work.threads == {threading.get_ident()}
+
+
+async def test_an_error_ends_the_work_and_is_raised() -> None:
+    def failing() -> Generator[None, None, int]:
+        yield
+        return int("no number")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_pieces(WorkerThread().of(b"one"), failing())

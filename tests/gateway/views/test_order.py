@@ -119,3 +119,29 @@ def test_many_texts_are_sorted_in_steps_to_the_same_order() -> None:
     rows = [SmallRow(customer_name=name) for name in names]
     order = ordered(table_of(rows), [OrderTerm("customerName")])
     assert [names[row] for row in order] == sorted(names, key=lambda name: (name.lower(), name))
+
+
+@pytest.mark.parametrize("largest", [2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1])
+@pytest.mark.parametrize("lowest", [0, -1, -(2**31)])
+@pytest.mark.parametrize("descending", [False, True])
+def test_numbers_of_any_size_are_ordered(largest: int, lowest: int, descending: bool) -> None:
+    """They are sorted in digits of 16 bits."""
+    numbers = [largest, lowest, 0, 2**16 - 1, 2**16 - 2, lowest, 255, largest - 1, largest]
+    table = table_of([SmallRow(customer_name=str(place), licenses_sold=n) for place, n in enumerate(numbers)])
+    order = ordered(table, [OrderTerm("licensesSold", descending)]).tolist()
+    assert order == sorted(range(len(numbers)), key=lambda place: -numbers[place] if descending else numbers[place])
+
+
+def test_columns_that_cannot_break_a_tie_are_not_ranked() -> None:
+    """Each customer has one name, but not each product."""
+    rows = [
+        SmallRow(service_code=str(number % 100), customer_name=f"of {number % 100}", product_name=str(number % 7))
+        for number in range(1_000)
+    ]
+    table = table_of(rows)
+    order = ordered(table, [OrderTerm("productName")]).tolist()
+    assert order == sorted(range(1_000), key=lambda row: (rows[row].product_name, rows[row].service_code, row))
+    ranked = {name for name, text in table.texts.items() if text.dictionary.is_ranked}
+    assert ranked == {"serviceCode", "productName"}
+    assert list(table.ranking(["customerName"])) == [None]
+    assert table.texts["customerName"].dictionary.is_ranked

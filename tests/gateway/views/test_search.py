@@ -71,7 +71,7 @@ def test_each_word_is_found_in_some_dimension(text: str, found: list[bool]) -> N
 
 
 def test_a_word_is_not_found_across_two_values() -> None:
-    """The keys of a column are kept as one text."""
+    """The keys of a column are searched as one text."""
     table = table_of([SmallRow(customer_name="ab"), SmallRow(customer_name="cd")])
     assert containing(table, ["bc"], DIMENSIONS).tolist() == [False, False]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,19 +82,28 @@ def test_the_size_counts_arrays_texts_and_what_is_kept_for_later() -> None:
     texts = [f"customer {number}" for number in range(1_000)]
     table = table_of([SmallRow(customer_name=text, licenses_sold=1, licenses_deployed=None) for text in texts])
     text_bytes = sum(map(sys.getsizeof, texts))
-    # Per row: codes of 2 bytes and three of 1, two measures, one array of states, a pointer for each distinct text.
-    expected = text_bytes + 1_000 * (2 + 3 + 2 * 8 + 1 + 8) + 3 * 8
+    # Per row: codes of 2 bytes and three of 1, two measures of 1, states of 1, a pointer for each distinct text.
+    expected = text_bytes + 1_000 * (2 + 3 + 2 * 1 + 1 + 8) + 3 * 8
     assert table.size_bytes == expected
 
     ordered(table, [OrderTerm("customerName")])
-    # Two ranks for each text, the order that breaks ties, and the ranks of three single values.
-    expected += 1_000 * (2 * 2 + 4) + 3 * 2
+    # A rank for each text, the order that breaks ties, and the rank of one single value: two others cannot break a tie.
+    expected += 1_000 * (2 + 4) + 1
     assert table.size_bytes == expected
 
     containing(table, ["customer"], ["customerName"])
-    # Keys as UTF-8, and where each starts.
-    expected += sum(map(len, texts)) + 1_001 * 8
     assert table.size_bytes == expected
+
+
+def test_measures_have_the_smallest_type_for_their_values() -> None:
+    for values, item_bytes in (
+        *(((), 1), ((0, 255), 1), ((-1, 127), 1), ((-1, 128), 2), ((0, 256), 2), ((65_536, None), 4)),
+        *(((-1, 2**31), 8), ((0, 2**32 - 1), 4), ((-(2**63), 2**63 - 1), 8)),
+    ):
+        column = table_of([SmallRow(licenses_sold=value) for value in values]).measures["licensesSold"]
+        assert column.stored.itemsize == item_bytes
+        assert column.values.dtype == np.int64
+        assert column.python_values() == list(values)
 
 
 def test_rows_of_a_large_account_take_at_most_60_bytes() -> None:
@@ -104,6 +114,7 @@ def test_rows_of_a_large_account_take_at_most_60_bytes() -> None:
     structs = [LICENSE_DEPLOYMENTS.row(**{attributes[name]: row[name] for name in attributes}) for row in sample]
     builder.add(structs, has_unreadable=False)
     table = builder.build()
+    ordered(table, [OrderTerm("customerName")])
     assert table.size_bytes <= 60 * len(table)
 
 

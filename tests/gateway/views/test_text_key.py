@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.views.text_key import text_key
+from gateway.views.text_key import text_key, text_keys
 from tests.gateway.views import reference
 
 
@@ -47,3 +47,9 @@ def test_the_key_of_every_character_is_stable() -> None:
 @given(st.text(), st.text())
 def test_the_key_of_joined_texts_is_their_keys_joined(one: str, other: str) -> None:
     assert text_key(one + other) == text_key(one) + text_key(other) == reference.text_key(one + other)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text() | st.text("aB \n")))
+def test_the_keys_of_many_texts_are_the_key_of_each(texts: list[str]) -> None:
+    assert text_keys(texts) == list(map(text_key, texts))

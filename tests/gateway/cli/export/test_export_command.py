@@ -195,6 +195,41 @@ def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
+@pytest.mark.parametrize(
+    ("group_by", "dimensions"),
+    [
+        ("customerName", "CUSTOMER_NAME"),
+        ("productName,serviceName", "PRODUCT_NAME, SERVICE_NAME"),
+        ("customerTenantId, CUSTOMER_NAME", "CUSTOMER_TENANT_ID, CUSTOMER_NAME"),
+        ("channel", "CHANNEL"),
+    ],
+)
+def test_groups_and_their_order_are_named_like_columns_or_as_in_graphql(
+    gateway: Gateway, group_by: str, dimensions: str
+) -> None:
+    order = ("--order-by", f"licensesUnassigned:desc,{group_by}")
+    code, out, err = exported("--url", gateway.url, "--format", "ndjson", "--group-by", group_by, *order)
+    assert (code, err) == (0, "")
+    terms = "".join(f", {{field: {dimension.strip()}}}" for dimension in dimensions.split(","))
+    fields = "customerTenantId customerName productName serviceName channel licensesDeployed licensesSold"
+    arguments = f"groupBy: [{dimensions}], orderBy: [{{field: LICENSES_UNASSIGNED, direction: DESC}}{terms}]"
+    nodes = gateway.connection(f"{arguments}, first: 10000", fields=f"nodes {{ {fields} }}")["nodes"]
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [{name: row[name] for name in fields.split()} for row in rows] == nodes
+    assert len({tuple(row.values()) for row in rows}) == len(rows) > 1
+
+
+def test_customers_of_one_name_are_one_group_and_their_ids_keep_them_apart(gateway: Gateway) -> None:
+    options = ("--url", gateway.url, "--format", "ndjson", "--group-by")
+    names = [json.loads(line) for line in exported(*options, "customerName")[1].splitlines()]
+    both = [json.loads(line) for line in exported(*options, "customerTenantId,customerName")[1].splitlines()]
+    assert len(both) > len(names) == len({row["customerName"] for row in names})
+    sold: dict[str | None, int] = {}
+    for row in both:
+        sold[row["customerName"]] = sold.get(row["customerName"], 0) + row["licensesSold"]
+    assert sold == {row["customerName"]: row["licensesSold"] for row in names}
+
+
 def test_any_operation_with_one_connection_can_be_exported(gateway: Gateway, tmp_path: Path) -> None:
     """The operation has paging arguments, fragments and aliases; the aliases become the columns."""
     (tmp_path / "names.graphql").write_text(RELAY, encoding="utf-8")
