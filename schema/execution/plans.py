@@ -28,6 +28,12 @@ KEPT_PLANS, MAX_KEY_CHARACTERS = 1_024, 16_384
 PlanKey = tuple[str, str | None, bytes]
 
 
+def plan_key(text: str, operation_name: str | None, variables: msgspec.Raw) -> PlanKey | None:
+    """Return the key of an operation's plan; None if it would be too long, so that there is no plan."""
+    is_short = len(text) + len(variables) <= MAX_KEY_CHARACTERS
+    return (text, operation_name, bytes(variables)) if is_short else None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The prepared form of one operation. The response's JSON is ``head`` followed by the connection's rendering.
@@ -73,7 +79,7 @@ class Plans:
         if key in self._plans or len(data) != 1 or len(context.results) != 1 or len(context.selections) != 1:
             return
         origin = context.results[0].connection.origin
-        if origin is None or len(key[0]) + len(key[2]) > MAX_KEY_CHARACTERS:
+        if origin is None:
             return
         head = b'{"data":{' + msgspec.json.encode(next(iter(data))) + b":"
         rendering = rendering_key(context.selections[0], origin.arguments)

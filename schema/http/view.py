@@ -29,10 +29,10 @@ from gateway.scanning.sources import RowSources
 from gateway.scheduling.worker_thread import WorkerThread
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations
-from schema.execution.plans import PlanKey, Plans
+from schema.execution.plans import PlanKey, Plans, plan_key
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
-from schema.http.request import Parameters, access_token, header, locale_of, read_parameters, variables_of
+from schema.http.request import access_token, header, locale_of, read_parameters, variables_of
 from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
 
@@ -98,18 +98,29 @@ class GraphQLView:
             max_bytes=self.max_request_bytes,
             timeout_seconds=self.body_timeout_seconds,
         )
-        key = (self.documents.text_of(parameters), parameters.operationName, bytes(parameters.variables))
+        text, shows_cost = self.documents.text_of(parameters), parameters.wants_cost
+        key = plan_key(text, parameters.operationName, parameters.variables)
         # A plan's stored rendering has no cost.
-        planned = None if parameters.wants_cost else await self._planned(scope, key)
-        return planned or await self._executed(scope, receive, key, parameters)
+        planned = None if shows_cost or key is None else await self._planned(scope, key)
+        if planned is not None:
+            return planned
+        with self.bodies.running(len(text) + len(parameters.variables)):
+            may_mutate = scope["method"] == "POST"
+            operation = OperationRequest(
+                text, parameters.operationName, variables_of(parameters), may_mutate=may_mutate
+            )
+            # The operation may wait long for the upstream, and the parameters hold the whole body.
+            del parameters
+            return await self._executed(scope, receive, key, operation, shows_cost=shows_cost)
 
-    async def _executed(self, scope: Scope, receive: Receive, key: PlanKey, parameters: Parameters) -> Response:
+    async def _executed(
+        self, scope: Scope, receive: Receive, key: PlanKey | None, operation: OperationRequest, *, shows_cost: bool
+    ) -> Response:
         """Return the response to an operation on the ordinary path."""
-        context = self._context(scope, shows_cost=parameters.wants_cost)
-        operation = OperationRequest(key[0], key[1], variables_of(parameters), may_mutate=scope["method"] == "POST")
+        context = self._context(scope, shows_cost=shows_cost)
         try:
             outcome = await unless_disconnected(receive, self.operations.run(operation, context))
-            if self.plans is not None and outcome.data and not outcome.errors:
+            if self.plans is not None and key is not None and outcome.data and not outcome.errors:
                 self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(
                 scope,
