@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
+from gateway.http.forwarded import is_host_of, public_host
 from gateway.http.request_headers import named_headers
 
 ALLOWED_HEADERS = (
@@ -60,11 +61,14 @@ class CrossSite:
     def _is_cross_site(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
         if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
             return False
-        if headers.get("sec-fetch-site") == "cross-site":
+        site = headers.get("sec-fetch-site")
+        if site == "cross-site":
             return True
+        # The browser compared the origins itself, and no script can set this header. A proxy may have changed Host.
+        if site == "same-origin" or origin is None:
+            return False
         # The scheme is not compared, because it is unknown behind a proxy that ends TLS. "null" has no host.
-        host = None if origin is None else origin.partition("://")[2].lower()
-        return host is not None and (not host or host != headers.get("host", "").lower())
+        return not is_host_of(origin, public_host(scope))
 
     def _granting(self, send: Send, origin: str) -> Send:
         async def granting(message: Message) -> None:
@@ -93,7 +97,9 @@ class CrossSite:
 
     def _refusal(self, scope: Scope) -> Response:
         error = BadRequest(
-            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS.", status=403
+            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS. If the page is the"
+            " gateway's own, a proxy changed the Host header: let it keep Host, or list it in GATEWAY_TRUSTED_PROXIES.",
+            status=403,
         )
         return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
 

@@ -355,6 +355,20 @@ def test_origins_are_separated_by_commas(value: str, expected: tuple[str, ...]) 
     assert read_settings({"GATEWAY_CORS_ORIGINS": value}).cors_origins == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("proxy.example", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("*", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("10.0.0.0/33", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("10.0.0.7/8", "one network starts in the middle; write 10.0.0.0/8 or the address without a slash"),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(value: str, advice: str) -> None:
+    assert faults_of({"GATEWAY_TRUSTED_PROXIES": f"127.0.0.1, {value}"}) == [f"GATEWAY_TRUSTED_PROXIES: {advice}"]
+    assert read_settings({"GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies == ("10.0.0.0/8", "::1")
+
+
 @pytest.mark.parametrize("value", ["a.example", "https://a.example/", "https://a.example/x", "null", "ftp://a", "*.a"])
 def test_an_origin_that_no_browser_sends_is_refused(value: str) -> None:
     assert faults_of({"GATEWAY_CORS_ORIGINS": f"https://b.example,{value}"})[0].startswith("GATEWAY_CORS_ORIGINS: ")
