@@ -41,6 +41,7 @@ def create_app(
     lifespan: Lifespan,
     sandbox: bool,
     cors_origins: Sequence[str] = (),
+    cors_headers: Sequence[str] = (),
     trusted_proxies: Sequence[Network] = (),
     sdl: str | None = None,
     graphiql_routes: Sequence[BaseRoute] = (),
@@ -71,6 +72,7 @@ def create_app(
         thread or WorkerThread(),
         sandbox=sandbox,
         cors_origins=cors_origins,
+        cors_headers=cors_headers,
         trusted_proxies=trusted_proxies,
     )
     app = GatewayApp(middleware=middleware)
@@ -141,6 +143,7 @@ def _middleware(
     *,
     sandbox: bool,
     cors_origins: Sequence[str],
+    cors_headers: Sequence[str],
     trusted_proxies: Sequence[Network],
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
@@ -150,7 +153,7 @@ def _middleware(
         *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
         *watching,
         Middleware(LastCall, health=health),
-        Middleware(CrossSite, origins=tuple(cors_origins)),
+        Middleware(CrossSite, origins=tuple(cors_origins), headers=tuple(cors_headers)),
         Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),
     ]
 

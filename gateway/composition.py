@@ -80,6 +80,7 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
+        cors_headers=settings.cors_headers,
         trusted_proxies=proxy_networks(settings.trusted_proxies),
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),

@@ -27,6 +27,9 @@ OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "wo
 # Secrets in a URL: the user info, and a query parameter of Redis clients.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
 
+# RFC 9110, section 5.1, without punctuation that no header's name has. In CORS, "*" would not include Authorization.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
 # Microsoft page, "top": the upstream's largest page.
 UPSTREAM_MAX_ROWS = 10_000
 
@@ -141,6 +144,9 @@ class Settings(BaseSettings):
         " `X-Forwarded-Prefix` are believed, comma-separated.",
     )
     cors_origins: Texts = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
+    cors_headers: Texts = Field(
+        (), description="Further request headers that pages of listed origins may send, comma-separated."
+    )
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
     introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
     metrics: Switch = Field(True, description="Serve `/metrics`.")
@@ -187,6 +193,13 @@ class Settings(BaseSettings):
         for origin in value:
             if origin != "*":
                 check_browser_origin(origin)
+        return value
+
+    @field_validator("cors_headers")
+    @classmethod
+    def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(_HEADER_NAME.fullmatch, value)):
+            raise ValueError("write each as the name of a header, such as X-Request-Source")
         return value
 
     @field_validator("trusted_proxies")

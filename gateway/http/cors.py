@@ -18,7 +18,13 @@ from gateway.http.forwarded import is_host_of, public_host
 from gateway.http.request_headers import named_headers
 
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight,"
+    " X-Apollo-Operation-Name,"
+    # Apollo Client 4.3, option clientAwareness, and enhancedClientAwareness with the transport "headers".
+    " apollographql-client-name, apollographql-client-version,"
+    " apollographql-library-name, apollographql-library-version,"
+    # W3C Trace Context and Baggage: OpenTelemetry in the browser.
+    " traceparent, tracestate, baggage"
 )
 EXPOSED_HEADERS = (
     "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot, X-Total-Count, X-Warnings,"
@@ -32,10 +38,14 @@ _PUBLIC = ("/healthz", "/readyz")
 
 
 class CrossSite:
-    """ASGI middleware that answers CORS preflights and refuses cross-site requests. ``origins`` may include ``*``."""
+    """ASGI middleware that answers CORS preflights and refuses cross-site requests.
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+    ``origins`` may include ``*``. ``headers`` may be sent beside ALLOWED_HEADERS.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...], headers: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._allowed_headers = ", ".join([ALLOWED_HEADERS, *headers])
         self._origins = frozenset(origins)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -89,7 +99,7 @@ class CrossSite:
             headers={
                 "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
                 "Access-Control-Allow-Methods": "GET, POST",
-                "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+                "Access-Control-Allow-Headers": self._allowed_headers,
                 "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
                 "Vary": "Origin",
             },

@@ -208,10 +208,25 @@ def test_a_preflight_of_a_listed_origin_is_granted(friendly: Gateway) -> None:
         "ms-correlationid",
         "apollo-require-preflight",
         "x-apollo-operation-name",
+        "apollographql-client-name",
+        "apollographql-client-version",
+        "apollographql-library-name",
+        "apollographql-library-version",
+        "traceparent",
+        "tracestate",
+        "baggage",
     }
     assert response.headers["Access-Control-Max-Age"] == "600"
     assert "Access-Control-Allow-Credentials" not in response.headers
     assert "Origin" in response.headers["Vary"]
+
+
+def test_a_setting_lists_further_headers(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(cors_origins=(FRIEND,), cors_headers=("X-Request-Source", "sentry-trace"))
+    response = gateway.client.options("/graphql", headers={"Origin": FRIEND, **PREFLIGHT})
+    allowed = [name.strip() for name in response.headers["Access-Control-Allow-Headers"].split(",")]
+    assert allowed[-2:] == ["X-Request-Source", "sentry-trace"]
+    assert "Authorization" in allowed
 
 
 @pytest.mark.parametrize(
