@@ -164,6 +164,23 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
     assert faults == {"no_text", "no_date", "maybe_null"}, done.stdout
 
 
+BATCH = """
+import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
+import { BatchHttpLink } from "@apollo/client/link/batch-http";
+const link = new BatchHttpLink({ uri: process.argv[1] });
+const client = new ApolloClient({ link, cache: new InMemoryCache() });
+const ask = (name) =>
+  client.query({ query: gql(`query ${name} { licenseDeployments { totalCount } }`) }).catch((error) => error.message);
+console.log(JSON.stringify(await Promise.all([ask("One"), ask("Other")])));
+"""
+
+
+def test_apollos_batch_link_shows_that_batches_are_not_supported(project: Path, gateway: Gateway) -> None:
+    shown = json.loads(succeed(project, "node", "--input-type=module", "-e", BATCH, f"{gateway.url}/graphql"))
+    assert len(shown) == 2
+    assert all(message.startswith("Batches are not supported.") for message in shown)
+
+
 FETCH_SCHEMA = """
 const { createRequire } = require("node:module");
 const config = createRequire(require.resolve("graphql-config"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ _OPTIONS = {
 }
 _JSON = ("filter", "having")
 
+# Between two words of a column's name.
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
 
 def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
@@ -28,6 +32,8 @@ def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
         # The endpoint treats an empty parameter as absent.
         elif text == "":
             raise click.UsageError(f"{_OPTIONS[name]} is empty. Give a value, or leave it out.")
+    if "groupBy" in parameters:
+        parameters["groupBy"] = ",".join(map(_enum_name, parameters["groupBy"].split(",")))
     if "orderBy" in parameters:
         parameters["orderBy"] = _order(parameters["orderBy"])
     return parameters
@@ -48,5 +54,11 @@ def _order(text: str) -> str:
     import msgspec
 
     terms = [term.strip().partition(":") for term in text.split(",")]
-    steps = [{"field": field.upper(), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
+    steps = [{"field": _enum_name(field), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
     return msgspec.json.encode(steps).decode()
+
+
+def _enum_name(field: str) -> str:
+    """Return ``PRODUCT_NAME`` for that name in any case, and for the name of a column: ``productName``."""
+    name = field.strip()
+    return (name if name.isupper() else _WORD.sub("_", name)).upper()
