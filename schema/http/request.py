@@ -54,6 +54,14 @@ class Parameters(msgspec.Struct):
         return other_id if other_id and isinstance(other_id, str) else None
 
 
+class _BatchMember(msgspec.Struct):
+    """What shows that a member of a list is an operation."""
+
+    query: str | None = None
+    documentId: str | None = None  # noqa: N815  # the specification's name
+    extensions: dict[str, Any] | None = None
+
+
 async def read_parameters(
     scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
 ) -> Parameters:
@@ -164,7 +172,7 @@ def _finite(text: str) -> float:
 # msgspec itself needs up to a hundred times longer for numbers such as 1.5e300 (measured: 12 microseconds each).
 _PARAMETERS = msgspec.json.Decoder(Parameters, float_hook=_finite)
 _VARIABLES = msgspec.json.Decoder(dict[str, Any] | None, float_hook=_finite)
-_BATCH = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_BATCH = msgspec.json.Decoder(list[_BatchMember])
 
 # Apollo Client's BatchHttpLink sends at most ten. A longer list gets one error, which bounds the response.
 MAX_BATCH = 100
@@ -191,10 +199,11 @@ def _decoded(body: bytes) -> Parameters:
 def _batch_size(text: bytes) -> int:
     """Return the number of operations in a batch; 0 if the body is something else or a batch is too long to answer."""
     try:
-        operations = len(_BATCH.decode(text))
+        members = _BATCH.decode(text)
     except (ValueError, RecursionError):
         return 0
-    return operations if operations <= MAX_BATCH else 0
+    is_batch = all(member.query or member.documentId or member.extensions for member in members)
+    return len(members) if is_batch and len(members) <= MAX_BATCH else 0
 
 
 def _explained(text: bytes, error: Exception) -> str:
