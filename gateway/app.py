@@ -10,14 +10,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Lifespan as StarletteLifespan
 
+from gateway.config.proxies import Network
 from gateway.errors import BadRequest
 from gateway.http.compression import Compress
 from gateway.http.cors import CrossSite
 from gateway.http.error_responses import error_response
+from gateway.http.forwarded import ForwardedHeaders, public_prefix
 from gateway.http.header_lists import BoundedHeaderLists
 from gateway.http.health import Health, LastCall
 from gateway.observability.access_log import RequestLog
@@ -39,6 +41,8 @@ def create_app(
     lifespan: Lifespan,
     sandbox: bool,
     cors_origins: Sequence[str] = (),
+    cors_headers: Sequence[str] = (),
+    trusted_proxies: Sequence[Network] = (),
     sdl: str | None = None,
     graphiql_routes: Sequence[BaseRoute] = (),
     export_routes: Sequence[BaseRoute] = (),
@@ -62,7 +66,14 @@ def create_app(
         *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
     middleware = _middleware(
-        health, metrics, watching, thread or WorkerThread(), sandbox=sandbox, cors_origins=cors_origins
+        health,
+        metrics,
+        watching,
+        thread or WorkerThread(),
+        sandbox=sandbox,
+        cors_origins=cors_origins,
+        cors_headers=cors_headers,
+        trusted_proxies=trusted_proxies,
     )
     app = GatewayApp(middleware=middleware)
     app.router = GatewayRouter(graphql, routes, _lifespan(lifespan, health))
@@ -95,11 +106,27 @@ class GatewayRouter(Router):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Serve one request. The scope names its route, as after a match by Starlette."""
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            return self._methods(scope)(scope, receive, send)
         if scope["type"] == "http" and scope["path"] == self._route.path:
             scope["router"], scope["route"] = self, self._route
             scope["endpoint"], scope["path_params"] = self._graphql, {}
             return self._graphql(scope, receive, send)
         return self._match(scope, receive, send)
+
+    def _methods(self, scope: Scope) -> Response:
+        """Return the response to OPTIONS, which proxies send as a health check: the methods of the path (or ``*``)."""
+        routes = [route for route in self.routes if isinstance(route, Route)]
+        if scope["path"] != "*":
+            routes = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+        if not routes:
+            return _http_error(scope, HTTPException(404))
+        methods = {"OPTIONS"}.union(*(self._methods_of(route) for route in routes))
+        return Response(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+
+    def _methods_of(self, route: Route) -> set[str]:
+        # Endpoints that check the method themselves have no list of methods; all but /graphql serve only GET.
+        return set(route.methods or (("GET", "POST") if route is self._route else ("GET",)))
 
     async def _match(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -116,14 +143,17 @@ def _middleware(
     *,
     sandbox: bool,
     cors_origins: Sequence[str],
+    cors_headers: Sequence[str],
+    trusted_proxies: Sequence[Network],
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
     return [
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
         Middleware(BoundedHeaderLists),
+        *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
         *watching,
         Middleware(LastCall, health=health),
-        Middleware(CrossSite, origins=tuple(cors_origins)),
+        Middleware(CrossSite, origins=tuple(cors_origins), headers=tuple(cors_headers)),
         Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),
     ]
 
@@ -149,7 +179,9 @@ def _lifespan(inner: Lifespan, health: Health) -> Callable[[Starlette], Abstract
 
 
 async def _home(request: Request) -> Response:
-    return RedirectResponse("graphql", headers={"Cache-Control": "no-store"})
+    # Relative, for proxies that add a path without reporting it.
+    prefix = public_prefix(request.scope)
+    return RedirectResponse(f"{prefix}{GRAPHQL_PATH}" if prefix else "graphql", headers={"Cache-Control": "no-store"})
 
 
 async def _no_home(request: Request) -> Response:

@@ -15,6 +15,7 @@ from gateway.cache.policy import Freshness
 from gateway.cache.redis_tier import RedisTier
 from gateway.config.groups import NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
+from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
 from gateway.graphiql.html_page import GraphiQL
@@ -79,6 +80,8 @@ def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | 
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
         cors_origins=settings.cors_origins,
+        cors_headers=settings.cors_headers,
+        trusted_proxies=proxy_networks(settings.trusted_proxies),
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
         export_routes=_exports(settings, operations.limits, sources, slices, ahead).routes(

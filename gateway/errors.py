@@ -3,6 +3,7 @@
 GatewayError
 ├── CallerError              the caller must change something
 │   ├── BadRequest           malformed HTTP or body
+│   │   └── BatchRefused     several operations in one request
 │   ├── ParseFailed          the document is not GraphQL
 │   ├── ValidationFailed     the document does not fit the schema
 │   ├── BadUserInput         an argument or a variable cannot be used
@@ -84,6 +85,14 @@ class BadRequest(CallerError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class BatchRefused(BadRequest):
+    """Several operations in one request; each of them gets this error."""
+
+    def __init__(self, message: str, *, operations: int) -> None:
+        super().__init__(message)
+        self.operations = operations
 
 
 class ParseFailed(CallerError):

@@ -17,7 +17,8 @@ Long = NewType("Long", int)
 DateTime = NewType("DateTime", str)
 
 _DATE = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})(?:T(?P<time>\d{2}:\d{2}:\d{2})(?:\.\d{1,7})?(?P<zone>Z|[+-]\d{2}:[0-5]\d)?)?",
+    r"(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:T(?P<time>\d{2}:\d{2}(?P<seconds>:\d{2})?)(?(seconds)(?:\.\d{1,7})?)(?P<zone>Z|[+-]\d{2}:[0-5]\d)?)?",
     re.ASCII,
 )
 

@@ -107,7 +107,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
         "uvicorn",
         Handling.IGNORED,
-        "`GATEWAY_WORKERS` sets the number of processes, and no forwarding header is trusted.",
+        "`GATEWAY_WORKERS` sets the number of processes, and `GATEWAY_TRUSTED_PROXIES` the trusted proxies.",
     ),
     LibraryVariable(
         ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"),

@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 # No top-level domain has these names (RFC 6761, RFC 6762, ICANN's "internal", Kubernetes' ".svc").
 _LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|internal|localhost|svc)", re.ASCII)
 
+# A name, an IPv4 address, or an IPv6 address in brackets, as browsers write them.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
 # RFC 1918, section 3, and RFC 4193. Python's ``is_private`` has more, such as the addresses of cloud metadata services.
 _PRIVATE_NETWORKS = [
     ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -50,7 +54,29 @@ def _is_private(host: str) -> bool:
 
 
 def check_browser_origin(value: str) -> None:
-    """Raise ValueError unless a browser could send ``value`` in its Origin header."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != value:
+    """Raise ValueError, with the text to write instead, unless a browser could send ``value`` in its Origin header."""
+    if "*" in value:
+        raise ValueError("an origin cannot have a wildcard; list each host, such as https://app.example.com, or only *")
+    try:
+        sent = _as_sent(value)
+    except ValueError:
+        sent = None
+    if sent is None:
         raise ValueError("write each as scheme://host or scheme://host:port, or *")
+    if sent != value:
+        raise ValueError(f"browsers send no path, final slash, capitals or default port; write {sent}")
+
+
+def _as_sent(url: str) -> str | None:
+    """Return the origin of ``url`` as browsers send it (RFC 6454, section 6.2), or None. May raise ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc or parts.port == 0:
+        return None
+    if ":" in parts.hostname:
+        host = f"[{ipaddress.IPv6Address(parts.hostname)}]"
+    else:
+        host = parts.hostname.encode("idna").decode("ascii")
+    if not _HOST.fullmatch(host):
+        return None
+    port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

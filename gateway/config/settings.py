@@ -13,6 +13,7 @@ from gateway.config.injected_names import injected_names
 from gateway.config.library_variables import switch_faults
 from gateway.config.manifest import read_manifest
 from gateway.config.origin import check_browser_origin, is_loopback, upstream_origin
+from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import MEMORY, cache_address
 from gateway.config.remedies import remedy
 from gateway.config.whitespace import control_character, trimmed
@@ -25,6 +26,9 @@ OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "wo
 
 # Secrets in a URL: the user info, and a query parameter of Redis clients.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
+
+# RFC 9110, section 5.1, without punctuation that no header's name has. In CORS, "*" would not include Authorization.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # Microsoft page, "top": the upstream's largest page.
 UPSTREAM_MAX_ROWS = 10_000
@@ -39,14 +43,14 @@ def _switch(value: Any) -> Any:
     return words.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
-def _origins(value: Any) -> Any:
+def _list(value: Any) -> Any:
     return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Rows = Annotated[int, Field(ge=1, le=UPSTREAM_MAX_ROWS)]
-Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 
 
 class Settings(BaseSettings):
@@ -134,7 +138,15 @@ class Settings(BaseSettings):
         description="Rows of a query whose order, search, `having` or exact totals need all of them.",
     )
     shutdown_grace_seconds: Seconds = Field(25, description="Time for requests in flight to finish after SIGTERM.")
-    cors_origins: Origins = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
+    trusted_proxies: Texts = Field(
+        (),
+        description="IP addresses and networks of proxies whose `X-Forwarded-Host`, `X-Forwarded-Proto` and"
+        " `X-Forwarded-Prefix` are believed, comma-separated.",
+    )
+    cors_origins: Texts = Field((), description="Origins that browsers may call from, comma-separated, or `*`.")
+    cors_headers: Texts = Field(
+        (), description="Further request headers that pages of listed origins may send, comma-separated."
+    )
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
     introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
     metrics: Switch = Field(True, description="Serve `/metrics`.")
@@ -181,6 +193,19 @@ class Settings(BaseSettings):
         for origin in value:
             if origin != "*":
                 check_browser_origin(origin)
+        return value
+
+    @field_validator("cors_headers")
+    @classmethod
+    def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(_HEADER_NAME.fullmatch, value)):
+            raise ValueError("write each as the name of a header, such as X-Request-Source")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        proxy_networks(value)
         return value
 
     @field_validator("trusted_documents")

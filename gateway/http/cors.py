@@ -14,10 +14,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
+from gateway.http.forwarded import is_host_of, public_host
 from gateway.http.request_headers import named_headers
 
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+    "Authorization, Content-Type, Accept, X-Locale, MS-CorrelationId, Apollo-Require-Preflight,"
+    " X-Apollo-Operation-Name,"
+    # Apollo Client 4.3, option clientAwareness, and enhancedClientAwareness with the transport "headers".
+    " apollographql-client-name, apollographql-client-version,"
+    " apollographql-library-name, apollographql-library-version,"
+    # W3C Trace Context and Baggage: OpenTelemetry in the browser.
+    " traceparent, tracestate, baggage"
 )
 EXPOSED_HEADERS = (
     "Retry-After, X-Cache, Age, ETag, MS-CorrelationId, X-Gateway-Upstream, X-Snapshot, X-Total-Count, X-Warnings,"
@@ -31,10 +38,14 @@ _PUBLIC = ("/healthz", "/readyz")
 
 
 class CrossSite:
-    """ASGI middleware that answers CORS preflights and refuses cross-site requests. ``origins`` may include ``*``."""
+    """ASGI middleware that answers CORS preflights and refuses cross-site requests.
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+    ``origins`` may include ``*``. ``headers`` may be sent beside ALLOWED_HEADERS.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...], headers: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._allowed_headers = ", ".join([ALLOWED_HEADERS, *headers])
         self._origins = frozenset(origins)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -60,11 +71,14 @@ class CrossSite:
     def _is_cross_site(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
         if scope["path"] in _PUBLIC or _is_navigation(scope, headers):
             return False
-        if headers.get("sec-fetch-site") == "cross-site":
+        site = headers.get("sec-fetch-site")
+        if site == "cross-site":
             return True
+        # The browser compared the origins itself, and no script can set this header. A proxy may have changed Host.
+        if site == "same-origin" or origin is None:
+            return False
         # The scheme is not compared, because it is unknown behind a proxy that ends TLS. "null" has no host.
-        host = None if origin is None else origin.partition("://")[2].lower()
-        return host is not None and (not host or host != headers.get("host", "").lower())
+        return not is_host_of(origin, public_host(scope))
 
     def _granting(self, send: Send, origin: str) -> Send:
         async def granting(message: Message) -> None:
@@ -85,7 +99,7 @@ class CrossSite:
             headers={
                 "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
                 "Access-Control-Allow-Methods": "GET, POST",
-                "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+                "Access-Control-Allow-Headers": self._allowed_headers,
                 "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
                 "Vary": "Origin",
             },
@@ -93,7 +107,9 @@ class CrossSite:
 
     def _refusal(self, scope: Scope) -> Response:
         error = BadRequest(
-            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS.", status=403
+            "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS. If the page is the"
+            " gateway's own, a proxy changed the Host header: let it keep Host, or list it in GATEWAY_TRUSTED_PROXIES.",
+            status=403,
         )
         return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
 

@@ -40,7 +40,9 @@ def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
         # Imported lazily, so that `gateway --help` is fast.
         import structlog
 
-        structlog.get_logger("gateway").warning("no traces and metrics: the extra 'otel' is not installed")
+        structlog.get_logger("gateway").warning(
+            "no traces and metrics: the extra 'otel' is not installed; run: pip install -c requirements.lock '.[otel]'"
+        )
         return NOTHING
     return OpenTelemetry(
         tracing.exporting(environment) if traces else None, metering.exporting(environment) if metrics else None

@@ -27,6 +27,7 @@ _END_TO_END = frozenset(
     {b"accept", b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type"}
     | {b"expect", b"host", b"if-none-match", b"origin", b"traceparent", b"transfer-encoding", b"x-locale"}
     | {b"ms-correlationid", b"ms-requestid", b"sec-fetch-site"}
+    | {b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto"}
 )
 
 # A response with status 405 names the methods that would be served (RFC 9110, section 15.5.6).

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from gateway.access_token import AccessToken
-from gateway.errors import BadRequest, Unauthenticated
+from gateway.errors import BadRequest, BatchRefused, Unauthenticated
 from gateway.http.content_negotiation import JSON
 from gateway.http.request_headers import named_headers
 from schema.http.request_bodies import RequestBodies, read_body
@@ -54,6 +54,14 @@ class Parameters(msgspec.Struct):
         return other_id if other_id and isinstance(other_id, str) else None
 
 
+class _BatchMember(msgspec.Struct):
+    """What shows that a member of a list is an operation."""
+
+    query: str | None = None
+    documentId: str | None = None  # noqa: N815  # the specification's name
+    extensions: dict[str, Any] | None = None
+
+
 async def read_parameters(
     scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
 ) -> Parameters:
@@ -77,6 +85,10 @@ def variables_of(parameters: Parameters) -> dict[str, Any] | None:
     try:
         variables: dict[str, Any] | None = _VARIABLES.decode(parameters.variables)
     except (ValueError, RecursionError):
+        if bytes(parameters.variables).startswith(b'"'):
+            raise BadRequest(
+                "'variables' is text that contains JSON. Send the JSON object itself, without quotes around it."
+            ) from None
         raise BadRequest("'variables' cannot be read. Send a JSON object whose numbers are of usual size.") from None
     return variables
 
@@ -160,6 +172,12 @@ def _finite(text: str) -> float:
 # msgspec itself needs up to a hundred times longer for numbers such as 1.5e300 (measured: 12 microseconds each).
 _PARAMETERS = msgspec.json.Decoder(Parameters, float_hook=_finite)
 _VARIABLES = msgspec.json.Decoder(dict[str, Any] | None, float_hook=_finite)
+_BATCH = msgspec.json.Decoder(list[_BatchMember])
+
+# Apollo Client's BatchHttpLink sends at most ten. A longer list gets one error, which bounds the response.
+MAX_BATCH = 100
+
+_BATCHES = "Batches are not supported. Send one operation in one JSON object."
 
 
 def _decoded(body: bytes) -> Parameters:
@@ -168,15 +186,29 @@ def _decoded(body: bytes) -> Parameters:
     try:
         parameters = _PARAMETERS.decode(text)
     except (ValueError, RecursionError) as error:
+        if operations := _batch_size(text):
+            raise BatchRefused(_BATCHES, operations=operations) from None
         raise BadRequest(_explained(text, error)) from None
+    # Some clients send an empty name instead of none.
+    parameters.operationName = parameters.operationName or None
     if not parameters.query and parameters.document_id() is None:
         raise BadRequest('The body has no \'query\'. Send {"query": "...", "variables": {...}}.')
     return parameters
 
 
+def _batch_size(text: bytes) -> int:
+    """Return the number of operations in a batch; 0 if the body is something else or a batch is too long to answer."""
+    try:
+        members = _BATCH.decode(text)
+    except (ValueError, RecursionError):
+        return 0
+    is_batch = all(member.query or member.documentId or member.extensions for member in members)
+    return len(members) if is_batch and len(members) <= MAX_BATCH else 0
+
+
 def _explained(text: bytes, error: Exception) -> str:
     if text.lstrip()[:1] == b"[":
-        return "Batches are not supported. Send one operation in one JSON object."
+        return _BATCHES
     member = re.search(r"at `\$\.(query|operationName|variables|extensions|documentId)`", str(error))
     if member:
         kind = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import (
     BadRequest,
+    BatchRefused,
     DocumentRefused,
     GatewayError,
     RateLimited,
@@ -174,7 +175,11 @@ def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
     media_type = response_type(header(scope, b"accept"))
     headers = _error_headers(error, scope["method"])
     response = error_response(error, correlation_id, media_type=media_type, headers=headers)
-    if isinstance(error, DocumentRefused) and media_type != GRAPHQL_JSON:
+    if isinstance(error, BatchRefused):
+        # Apollo Client's BatchHttpLink shows errors only in a list with one result for each operation.
+        response.body = b"[" + b",".join([bytes(response.body)] * error.operations) + b"]"
+        response.headers["Content-Length"] = str(len(response.body))
+    if isinstance(error, DocumentRefused | BatchRefused) and media_type != GRAPHQL_JSON:
         # Well-formed, but not executed: GraphQL over HTTP, section "application/json".
         response.status_code = 200
     return response

@@ -168,6 +168,16 @@ class Chromium:
         arguments: dict[str, Any] = {"executable_path": self._executable, "args": CHROMIUM_ARGUMENTS}
         yield from self._opened(kind.launch_persistent_context(profile, **arguments, **options), "")
 
+    @contextmanager
+    def resolving(self, rules: str) -> Iterator[Page]:
+        """Open a page in a separate browser process with these ``--host-resolver-rules``."""
+        arguments = [*CHROMIUM_ARGUMENTS, f"--host-resolver-rules={rules}"]
+        browser = self._browser.browser_type.launch(executable_path=self._executable, args=arguments)
+        try:
+            yield browser.new_page()
+        finally:
+            browser.close()
+
     def _opened(self, context: BrowserContext, path: str) -> Iterator[GraphiqlPage]:
         context.set_default_timeout(20_000)
         try:

@@ -17,7 +17,7 @@ import pytest
 from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
-    from tests.conftest import StartGateway, Upstream
+    from tests.conftest import Gateway, StartGateway, Upstream
 
 PINS = Path(__file__).parent
 SCHEMA = PINS.parents[1] / "schema" / "schema.graphql"
@@ -162,6 +162,37 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
     done = run(project, *COMPILE, "--noEmit", *(f"{name}.ts" for name in uses))
     faults = set(re.findall(r"^(\w+)\.ts.*error TS2322:", done.stdout, re.MULTILINE))
     assert faults == {"no_text", "no_date", "maybe_null"}, done.stdout
+
+
+BATCH = """
+import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
+import { BatchHttpLink } from "@apollo/client/link/batch-http";
+const link = new BatchHttpLink({ uri: process.argv[1] });
+const client = new ApolloClient({ link, cache: new InMemoryCache() });
+const ask = (name) =>
+  client.query({ query: gql(`query ${name} { licenseDeployments { totalCount } }`) }).catch((error) => error.message);
+console.log(JSON.stringify(await Promise.all([ask("One"), ask("Other")])));
+"""
+
+
+def test_apollos_batch_link_shows_that_batches_are_not_supported(project: Path, gateway: Gateway) -> None:
+    shown = json.loads(succeed(project, "node", "--input-type=module", "-e", BATCH, f"{gateway.url}/graphql"))
+    assert len(shown) == 2
+    assert all(message.startswith("Batches are not supported.") for message in shown)
+
+
+FETCH_SCHEMA = """
+const { createRequire } = require("node:module");
+const config = createRequire(require.resolve("graphql-config"));
+const { fetch } = createRequire(config.resolve("@graphql-tools/url-loader"))("@whatwg-node/fetch");
+fetch(process.argv[1]).then((response) => response.text()).then((text) => console.log(text));
+"""
+
+
+def test_a_client_that_lists_a_coding_it_cannot_read_gets_another(project: Path, gateway: Gateway) -> None:
+    """The fetch of the newest graphql-codegen and graphql-inspector lists zstd, even on Node 20, which has none."""
+    shown = succeed(project, "node", "-e", FETCH_SCHEMA, f"{gateway.url}/schema.graphql")
+    assert shown.strip() == SCHEMA.read_text(encoding="utf-8").strip()
 
 
 def test_the_pins_name_no_package_index() -> None:

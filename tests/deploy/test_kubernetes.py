@@ -126,9 +126,9 @@ def test_a_pod_reaches_only_dns_redis_and_the_public_internet() -> None:
     assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == ["http"]
 
 
-def test_all_manifests_but_the_example_are_applied_and_only_the_autoscaler_sets_replicas() -> None:
+def test_all_manifests_but_the_examples_are_applied_and_only_the_autoscaler_sets_replicas() -> None:
     applied = DOCUMENTS["kustomization.yaml"]["resources"]
-    assert set(applied) == DOCUMENTS.keys() - {"kustomization.yaml", "secret.example.yaml"}
+    assert set(applied) == DOCUMENTS.keys() - {"kustomization.yaml", "secret.example.yaml", "ingress.example.yaml"}
     assert "replicas" not in DEPLOYMENT
     disruption = DOCUMENTS["pdb.yaml"]["spec"]["maxUnavailable"]
     assert DOCUMENTS["hpa.yaml"]["spec"]["minReplicas"] > disruption
@@ -141,7 +141,7 @@ def test_kustomize_renders_the_manifests_without_changing_foreign_selectors() ->
     done = subprocess.run([kubectl, "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rendered = {document["kind"]: document for document in yaml.safe_load_all(done.stdout)}
-    assert set(rendered) == {DOCUMENTS[name]["kind"] for name in DOCUMENTS} - {"Kustomization", "Secret"} | {
+    assert set(rendered) == {DOCUMENTS[name]["kind"] for name in DOCUMENTS} - {"Kustomization", "Secret", "Ingress"} | {
         "ConfigMap"
     }
     assert rendered["NetworkPolicy"]["spec"] == DOCUMENTS["networkpolicy.yaml"]["spec"]

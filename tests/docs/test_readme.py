@@ -80,10 +80,15 @@ def test_every_kind_of_block_is_checked() -> None:
 
 
 def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
-    """The code is in tests/clients, whose tests read whole reports, and in the unattended sign-in script."""
+    """It is in tests/clients, whose tests read whole reports, and elsewhere with tests of its own."""
     shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {
         "tests/gateway/cli/token/unattended.py",
+        # Run by tests/deploy/test_proxies.py; the Ingress is compared with the other manifests.
+        "deploy/nginx/gateway.conf",
+        "deploy/nginx/prefix.conf",
+        "deploy/haproxy/haproxy.cfg",
+        "deploy/kubernetes/ingress.example.yaml",
         *(
             f"tests/clients/{name}"
             for name in (

@@ -13,6 +13,7 @@ from gateway.app import create_app
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffers
+from gateway.http.whole_bodies import COMPRESS_FROM_BYTES
 from gateway.observability.metrics import Metrics
 from gateway.page import CacheState, Caller, Page, PageWarning
 from gateway.paging.blocks import BlockSizes
@@ -285,11 +286,13 @@ def test_sandbox_data_is_marked_as_invented(start_gateway: StartGateway, gateway
         ("zstd", "zstd"),
         ("br", "br"),
         ("gzip", "gzip"),
-        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br, zstd", "br"),
         ("gzip, deflate, br", "br"),
         ("zstd;q=0, br;q=0, gzip", "gzip"),
-        ("*", "zstd"),
-        ("zstd;q=0, *;q=0.1", "br"),
+        ("*", "gzip"),
+        ("zstd, br;q=0.9", "zstd"),
+        ("gzip;q=0, *;q=0.1", "br"),
+        ("identity, br;q=0.5", None),
         ("*;q=0", None),
         ("deflate", None),
         ("identity", None),
@@ -333,6 +336,35 @@ def test_a_stored_compressed_response_is_used_only_for_its_query_and_selection(g
 def test_a_small_response_is_not_compressed(gateway: Gateway) -> None:
     response = post(gateway, "{ __typename }", None, {"Accept-Encoding": "gzip, br, zstd"})
     assert "Content-Encoding" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/graphql?query={__typename}", "/healthz", "/schema.graphql", "/metrics", "/graphql"])
+@pytest.mark.parametrize(
+    ("accept_encoding", "wanted"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip;q=0.5, zstd;q=0.6", "zstd"),
+        ("identity;q=0, gzip", "gzip"),
+        ("identity, gzip;q=0.9", None),
+    ],
+)
+def test_codings_are_negotiated_on_every_route(
+    gateway: Gateway, path: str, accept_encoding: str, wanted: str | None
+) -> None:
+    """Small responses have a coding only if the client refuses to go without."""
+    headers = {"Accept-Encoding": accept_encoding, "Accept": "text/html" if path == "/graphql" else "*/*"}
+    response = gateway.client.get(path, headers=headers)
+    is_small = len(response.content) < COMPRESS_FROM_BYTES and "identity;q=0" not in accept_encoding
+    assert response.status_code == 200
+    assert response.headers.get("Content-Encoding") == (None if is_small else wanted)
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/schema.graphql"])
+def test_repeated_headers_are_one_list(gateway: Gateway, path: str) -> None:
+    query = ROWS.replace("first: 100", "first: 200")
+    lists = [("Accept-Encoding", "gzip;q=0.5"), ("Authorization", "Bearer contoso"), ("Accept-Encoding", "zstd")]
+    response = gateway.client.get(path, params={"query": query}, headers=lists)
+    assert response.headers["Content-Encoding"] == "zstd"
 
 
 def test_a_compressed_response_has_the_same_etag(gateway: Gateway) -> None:

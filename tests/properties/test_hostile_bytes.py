@@ -77,10 +77,12 @@ def check(response: bytes) -> None:
         assert int(status) < 400, "an error response has a GraphQL body"
         return
     result = json.loads(body[: int(headers["content-length"])])
-    for error in result.get("errors", []):
-        assert error["message"]
-        assert error["extensions"]["code"] in CODES
-    assert int(status) < 400 or result["errors"]
+    # A batch gets one result for each operation.
+    for one in result if isinstance(result, list) else [result]:
+        for error in one.get("errors", []):
+            assert error["message"]
+            assert error["extensions"]["code"] in CODES
+        assert int(status) < 400 or one["errors"]
 
 
 # Parts of requests, so that the bytes get past the first line.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput
+from gateway.upstream.coercion import is_date
 from schema.build import build_schema
 from schema.scalars import LONG_MAX, LONG_MIN, upstream_date
 
@@ -30,6 +31,8 @@ def scalar(name: str) -> GraphQLScalarType:
         ("2018-10-14", "2018-10-14T00:00:00"),
         ("2018-10-14T00:00:00", "2018-10-14T00:00:00"),
         ("2018-10-14T23:59:59", "2018-10-14T23:59:59"),
+        ("2018-10-14T23:59", "2018-10-14T23:59:00"),
+        ("2018-10-14T01:30+02:00", "2018-10-13T23:30:00"),
         ("2018-10-14T00:00:00Z", "2018-10-14T00:00:00"),
         ("2018-10-14T00:00:00+00:00", "2018-10-14T00:00:00"),
         ("2018-10-14T00:30:00+02:00", "2018-10-13T22:30:00"),
@@ -72,7 +75,8 @@ def test_converting_a_converted_date_changes_nothing(moment: datetime) -> None:
         "0000-01-01",
         "2018-10-14 00:00:00",
         "2018-10-14T",
-        "2018-10-14T00:00",
+        "2018-10-14T00",
+        "2018-10-14T00:00.5",
         "2018-10-14T25:00:00",
         "2018-10-14T00:00:61",
         "2018-10-14T00:00:00.",
@@ -101,10 +105,23 @@ def test_an_invalid_date_is_a_caller_error_with_its_argument(text: str) -> None:
 @given(text=st.text(max_size=30) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{8,16}(Z|[+-][0-9:]{5}))?"))
 def test_any_invalid_date_raises_the_documented_error(text: str) -> None:
     try:
-        date = upstream_date(text, argument="processedDateTime")
+        sent = upstream_date(text, argument="processedDateTime")
     except BadUserInput:
         return
-    assert datetime.fromisoformat(date).isoformat(timespec="seconds") == date
+    assert datetime.fromisoformat(sent).isoformat(timespec="seconds") == sent
+
+
+HOURS = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+@given(
+    day=st.dates(date(2, 1, 1), date(9998, 12, 31)),
+    time=st.from_regex(rf"(T{HOURS}(:[0-5][0-9](\.[0-9]{{1,7}})?)?(Z|[+-]{HOURS})?)?", fullmatch=True),
+)
+def test_every_date_that_the_gateway_gives_is_taken_back(day: date, time: str) -> None:
+    """The gateway passes on the upstream's spelling of a date, which may have no seconds."""
+    assert is_date(f"{day}{time}")
+    upstream_date(f"{day}{time}", argument="processedDateTime")
 
 
 @pytest.mark.parametrize("value", [1, True, 1.5, ["2018-10-14"], {"date": 1}])

@@ -139,7 +139,7 @@ def _export(options: ExportOptions) -> None:
     source, columns = _source(options, format_name)
     is_parquet = format_name == "parquet"
     if is_parquet and find_spec("pyarrow") is None:
-        raise click.UsageError("Parquet needs the package pyarrow. Run: pip install pyarrow.")
+        raise click.UsageError("Parquet needs the package pyarrow. Run: pip install -c requirements.lock '.[parquet]'")
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
     finisher = partial(write_parquet, columns=columns) if is_parquet else None
@@ -186,7 +186,8 @@ def _format_name(output: OutputFile | OutputStream) -> str:
         ending = "csv"
     ending = "ndjson" if ending == "jsonl" else ending
     if ending not in FORMATS:
-        raise click.UsageError(f"Unknown file format. Use --format with one of {', '.join(FORMATS)}.")
+        unknown = f"The ending .{ending} names no known format" if ending else "The file name has no ending"
+        raise click.UsageError(f"{unknown}. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or add --format csv.")
     return ending
 
 

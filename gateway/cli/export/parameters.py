@@ -19,8 +19,8 @@ _OPTIONS = {
 }
 _JSON = ("filter", "having")
 
-# Where a word begins in a name such as customerName.
-_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Between two words of a column's name.
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
         elif text == "":
             raise click.UsageError(f"{_OPTIONS[name]} is empty. Give a value, or leave it out.")
     if "groupBy" in parameters:
-        parameters["groupBy"] = ",".join(map(_enum_value, parameters["groupBy"].split(",")))
+        parameters["groupBy"] = ",".join(map(_enum_name, parameters["groupBy"].split(",")))
     if "orderBy" in parameters:
         parameters["orderBy"] = _order(parameters["orderBy"])
     return parameters
@@ -54,10 +54,11 @@ def _order(text: str) -> str:
     import msgspec
 
     terms = [term.strip().partition(":") for term in text.split(",")]
-    steps = [{"field": _enum_value(field), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
+    steps = [{"field": _enum_name(field), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
     return msgspec.json.encode(steps).decode()
 
 
-def _enum_value(name: str) -> str:
-    """Return the name of a field, such as ``customerName``, as a value of GraphQL's enums."""
-    return _WORD.sub("_", name.strip()).upper()
+def _enum_name(field: str) -> str:
+    """Return ``PRODUCT_NAME`` for that name in any case, and for the name of a column: ``productName``."""
+    name = field.strip()
+    return (name if name.isupper() else _WORD.sub("_", name)).upper()

@@ -54,12 +54,17 @@ async function ask(url, operation, headers, signal, onHeaders = () => {}) {
       method: "POST",
       headers: requestHeaders,
       body: JSON.stringify(operation),
-      credentials: "omit",
+      // The gateway reads no cookies, but a sign-in proxy in front of it does.
+      credentials: "same-origin",
       cache: "no-store",
-      redirect: "error",
+      redirect: "manual",
       signal,
     });
     onHeaders();
+    // The gateway never redirects an operation.
+    if (response.type === "opaqueredirect") {
+      return failure("REDIRECTED", "Something in between redirected the request, such as a sign-in. Reload this page.");
+    }
     return parse(await response.text(), response);
   } catch {
     // fetch deliberately reveals no more than this.

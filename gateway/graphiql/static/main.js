@@ -25,7 +25,7 @@ const TRUSTED_QUERY =
 async function loadExamples() {
   if (isTrustedOnly) return [{ query: TRUSTED_QUERY, variables: null }];
   try {
-    const response = await fetch(new URL("../examples.json", import.meta.url), { credentials: "omit" });
+    const response = await fetch(new URL("../examples.json", import.meta.url), { credentials: "same-origin" });
     return await response.json();
   } catch {
     return [{ query: NEW_QUERY, variables: null }];

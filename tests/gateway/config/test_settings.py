@@ -355,9 +355,61 @@ def test_origins_are_separated_by_commas(value: str, expected: tuple[str, ...]) 
     assert read_settings({"GATEWAY_CORS_ORIGINS": value}).cors_origins == expected
 
 
-@pytest.mark.parametrize("value", ["a.example", "https://a.example/", "https://a.example/x", "null", "ftp://a", "*.a"])
-def test_an_origin_that_no_browser_sends_is_refused(value: str) -> None:
-    assert faults_of({"GATEWAY_CORS_ORIGINS": f"https://b.example,{value}"})[0].startswith("GATEWAY_CORS_ORIGINS: ")
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("proxy.example", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("*", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("10.0.0.0/33", "write each as an IP address or a network, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"),
+        ("10.0.0.7/8", "one network starts in the middle; write 10.0.0.0/8 or the address without a slash"),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(value: str, advice: str) -> None:
+    assert faults_of({"GATEWAY_TRUSTED_PROXIES": f"127.0.0.1, {value}"}) == [f"GATEWAY_TRUSTED_PROXIES: {advice}"]
+    assert read_settings({"GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+ANY_ORIGIN = "write each as scheme://host or scheme://host:port, or *"
+WILDCARD = "an origin cannot have a wildcard; list each host, such as https://app.example.com, or only *"
+AS_SENT = "browsers send no path, final slash, capitals or default port; write "
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("https://*.example", WILDCARD),
+        ("*.example", WILDCARD),
+        ("https://a.example/", AS_SENT + "https://a.example"),
+        ("https://a.example/graphql?x#y", AS_SENT + "https://a.example"),
+        ("https://a.example:443", AS_SENT + "https://a.example"),
+        ("http://a.example:80/", AS_SENT + "http://a.example"),
+        ("https://a.example:08443", AS_SENT + "https://a.example:8443"),
+        ("HTTPS://A.example", AS_SENT + "https://a.example"),
+        ("https://b\u00fccher.example", AS_SENT + "https://xn--bcher-kva.example"),
+        ("http://[0:0::1]:3000", AS_SENT + "http://[::1]:3000"),
+        ("a.example", ANY_ORIGIN),
+        ("null", ANY_ORIGIN),
+        ("ftp://a", ANY_ORIGIN),
+        ("https://", ANY_ORIGIN),
+        ("https://a.example:99999", ANY_ORIGIN),
+        ("https://a.example:x", ANY_ORIGIN),
+        ("https://user:secret@a.example", ANY_ORIGIN),
+        ("https://a..example", ANY_ORIGIN),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_the_one_to_write(value: str, advice: str) -> None:
+    assert faults_of({"GATEWAY_CORS_ORIGINS": f"https://b.example,{value}"}) == [f"GATEWAY_CORS_ORIGINS: {advice}"]
+
+
+@pytest.mark.parametrize("value", ["https://a_b.example-c:8443", "http://localhost:3000", "http://[::1]:3000", "*"])
+def test_an_origin_that_browsers_send_is_accepted(value: str) -> None:
+    assert read_settings({"GATEWAY_CORS_ORIGINS": value}).cors_origins == (value,)
+
+
+@pytest.mark.parametrize("value", ["*", "X-A: 1", "X A", "\u00fc"])
+def test_further_cors_headers_are_names(value: str) -> None:
+    (fault,) = faults_of({"GATEWAY_CORS_HEADERS": f"X-Good,{value}"})
+    assert fault.startswith("GATEWAY_CORS_HEADERS: write each as the name of a header, such as X-Request-Source")
 
 
 def test_the_command_line_overrides_the_environment() -> None:

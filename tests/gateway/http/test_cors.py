@@ -49,7 +49,6 @@ def check_refused(response: httpx.Response) -> None:
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "http://127.0.0.1.elsewhere.example"},
         {"Origin": ELSEWHERE, "Sec-Fetch-Site": "same-site"},
-        {"Origin": ELSEWHERE, "Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
@@ -101,6 +100,34 @@ def test_the_same_origin_is_served_behind_a_proxy_that_ends_tls(gateway: Gateway
         response = gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin})
         assert response.status_code == 200
         assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_the_browsers_own_comparison_is_believed_when_a_proxy_rewrites_the_host(gateway: Gateway) -> None:
+    """nginx's ``proxy_pass`` sends its own Host. Module scripts and POST requests of the page have an Origin."""
+    headers = {"Origin": "https://graphql.example", "Host": "gateway", "Sec-Fetch-Site": "same-origin"}
+    response = gateway.client.post("/graphql", json=QUERY, headers=headers)
+    assert response.status_code == 200
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://graphql.example", "graphql.example:443"),
+        ("http://graphql.example", "graphql.example:80"),
+        ("https://graphql.example:443", "graphql.example"),
+    ],
+)
+def test_a_proxy_may_state_the_default_port(gateway: Gateway, origin: str, host: str) -> None:
+    response = gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin, "Host": host})
+    assert response.status_code == 200
+    check_refused(gateway.client.post("/graphql", json=QUERY, headers={"Origin": origin, "Host": host + "1"}))
+
+
+def test_a_refusal_names_both_remedies(gateway: Gateway) -> None:
+    message = gateway.client.get("/", headers={"Origin": ELSEWHERE}).json()["errors"][0]["message"]
+    assert "GATEWAY_CORS_ORIGINS" in message
+    assert "GATEWAY_TRUSTED_PROXIES" in message
 
 
 def test_cross_site_requests_are_refused_for_any_origin(gateway: Gateway) -> None:
@@ -181,10 +208,25 @@ def test_a_preflight_of_a_listed_origin_is_granted(friendly: Gateway) -> None:
         "ms-correlationid",
         "apollo-require-preflight",
         "x-apollo-operation-name",
+        "apollographql-client-name",
+        "apollographql-client-version",
+        "apollographql-library-name",
+        "apollographql-library-version",
+        "traceparent",
+        "tracestate",
+        "baggage",
     }
     assert response.headers["Access-Control-Max-Age"] == "600"
     assert "Access-Control-Allow-Credentials" not in response.headers
     assert "Origin" in response.headers["Vary"]
+
+
+def test_a_setting_lists_further_headers(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(cors_origins=(FRIEND,), cors_headers=("X-Request-Source", "sentry-trace"))
+    response = gateway.client.options("/graphql", headers={"Origin": FRIEND, **PREFLIGHT})
+    allowed = [name.strip() for name in response.headers["Access-Control-Allow-Headers"].split(",")]
+    assert allowed[-2:] == ["X-Request-Source", "sentry-trace"]
+    assert "Authorization" in allowed
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from gateway.config.settings import read_settings
 from gateway.server.http_protocol import BoundedHttpProtocol
 from tests.faults.harness import address_of, production_server
 from tests.gateway.running import Running, kill
-from tests.nginx_server import nginx_server
+from tests.proxy_servers import nginx_server
 
 CSV = "/export/licenseDeployments.csv"
 ROWS = 25_000

@@ -148,7 +148,7 @@ def test_get_and_post_both_refuse_a_query_beside_a_mutation(gateway: Gateway) ->
 # Methods and paths
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
 def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
     response = gateway.client.request(method, "/graphql")
     assert response.status_code == 405
@@ -276,10 +276,47 @@ def test_a_byte_order_mark_before_the_body_is_ignored(gateway: Gateway) -> None:
     assert post(gateway, b'\xef\xbb\xbf{"query": "{ __typename }"}').json() == TYPENAME
 
 
-def test_a_batch_is_refused_with_a_message(gateway: Gateway) -> None:
-    response = post(gateway, b'[{"query": "{ __typename }"}, {"query": "{ __typename }"}]')
+@pytest.mark.parametrize(("accept", "status"), [(JSON, 200), (GRAPHQL_JSON, 400)])
+@pytest.mark.parametrize("operations", [1, 2, 100])
+def test_each_operation_of_a_batch_gets_the_refusal(
+    gateway: Gateway, accept: str, status: int, operations: int
+) -> None:
+    """Clients that send batches read a list of results, and plain JSON only with status 200."""
+    body = json.dumps([{"query": "{ __typename }", "variables": {}}] * operations)
+    headers = {"Content-Type": JSON, "Accept": accept}
+    response = gateway.client.post("/graphql", content=body, headers=headers)
+    assert (response.status_code, response.headers["Cache-Control"]) == (status, "no-store")
+    assert response.headers["Content-Type"].partition(";")[0] == accept
+    results = response.json()
+    assert len(results) == operations
+    for result in results:
+        [error] = result["errors"]
+        assert error["message"].startswith("Batches are not supported.")
+        assert error["extensions"] == {"code": "BAD_REQUEST", "correlationId": response.headers["MS-CorrelationId"]}
+
+
+LONG_BATCH = json.dumps([{"query": "{ __typename }"}] * 101).encode()
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[1]", b" [[]]", b"[{}", b"[{}]", LONG_BATCH])
+def test_any_other_list_is_refused_once(gateway: Gateway, body: bytes) -> None:
+    response = post(gateway, body)
     check_error(response, "BAD_REQUEST", 400)
     assert "Batches" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("name", ['""', "null"])
+def test_an_empty_operation_name_is_absent(gateway: Gateway, name: str) -> None:
+    body = f'{{"query": "query A {{ __typename }}", "operationName": {name}}}'
+    assert post(gateway, body.encode()).json() == TYPENAME
+
+
+@pytest.mark.parametrize("text", ["{}", '{"first": 1}', "nonsense"])
+def test_variables_as_text_get_a_message_that_says_so(gateway: Gateway, text: str) -> None:
+    body = json.dumps({"query": "query ($first: Int) { __typename }", "variables": text})
+    response = post(gateway, body.encode())
+    check_error(response, "BAD_REQUEST", 400)
+    assert response.json()["errors"][0]["message"].startswith("'variables' is text that contains JSON.")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +350,7 @@ def test_json_may_be_spelled_in_several_ways(gateway: Gateway, content_type: str
     assert post(gateway, b'{"query": "{ __typename }"}', content_type).json() == TYPENAME
 
 
-@pytest.mark.parametrize("operation_name", ["Nothing", "", "a" * 10_000])
+@pytest.mark.parametrize("operation_name", ["Nothing", " ", "a" * 10_000])
 def test_an_unknown_operation_name_is_refused(gateway: Gateway, operation_name: str) -> None:
     body = {"query": "query Known { __typename }", "operationName": operation_name}
     response = post(gateway, json.dumps(body).encode())

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gateway.cli.export import export_command
 from gateway.cli.export.export_command import export as command
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
@@ -547,7 +548,8 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
-        (("--output", "rows.xlsx"), "Unknown file format. Use --format"),
+        (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
+        (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
         (("--resume",), "need --output"),
         (("--output", "x.csv", "--resume", "--restart"), "exclude each other"),
         (("--output", "/no/such/folder/rows.csv"), "Cannot write /no/such/folder/rows.csv.partial"),
@@ -563,6 +565,26 @@ def test_invalid_usage_gives_a_message_and_exit_code_2(arguments: tuple[str, ...
     done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_a_missing_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_command, "find_spec", lambda name: None)
+    done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ("--format", "parquet"))
+    assert done.exit_code == 2
+    assert "pip install -c requirements.lock '.[parquet]'" in done.stderr
+
+
+@pytest.mark.parametrize("names", ["productName,customerTenantId", "product_name, CUSTOMER_TENANT_ID"])
+def test_dimensions_are_named_as_in_the_schema_or_as_columns(gateway: Gateway, names: str) -> None:
+    wanted = exported("--url", gateway.url, "--group-by", "PRODUCT_NAME,CUSTOMER_TENANT_ID")
+    assert wanted[0] == 0
+    assert exported("--url", gateway.url, "--group-by", names)[:2] == wanted[:2]
+
+
+def test_an_order_may_name_columns(gateway: Gateway) -> None:
+    wanted = exported("--url", gateway.url, "--order-by", "LICENSES_SOLD:DESC,PRODUCT_NAME")
+    assert wanted[0] == 0
+    assert exported("--url", gateway.url, "--order-by", "licensesSold:desc,productName")[:2] == wanted[:2]
 
 
 def test_a_missing_token_is_a_usage_error() -> None:
