@@ -147,16 +147,10 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         "Debugging: slower, and with more memory than promised.",
     ),
     LibraryVariable(
-        ("SSL_CERT_FILE", "SSL_CERT_DIR"),
-        "Python's ssl, httpx",
+        ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        "OpenSSL, requests",
         Handling.USED,
-        "Certificate authorities that are accepted for the upstream and Redis.",
-    ),
-    LibraryVariable(
-        ("REQUESTS_CA_BUNDLE",),
-        "msal, OpenTelemetry",
-        Handling.USED,
-        "Certificate authorities that `gateway token` and OpenTelemetry's exporters accept.",
+        "Certificate authorities that every connection accepts, beside the operating system's.",
     ),
     LibraryVariable(
         ("OPENSSL_CONF",), "OpenSSL", Handling.USED, "The system's rules for TLS, such as the oldest version allowed."

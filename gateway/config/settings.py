@@ -16,6 +16,7 @@ from gateway.config.origin import check_browser_origin, is_loopback, upstream_or
 from gateway.config.redis_url import MEMORY, cache_address
 from gateway.config.remedies import remedy
 from gateway.config.whitespace import control_character, trimmed
+from gateway.network.trust import trust_faults
 
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
@@ -209,7 +210,7 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     variables = {
         name: trimmed(value) for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored
     }
-    faults = list(switch_faults(environment))
+    faults = [*switch_faults(environment), *trust_faults(environment)]
     faults += [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
     values: dict[str, Any] = {known[name]: value for name, value in variables.items() if name in known}
     overridden = {name: trimmed(value) for name, value in (overrides or {}).items() if value is not None}

@@ -68,7 +68,7 @@ class UpstreamClient:
     ) -> None:
         self._config = config
         self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
-        self._connections = Connections(config.max_connections, transport)
+        self._connections = Connections(config, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._held_rows = held_rows or HeldRows()
         self._slices = slices or Rotation()

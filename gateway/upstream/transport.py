@@ -15,6 +15,7 @@ from typing import Any
 import h11
 import httpx
 
+from gateway.config.groups import UpstreamConfig
 from gateway.errors import (
     GatewayError,
     InternalServerError,
@@ -23,6 +24,8 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.network.causes import cause_of
+from gateway.network.trust import empty_store, trust_store
 from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.retry import Failure, Retry
 
@@ -33,19 +36,18 @@ IDLE_SECONDS = 30.0
 class Connections:
     """Two pools: ``reusing`` keeps connections for later requests, ``single_use`` opens one for each request.
 
-    A custom ``transport``, such as an embedded application's, replaces both.
+    A custom ``transport``, such as an embedded application's, replaces both. Raises TrustFault.
     """
 
-    def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: UpstreamConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
         # Below WARNING, these loggers log every request with its address and headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         if transport is None:
-            # Read SSL_CERT_FILE and SSL_CERT_DIR, as most programs do: they may hold a company's certificate authority.
-            trust = httpx.create_ssl_context(trust_env=True)
+            trust = trust_store() if config.base_url.startswith("https:") else empty_store()
             # With fewer idle connections, httpcore may close one that it has just assigned to a request.
-            self.reusing = _pool(trust, max_connections, max_connections)
-            self.single_use = _pool(trust, max_connections, 0)
+            self.reusing = _pool(trust, config.max_connections, config.max_connections)
+            self.single_use = _pool(trust, config.max_connections, 0)
         else:
             self.reusing = self.single_use = transport
 
@@ -109,6 +111,11 @@ class HandshakeGuard:
 
 timed_out = partial(UpstreamTimeout, "The upstream did not answer in time. Try again, or request fewer rows.")
 _unreachable = partial(UpstreamUnavailable, "The upstream cannot be reached. Retry later.")
+_misconfigured = partial(
+    UpstreamUnavailable,
+    "The upstream cannot be reached, and retrying will not help. Ask the operator to read the log.",
+    permanent=True,
+)
 _cut = partial(UpstreamUnavailable, "The upstream closed the connection before it had answered. Retry later.")
 _too_long = partial(UpstreamRejected, "The query is too long for the upstream. Use a shorter filter.")
 # The response violates HTTP or its content coding.
@@ -154,6 +161,8 @@ def failure_of(error: Exception) -> Failure:
     """Return the failure for an error of the HTTP library or the operating system."""
     if isinstance(error, httpx.RemoteProtocolError) and not _breaks_protocol(error):
         return Failure(_cut(), Retry.ONCE)
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError) and cause_of(error).is_permanent:
+        return Failure(_misconfigured())
     for kind in type(error).__mro__:
         if kind in LIBRARY_ERRORS:
             make, retry = LIBRARY_ERRORS[kind]

@@ -15,11 +15,13 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
-from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
+from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed, unreachable
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
+from gateway.network.causes import cause_of, place_of
+from gateway.network.trust import empty_store, trust_faults, trust_store
 from gateway.observability.logging import configure_logging
 
 # Origin of the embedded gateway; no real host name ends like this (RFC 6761).
@@ -76,8 +78,16 @@ class GatewayClient:
                 yield _decoded(response)
             finally:
                 await response.aclose()
-        except (httpx.TransportError, httpx.DecodingError):
-            raise StepFailed(UNREACHABLE) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> Exception:
+        cause, place = cause_of(error), place_of(self._origin)
+        if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            return StepFailed(BROKEN)
+        if cause.is_permanent:
+            return ExportFailed(f"Cannot reach {place}: {cause.text}.")
+        return StepFailed(unreachable(place, cause))
 
 
 def _decoded(response: httpx.Response) -> httpx.Response:
@@ -149,7 +159,7 @@ def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> Ga
                 "--url must be a gateway's origin such as https://gateway.example, without a path. Plain http is"
                 " allowed only for loopback and private hosts, because it exposes the token."
             ) from None
-        if faults := list(switch_faults(os.environ, only_secrets=True)):
+        if faults := [*switch_faults(os.environ, only_secrets=True), *trust_faults(os.environ)]:
             raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
         return GatewayAccess(f"gateway {origin}", running_gateway(origin, token))
     try:
@@ -185,6 +195,7 @@ async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncItera
 @asynccontextmanager
 async def running_gateway(origin: str, token: AccessToken) -> AsyncIterator[GatewayClient]:
     """Connect to the gateway at ``origin``. Neither proxy variables nor redirects send the token elsewhere."""
-    transport = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(trust_env=False), trust_env=False)
+    trust = trust_store() if origin.startswith("https:") else empty_store()
+    transport = httpx.AsyncHTTPTransport(verify=trust, trust_env=False)
     async with transport:
         yield GatewayClient(transport, token, origin)
