@@ -25,6 +25,7 @@ from gateway.config.settings import (
     sources,
     variable,
 )
+from gateway.config.upstream_proxy import upstream_proxy
 
 
 @click.group(
@@ -209,9 +210,13 @@ def _banner(url: str, settings: Settings) -> None:
     else:
         upstream = settings.upstream_url
     endpoint = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
+    route = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
+    proxy = f"  Proxy   {route.place}\n" if route else ""
     redis = cache_address(settings.cache_url)
     cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
-    click.echo(f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
+    click.echo(
+        f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{proxy}{cache}  Stop with Ctrl-C.\n", err=True
+    )
 
 
 def _sandbox_banner(url: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
+
+from gateway.config.upstream_proxy import upstream_proxy
+from gateway.network.proxies import ProxyAddress
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
@@ -16,7 +20,8 @@ NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
 class UpstreamConfig:
     """The upstream's address, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings.
 
-    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
+    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it. ``proxy`` is
+    the one that the setting or HTTPS_PROXY names.
     """
 
     base_url: str
@@ -29,6 +34,7 @@ class UpstreamConfig:
     max_connections: int = 100
     max_body_bytes: int = 67_108_864
     token_remedy: str = NEW_TOKEN
+    proxy: ProxyAddress | None = None
 
     @property
     def identity(self) -> str:
@@ -46,6 +52,7 @@ class UpstreamConfig:
         """Return the group's settings; ``base_url`` replaces the setting's value ``sandbox``."""
         others: dict[str, Any] = {"base_url": base_url, "token_remedy": token_remedy}
         others["operation_timeout_seconds"] = settings.operation_timeout_seconds
+        others["proxy"] = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
         names = {field.name for field in fields(cls)} - others.keys()
         return cls(**{name: getattr(settings, f"upstream_{name}") for name in names}, **others)
 

@@ -110,11 +110,18 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         "`GATEWAY_WORKERS` sets the number of processes, and no forwarding header is trusted.",
     ),
     LibraryVariable(
-        ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"),
+        ("HTTPS_PROXY", "NO_PROXY"),
+        "httpx, requests",
+        Handling.USED,
+        "The proxy of every https connection, and the hosts, domains and networks that are reached without it."
+        " `GATEWAY_UPSTREAM_PROXY` comes first for the upstream.",
+    ),
+    LibraryVariable(
+        ("HTTP_PROXY", "ALL_PROXY", "NETRC"),
         "httpx",
         Handling.IGNORED,
-        "Calls to the upstream and `gateway export --url` use neither a proxy nor stored credentials; `gateway token`"
-        " and OpenTelemetry's exporters use the proxy.",
+        "Plain http uses no proxy, which would see the token, and no connection uses stored credentials."
+        " OpenTelemetry's exporters use them.",
     ),
     LibraryVariable(
         ("PYTHONOPTIMIZE",), "Python", Handling.IGNORED, "Neither help texts nor checks depend on what it removes."

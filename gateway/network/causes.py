@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gateway.network.proxies import ProxyAddress
+from gateway.network.tunnels import ProxyRefused
+
 # OpenSSL's verification errors (x509_vfy.h) that have their own words; all others mean an unknown authority.
 EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
 
@@ -37,12 +40,13 @@ def cause_of(error: BaseException) -> Cause:
     return Cause(type(errors[-1]).__name__)
 
 
-def place_of(url: str) -> str:
-    """Return the host and port of ``url`` for display, without user name and password."""
+def route_of(url: str, proxy: ProxyAddress | None) -> str:
+    """Return host and port of ``url``, and the proxy if there is one, for display: without user name and password."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return place if proxy is None else f"{place} through the proxy {proxy.place}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -57,6 +61,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _known(error: BaseException) -> Cause | None:
+    if isinstance(error, ProxyRefused):
+        return _refusal(error.status)
     if isinstance(error, ssl.SSLError) and not isinstance(error, _TEMPORARY_TLS):
         return Cause(_tls_text(error), is_permanent=True)
     if isinstance(error, socket.gaierror):
@@ -70,6 +76,15 @@ def _known(error: BaseException) -> Cause | None:
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return Cause("no route to this host")
     return None
+
+
+def _refusal(status: int) -> Cause:
+    if status == 0:
+        return Cause("the proxy does not speak HTTP", is_permanent=True)
+    if status == 407:
+        return Cause("the proxy wants another user name or password (status 407)", is_permanent=True)
+    # A proxy reports the target's outage with 502, 503 or 504.
+    return Cause(f"the proxy refused with status {status}", is_permanent=status < 500)
 
 
 def _tls_text(error: ssl.SSLError) -> str:

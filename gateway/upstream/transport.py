@@ -26,6 +26,7 @@ from gateway.errors import (
 )
 from gateway.network.causes import cause_of
 from gateway.network.trust import empty_store, trust_store
+from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.retry import Failure, Retry
 
@@ -46,8 +47,8 @@ class Connections:
         if transport is None:
             trust = trust_store() if config.base_url.startswith("https:") else empty_store()
             # With fewer idle connections, httpcore may close one that it has just assigned to a request.
-            self.reusing = _pool(trust, config.max_connections, config.max_connections)
-            self.single_use = _pool(trust, config.max_connections, 0)
+            self.reusing = _pool(config, trust, config.max_connections)
+            self.single_use = _pool(config, trust, 0)
         else:
             self.reusing = self.single_use = transport
 
@@ -57,11 +58,11 @@ class Connections:
             await self.single_use.aclose()
 
 
-def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.AsyncBaseTransport:
+def _pool(config: UpstreamConfig, trust: ssl.SSLContext, idle: int) -> httpx.AsyncBaseTransport:
     limits = httpx.Limits(
-        max_connections=max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
+        max_connections=config.max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
     )
-    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, http2=False, retries=0, limits=limits)
+    return transport_to(trust, limits, config.proxy)
 
 
 class EmbeddedTransport(httpx.AsyncBaseTransport):
@@ -101,6 +102,7 @@ class HandshakeGuard:
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
+        # Behind a proxy, the names are the same: the tunnel is part of connect_tcp.
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
         elif event == "connection.start_tls.complete":
@@ -131,6 +133,7 @@ LIBRARY_ERRORS: Mapping[type[Exception], tuple[Callable[[], GatewayError], Retry
     httpx.WriteTimeout: (timed_out, Retry.TIMEOUT),
     httpx.PoolTimeout: (no_connection_left, Retry.NEVER),
     httpx.ConnectError: (_unreachable, Retry.BACKOFF),
+    httpx.ProxyError: (_unreachable, Retry.BACKOFF),
     httpx.ReadError: (_cut, Retry.ONCE),
     httpx.WriteError: (_cut, Retry.ONCE),
     httpx.CloseError: (_cut, Retry.ONCE),
@@ -139,7 +142,6 @@ LIBRARY_ERRORS: Mapping[type[Exception], tuple[Callable[[], GatewayError], Retry
     httpx.InvalidURL: (_too_long, Retry.NEVER),
     # The other errors cannot occur in this use of the transport. They would be bugs of the gateway.
     httpx.LocalProtocolError: (InternalServerError, Retry.NEVER),
-    httpx.ProxyError: (InternalServerError, Retry.NEVER),
     httpx.UnsupportedProtocol: (InternalServerError, Retry.NEVER),
     httpx.TooManyRedirects: (InternalServerError, Retry.NEVER),
     httpx.HTTPStatusError: (InternalServerError, Retry.NEVER),

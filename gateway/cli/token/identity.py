@@ -6,6 +6,7 @@ MSAL does not validate responses. Each response passed to it is a JSON object, l
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,8 +16,10 @@ import msgspec
 
 from gateway.cli.token.entra_errors import sign_in_error
 from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
-from gateway.network.causes import cause_of
+from gateway.network.causes import cause_of, route_of
+from gateway.network.proxies import proxy_for
 from gateway.network.trust import trust_store
+from gateway.network.tunnels import transport_to
 
 # Entra responds within a second or two; MSAL itself sets no limit.
 RESPONSE_SECONDS = 20.0
@@ -61,7 +64,7 @@ class IdentityService:
         except TimeoutError:
             raise IdentityServiceUnreachable(f"{host} does not respond. Try again later.") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ImportError, ValueError) as error:
-            raise _failure(host, error) from None
+            raise _failure(url, error) from None
         if status == 429 or status >= 500:
             raise IdentityServiceUnreachable(f"{host} is not available (status {status}). Try again later.")
         return httpx.Response(status, json=_document(host, status, body))
@@ -70,10 +73,11 @@ class IdentityService:
         body = bytearray()
         # A compressed response could expand to any size.
         headers = {**(headers or {}), "Accept-Encoding": "identity"}
+        transport = transport_to(self._trust, httpx.Limits(), proxy_for(url, os.environ))
         # A total limit: httpx's own timeouts only limit the time between two bytes.
         async with (
             asyncio.timeout(self._response_seconds),
-            httpx.AsyncClient(verify=self._trust, timeout=None) as client,  # noqa: S113  # the limit above
+            httpx.AsyncClient(transport=transport, timeout=None) as client,  # noqa: S113  # the limit above
             client.stream(method, url, headers=headers, **parts) as response,
         ):
             async for chunk in response.aiter_raw():
@@ -83,8 +87,10 @@ class IdentityService:
         return response.status_code, bytes(body[:MAX_RESPONSE_BYTES])
 
 
-def _failure(host: str, error: Exception) -> IdentityServiceFailed:
-    cause = cause_of(error)
+def _failure(url: str, error: Exception) -> IdentityServiceFailed:
+    host, cause = route_of(url, proxy_for(url, os.environ)), cause_of(error)
+    if isinstance(error, httpx.ProxyError):
+        return IdentityServiceFailed(f"Cannot reach {host}: {cause.text}. Check HTTPS_PROXY.")
     if cause.is_permanent:
         return IdentityServiceFailed(
             f"Cannot reach {host}: {cause.text}. To trust a company's own certificate authority, set SSL_CERT_FILE to"

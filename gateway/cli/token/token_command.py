@@ -15,6 +15,7 @@ import click
 from gateway.cli.token.sign_in_endings import EXIT_CODES, SignInEnded
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
+from gateway.network.proxies import proxy_for
 from gateway.network.trust import trust_faults
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     from gateway.cli.token.token_warnings import token_warnings
 
     registration = Registration(str(client_id), _tenant(tenant or ""), _authority(authority), _scopes(scope))
+    try:
+        proxy_for(registration.authority, os.environ)
+    except ValueError as error:
+        raise click.UsageError(f"Invalid environment:\n{error}") from None
     signed_in = sign_in(registration, _show)
     click.echo(f"Signed in. {_expiry_text(signed_in.expires_at)}", err=True)
     for warning in token_warnings(signed_in.token):
