@@ -17,8 +17,14 @@ from gateway.network.tunnels import ProxyRefused
 # OpenSSL's verification errors (x509_vfy.h) that have their own words; all others mean an unknown authority.
 EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
 
-# The server or a proxy hung up during the handshake, which may be an outage.
-_TEMPORARY_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+# The other side hung up during the handshake, which may be an outage, or the handshake was still waiting for data.
+_TEMPORARY_TLS = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 

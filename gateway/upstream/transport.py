@@ -95,13 +95,19 @@ async def _run_to_the_end(app: Any, scope: Any, receive: Any, send: Any) -> None
 class HandshakeGuard:
     """Closes a connection whose TLS handshake is canceled; the library would leave it open.
 
-    Pass one as the ``trace`` extension of each request (httpx documentation, request extensions).
+    ``is_connecting`` is True from the start of a connection until its handshake is complete. Pass one as the ``trace``
+    extension of each request (httpx documentation, request extensions).
     """
 
     def __init__(self) -> None:
+        self.is_connecting = False
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.started", "connection.start_tls.started"):
+            self.is_connecting = True
+        elif event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.is_connecting = False
         # Behind a proxy, the names are the same: the tunnel is part of connect_tcp.
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
@@ -159,8 +165,18 @@ def reason_of(error: BaseException) -> str:
     return type(error).__name__ if cause is None else reason_of(cause)
 
 
+def cannot_reach(error: BaseException, route: str, *, is_timeout: bool = False) -> Failure:
+    """Return the failure of a connection, with host and cause, for a reader who is the operator."""
+    cause = cause_of(error)
+    facts: dict[str, Any] = {"permanent": True} if cause.is_permanent else {}
+    message = f"Cannot reach {route}: {cause.text}."
+    if is_timeout:
+        return Failure(UpstreamTimeout(message), Retry.TIMEOUT)
+    return Failure(UpstreamUnavailable(message, **facts), Retry.NEVER if cause.is_permanent else Retry.BACKOFF)
+
+
 def failure_of(error: Exception) -> Failure:
-    """Return the failure for an error of the HTTP library or the operating system."""
+    """Return the failure for an error of the HTTP library or the operating system, without host and cause."""
     if isinstance(error, httpx.RemoteProtocolError) and not _breaks_protocol(error):
         return Failure(_cut(), Retry.ONCE)
     if isinstance(error, httpx.ConnectError | httpx.ProxyError) and cause_of(error).is_permanent:

@@ -196,7 +196,7 @@ async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncItera
         "graphiql": False,
         "metrics": False,
     }
-    app = build(settings.model_copy(update=changes))
+    app = build(settings.model_copy(update=changes), for_operator=True)
     async with app.router.lifespan_context(app), StreamingTransport(app) as transport:
         yield GatewayClient(transport, token, EMBEDDED_ORIGIN)
 
