@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.doctor.doctor_command import doctor
 from gateway.cli.export.export_command import export
 from gateway.cli.token.token_command import token
 from gateway.config.injected_names import injected_names
@@ -41,6 +42,7 @@ def commands() -> None:
     """Group of all commands. Help texts are arguments, because python -OO removes docstrings."""
 
 
+commands.add_command(doctor)
 commands.add_command(export)
 commands.add_command(token)
 

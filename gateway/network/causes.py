@@ -77,6 +77,8 @@ def _known(error: BaseException) -> Cause | None:
         return Cause("connection refused")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return Cause("timed out")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return Cause("malformed or cut response")
     if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Cause("connection closed")
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
