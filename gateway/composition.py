@@ -55,17 +55,24 @@ from schema.http.view import GraphQLView
 EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
 
 
-def build(settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None) -> Starlette:
+def build(
+    settings: Settings,
+    otel: OpenTelemetry = NOTHING,
+    workers: Workers | None = None,
+    *,
+    for_operator: bool = False,
+) -> Starlette:
     """Return the gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
 
-    If it is one of several ``workers``, its ``/metrics`` covers all of them. Raises SettingsError.
+    If it is one of several ``workers``, its ``/metrics`` covers all of them. If its caller is the operator, errors name
+    the upstream's host. Raises SettingsError.
     """
     slices, thread, backlog = Rotation(), WorkerThread(), Backlog()
     phase = otel.tracing.phase if otel.tracing else nullcontext
     operations, documents = operations_of(settings, phase, Renderer(slices, backlog))
     metrics = Metrics(documents.operation_names)
     redis = _redis_tier(settings, metrics, slices, thread)
-    client = _upstream(settings, metrics, redis, otel, backlog, slices, thread)
+    client = _upstream(settings, metrics, redis, otel, backlog, slices, thread, for_operator=for_operator)
     differing = DifferingBlocks()
     cache = _cache(settings, client, metrics, redis, differing, slices, thread)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
@@ -152,9 +159,11 @@ def _upstream(
     backlog: Backlog,
     slices: Rotation,
     thread: WorkerThread,
+    *,
+    for_operator: bool,
 ) -> UpstreamClient:
     client = UpstreamClient(
-        _upstream_config(settings),
+        _upstream_config(settings, for_operator=for_operator),
         transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
         backlog=backlog,
         slices=slices,
@@ -170,10 +179,10 @@ def _upstream_url(settings: Settings) -> str:
     return EMBEDDED_SANDBOX_URL if settings.upstream_url == SANDBOX else settings.upstream_url
 
 
-def _upstream_config(settings: Settings) -> UpstreamConfig:
+def _upstream_config(settings: Settings, *, for_operator: bool = False) -> UpstreamConfig:
     sandbox = settings.upstream_url == SANDBOX
     token_remedy = f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN
-    return UpstreamConfig.of(settings, _upstream_url(settings), token_remedy)
+    return UpstreamConfig.of(settings, _upstream_url(settings), token_remedy, names_host=for_operator)
 
 
 def _cache(

@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from gateway.cache.sealing import Entry
 from gateway.config.redis_url import RedisAddress
+from gateway.network.trust import trust_store
 
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
 OPERATION_TIMEOUT_SECONDS = 0.25
@@ -115,7 +116,7 @@ def _milliseconds(seconds: float) -> int:
 
 def _tls() -> dict[str, Any]:
     # All connections share one context. Otherwise the library would load the system's certificates for each, in 20 ms.
-    return {"connection_class": TLSConnection, "context": ssl.create_default_context()}
+    return {"connection_class": TLSConnection, "context": trust_store()}
 
 
 def redis_cache(address: RedisAddress, timeout_seconds: float) -> Any:

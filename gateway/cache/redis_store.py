@@ -17,6 +17,7 @@ from gateway.cache.sealing import Entry, entry
 from gateway.cache.server_clock import ServerClock
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.redis_url import RedisAddress
+from gateway.network.causes import cause_of
 
 # The expiry of a probe's value, and the prefix of its key; the rest of the key is random per process.
 PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"
@@ -54,7 +55,7 @@ class RedisStore:
         self._cache = redis_cache(address, timeout_seconds)
         self._probe_key = PROBE_PREFIX + secrets.token_hex(8)
         self._on_error = on_error
-        self._breaker = Breaker(self._probe, on_close=self._returned, sleep=sleep)
+        self._breaker = Breaker(self._probe, address.place, on_close=self._returned, sleep=sleep)
         self.on_return: Callable[[], Awaitable[None]] | None = None
 
     @property
@@ -147,16 +148,19 @@ class Breaker:
     """Opens after consecutive failures. While open, it repeats ``probe``, and closes once that raises no exception.
 
     The probe is not a caller's request, so callers never wait for a failed service. ``on_close`` runs at each closing.
+    The log names the service by ``place``.
     """
 
     def __init__(
         self,
         probe: Callable[[], Awaitable[None]],
+        place: str,
         *,
         on_close: Callable[[], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._probe = probe
+        self._place = place
         self._on_close = on_close
         self._sleep = sleep
         self._failures = 0
@@ -176,7 +180,8 @@ class Breaker:
         self._failures += 1
         if self._recovery is None and (at_once or self._failures >= FAILURES_TO_OPEN):
             # Log only the class name: a library's message may contain a key, an address or part of a value.
-            self._log.warning("redis is not used until it answers again", reason=type(error).__name__)
+            reason, cause = type(error).__name__, cause_of(error).text
+            self._log.warning("redis is not used until it answers again", reason=reason, host=self._place, cause=cause)
             self._recovery = asyncio.create_task(self._recover(), context=contextvars.Context())
 
     async def aclose(self) -> None:

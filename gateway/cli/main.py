@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.doctor.doctor_command import doctor
 from gateway.cli.export.export_command import export
 from gateway.cli.token.token_command import token
 from gateway.config.injected_names import injected_names
@@ -25,6 +26,7 @@ from gateway.config.settings import (
     sources,
     variable,
 )
+from gateway.config.upstream_proxy import upstream_proxy
 
 
 @click.group(
@@ -40,6 +42,7 @@ def commands() -> None:
     """Group of all commands. Help texts are arguments, because python -OO removes docstrings."""
 
 
+commands.add_command(doctor)
 commands.add_command(export)
 commands.add_command(token)
 
@@ -209,9 +212,13 @@ def _banner(url: str, settings: Settings) -> None:
     else:
         upstream = settings.upstream_url
     endpoint = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
+    route = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
+    proxy = f"  Proxy   {route.place}\n" if route else ""
     redis = cache_address(settings.cache_url)
     cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
-    click.echo(f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{cache}  Stop with Ctrl-C.\n", err=True)
+    click.echo(
+        f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{proxy}{cache}  Stop with Ctrl-C.\n", err=True
+    )
 
 
 def _sandbox_banner(url: str) -> None:

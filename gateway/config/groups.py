@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
+
+from gateway.config.upstream_proxy import upstream_proxy
+from gateway.network.proxies import ProxyAddress
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
@@ -16,7 +20,8 @@ NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
 class UpstreamConfig:
     """The upstream's address, and the bounds of calls to it: the ``GATEWAY_UPSTREAM_*`` settings.
 
-    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it.
+    ``token_remedy`` is a sentence that names the token to use; the error for a refused token contains it. ``proxy`` is
+    the one that the setting or HTTPS_PROXY names. If ``names_host``, errors name the host that cannot be reached.
     """
 
     base_url: str
@@ -29,6 +34,8 @@ class UpstreamConfig:
     max_connections: int = 100
     max_body_bytes: int = 67_108_864
     token_remedy: str = NEW_TOKEN
+    proxy: ProxyAddress | None = None
+    names_host: bool = False
 
     @property
     def identity(self) -> str:
@@ -42,10 +49,11 @@ class UpstreamConfig:
         return f"{url.scheme}://{url.hostname}:{port}{self.path_prefix}{slash}"
 
     @classmethod
-    def of(cls, settings: Settings, base_url: str, token_remedy: str = NEW_TOKEN) -> Self:
+    def of(cls, settings: Settings, base_url: str, token_remedy: str = NEW_TOKEN, *, names_host: bool = False) -> Self:
         """Return the group's settings; ``base_url`` replaces the setting's value ``sandbox``."""
-        others: dict[str, Any] = {"base_url": base_url, "token_remedy": token_remedy}
+        others: dict[str, Any] = {"base_url": base_url, "token_remedy": token_remedy, "names_host": names_host}
         others["operation_timeout_seconds"] = settings.operation_timeout_seconds
+        others["proxy"] = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
         names = {field.name for field in fields(cls)} - others.keys()
         return cls(**{name: getattr(settings, f"upstream_{name}") for name in names}, **others)
 

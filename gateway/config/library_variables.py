@@ -110,11 +110,18 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         "`GATEWAY_WORKERS` sets the number of processes, and `GATEWAY_TRUSTED_PROXIES` the trusted proxies.",
     ),
     LibraryVariable(
-        ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC"),
+        ("HTTPS_PROXY", "NO_PROXY"),
+        "httpx, requests",
+        Handling.USED,
+        "The proxy of every https connection, and the hosts, domains and networks that are reached without it."
+        " `GATEWAY_UPSTREAM_PROXY` comes first for the upstream.",
+    ),
+    LibraryVariable(
+        ("HTTP_PROXY", "ALL_PROXY", "NETRC"),
         "httpx",
         Handling.IGNORED,
-        "Calls to the upstream and `gateway export --url` use neither a proxy nor stored credentials; `gateway token`"
-        " and OpenTelemetry's exporters use the proxy.",
+        "Plain http uses no proxy, which would see the token, and no connection uses stored credentials."
+        " OpenTelemetry's exporters use them.",
     ),
     LibraryVariable(
         ("PYTHONOPTIMIZE",), "Python", Handling.IGNORED, "Neither help texts nor checks depend on what it removes."
@@ -147,16 +154,10 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         "Debugging: slower, and with more memory than promised.",
     ),
     LibraryVariable(
-        ("SSL_CERT_FILE", "SSL_CERT_DIR"),
-        "Python's ssl, httpx",
+        ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        "OpenSSL, requests",
         Handling.USED,
-        "Certificate authorities that are accepted for the upstream and Redis.",
-    ),
-    LibraryVariable(
-        ("REQUESTS_CA_BUNDLE",),
-        "msal, OpenTelemetry",
-        Handling.USED,
-        "Certificate authorities that `gateway token` and OpenTelemetry's exporters accept.",
+        "Certificate authorities that every connection accepts, beside the operating system's.",
     ),
     LibraryVariable(
         ("OPENSSL_CONF",), "OpenSSL", Handling.USED, "The system's rules for TLS, such as the oldest version allowed."

@@ -16,7 +16,9 @@ from gateway.config.origin import check_browser_origin, is_loopback, upstream_or
 from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import MEMORY, cache_address
 from gateway.config.remedies import remedy
+from gateway.config.upstream_proxy import checked_proxy, upstream_proxy
 from gateway.config.whitespace import control_character, trimmed
+from gateway.network.trust import trust_faults
 
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
@@ -92,6 +94,11 @@ class Settings(BaseSettings):
     upstream_max_concurrency: int = Field(4, ge=1, le=1_000, description="Upstream calls in flight for one token.")
     upstream_max_connections: int = Field(100, ge=1, le=10_000, description="Upstream connections of one process.")
     upstream_max_body_bytes: int = Field(67_108_864, ge=1_024, description="Largest decompressed upstream response.")
+    upstream_proxy: str | None = Field(
+        None,
+        description="Proxy for an https upstream: `http://[user:password@]host[:port]`, or `off`. Without it,"
+        " `HTTPS_PROXY` and `NO_PROXY` decide.",
+    )
     cache_url: str = Field(
         MEMORY,
         description="`memory://`, or a Redis or Valkey server behind the memory tier, for several processes to share:"
@@ -181,6 +188,11 @@ class Settings(BaseSettings):
     def _check_upstream(cls, value: str) -> str:
         return value if value == SANDBOX else upstream_origin(value.rstrip("/"))
 
+    @field_validator("upstream_proxy")
+    @classmethod
+    def _check_proxy(cls, value: str | None) -> str | None:
+        return checked_proxy(value)
+
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, value: str) -> str:
@@ -234,7 +246,7 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     variables = {
         name: trimmed(value) for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored
     }
-    faults = list(switch_faults(environment))
+    faults = [*switch_faults(environment), *trust_faults(environment)]
     faults += [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
     values: dict[str, Any] = {known[name]: value for name, value in variables.items() if name in known}
     overridden = {name: trimmed(value) for name, value in (overrides or {}).items() if value is not None}
@@ -242,8 +254,11 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     values.update(overridden)
     try:
         settings = Settings(**values)
+        upstream_proxy(settings.upstream_proxy, settings.upstream_url, environment)
     except ValidationError as error:
         faults += [_fault(detail, labels, values) for detail in error.errors(include_url=False, include_input=False)]
+    except ValueError as error:
+        faults.append(str(error))
     if "upstream_url" not in values and not is_loopback(values.get("host", "127.0.0.1")):
         host = labels.get("host", "GATEWAY_HOST")
         faults.append(f"GATEWAY_UPSTREAM_URL: not set, and {host} is not loopback; set it to `sandbox` or a URL")

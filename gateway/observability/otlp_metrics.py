@@ -34,7 +34,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from gateway.observability.counters import BUCKETS, Durations, Spread
 from gateway.observability.metrics import Metrics
-from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for
+from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for, session
 
 # The default of OTEL_METRIC_EXPORT_INTERVAL, in its unit (OpenTelemetry's specification of environment variables).
 INTERVAL_MILLISECONDS = "60000"
@@ -190,7 +190,7 @@ class Metering:
 
 def exporting(environment: Mapping[str, str]) -> Metering:
     """Return the metering configured by the standard ``OTEL_…`` variables."""
-    exporter = OTLPMetricExporter()
+    exporter = OTLPMetricExporter(session=session())
     logging.getLogger(OTLPMetricExporter.__module__).addFilter(Seldom())
     preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
     if environment.get(preference, "").lower() not in ("", "cumulative"):

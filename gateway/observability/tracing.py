@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.request_headers import named_headers
 from gateway.observability.access_log import QUIET, method_of, route_of
-from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for
+from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for, session
 from gateway.upstream import UpstreamCall
 
 # Only W3C trace context, not baggage, which is arbitrary text from the caller.
@@ -168,5 +168,5 @@ def _finish(span: Span, status: int, facts: Mapping[str, str | int | None] | Non
 def exporting(environment: Mapping[str, str]) -> Tracing:
     logging.getLogger(OTLPSpanExporter.__module__).addFilter(Seldom())
     provider = TracerProvider(resource=resource_for(environment), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=session())))
     return Tracing(provider)

@@ -64,8 +64,10 @@ def _user_agent() -> str:
 _USER_AGENT = _user_agent()
 
 
-def request_for(config: UpstreamConfig, query: PageQuery, caller: Caller, ids: RequestIds) -> httpx.Request:
-    """Return the request documented by Microsoft, with ``top`` and ``skip``."""
+def request_for(
+    config: UpstreamConfig, query: PageQuery, caller: Caller, ids: RequestIds, guard: HandshakeGuard
+) -> httpx.Request:
+    """Return the request documented by Microsoft, with ``top`` and ``skip``; ``guard`` follows its connection."""
     headers = {
         "Authorization": f"Bearer {caller.token.reveal()}",
         "Accept": "application/json",
@@ -77,7 +79,7 @@ def request_for(config: UpstreamConfig, query: PageQuery, caller: Caller, ids: R
     }
     slash = "/" if config.trailing_slash else ""
     url = f"{config.base_url.rstrip('/')}{config.path_prefix}/{query.dataset.path}{slash}?{query.query_string}"
-    return httpx.Request("GET", url, headers=headers, extensions={"trace": HandshakeGuard()})
+    return httpx.Request("GET", url, headers=headers, extensions={"trace": guard})
 
 
 class Exchanger:

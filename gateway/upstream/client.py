@@ -16,6 +16,7 @@ from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, ServiceUnavailable, UpstreamBadResponse
+from gateway.network.causes import cause_of, route_of
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.scheduling.backlog import Backlog
@@ -34,7 +35,7 @@ from gateway.upstream.decode import (
 )
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import failure_for, response_facts
-from gateway.upstream.transport import Connections, failure_of, reason_of, timed_out
+from gateway.upstream.transport import Connections, HandshakeGuard, cannot_reach, failure_of, reason_of, timed_out
 
 log = structlog.get_logger("gateway")
 
@@ -67,8 +68,9 @@ class UpstreamClient:
         observer: Callable[[UpstreamCall], None] | None = None,
     ) -> None:
         self._config = config
+        self._route = route_of(config.base_url, config.proxy)
         self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
-        self._connections = Connections(config.max_connections, transport)
+        self._connections = Connections(config, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._backlog = backlog or Backlog()
         self._slices = slices or Rotation()
@@ -102,6 +104,13 @@ class UpstreamClient:
             # A call that nobody needs yet is not retried: once its rows are needed, they are requested again.
             if caller.is_ahead or pause_seconds is None or loop.time() + pause_seconds >= deadline:
                 raise result.error
+            log.info(
+                "an upstream call is retried",
+                retry=attempts,
+                pause_seconds=round(pause_seconds, 3),
+                code=result.error.code,
+                correlation_id=ids.correlation,
+            )
             if pause_seconds:
                 await self._sleep(pause_seconds)
             ids = ids if result.retry is Retry.TIMEOUT else RequestIds(ids.correlation)
@@ -128,7 +137,7 @@ class UpstreamClient:
                 result: UpstreamResponse | Failure = response
             else:
                 # Decoded before the next call of the token begins, so that its bodies do not pile up.
-                result = await self._interpret(response, query.dataset, ids, caller.token)
+                result = await self._interpret(response, query, ids, caller.token)
         if isinstance(result, UpstreamResponse):
             cost.rows_read += len(result.rows)
         call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
@@ -140,11 +149,12 @@ class UpstreamClient:
         self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, call: UpstreamCall, after: Retry
     ) -> RawResponse | Failure:
         limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
+        guard = HandshakeGuard()
         try:
             # A limit on the whole attempt: the library's timeouts only bound the time between two bytes.
             async with asyncio.timeout_at(limit):
                 return await self._exchanger.exchange(
-                    request_for(self._config, query, caller, ids),
+                    request_for(self._config, query, caller, ids, guard),
                     ids,
                     call,
                     limit=limit,
@@ -152,28 +162,42 @@ class UpstreamClient:
                     new_connection=after is not Retry.NEVER,
                     accept_foreign=after is Retry.FOREIGN,
                 )
-        except TimeoutError:
-            log.warning("an upstream attempt failed", reason="timeout", correlation_id=caller.correlation_id)
-            return Failure(timed_out(), Retry.TIMEOUT)
+        except TimeoutError as error:
+            timeout = Failure(timed_out(), Retry.TIMEOUT)
+            return self._failure(error, timeout, caller, is_connecting=guard.is_connecting)
         except AttemptFailed as failed:
             return failed.failure
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            log.warning("an upstream attempt failed", reason=reason_of(error), correlation_id=caller.correlation_id)
-            return failure_of(error)
+            is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+            return self._failure(error, failure_of(error), caller, is_connecting=is_connecting)
+
+    def _failure(self, error: Exception, failure: Failure, caller: Caller, *, is_connecting: bool) -> Failure:
+        """Log a failed attempt with host and cause, and return ``failure``, which names them only to operators."""
+        facts = {"reason": reason_of(error), "correlation_id": caller.correlation_id}
+        if not is_connecting:
+            log.warning("an upstream attempt failed", host=self._route, cause=cause_of(error).text, **facts)
+            return failure
+        detailed = cannot_reach(error, self._route, is_timeout=failure.retry is Retry.TIMEOUT)
+        log.warning(detailed.error.message.rstrip("."), **facts)
+        return detailed if self._config.names_host else failure
 
     async def _interpret(
-        self, response: RawResponse, dataset: Dataset, ids: RequestIds, token: AccessToken
+        self, response: RawResponse, query: PageQuery, ids: RequestIds, token: AccessToken
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
             owner, body = token.locator, response.body
             turn, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
             async with self._backlog.decoding(owner, len(body) // BYTES_A_ROW):
-                return await _decoded(body, dataset, turn, in_thread)
+                return await _decoded(body, query.dataset, turn, in_thread)
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
         pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
-        failure = failure_for(facts, pause_seconds, self._config.token_remedy)
+        if response.status >= 500:
+            ids_of_call = {"request_id": facts.request_id, "correlation_id": ids.correlation}
+            log.warning("the upstream failed", host=self._route, status=response.status, code=facts.code, **ids_of_call)
+        length = len(query.query_string)
+        failure = failure_for(facts, pause_seconds, self._config.token_remedy, query_characters=length)
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure

@@ -30,8 +30,18 @@ from gateway.upstream.retry import Failure, Retry
 # RFC 9110: statuses after which the same request may succeed.
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 
-# Partner Center docs, security requirements: the token was issued without multi-factor authentication.
-MFA_NEEDED = 900421
+# Advice for codes of 401 and 403 (Partner Center docs, security requirements; the others from public threads).
+_ADVICE = {
+    900421: "Multi-factor authentication is required. Get an access token for a user who signed in with it.",
+    900420: "The token was issued for a retired audience. Get one with Partner Center's scope user_impersonation.",
+    900329: "Partner Center refuses app-only tokens here. Get an access token for a user who signed in.",
+    900308: "The token's user lacks privileges in Partner Center. Ask an administrator to assign the required role.",
+    900309: "Conditional Access of the tenant blocks this token. Sign in again as its policies demand, or ask an"
+    " administrator.",
+}
+
+# IIS refuses longer query strings, with 404 (its documentation, requestLimits: maxQueryString).
+MAX_QUERY_CHARACTERS = 2_048
 
 GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CODE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -75,22 +85,29 @@ def _usable(value: Any) -> int | str | None:
     return value if _CODE_NAME.fullmatch(value) else None
 
 
-def failure_for(facts: UpstreamErrorFacts, retry_after_seconds: int, token_remedy: str = NEW_TOKEN) -> Failure:
+def failure_for(
+    facts: UpstreamErrorFacts, retry_after_seconds: int, token_remedy: str = NEW_TOKEN, *, query_characters: int = 0
+) -> Failure:
     """Return the failure for a response with a status other than 200.
 
     ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
+    ``query_characters`` is the length of the query string, which may be what the upstream refuses.
     """
     status = facts.status or 0
     if status == 429:
         return Failure(throttled(retry_after_seconds, facts))
+    if status in (400, 404, 414) and query_characters > MAX_QUERY_CHARACTERS:
+        message = (
+            f"The upstream refused a long query with status {status}. Its filter may be too long: use a shorter one."
+        )
+        return Failure(UpstreamRejected(message, upstream=facts))
     kind, message = _explanation(status, facts.code, token_remedy)
     return Failure(kind(message, upstream=facts), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 
 
 def _explanation(status: int, code: int | str | None, token_remedy: str) -> tuple[type[GatewayError], str]:
-    if status == 401 and code == MFA_NEEDED:
-        message = "Multi-factor authentication is required. Get an access token for a user who signed in with it."
-        return Unauthenticated, message
+    if status in (401, 403) and code in _ADVICE:
+        return Unauthenticated if status == 401 else Forbidden, _ADVICE[code]
     if status == 401:
         return Unauthenticated, f"The upstream refused the access token. {token_remedy}"
     if status == 403:

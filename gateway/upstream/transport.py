@@ -15,6 +15,7 @@ from typing import Any
 import h11
 import httpx
 
+from gateway.config.groups import UpstreamConfig
 from gateway.errors import (
     GatewayError,
     InternalServerError,
@@ -23,6 +24,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.network.causes import cause_of
+from gateway.network.trust import empty_store, trust_store
+from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.retry import Failure, Retry
 
@@ -33,19 +37,18 @@ IDLE_SECONDS = 30.0
 class Connections:
     """Two pools: ``reusing`` keeps connections for later requests, ``single_use`` opens one for each request.
 
-    A custom ``transport``, such as an embedded application's, replaces both.
+    A custom ``transport``, such as an embedded application's, replaces both. Raises TrustFault.
     """
 
-    def __init__(self, max_connections: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: UpstreamConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
         # Below WARNING, these loggers log every request with its address and headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         if transport is None:
-            # Read SSL_CERT_FILE and SSL_CERT_DIR, as most programs do: they may hold a company's certificate authority.
-            trust = httpx.create_ssl_context(trust_env=True)
+            trust = trust_store() if config.base_url.startswith("https:") else empty_store()
             # With fewer idle connections, httpcore may close one that it has just assigned to a request.
-            self.reusing = _pool(trust, max_connections, max_connections)
-            self.single_use = _pool(trust, max_connections, 0)
+            self.reusing = _pool(config, trust, config.max_connections)
+            self.single_use = _pool(config, trust, 0)
         else:
             self.reusing = self.single_use = transport
 
@@ -55,11 +58,11 @@ class Connections:
             await self.single_use.aclose()
 
 
-def _pool(trust: ssl.SSLContext, max_connections: int, idle: int) -> httpx.AsyncBaseTransport:
+def _pool(config: UpstreamConfig, trust: ssl.SSLContext, idle: int) -> httpx.AsyncBaseTransport:
     limits = httpx.Limits(
-        max_connections=max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
+        max_connections=config.max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
     )
-    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, http2=False, retries=0, limits=limits)
+    return transport_to(trust, limits, config.proxy)
 
 
 class EmbeddedTransport(httpx.AsyncBaseTransport):
@@ -92,13 +95,20 @@ async def _run_to_the_end(app: Any, scope: Any, receive: Any, send: Any) -> None
 class HandshakeGuard:
     """Closes a connection whose TLS handshake is canceled; the library would leave it open.
 
-    Pass one as the ``trace`` extension of each request (httpx documentation, request extensions).
+    ``is_connecting`` is True from the start of a connection until its handshake is complete. Pass one as the ``trace``
+    extension of each request (httpx documentation, request extensions).
     """
 
     def __init__(self) -> None:
+        self.is_connecting = False
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.started", "connection.start_tls.started"):
+            self.is_connecting = True
+        elif event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.is_connecting = False
+        # Behind a proxy, the names are the same: the tunnel is part of connect_tcp.
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
         elif event == "connection.start_tls.complete":
@@ -109,6 +119,11 @@ class HandshakeGuard:
 
 timed_out = partial(UpstreamTimeout, "The upstream did not answer in time. Try again, or request fewer rows.")
 _unreachable = partial(UpstreamUnavailable, "The upstream cannot be reached. Retry later.")
+_misconfigured = partial(
+    UpstreamUnavailable,
+    "The upstream cannot be reached, and retrying will not help. Ask the operator to read the log.",
+    permanent=True,
+)
 _cut = partial(UpstreamUnavailable, "The upstream closed the connection before it had answered. Retry later.")
 _too_long = partial(UpstreamRejected, "The query is too long for the upstream. Use a shorter filter.")
 # The response violates HTTP or its content coding.
@@ -124,6 +139,7 @@ LIBRARY_ERRORS: Mapping[type[Exception], tuple[Callable[[], GatewayError], Retry
     httpx.WriteTimeout: (timed_out, Retry.TIMEOUT),
     httpx.PoolTimeout: (no_connection_left, Retry.NEVER),
     httpx.ConnectError: (_unreachable, Retry.BACKOFF),
+    httpx.ProxyError: (_unreachable, Retry.BACKOFF),
     httpx.ReadError: (_cut, Retry.ONCE),
     httpx.WriteError: (_cut, Retry.ONCE),
     httpx.CloseError: (_cut, Retry.ONCE),
@@ -132,7 +148,6 @@ LIBRARY_ERRORS: Mapping[type[Exception], tuple[Callable[[], GatewayError], Retry
     httpx.InvalidURL: (_too_long, Retry.NEVER),
     # The other errors cannot occur in this use of the transport. They would be bugs of the gateway.
     httpx.LocalProtocolError: (InternalServerError, Retry.NEVER),
-    httpx.ProxyError: (InternalServerError, Retry.NEVER),
     httpx.UnsupportedProtocol: (InternalServerError, Retry.NEVER),
     httpx.TooManyRedirects: (InternalServerError, Retry.NEVER),
     httpx.HTTPStatusError: (InternalServerError, Retry.NEVER),
@@ -150,10 +165,22 @@ def reason_of(error: BaseException) -> str:
     return type(error).__name__ if cause is None else reason_of(cause)
 
 
+def cannot_reach(error: BaseException, route: str, *, is_timeout: bool = False) -> Failure:
+    """Return the failure of a connection, with host and cause, for a reader who is the operator."""
+    cause = cause_of(error)
+    facts: dict[str, Any] = {"permanent": True} if cause.is_permanent else {}
+    message = f"Cannot reach {route}: {cause.text}."
+    if is_timeout:
+        return Failure(UpstreamTimeout(message), Retry.TIMEOUT)
+    return Failure(UpstreamUnavailable(message, **facts), Retry.NEVER if cause.is_permanent else Retry.BACKOFF)
+
+
 def failure_of(error: Exception) -> Failure:
-    """Return the failure for an error of the HTTP library or the operating system."""
+    """Return the failure for an error of the HTTP library or the operating system, without host and cause."""
     if isinstance(error, httpx.RemoteProtocolError) and not _breaks_protocol(error):
         return Failure(_cut(), Retry.ONCE)
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError) and cause_of(error).is_permanent:
+        return Failure(_misconfigured())
     for kind in type(error).__mro__:
         if kind in LIBRARY_ERRORS:
             make, retry = LIBRARY_ERRORS[kind]

@@ -15,11 +15,15 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
-from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
+from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed, unreachable
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
+from gateway.network.causes import cause_of, route_of
+from gateway.network.proxies import ProxyAddress, proxy_for
+from gateway.network.trust import empty_store, trust_faults, trust_store
+from gateway.network.tunnels import transport_to
 from gateway.observability.logging import configure_logging
 
 # Origin of the embedded gateway; no real host name ends like this (RFC 6761).
@@ -55,8 +59,11 @@ class GatewayClient:
     collector. It would also store cookies and log URLs.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str, proxy: ProxyAddress | None = None
+    ) -> None:
         self._transport = transport
+        self._place = route_of(origin, proxy)
         self._origin = origin
         self._headers = {
             "Authorization": f"Bearer {token.reveal()}",
@@ -76,8 +83,16 @@ class GatewayClient:
                 yield _decoded(response)
             finally:
                 await response.aclose()
-        except (httpx.TransportError, httpx.DecodingError):
-            raise StepFailed(UNREACHABLE) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> Exception:
+        cause = cause_of(error)
+        if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            return StepFailed(BROKEN)
+        if cause.is_permanent:
+            return ExportFailed(f"Cannot reach {self._place}: {cause.text}.")
+        return StepFailed(unreachable(self._place, cause))
 
 
 def _decoded(response: httpx.Response) -> httpx.Response:
@@ -149,7 +164,11 @@ def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> Ga
                 "--url must be a gateway's origin such as https://gateway.example, without a path. Plain http is"
                 " allowed only for loopback and private hosts, because it exposes the token."
             ) from None
-        if faults := list(switch_faults(os.environ, only_secrets=True)):
+        try:
+            proxy_for(origin, os.environ)
+        except ValueError as error:
+            raise click.UsageError(f"Invalid environment:\n{error}") from None
+        if faults := [*switch_faults(os.environ, only_secrets=True), *trust_faults(os.environ)]:
             raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
         return GatewayAccess(f"gateway {origin}", running_gateway(origin, token))
     try:
@@ -177,14 +196,15 @@ async def embedded_gateway(settings: Settings, token: AccessToken) -> AsyncItera
         "graphiql": False,
         "metrics": False,
     }
-    app = build(settings.model_copy(update=changes))
+    app = build(settings.model_copy(update=changes), for_operator=True)
     async with app.router.lifespan_context(app), StreamingTransport(app) as transport:
         yield GatewayClient(transport, token, EMBEDDED_ORIGIN)
 
 
 @asynccontextmanager
 async def running_gateway(origin: str, token: AccessToken) -> AsyncIterator[GatewayClient]:
-    """Connect to the gateway at ``origin``. Neither proxy variables nor redirects send the token elsewhere."""
-    transport = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(trust_env=False), trust_env=False)
-    async with transport:
-        yield GatewayClient(transport, token, origin)
+    """Connect to the gateway at ``origin``. A proxy sees no token, and redirects are not followed."""
+    trust = trust_store() if origin.startswith("https:") else empty_store()
+    proxy = proxy_for(origin, os.environ)
+    async with transport_to(trust, httpx.Limits(), proxy) as transport:
+        yield GatewayClient(transport, token, origin, proxy)

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.cli.export.exit_codes import DataChanged, ExportEnded, ExportFailed, ExportStopped, TokenRefused
 from gateway.cli.export.progress import Progress
+from gateway.network.causes import Cause
 
 # Pauses before each retry of one step (our choice: half a minute in total; the gateway itself retries, too).
 RETRY_SECONDS = (1, 2, 4, 8, 16)
@@ -28,8 +29,13 @@ class ErrorPayload(msgspec.Struct):
     extensions: dict[str, Any] = {}
 
 
-UNREACHABLE = ErrorPayload("The gateway cannot be reached.", {"code": "UPSTREAM_UNAVAILABLE"})
 BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_UNAVAILABLE"})
+
+
+def unreachable(place: str, cause: Cause) -> ErrorPayload:
+    """Return the error of a gateway at ``place`` that could not be reached."""
+    facts = {"code": "UPSTREAM_UNAVAILABLE"}
+    return ErrorPayload(f"Cannot reach {place}: {cause.text}.", facts)
 
 
 class StepFailed(Exception):
@@ -55,7 +61,8 @@ class ExportRetries:
             self._throttled += 1
             await self._progress.wait(error.message.partition(".")[0], _retry_after_seconds(error))
             return
-        pause = next(self._pauses, None) if code in TEMPORARY_CODES else None
+        is_temporary = code in TEMPORARY_CODES and not error.extensions.get("permanent")
+        pause = next(self._pauses, None) if is_temporary else None
         if pause is None:
             raise _export_ended(error)
         await self._progress.wait(error.message, pause)
@@ -73,4 +80,6 @@ def _export_ended(error: ErrorPayload) -> ExportEnded:
         return TokenRefused(message)
     if code in SNAPSHOT_CODES or error.extensions.get("argument") == "snapshot":
         return DataChanged(message)
+    if error.extensions.get("permanent"):
+        return ExportFailed(message)
     return ExportStopped(message) if code in TEMPORARY_CODES or code == "RATE_LIMITED" else ExportFailed(message)

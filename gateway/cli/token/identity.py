@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import ssl
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +16,10 @@ import msgspec
 
 from gateway.cli.token.entra_errors import sign_in_error
 from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
-from gateway.upstream.transport import reason_of
+from gateway.network.causes import cause_of, route_of
+from gateway.network.proxies import proxy_for
+from gateway.network.trust import trust_store
+from gateway.network.tunnels import transport_to
 
 # Entra responds within a second or two; MSAL itself sets no limit.
 RESPONSE_SECONDS = 20.0
@@ -32,12 +33,13 @@ _ADDRESS = re.compile(r"https://[!-~]+")
 class IdentityService:
     """The ``http_client`` of an MSAL application.
 
-    Respects HTTPS_PROXY. Trusts certificate authorities in SSL_CERT_FILE, like the gateway, and in REQUESTS_CA_BUNDLE,
-    like Azure CLI. Raises IdentityServiceUnreachable if a later attempt may succeed, else IdentityServiceFailed.
+    Respects HTTPS_PROXY, and trusts the gateway's certificate authorities. Raises IdentityServiceUnreachable if a later
+    attempt may succeed, else IdentityServiceFailed.
     """
 
     def __init__(self, response_seconds: float = RESPONSE_SECONDS) -> None:
         self._response_seconds = response_seconds
+        self._trust = trust_store()
 
     def get(self, url: str, *, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         """Fetch metadata. Raises SignInEnded for an error response, because MSAL's own error would omit the reason."""
@@ -62,7 +64,7 @@ class IdentityService:
         except TimeoutError:
             raise IdentityServiceUnreachable(f"{host} does not respond. Try again later.") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ImportError, ValueError) as error:
-            raise _failure(host, error) from None
+            raise _failure(url, error) from None
         if status == 429 or status >= 500:
             raise IdentityServiceUnreachable(f"{host} is not available (status {status}). Try again later.")
         return httpx.Response(status, json=_document(host, status, body))
@@ -71,10 +73,11 @@ class IdentityService:
         body = bytearray()
         # A compressed response could expand to any size.
         headers = {**(headers or {}), "Accept-Encoding": "identity"}
+        transport = transport_to(self._trust, httpx.Limits(), proxy_for(url, os.environ))
         # A total limit: httpx's own timeouts only limit the time between two bytes.
         async with (
             asyncio.timeout(self._response_seconds),
-            httpx.AsyncClient(verify=_trust(), timeout=None) as client,  # noqa: S113  # the limit above
+            httpx.AsyncClient(transport=transport, timeout=None) as client,  # noqa: S113  # the limit above
             client.stream(method, url, headers=headers, **parts) as response,
         ):
             async for chunk in response.aiter_raw():
@@ -84,24 +87,17 @@ class IdentityService:
         return response.status_code, bytes(body[:MAX_RESPONSE_BYTES])
 
 
-def _trust() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE")
-    if bundle:
-        is_folder = Path(bundle).is_dir()
-        context.load_verify_locations(None if is_folder else bundle, bundle if is_folder else None)
-    return context
-
-
-def _failure(host: str, error: Exception) -> IdentityServiceFailed:
-    reason = reason_of(error)
-    if reason == "SSLCertVerificationError":
+def _failure(url: str, error: Exception) -> IdentityServiceFailed:
+    host, cause = route_of(url, proxy_for(url, os.environ)), cause_of(error)
+    if isinstance(error, httpx.ProxyError):
+        return IdentityServiceFailed(f"Cannot reach {host}: {cause.text}. Check HTTPS_PROXY.")
+    if cause.is_permanent:
         return IdentityServiceFailed(
-            f"The certificate of {host} is not trusted ({reason}). To trust a company's own authority, set"
-            " SSL_CERT_FILE or REQUESTS_CA_BUNDLE to its file."
+            f"Cannot reach {host}: {cause.text}. To trust a company's own certificate authority, set SSL_CERT_FILE to"
+            " its file."
         )
     return IdentityServiceUnreachable(
-        f"{host} cannot be reached ({reason}). Check the network, HTTPS_PROXY and --authority."
+        f"Cannot reach {host}: {cause.text}. Check the network, HTTPS_PROXY and --authority."
     )
 
 

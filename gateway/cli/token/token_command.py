@@ -15,6 +15,8 @@ import click
 from gateway.cli.token.sign_in_endings import EXIT_CODES, SignInEnded
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
+from gateway.network.proxies import proxy_for
+from gateway.network.trust import trust_faults
 
 if TYPE_CHECKING:
     from gateway.cli.token.device_code import Instructions
@@ -60,13 +62,17 @@ def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str
     missing = [name for name, value in required.items() if not value]
     if missing:
         raise click.UsageError(f"Missing: {', and '.join(missing)}.")
-    if faults := list(switch_faults(os.environ, only_secrets=True)):
+    if faults := [*switch_faults(os.environ, only_secrets=True), *trust_faults(os.environ)]:
         raise click.UsageError("Invalid environment:\n" + "\n".join(faults))
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.token.device_code import Registration, sign_in
     from gateway.cli.token.token_warnings import token_warnings
 
     registration = Registration(str(client_id), _tenant(tenant or ""), _authority(authority), _scopes(scope))
+    try:
+        proxy_for(registration.authority, os.environ)
+    except ValueError as error:
+        raise click.UsageError(f"Invalid environment:\n{error}") from None
     signed_in = sign_in(registration, _show)
     click.echo(f"Signed in. {_expiry_text(signed_in.expires_at)}", err=True)
     for warning in token_warnings(signed_in.token):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.cache.redis_store import RedisStore
 from gateway.config.redis_url import cache_address
@@ -19,7 +20,10 @@ from tests.redis_server import free_port, redis_server
 async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, is_trusted: bool
 ) -> None:
-    """OpenSSL's environment variable SSL_CERT_FILE adds certificate authorities, such as a private one."""
+    """OpenSSL's environment variable SSL_CERT_FILE adds certificate authorities, such as a private one.
+
+    The log names a refused certificate, and the server.
+    """
     files, port = certificate(tmp_path, address), free_port()
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
@@ -28,7 +32,10 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
         redis_address = cache_address(f"rediss://127.0.0.1:{port}")
         assert redis_address is not None
         store = RedisStore(redis_address, UPSTREAM)
-        await store.start()
+        with capture_logs() as lines:
+            await store.start()
+        causes = {"certificate not trusted"} if not is_trusted else {"certificate is for another host"}
+        assert {(line["host"], line["cause"]) for line in lines} <= {(redis_address.place, cause) for cause in causes}
         assert store.is_left_out == (not is_trusted or address != "127.0.0.1")
         await store.aclose()
 

@@ -640,7 +640,7 @@ def test_an_unreachable_gateway_is_retried() -> None:
     """Nobody listens there. Retries last half a minute, so this test only checks for the first wait."""
     running = Export("--url", "http://127.0.0.1:1", token="contoso")
     assert running.process.stderr is not None
-    assert running.process.stderr.readline() == b"The gateway cannot be reached; waiting 1 s.\n"
+    assert running.process.stderr.readline() == b"Cannot reach 127.0.0.1:1: connection refused; waiting 1 s.\n"
     running.process.send_signal(signal.SIGINT)
     assert running.ended()[0] == 4
 

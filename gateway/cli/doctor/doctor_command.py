@@ -1,0 +1,77 @@
+"""The command `gateway doctor` and its report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.config.groups import UpstreamConfig
+from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from gateway.access_token import AccessToken
+    from gateway.cli.doctor.examination import Report
+
+# Not a docstring, which python -OO removes.
+HELP = """Report how the configured upstream behaves.
+
+Makes about twelve calls with your access token, which comes from PARTNER_CENTER_TOKEN, a file or standard input. The
+report goes to standard output and can be pasted into an issue: it has no names, ids, counts of licenses or token.
+The exit code is 0 if all probes were answered, else 1.
+"""
+
+
+@click.command(help=HELP)
+@click.option("--upstream", metavar="ORIGIN", help="Overrides GATEWAY_UPSTREAM_URL.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Read the access token from this file.")
+@click.option("--token-stdin", is_flag=True, help="Read the access token from standard input.")
+def doctor(upstream: str | None, token_file: Path | None, token_stdin: bool) -> None:
+    # Imported lazily, so that `gateway --help` is fast.
+    from gateway.cli.export.credentials import read_token, token_hint
+
+    token = read_token(token_file, from_stdin=token_stdin, hint=token_hint(None, upstream))
+    try:
+        settings = read_settings(os.environ, {"upstream_url": upstream})
+    except SettingsError as error:
+        raise click.UsageError(f"Invalid settings:\n{error}") from None
+    report = asyncio.run(examine(settings, token))
+    click.echo(report_text(settings, report))
+    sys.exit(0 if report.is_complete else 1)
+
+
+async def examine(settings: Settings, token: AccessToken) -> Report:
+    """Ask the upstream of ``settings`` with ``token``, and return the report."""
+    # Imported lazily: other commands need none of it.
+    from gateway.cli.doctor.examination import Examination
+    from gateway.cli.doctor.prober import Prober
+    from gateway.composition import EMBEDDED_SANDBOX_URL
+    from gateway.sandbox import create_sandbox
+    from gateway.upstream.transport import EmbeddedTransport
+    from schema.build import DATASETS
+
+    is_sandbox = settings.upstream_url == SANDBOX
+    config = UpstreamConfig.of(settings, EMBEDDED_SANDBOX_URL if is_sandbox else settings.upstream_url)
+    prober = Prober(config, token, EmbeddedTransport(create_sandbox()) if is_sandbox else None)
+    try:
+        return await Examination(prober, DATASETS[0][0]).run()
+    finally:
+        await prober.aclose()
+
+
+def report_text(settings: Settings, report: Report) -> str:
+    """Return the report as a table in Markdown."""
+    slash = "with" if settings.upstream_trailing_slash else "without"
+    facts = {
+        "gateway": version("partner-center-graphql"),
+        "upstream": settings.upstream_url,
+        "path": f"{settings.upstream_path_prefix or 'no prefix'}, {slash} a trailing slash",
+        "proxy": "yes" if UpstreamConfig.of(settings, settings.upstream_url).proxy else "no",
+    }
+    lines = [f"| {subject} | {found} |" for subject, found in {**facts, **report.findings}.items()]
+    return "\n".join(["| subject | found |", "|---|---|", *lines])

@@ -1,0 +1,30 @@
+"""The proxy for the upstream, from ``GATEWAY_UPSTREAM_PROXY``, or else from HTTPS_PROXY and NO_PROXY."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.network.proxies import OFF, ProxyAddress, proxy_address, proxy_for
+
+
+def checked_proxy(value: str | None) -> str | None:
+    """Return the setting's value with a scheme. Raises ValueError with advice."""
+    if not value:
+        return None
+    if value.lower() == OFF:
+        return OFF
+    proxy_address(value)
+    return value if "://" in value else f"http://{value}"
+
+
+def upstream_proxy(setting: str | None, upstream_url: str, environment: Mapping[str, str]) -> ProxyAddress | None:
+    """Return the proxy for the upstream's origin. Raises ValueError, naming the variable."""
+    if setting is None:
+        return proxy_for(upstream_url, environment)
+    if setting == OFF or "://" not in upstream_url:
+        return None
+    if not upstream_url.startswith("https:"):
+        raise ValueError(
+            "GATEWAY_UPSTREAM_PROXY: a proxy would see the token, because the upstream is plain http; set it to `off`"
+        )
+    return proxy_address(setting)

@@ -1,0 +1,116 @@
+"""HTTP transports, direct or through a proxy's tunnel.
+
+A proxy sees the host and the port, never a request: it is encrypted inside the tunnel. The HTTP library has tunnels of
+its own, but after a failed handshake they keep their place in the pool, until no connection is left.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from gateway.network.proxies import ProxyAddress
+from gateway.network.trust import trust_store
+
+_HTTP = b"HTTP/1."
+
+# More than any proxy's headers; error pages follow behind the headers and are not read.
+MAX_HEAD_BYTES = 65_536
+
+
+class ProxyRefused(httpcore.ProxyError):
+    """The proxy did not open a tunnel; ``status`` is 0 if it did not answer in HTTP."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+def transport_to(trust: ssl.SSLContext, limits: httpx.Limits, proxy: ProxyAddress | None) -> httpx.AsyncHTTPTransport:
+    """Return a transport that reads no environment variables. Raises TrustFault."""
+    if proxy is None:
+        return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
+    return _TunneledTransport(trust, limits, proxy)
+
+
+class _TunneledTransport(httpx.AsyncHTTPTransport):
+    def __init__(self, trust: ssl.SSLContext, limits: httpx.Limits, proxy: ProxyAddress) -> None:
+        super().__init__(verify=trust, trust_env=False, limits=limits)
+        # The library has no parameter for this; a test fails if the name changes.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=trust,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_Tunnels(proxy),
+        )
+
+
+class _Tunnels(httpcore.AsyncNetworkBackend):
+    """Opens connections through tunnels of ``proxy``. Failures are those of an ordinary connection, or ProxyRefused."""
+
+    def __init__(self, proxy: ProxyAddress) -> None:
+        self._proxy = proxy
+        self._trust = trust_store() if proxy.tls else None
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the library's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Return a stream to ``host`` through the proxy."""
+        proxy = self._proxy
+        stream = await self._backend.connect_tcp(proxy.host, proxy.port, timeout, local_address, socket_options)
+        try:
+            if self._trust is not None:
+                stream = await stream.start_tls(self._trust, proxy.host, timeout)
+            await stream.write(_request(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", proxy), timeout)
+            status = await _status(stream, timeout)
+        except httpcore.TimeoutException:
+            await stream.aclose()
+            raise httpcore.ConnectTimeout("no answer from the proxy") from TimeoutError()
+        except httpcore.NetworkError as error:
+            await stream.aclose()
+            raise httpcore.ConnectError("the proxy broke off") from error
+        except BaseException:
+            await stream.aclose()
+            raise
+        if not 200 <= status <= 299:
+            await stream.aclose()
+            raise ProxyRefused(status)
+        return stream
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+def _request(target: str, proxy: ProxyAddress) -> bytes:
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if proxy.username is not None or proxy.password is not None:
+        pair = f"{proxy.username or ''}:{proxy.password or ''}".encode()
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _status(stream: httpcore.AsyncNetworkStream, timeout: float | None) -> int:  # noqa: ASYNC109
+    """Return the status of the proxy's response, 0 if it is no HTTP or too long. Raises httpcore.NetworkError."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = await stream.read(4_096, timeout)
+        if not part:
+            raise httpcore.ConnectError("the proxy closed the connection") from ConnectionResetError()
+        head += part
+        if len(head) > MAX_HEAD_BYTES or not _HTTP.startswith(head[: len(_HTTP)]):
+            return 0
+    match = re.match(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r]", head)
+    return int(match[1]) if match else 0

@@ -1,0 +1,179 @@
+"""`gateway doctor`: complete for every kind of upstream, and free of its data."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.access_token import AccessToken
+from gateway.cli.doctor.examination import NOT_ASKED, Examination, Report
+from gateway.cli.doctor.prober import Prober
+from gateway.config.groups import UpstreamConfig
+from gateway.sandbox import FAULTS_HELP, create_sandbox
+from gateway.upstream.transport import EmbeddedTransport
+from schema.build import DATASETS
+from tests.connect_proxy import connect_proxy
+from tests.gateway.running import environment
+from tests.tls_server import tls_server
+
+# One example of each switch, as `gateway sandbox --help` lists them.
+FAULTS = re.findall(r"^  ([a-z][a-z-]*(?:=\S+)?)  +\S", FAULTS_HELP.partition("Add faults")[2], re.MULTILINE)
+
+# These do not respond within a test's patience.
+SLOW = ("latency", "hang", "hang-body", "trickle")
+
+CONFIG = {"timeout_seconds": 10.0, "max_body_bytes": 1_000_000}
+
+URL = "http://sandbox.invalid"
+
+SANDBOX = create_sandbox()
+"""One for all tests, because making its rows takes a while. Each token has a history of its own."""
+
+
+async def examined(token: str, **changes: Any) -> Report:
+    """Return the report of the embedded sandbox with ``token``."""
+    config: dict[str, Any] = {**CONFIG, **changes}
+    prober = Prober(UpstreamConfig(URL, **config), AccessToken(token), EmbeddedTransport(SANDBOX))
+    try:
+        return await Examination(prober, DATASETS[0][0]).run()
+    finally:
+        await prober.aclose()
+
+
+async def data() -> set[str]:
+    """Return all texts in the rows of contoso and sample."""
+    texts = set()
+    transport = httpx.ASGITransport(SANDBOX)
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        for token in ("contoso", "sample"):
+            path = f"/v1/{DATASETS[0][0].path}?top=10000"
+            response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+            texts |= {value for row in response.json()["Value"] for value in row.values() if isinstance(value, str)}
+    # Shorter ones, such as "null", are words of the report as well.
+    return {text for text in texts if len(text) > 4} - {"reseller", "direct"}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway", "doctor", *arguments]
+    variables = environment(**variables)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_the_report_of_the_sandbox_is_complete_in_about_twelve_calls() -> None:
+    report = await examined("contoso")
+    assert report.is_complete
+    assert len(report.answers) == 12
+    assert not [found for found in report.findings.values() if "unknown" in found or "not asked" in found]
+
+
+def test_every_fault_of_the_sandbox_is_tried() -> None:
+    assert len(FAULTS) > 45
+    assert {"bom", "link=absolute", "hang", "headers=2000"} <= set(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_report_of_any_upstream_has_no_data(fault: str) -> None:
+    """Neither names, ids, counts nor the token: only words, statuses, short codes and times."""
+    patience = {"timeout_seconds": 0.2} if fault.split("=")[0] in SLOW else {}
+    token = f"contoso+{fault}+as=doctor"
+    report = await examined(token, **patience)
+    text = "\n".join(f"{subject}: {found}" for subject, found in report.findings.items() if subject != "time")
+    assert token not in text
+    assert [value for value in await data() if value in text] == []
+    unexpected = re.sub(r"status \d{3}\b|code \d{1,6}\b|prefix /v1|query of \d,000 characters", "", text)
+    assert re.findall(r"\d+", unexpected) == []
+    subjects = {subject for subject in report.findings if not subject.startswith("query of")}
+    if NOT_ASKED in report.findings.values():
+        assert subjects == {"configured address", "everything else", "time"}
+    else:
+        complete = await examined("contoso+as=complete")
+        assert subjects == {subject for subject in complete.findings if not subject.startswith("query of")}
+
+
+@pytest.mark.parametrize(
+    ("fault", "subject", "found"),
+    [
+        ("bom", "byte order mark", "yes"),
+        ("link=absolute", "link to the next page", "absolute, to the same host"),
+        ("link=foreign", "link to the next page", "absolute, to another host"),
+        ("link=never", "link to the next page", "null"),
+        ("total=missing", "TotalCount", "missing"),
+        ("total-key=totalCount", "envelope", "Value, @nextLink, totalCount"),
+        ("value-key=value", "envelope", "value, @nextLink, TotalCount"),
+        ("counts=string", "counts", "text"),
+        ("dates=z", "processed dates", "with a time zone"),
+        ("keys=pascal", "keys of rows", "documented ones in another case, some missing"),
+        ("extra-keys", "keys of rows", "further ones"),
+        ("exact", "the same in another case", "no rows: case matters"),
+        ("unstable", "same rows when asked again", "no"),
+        ("over=5", "ten rows asked", "more"),
+        ("cap=3", "ten rows asked", "fewer"),
+        ("ids=none", "request ids", "MS-RequestId missing, MS-CorrelationId missing"),
+        ("ids=other", "request ids", "MS-RequestId another, MS-CorrelationId another"),
+        ("reprocess-after=7", "sums of groups", "different from the rows'"),
+        ("prefix=partner", "with the prefix /v1", "status 404"),
+        ("groupdate", "grouped rows", "dates: as documented"),
+        ("mfa", "configured address", "status 401, code 900421"),
+        ("status=503", "configured address", "status 503"),
+        ("status-once=500", "configured address", "status 200"),
+        ("redirect=302", "configured address", "status 302"),
+        ("garbage", "configured address", "the body is not JSON"),
+        ("truncate", "configured address", "malformed or cut response"),
+        ("bomb", "configured address", "the body is too large or corrupt"),
+    ],
+)
+async def test_each_difference_is_found(fault: str, subject: str, found: str) -> None:
+    report = await examined(f"contoso+{fault}+as=found")
+    assert found in report.findings[subject]
+
+
+@pytest.mark.parametrize("fault", ["hang", "throttle=30", "mfa", "status=500"])
+async def test_after_a_failed_first_call_nothing_else_is_asked(fault: str) -> None:
+    report = await examined(f"sample+{fault}+as=first", timeout_seconds=0.3)
+    assert (report.is_complete, len(report.answers)) == (False, 1)
+    assert report.findings["everything else"] == NOT_ASKED
+
+
+# The command
+
+
+def test_the_command_prints_a_table_without_the_token() -> None:
+    done = run(PARTNER_CENTER_TOKEN="sample+as=secret")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("| subject | found |\n|---|---|\n| gateway |")
+    assert "| upstream | sandbox |\n" in done.stdout
+    assert "secret" not in done.stdout
+
+
+def test_a_refused_token_is_exit_code_1() -> None:
+    done = run(PARTNER_CENTER_TOKEN="unknown")
+    assert (done.returncode, "| configured address | status 401" in done.stdout) == (1, True)
+
+
+def test_without_a_token_the_usage_is_explained() -> None:
+    done = run()
+    assert (done.returncode, "PARTNER_CENTER_TOKEN" in done.stderr) == (2, True)
+
+
+def test_it_goes_through_the_proxy_of_the_gateway(tmp_path: Path) -> None:
+    """And names neither its address nor its password."""
+    with connect_proxy(tmp_path, credentials="user:secret") as proxy, tls_server(create_sandbox(), tmp_path) as server:
+        variables = {"GATEWAY_UPSTREAM_PROXY": f"http://user:secret@{proxy.place}", "PARTNER_CENTER_TOKEN": "sample"}
+        done = run("--upstream", server.url, SSL_CERT_FILE=str(server.files.authority), **variables)
+        proxy.assert_blind("sample")
+    assert done.returncode == 0
+    assert "| proxy | yes |\n" in done.stdout
+    assert "secret" not in done.stdout
+    assert proxy.place not in done.stdout
+
+
+def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
+    with tls_server(create_sandbox(), tmp_path) as server:
+        done = run("--upstream", server.url, PARTNER_CENTER_TOKEN="sample")
+    assert (done.returncode, "| configured address | certificate not trusted |" in done.stdout) == (1, True)
