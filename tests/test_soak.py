@@ -102,5 +102,6 @@ def test_answers_stay_correct_and_memory_stays_bounded_under_load_and_faults(tmp
     lines = log.read_text()
     assert "redis is used again" in lines
     assert "Traceback" not in lines
+    assert "Fatal Python error" not in lines
     assert CANARY not in lines
     assert CANARY[::-1] not in lines

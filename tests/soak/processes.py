@@ -61,9 +61,12 @@ LIVE_MEMORY_FOLDER = Path(__file__).parent / "live_memory"
 
 
 def reporting(folder: Path) -> dict[str, str]:
-    """Return the environment in which each Python process writes its blocks in use into ``folder``."""
+    """Return the environment in which each Python process writes its blocks in use into ``folder``, and how it crashed.
+
+    The latter goes to its log: the stacks of all threads.
+    """
     path = os.pathsep.join(filter(None, (str(LIVE_MEMORY_FOLDER), os.environ.get("PYTHONPATH"))))
-    return {"PYTHONPATH": path, "LIVE_MEMORY": str(folder)}
+    return {"PYTHONPATH": path, "LIVE_MEMORY": str(folder), "PYTHONFAULTHANDLER": "1"}
 
 
 def blocks_in_use(folder: Path, pid: int) -> int | None:
