@@ -20,6 +20,7 @@ from gateway.server.reader_watch import ReaderWatchingProtocol
 from gateway.server.refused_response import refused_response
 from gateway.server.request_rules import RequestRefused, check_head, refusal_with
 from gateway.server.response_writer import OneWrite
+from gateway.server.unparsed_bytes import ConnectionBytes, UnparsedBytes
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
@@ -52,6 +53,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
     """
 
     head_seconds = HEAD_SECONDS
+    unparsed = UnparsedBytes()
     flow: HeldFlow
     cycle: RequestResponseCycle
 
@@ -63,6 +65,9 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         # True if the request offers an upgrade: the gateway ignores the offer, but the parser skips the body.
         self._skips_body = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._held = ConnectionBytes(self.unparsed)
+        # Set when pipelined requests were discarded: nothing after them may be parsed.
+        self._ignores_input = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """Treat a new connection as idle until the client sends something."""
@@ -76,6 +81,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._cancel_head_timer()
         self._unset_keepalive_if_required()
         self._pipeline.take()
+        self._held.hold(0)
         super().connection_lost(exc)
         self.transport.ended()
 
@@ -90,10 +96,10 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, or hold them until the previous response is complete."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._ignores_input:
             return
         if self._pipeline:
-            self._pipeline.put(data, 0)
+            self._put(data, 0)
             return
         self._unset_keepalive_if_required()
         self._parse(data, 0)
@@ -119,14 +125,28 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         position = slices.start(data, position)
         while position < len(data) and not self.transport.is_closing():
             if not self._is_idle() and not slices.in_head and not slices.in_body:
-                self._pipeline.put(data, position)
+                self._put(data, position)
                 return
             end = slices.end(data, position)
             self._feed(data[position:end])
             position = slices.start(data, end) if end < len(data) else end
+        if not self._held.hold(self._unparsed_bytes) and self._slices.in_head and not self.transport.is_closing():
+            self._refuse(431, "The gateway receives too many large heads at once. Retry soon, or send fewer headers.")
         # The limit also covers line breaks before a head, and the rest of a refused body.
         if self._head_timer is None and self._is_idle() and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self.head_seconds, self._head_timed_out)
+
+    def _put(self, data: bytes, position: int) -> None:
+        """Hold requests until their turn. If there is no room, discard them, and close after the response in flight.
+
+        Clients must be prepared for that (RFC 9112, section 9.3.2).
+        """
+        self._pipeline.put(data, position)
+        if not self._held.hold(self._pipeline.held_bytes):
+            self._pipeline.take()
+            self._held.hold(0)
+            self._ignores_input = True
+            self.cycle.keep_alive = False
 
     def _feed(self, piece: bytes) -> None:
         limit_bytes = self.config.h11_max_incomplete_event_size or 0

@@ -42,6 +42,11 @@ class Pipeline:
     def __len__(self) -> int:
         return len(self._data) - self._position
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that the bytes take: all of the last read, also what was parsed of it."""
+        return len(self._data)
+
     def put(self, data: bytes, position: int) -> None:
         """Append ``data`` from ``position`` on."""
         if self:
