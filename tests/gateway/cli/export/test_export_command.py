@@ -26,7 +26,7 @@ from click.testing import CliRunner
 from gateway.cli.export.export_command import export as command
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
-from tests.gateway.running import environment, kill
+from tests.gateway.running import START_SECONDS, environment, eventually, kill
 from tests.gateway.sandbox.rows import rows_of
 
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
@@ -369,6 +369,28 @@ def test_ctrl_c_leaves_a_partial_file_and_says_how_to_continue(
     assert "Continue it with --resume, or discard it with --restart." in err
     assert exported(*arguments, "--resume", token="fabrikam+rows=60000")[0] == 0
     assert path.read_bytes().count(b"\r\n") == 60_001
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("fault", ["latency=60", "hang"])
+@pytest.mark.parametrize("source", ["--upstream", "--url", "--query"])
+def test_one_ctrl_c_ends_the_wait_for_the_first_rows(
+    gateway: Gateway, upstream: Upstream, export: Any, tmp_path: Path, source: str, fault: str, number: signal.Signals
+) -> None:
+    path = tmp_path / "rows.csv"
+    token = f"contoso+{fault}+as=first{source}-{number}"
+    url = gateway.url if source == "--url" else upstream.url
+    arguments = ["--url" if source == "--url" else "--upstream", url, "-o", str(path)]
+    if source == "--query":
+        (tmp_path / "rows.graphql").write_text(RELAY, encoding="utf-8")
+        arguments += ["--query", str(tmp_path / "rows.graphql")]
+    running = export(*arguments, token=token)
+    eventually(lambda: bool(upstream.calls_of(token)), START_SECONDS)
+    started = time.monotonic()
+    running.process.send_signal(number)
+    assert running.ended() == (4, b"", "Error: Interrupted.\n")
+    assert time.monotonic() - started < 10
+    assert not path.exists()
 
 
 def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
