@@ -202,7 +202,7 @@ def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefin
 def _require_query(document: DocumentNode, name: str | None) -> None:
     """Raise BadRequest if a GET request names an operation other than a query, even one that the schema lacks."""
     if any(node.operation is not OperationType.QUERY for node in _candidates(document, name)):
-        raise BadRequest("GET runs queries only. Send other operations with POST.", status=405)
+        raise BadRequest("The schema has only queries. Send a query.", status=405)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

@@ -132,7 +132,7 @@ def read_parameters(query_string: bytes) -> ExportParameters:
     for name, text in QueryParams(query_string).multi_items():
         if name not in (*ARGUMENTS, *_OPTIONS) or name in texts:
             raise BadUserInput(
-                "A parameter is unknown or repeated. Give each of"
+                f"The parameter '{name[:100]}' is {'repeated' if name in texts else 'unknown'}. Give each of"
                 f" {', '.join((*ARGUMENTS, *_OPTIONS[:-1]))} and {_OPTIONS[-1]} at most once.",
                 argument=name[:100],
             )

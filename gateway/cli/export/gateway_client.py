@@ -15,7 +15,7 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
-from gateway.cli.export.retries import UNREACHABLE, ErrorPayload, StepFailed
+from gateway.cli.export.retries import ErrorPayload, StepFailed, unreachable
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
@@ -58,6 +58,7 @@ class GatewayClient:
     def __init__(self, transport: httpx.AsyncBaseTransport, token: AccessToken, origin: str) -> None:
         self._transport = transport
         self._origin = origin
+        self._place = "The gateway" if origin == EMBEDDED_ORIGIN else f"The gateway at {origin}"
         self._headers = {
             "Authorization": f"Bearer {token.reveal()}",
             "Accept-Encoding": ACCEPT_ENCODING if origin != EMBEDDED_ORIGIN else "identity",
@@ -77,7 +78,7 @@ class GatewayClient:
             finally:
                 await response.aclose()
         except (httpx.TransportError, httpx.DecodingError):
-            raise StepFailed(UNREACHABLE) from None
+            raise StepFailed(unreachable(self._place)) from None
 
 
 def _decoded(response: httpx.Response) -> httpx.Response:

@@ -18,6 +18,12 @@ _OPTIONS = {
 }
 _JSON = ("filter", "having")
 
+_EXAMPLES = {
+    "--filter": '{"channel": {"eq": "direct"}}',
+    "--having": '{"licensesSold": {"gt": 100}}',
+    "--variables": '{"first": 10}',
+}
+
 
 def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
@@ -40,7 +46,10 @@ def json_object(text: str, option: str) -> Mapping[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (ValueError, RecursionError):
-        raise click.UsageError(f"{option} is not a JSON object. Quote it for your shell.") from None
+        raise click.UsageError(
+            f"{option} is not a JSON object. Write it like {option} '{_EXAMPLES[option]}': single quotes around it, and"
+            " double quotes around each name and text."
+        ) from None
 
 
 def _order(text: str) -> str:

@@ -28,8 +28,12 @@ class ErrorPayload(msgspec.Struct):
     extensions: dict[str, Any] = {}
 
 
-UNREACHABLE = ErrorPayload("The gateway cannot be reached.", {"code": "UPSTREAM_UNAVAILABLE"})
 BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_UNAVAILABLE"})
+
+
+def unreachable(place: str) -> ErrorPayload:
+    """Return the error of a gateway, such as "The gateway at http://127.0.0.1:8000", that does not answer."""
+    return ErrorPayload(f"{place} cannot be reached.", {"code": "UPSTREAM_UNAVAILABLE"})
 
 
 class StepFailed(Exception):
@@ -68,7 +72,8 @@ def _retry_after_seconds(error: ErrorPayload) -> float:
 
 def _export_ended(error: ErrorPayload) -> ExportEnded:
     code = error.extensions.get("code")
-    message = f"{error.message} ({code}, correlation id {error.extensions.get('correlationId', 'unknown')})"
+    correlation_id = error.extensions.get("correlationId")
+    message = f"{error.message} ({code}{f', correlation id {correlation_id}' if correlation_id else ''})"
     if code in TOKEN_CODES:
         return TokenRefused(message)
     if code in SNAPSHOT_CODES or error.extensions.get("argument") == "snapshot":

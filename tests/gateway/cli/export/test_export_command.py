@@ -23,10 +23,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gateway.cli.export import export_command
 from gateway.cli.export.export_command import export as command
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
-from tests.gateway.running import START_SECONDS, environment, eventually, kill
+from tests.gateway.running import ROOT, START_SECONDS, environment, eventually, kill
 from tests.gateway.sandbox.rows import rows_of
 
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
@@ -530,7 +531,11 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--filter", "{"), "--filter is not a JSON object"),
+        (("--filter", '{channel: {eq: "direct"}}'), """Write it like --filter '{"channel": {"eq": "direct"}}'"""),
+        (
+            ("--having", "{"),
+            """--having is not a JSON object. Write it like --having '{"licensesSold": {"gt": 100}}'""",
+        ),
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
@@ -550,6 +555,15 @@ def test_invalid_usage_gives_a_message_and_exit_code_2(arguments: tuple[str, ...
     done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_without_pyarrow_the_message_has_the_command_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_command, "find_spec", lambda name: None)
+    done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ["--output", "rows.parquet"])
+    install = ".venv/bin/pip install -c requirements.lock '.[parquet]'"
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Parquet needs one more package. Run: {install}\n" in done.stderr
+    assert f"`{install}`" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
 def test_a_missing_token_is_a_usage_error() -> None:
@@ -605,7 +619,7 @@ def test_an_unreachable_gateway_is_retried() -> None:
     """Nobody listens there. Retries last half a minute, so this test only checks for the first wait."""
     running = Export("--url", "http://127.0.0.1:1", token="contoso")
     assert running.process.stderr is not None
-    assert running.process.stderr.readline() == b"The gateway cannot be reached; waiting 1 s.\n"
+    assert running.process.stderr.readline() == b"The gateway at http://127.0.0.1:1 cannot be reached; waiting 1 s.\n"
     running.process.send_signal(signal.SIGINT)
     assert running.ended()[0] == 4
 
