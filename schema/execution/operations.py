@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -44,10 +45,12 @@ from gateway.errors import (
 from gateway.paging.blocks import GRACE_SECONDS
 from gateway.scheduling.rotation import Rotation
 from schema.connection import ConnectionValue
+from schema.execution.advice import advised
 from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost
 from schema.execution.errors import (
     MAX_ERRORS,
+    Advise,
     coercion_failed,
     formatted,
     gateway_error,
@@ -134,6 +137,9 @@ class Operations:
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         self._introspection = introspection
+        # Advice names parts of the schema.
+        advise = partial(advised, schema=self._schema, max_rows=limits.max_first_rows)
+        self._advise: Advise = advise if introspection else str
         self._renderer = renderer or Renderer(Rotation())
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
@@ -190,7 +196,7 @@ class Operations:
             return _outcome([graphql_error(deep)], context)
         if data is None:
             # Every root field is nullable, so data is null only when nothing was executed.
-            return _outcome(coercion_failed(result.errors or []), context)
+            return _outcome(coercion_failed(result.errors or [], self._advise), context)
         return _outcome(result.errors or [], context, executed=operation, data=data)
 
 
