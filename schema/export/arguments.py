@@ -79,7 +79,7 @@ class ExportArguments:
             arguments.get("processed_date_time"),
             self.max_filter_bytes,
         )
-        return query, to_refinement(arguments.get("search"), arguments.get("having"), arguments.get("order_by"))
+        return query, to_refinement(query, arguments.get("search"), arguments.get("having"), arguments.get("order_by"))
 
     def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
         operation = parse(f"query ({declared(self.schema, dataset)}) {{ __typename }}").definitions[0]
