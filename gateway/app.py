@@ -205,7 +205,13 @@ def _async_endpoint(make: Scrape) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _http_error(scope: Scope, error: HTTPException) -> Response:
-    messages = {404: "There is no such path. The endpoint is /graphql.", 405: "This method is not allowed here."}
+    is_export = scope["path"].startswith("/export/")
+    messages = {
+        404: "There is no such export. Check its name. Exports over HTTP end in .csv or .ndjson."
+        if is_export
+        else "There is no such path. The endpoint is /graphql.",
+        405: "This method is not allowed here.",
+    }
     text = messages.get(error.status_code, "The request failed. Check its path and method.")
     refusal = BadRequest(text, status=error.status_code)
     return error_response(refusal, scope["state"]["correlation_id"], headers=dict(error.headers or {}))

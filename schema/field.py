@@ -70,7 +70,7 @@ def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs,
         # An explicit null is the same as leaving the argument out.
         limits, upstream, date = context.limits, context.sources.upstream, _or_none(processed_date_time)
         query = page_query(upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
-        refinement = to_refinement(_or_none(search), _or_none(having), _or_none(order_by))
+        refinement = to_refinement(query, _or_none(search), _or_none(having), _or_none(order_by))
         arguments = page_arguments(
             first=_or_none(first),
             last=_or_none(last),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.errors import BadUserInput
+from gateway.query import PageQuery
 from gateway.views.conditions import AllOf, AnyOf, Condition, MeasureComparison, Not
 from gateway.views.order_term import OrderTerm
 from gateway.views.refinement import Refinement
@@ -22,14 +23,14 @@ MAX_COMPARISONS = 100
 _HAVING = "having"
 
 
-def to_refinement(search: str | None, having: Any, order_by: Iterable[Any] | None) -> Refinement:
-    """Return the refinement of a field's arguments. Raises BadUserInput."""
+def to_refinement(query: PageQuery, search: str | None, having: Any, order_by: Iterable[Any] | None) -> Refinement:
+    """Return the refinement of a field's arguments, for the rows or groups of ``query``. Raises BadUserInput."""
     condition = None if having is None else _HavingReader().group(having, _HAVING, 0)
     return Refinement(
         words=() if search is None else _words(search),
         # With no operands it selects every row.
         condition=None if condition == AllOf(()) else condition,
-        order=() if order_by is None else _order(order_by),
+        order=() if order_by is None else _order(query, order_by),
     )
 
 
@@ -41,11 +42,17 @@ def _words(search: str) -> tuple[str, ...]:
     return words_of(search)
 
 
-def _order(order_by: Iterable[Any]) -> tuple[OrderTerm, ...]:
+def _order(query: PageQuery, order_by: Iterable[Any]) -> tuple[OrderTerm, ...]:
     """Return the terms. A field that is repeated can order nothing more."""
     terms: dict[str, OrderTerm] = {}
     for order in order_by:
         name = order.field.value
+        if query.group_by and name in query.dataset.dimensions and name not in query.group_by:
+            raise BadUserInput(
+                f"'orderBy' has {order.field.name}, which is null in every group."
+                " Add it to 'groupBy', or leave it out.",
+                argument="orderBy",
+            )
         terms.setdefault(name, OrderTerm(name, order.direction is OrderDirection.DESC))
     return tuple(terms.values())
 

@@ -284,8 +284,9 @@ def masked(text: str) -> str:
 def _nearest(name: str, known: Mapping[str, str]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    # Compared without the prefix, which would make any two names similar.
+    close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known.values(), n=1)
+    return f"; did you mean {variable(close[0])}?" if close else ""
 
 
 def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 import uvicorn
+
+log = structlog.get_logger("gateway")
 
 # Polling interval during shutdown, the same as uvicorn's.
 POLL_SECONDS = 0.1
@@ -39,7 +42,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests in flight, at most for the grace time, then close."""
-        logging.getLogger("uvicorn.error").addFilter(_is_not_cancellation)
+        logging.getLogger("uvicorn.error").addFilter(self._is_wanted)
         if self.is_orphan:
             await self._stop_listening(sockets or [])
         stopping = self.lifespan.state.get("stopping")
@@ -78,12 +81,24 @@ class Server(uvicorn.Server):
         end_seconds = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
         left_seconds = end_seconds - time.monotonic()
         in_flight = set(self.server_state.tasks)
+        is_announced = False
         while in_flight and left_seconds > 0 and not self.force_exit:
             _, in_flight = await asyncio.wait(in_flight, timeout=min(POLL_SECONDS, left_seconds))
             left_seconds = end_seconds - time.monotonic()
+            if in_flight and not is_announced:
+                _announce_wait(len(in_flight), math.ceil(left_seconds))
+                is_announced = True
         self._is_overdue = bool(in_flight)
         # If the others have finished, newer requests get the rest of the grace time.
         self.config.timeout_graceful_shutdown = 0 if in_flight else max(1, math.ceil(left_seconds))
+
+    def _is_wanted(self, record: logging.LogRecord) -> bool:
+        """Return False for uvicorn's log records that are wrong or useless during a shutdown."""
+        # Tracebacks of requests canceled after the grace time; another line logs their number.
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return False
+        # uvicorn logs an exceeded timeout even if a second Ctrl-C has ended the wait before.
+        return not (self.force_exit and str(record.msg).startswith("Cancel "))
 
     async def _stop_listening(self, sockets: Sequence[socket.socket]) -> None:
         """Close the listening sockets, but serve the connections that the kernel has accepted already."""
@@ -127,6 +142,6 @@ def _closed(listening: socket.socket) -> list[socket.socket]:
     return connections
 
 
-def _is_not_cancellation(record: logging.LogRecord) -> bool:
-    """Return False for tracebacks of requests canceled after the grace time; another line logs their number."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+def _announce_wait(requests: int, seconds: int) -> None:
+    counted = f"{requests} request{'' if requests == 1 else 's'}"
+    log.info(f"Waiting up to {seconds} s for {counted}; Ctrl-C again stops now.")

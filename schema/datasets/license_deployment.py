@@ -49,8 +49,8 @@ class LicenseDeployment:
         example=0,
     )
     deployment_rate: float | None = derived_measure(
-        "Deployed licenses per license sold",
-        "may exceed 1; null when none was sold, or when a number is unknown.",
+        "Deployed licenses per license sold, as a fraction",
+        "40 % is 0.4. It may exceed 1; null when none was sold, or when a number is unknown.",
         example=0.75,
     )
     processed_date_time: DateTime | None = processed_date(example="2018-10-14T00:00:00")

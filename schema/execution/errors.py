@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphql import GraphQLError
@@ -26,20 +26,24 @@ _ARGUMENT = re.compile(r"Argument '([_A-Za-z][_0-9A-Za-z]*)' ")
 _QUOTED_ERROR = ", but encountered error "
 
 
+# Adds advice to a message of graphql-core; ``str`` leaves it unchanged.
+Advise = Callable[[str], str]
+
+
 def parse_failed(error: GraphQLError) -> list[GraphQLError]:
     return [_located(error, ParseFailed(_clipped(error.message)))]
 
 
-def validation_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-    return [_located(error, ValidationFailed(_public_message(error))) for error in errors[:MAX_ERRORS]]
+def validation_failed(errors: Sequence[GraphQLError], advise: Advise = str) -> list[GraphQLError]:
+    return [_located(error, ValidationFailed(_public_message(error, advise))) for error in errors[:MAX_ERRORS]]
 
 
-def coercion_failed(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+def coercion_failed(errors: Sequence[GraphQLError], advise: Advise = str) -> list[GraphQLError]:
     """Convert errors about variables to BadUserInput that names the variable."""
     located = []
     for error in errors[:MAX_ERRORS]:
         variable = _VARIABLE.search(error.message)
-        cause = BadUserInput(_public_message(error), argument=variable.group(1) if variable else "variables")
+        cause = BadUserInput(_public_message(error, advise), argument=variable.group(1) if variable else "variables")
         located.append(_located(error, cause))
     return located
 
@@ -85,10 +89,10 @@ def _located(error: GraphQLError, cause: GatewayError) -> GraphQLError:
     return located
 
 
-def _public_message(error: GraphQLError) -> str:
+def _public_message(error: GraphQLError, advise: Advise = str) -> str:
     """Return the message without the text of foreign exceptions; the schema's own scalars raise TypeError."""
     foreign = error.original_error is not None and not isinstance(error.original_error, TypeError | GraphQLError)
-    return _clipped(f"{error.message.partition(_QUOTED_ERROR)[0]}." if foreign else error.message)
+    return _clipped(f"{error.message.partition(_QUOTED_ERROR)[0]}." if foreign else advise(error.message))
 
 
 def _clipped(message: str) -> str:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -44,10 +45,12 @@ from gateway.errors import (
 from gateway.paging.blocks import GRACE_SECONDS
 from gateway.scheduling.rotation import Rotation
 from schema.connection import ConnectionValue
+from schema.execution.advice import advised
 from schema.execution.context import OperationContext
 from schema.execution.cost import check_cost
 from schema.execution.errors import (
     MAX_ERRORS,
+    Advise,
     coercion_failed,
     formatted,
     gateway_error,
@@ -134,6 +137,9 @@ class Operations:
         self.limits = limits
         self._executor = FastExecutor if fast_path else StrawberryGraphQLCoreExecutionContext
         self._introspection = introspection
+        # Advice names parts of the schema.
+        advise = partial(advised, schema=self._schema, max_rows=limits.max_first_rows)
+        self._advise: Advise = advise if introspection else str
         self._renderer = renderer or Renderer(Rotation())
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
@@ -190,7 +196,7 @@ class Operations:
             return _outcome([graphql_error(deep)], context)
         if data is None:
             # Every root field is nullable, so data is null only when nothing was executed.
-            return _outcome(coercion_failed(result.errors or []), context)
+            return _outcome(coercion_failed(result.errors or [], self._advise), context)
         return _outcome(result.errors or [], context, executed=operation, data=data)
 
 
@@ -202,7 +208,7 @@ def _candidates(document: DocumentNode, name: str | None) -> list[OperationDefin
 def _require_query(document: DocumentNode, name: str | None) -> None:
     """Raise BadRequest if a GET request names an operation other than a query, even one that the schema lacks."""
     if any(node.operation is not OperationType.QUERY for node in _candidates(document, name)):
-        raise BadRequest("GET runs queries only. Send other operations with POST.", status=405)
+        raise BadRequest("The schema has only queries. Send a query.", status=405)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

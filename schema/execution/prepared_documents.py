@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from graphql import (
@@ -30,6 +30,7 @@ from graphql.validation.validate import ValidationAbortedError
 
 from gateway.config.groups import Limits
 from gateway.errors import GatewayError, QueryTooComplex
+from schema.execution.advice import advised
 from schema.execution.cost import variable_uses
 from schema.execution.errors import MAX_ERRORS, graphql_error, parse_failed, validation_failed
 from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text
@@ -92,6 +93,7 @@ class PreparedDocuments:
         extra: tuple[type[ASTValidationRule], ...] = () if introspection else (NoSchemaIntrospectionCustomRule,)
         rules = dict.fromkeys((*specified_rules, *recommended_rules, *extra))
         self._rules = tuple(MisplacedFieldRule if rule is FieldsOnCorrectTypeRule else rule for rule in rules)
+        self._advise = partial(advised, schema=schema, max_rows=limits.max_first_rows)
         self._cached = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
 
     def get(self, text: str) -> PreparedDocument:
@@ -124,7 +126,8 @@ class PreparedDocuments:
             return _refused(QueryTooComplex("The document is nested too deeply. Flatten it."))
         if errors and isinstance(errors[0], ValidationAbortedError):
             return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
-        return PreparedDocument(document, tuple(validation_failed(errors)), {} if errors else variable_uses(document))
+        failed = tuple(validation_failed(errors, self._advise if self._introspection else str))
+        return PreparedDocument(document, failed, {} if errors else variable_uses(document))
 
     def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
         """Return the errors of a document.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,8 +19,9 @@ from strawberry.types.arguments import convert_arguments
 from gateway.errors import BadUserInput
 from gateway.query import Dataset, PageQuery
 from gateway.views.refinement import Refinement
+from schema.execution.advice import advised
 from schema.execution.cost import check_variables
-from schema.execution.errors import MAX_ERRORS, coercion_failed
+from schema.execution.errors import MAX_ERRORS, Advise, coercion_failed
 from schema.field import page_query
 from schema.refinements import to_refinement
 
@@ -77,7 +79,7 @@ class ExportArguments:
             arguments.get("processed_date_time"),
             self.max_filter_bytes,
         )
-        return query, to_refinement(arguments.get("search"), arguments.get("having"), arguments.get("order_by"))
+        return query, to_refinement(query, arguments.get("search"), arguments.get("having"), arguments.get("order_by"))
 
     def _coerced(self, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
         operation = parse(f"query ({declared(self.schema, dataset)}) {{ __typename }}").definitions[0]
@@ -91,7 +93,9 @@ class ExportArguments:
             hide_suggestions=not self.introspection,
         )
         if isinstance(coerced, list):
-            raise _refusal(coerced)
+            # None of the arguments is an Int, whose advice names the largest page.
+            advise: Advise = partial(advised, schema=self.schema._schema, max_rows=0) if self.introspection else str
+            raise _refusal(coerced, advise)
         return coerced.coerced
 
 
@@ -101,8 +105,8 @@ def declared(schema: strawberry.Schema, dataset: Dataset) -> str:
     return ", ".join(f"${name}: {types[name].type}" for name in ARGUMENTS)
 
 
-def _refusal(errors: Sequence[GraphQLError]) -> BadUserInput:
-    cause = coercion_failed(errors)[0].original_error
+def _refusal(errors: Sequence[GraphQLError], advise: Advise) -> BadUserInput:
+    cause = coercion_failed(errors, advise)[0].original_error
     assert isinstance(cause, BadUserInput)
     variable = str(cause.facts["argument"])
     # For values nested too deeply, graphql-core's message names no variable.
@@ -132,7 +136,7 @@ def read_parameters(query_string: bytes) -> ExportParameters:
     for name, text in QueryParams(query_string).multi_items():
         if name not in (*ARGUMENTS, *_OPTIONS) or name in texts:
             raise BadUserInput(
-                "A parameter is unknown or repeated. Give each of"
+                f"The parameter '{name[:100]}' is {'repeated' if name in texts else 'unknown'}. Give each of"
                 f" {', '.join((*ARGUMENTS, *_OPTIONS[:-1]))} and {_OPTIONS[-1]} at most once.",
                 argument=name[:100],
             )

@@ -68,7 +68,7 @@ def test_the_command_is_copied_even_without_the_clipboard_api(graphiql: Graphiql
     Invalid JSON in a pane shows an error.
     """
     graphiql.page.evaluate("() => Object.defineProperty(Clipboard.prototype, 'writeText', {value: undefined})")
-    assert copied(graphiql).startswith(f"curl -s '{graphiql.url}/graphql'")
+    assert copied(graphiql).startswith(f"curl -sS '{graphiql.url}/graphql'")
     graphiql.type_headers("{")
     graphiql.page.get_by_role("button", name="Copy as curl").click()
     expect(results(graphiql).get_by_text("The Headers pane is not JSON.")).to_be_visible()

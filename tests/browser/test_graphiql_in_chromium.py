@@ -222,3 +222,14 @@ def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None
     graphiql.wait_for_operation(None)
     assert shown_token(graphiql) == "Bearer fabrikam"
     assert graphiql.run()["data"]["licenseDeployments"]["totalCount"] == 250_000
+
+
+def test_a_query_of_the_cookbook_replaces_the_query_of_a_new_tab(graphiql: GraphiqlPage) -> None:
+    """The cookbook says: open a tab with +, select all (Ctrl-A), and paste the query."""
+    graphiql.page.get_by_role("button", name="New tab").click()
+    expect(graphiql.page.get_by_role("tab")).to_have_count(11)
+    graphiql.wait_for_operation(None)
+    graphiql.page.keyboard.press("ControlOrMeta+a")
+    graphiql.page.keyboard.insert_text("query Pasted { licenseDeployments { totalCount } }")
+    graphiql.wait_for_operation("Pasted")
+    assert graphiql.run()["data"] == {"licenseDeployments": {"totalCount": 12_000}}

@@ -17,6 +17,7 @@ from gateway import errors
 from gateway.cli.main import commands
 from gateway.composition import build
 from gateway.config.settings import read_settings
+from gateway.graphiql.assets import load_examples
 from tests.deploy.processes import clean_environment
 from tests.docs.readme import FENCE, PAGES, README, TABLES, Newcomer, newcomer, renewed
 
@@ -67,6 +68,12 @@ def test_every_example_and_every_table_is_up_to_date(page: Path, gateway: Newcom
     old, new = (masked(text).splitlines(keepends=True) for text in (text, renewed(text, gateway)))
     changes = "".join(difflib.unified_diff(old, new, page.name, "expected"))
     assert not changes, f"{changes}\nRegenerate it with: python -m tests.docs.readme"
+
+
+def test_the_cookbook_counts_the_examples_of_graphiql() -> None:
+    tabs = load_examples(ROOT / "gateway" / "graphiql" / "examples")
+    assert len(tabs) == 10
+    assert "In GraphiQL, ten tabs show an example each." in TEXTS[ROOT / "docs" / "cookbook.md"]
 
 
 def test_every_generated_table_is_on_one_page() -> None:

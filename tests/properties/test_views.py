@@ -75,6 +75,16 @@ ORDERS = st.lists(
     ),
     max_size=3,
 )
+
+
+def without_null_orders(query: dict[str, Any]) -> dict[str, Any]:
+    """Return ``query`` without orders by dimensions that are not grouped by, which are refused."""
+    if not query.get("groupBy") or not query.get("orderBy"):
+        return query
+    nulls = set(model.DIMENSIONS) - set(query["groupBy"])
+    return {**query, "orderBy": [order for order in query["orderBy"] if order["field"] not in nulls]}
+
+
 QUERIES = st.fixed_dictionaries(
     {},
     optional={
@@ -84,7 +94,7 @@ QUERIES = st.fixed_dictionaries(
         "having": st.none() | HAVING,
         "orderBy": st.none() | ORDERS,
     },
-)
+).map(without_null_orders)
 
 OPERATORS: dict[str, Any] = {
     "eq": lambda one, other: one == other,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schema.build import sdl
 from tests.conftest import Gateway, StartGateway, Upstream
 from tests.schema.http.responses import check_error
 
@@ -372,6 +373,32 @@ def test_empty_arguments_are_absent(start_gateway: StartGateway, upstream: Upstr
     gateway, token = start_gateway(), f"contoso+as=empty-{len(arguments)}-{arguments[0]}"
     assert shown(gateway, f"{arguments}, first: 5", token) == shown(gateway, "first: 5", token)
     assert [call.query_string for call in upstream.calls_of(token)] == ["top=1000&skip=0"]
+
+
+@pytest.mark.parametrize("field", ["CUSTOMER_NAME", "PRODUCT_ID"])
+def test_groups_cannot_be_ordered_by_a_field_outside_the_grouping(
+    gateway: Gateway, upstream: Upstream, field: str
+) -> None:
+    """It would be null in every group."""
+    token = f"contoso+as=null-order-{field}"
+    arguments = f"groupBy: [CHANNEL], orderBy: [{{field: LICENSES_SOLD}}, {{field: {field}}}]"
+    error = refused(gateway, arguments, token, "BAD_USER_INPUT")
+    assert (error["argument"], error["message"]) == (
+        "orderBy",
+        f"'orderBy' has {field}, which is null in every group. Add it to 'groupBy', or leave it out.",
+    )
+    assert upstream.calls_of(token) == []
+    shown(gateway, f"groupBy: [CHANNEL, {field}], orderBy: {{field: {field}}}, first: 1", token)
+    response = gateway.client.get(
+        "/export/licenseDeployments.csv",
+        params={"groupBy": "CHANNEL", "orderBy": f'[{{"field": "{field}"}}]'},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert response.status_code == 400
+
+
+def test_the_schema_says_that_a_rate_is_a_fraction() -> None:
+    assert "as a fraction: 40 % is 0.4." in sdl()
 
 
 def test_no_rows_have_totals_without_a_call(gateway: Gateway, upstream: Upstream) -> None:

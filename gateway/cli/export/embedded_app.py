@@ -47,6 +47,7 @@ class StreamingTransport(httpx.AsyncBaseTransport):
 class _ResponseBody(httpx.AsyncByteStream):
     def __init__(self, app: ASGIApp, scope: dict[str, Any], request_body: bytes) -> None:
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue(1)
+        self._is_closed = False
         self._request = [{"type": "http.request", "body": request_body, "more_body": False}]
         self._task = asyncio.create_task(self._run(app, scope))
 
@@ -65,15 +66,23 @@ class _ResponseBody(httpx.AsyncByteStream):
                 return
 
     async def aclose(self) -> None:
-        """Cancel the rest of the response."""
+        """Cancel the rest of the response, and discard it."""
+        self._is_closed = True
+        # The application answers a cancellation with an error response, which has no reader any more.
+        while not self._messages.empty():
+            self._messages.get_nowait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
         # The application logs its failures; the reader sees a broken connection.
         with suppress(Exception):
-            await app(scope, self._receive, self._messages.put)
-        await self._messages.put(None)
+            await app(scope, self._receive, self._put)
+        await self._put(None)
+
+    async def _put(self, message: Message | None) -> None:
+        if not self._is_closed:
+            await self._messages.put(message)
 
     async def _receive(self) -> Message:
         if not self._request:

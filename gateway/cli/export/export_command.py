@@ -139,7 +139,9 @@ def _export(options: ExportOptions) -> None:
     source, columns = _source(options, format_name)
     is_parquet = format_name == "parquet"
     if is_parquet and find_spec("pyarrow") is None:
-        raise click.UsageError("Parquet needs the package pyarrow. Run: pip install -c requirements.lock '.[parquet]'")
+        raise click.UsageError(
+            "Parquet needs one more package. Run: .venv/bin/pip install -c requirements.lock '.[parquet]'"
+        )
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
     finisher = partial(write_parquet, columns=columns) if is_parquet else None

@@ -22,6 +22,12 @@ _JSON = ("filter", "having")
 # Between two words of a column's name.
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
+_EXAMPLES = {
+    "--filter": '{"channel": {"eq": "direct"}}',
+    "--having": '{"licensesSold": {"gt": 100}}',
+    "--variables": '{"first": 10}',
+}
+
 
 def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
@@ -46,7 +52,10 @@ def json_object(text: str, option: str) -> Mapping[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (ValueError, RecursionError):
-        raise click.UsageError(f"{option} is not a JSON object. Quote it for your shell.") from None
+        raise click.UsageError(
+            f"{option} is not a JSON object. Write it like {option} '{_EXAMPLES[option]}': single quotes around it, and"
+            " double quotes around each name and text."
+        ) from None
 
 
 def _order(text: str) -> str:

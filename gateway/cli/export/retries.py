@@ -75,7 +75,8 @@ def _retry_after_seconds(error: ErrorPayload) -> float:
 
 def _export_ended(error: ErrorPayload) -> ExportEnded:
     code = error.extensions.get("code")
-    message = f"{error.message} ({code}, correlation id {error.extensions.get('correlationId', 'unknown')})"
+    correlation_id = error.extensions.get("correlationId")
+    message = f"{error.message} ({code}{f', correlation id {correlation_id}' if correlation_id else ''})"
     if code in TOKEN_CODES:
         return TokenRefused(message)
     if code in SNAPSHOT_CODES or error.extensions.get("argument") == "snapshot":

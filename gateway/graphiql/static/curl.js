@@ -25,7 +25,7 @@ export function curlCommand({ url, query, variables, operationName, headers }) {
     ...names.map((name) => headerOption(name, String(others[name]))),
     `-d ${quoted(JSON.stringify({ ...operation, ...extensionsOf(operation) }))}`,
   ];
-  return [`curl -s ${quoted(url)}`, ...options].join(" \\\n    ");
+  return [`curl -sS ${quoted(url)}`, ...options].join(" \\\n    ");
 }
 
 function headerOption(name, value) {

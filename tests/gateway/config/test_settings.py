@@ -41,6 +41,7 @@ def test_all_problems_are_reported_at_once_by_name() -> None:
             "GATEWAY_UPSTREAM_URL": "ftp://example.com",
             "GATEWAY_BLOCK_ROWS": "10001",
             "GATEWAY_NONSENSE_ALTOGETHER_XYZ": "1",
+            "GATEWAY_FOO": "1",
         },
         {"workers": 0},
     )
@@ -48,6 +49,7 @@ def test_all_problems_are_reported_at_once_by_name() -> None:
     assert sorted(names) == [
         "--workers (GATEWAY_WORKERS)",
         "GATEWAY_BLOCK_ROWS",
+        "GATEWAY_FOO",
         "GATEWAY_GRAPHIQL",
         "GATEWAY_NONSENSE_ALTOGETHER_XYZ",
         "GATEWAY_PORT",
@@ -56,6 +58,8 @@ def test_all_problems_are_reported_at_once_by_name() -> None:
     ]
     assert "GATEWAY_PROT: no such setting; did you mean GATEWAY_PORT?" in faults
     assert "GATEWAY_NONSENSE_ALTOGETHER_XYZ: no such setting" in faults
+    # The prefix alone makes no two names similar.
+    assert "GATEWAY_FOO: no such setting" in faults
 
 
 @pytest.mark.parametrize(

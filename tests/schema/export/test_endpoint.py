@@ -196,7 +196,9 @@ def test_only_get_is_allowed(gateway: Gateway) -> None:
 
 def test_another_dataset_or_format_is_not_found(gateway: Gateway) -> None:
     for path in ("/export/licenseUsage.csv", "/export/licenseDeployments.xlsx", "/export/"):
-        assert fetch(gateway, path).status_code == 404
+        response = fetch(gateway, path)
+        assert response.status_code == 404
+        assert "Exports over HTTP end in .csv or .ndjson." in response.json()["errors"][0]["message"]
 
 
 def test_where_only_listed_operations_run_exports_are_closed(start_gateway: StartGateway, tmp_path: Path) -> None:
@@ -530,3 +532,13 @@ def test_wrong_refinements_are_refused(gateway: Gateway, name: str, text: str) -
     response = fetch(gateway, **{name: text})
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["argument"] == name
+
+
+def test_the_message_names_a_parameter_that_is_unknown_or_repeated(gateway: Gateway) -> None:
+    for query, message in (
+        ("grupBy=CHANNEL", "The parameter 'grupBy' is unknown. Give each of filter, groupBy, "),
+        ("raw=1&raw=1", "The parameter 'raw' is repeated. Give each of filter, groupBy, "),
+    ):
+        response = gateway.client.get(f"{CSV}?{query}", headers={"Authorization": "Bearer contoso"})
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["message"].startswith(message)

@@ -136,6 +136,7 @@ def test_a_mutation_by_get_is_refused_before_validation(gateway: Gateway, query:
     response = gateway.client.get("/graphql", params={"query": query, "operationName": "M" * ("M {" in query)})
     check_error(response, "BAD_REQUEST", 405)
     assert response.headers["Allow"] == "POST"
+    assert response.json()["errors"][0]["message"] == "The schema has only queries. Send a query."
 
 
 def test_get_and_post_both_refuse_a_query_beside_a_mutation(gateway: Gateway) -> None:

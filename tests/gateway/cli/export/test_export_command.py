@@ -27,7 +27,7 @@ from gateway.cli.export import export_command
 from gateway.cli.export.export_command import export as command
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
-from tests.gateway.running import environment, kill
+from tests.gateway.running import ROOT, START_SECONDS, environment, eventually, kill
 from tests.gateway.sandbox.rows import rows_of
 
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
@@ -407,6 +407,28 @@ def test_ctrl_c_leaves_a_partial_file_and_says_how_to_continue(
     assert path.read_bytes().count(b"\r\n") == 60_001
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("fault", ["latency=60", "hang"])
+@pytest.mark.parametrize("source", ["--upstream", "--url", "--query"])
+def test_one_ctrl_c_ends_the_wait_for_the_first_rows(
+    gateway: Gateway, upstream: Upstream, export: Any, tmp_path: Path, source: str, fault: str, number: signal.Signals
+) -> None:
+    path = tmp_path / "rows.csv"
+    token = f"contoso+{fault}+as=first{source}-{number}"
+    url = gateway.url if source == "--url" else upstream.url
+    arguments = ["--url" if source == "--url" else "--upstream", url, "-o", str(path)]
+    if source == "--query":
+        (tmp_path / "rows.graphql").write_text(RELAY, encoding="utf-8")
+        arguments += ["--query", str(tmp_path / "rows.graphql")]
+    running = export(*arguments, token=token)
+    eventually(lambda: bool(upstream.calls_of(token)), START_SECONDS)
+    started = time.monotonic()
+    running.process.send_signal(number)
+    assert running.ended() == (4, b"", "Error: Interrupted.\n")
+    assert time.monotonic() - started < 10
+    assert not path.exists()
+
+
 def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path), "--page-rows", "1000")
@@ -544,7 +566,11 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--filter", "{"), "--filter is not a JSON object"),
+        (("--filter", '{channel: {eq: "direct"}}'), """Write it like --filter '{"channel": {"eq": "direct"}}'"""),
+        (
+            ("--having", "{"),
+            """--having is not a JSON object. Write it like --having '{"licensesSold": {"gt": 100}}'""",
+        ),
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
@@ -567,11 +593,13 @@ def test_invalid_usage_gives_a_message_and_exit_code_2(arguments: tuple[str, ...
     assert message in done.stderr
 
 
-def test_a_missing_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_message_has_the_command_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_command, "find_spec", lambda name: None)
-    done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ("--format", "parquet"))
-    assert done.exit_code == 2
-    assert "pip install -c requirements.lock '.[parquet]'" in done.stderr
+    done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ["--output", "rows.parquet"])
+    install = ".venv/bin/pip install -c requirements.lock '.[parquet]'"
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Parquet needs one more package. Run: {install}\n" in done.stderr
+    assert f"`{install}`" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("names", ["productName,customerTenantId", "product_name, CUSTOMER_TENANT_ID"])

@@ -117,6 +117,12 @@ def test_other_errors_end_the_export_at_once_with_code_and_correlation_id(code: 
     assert caught.value.message == f"Refused. ({code}, correlation id id-1)"
 
 
+def test_without_a_correlation_id_the_message_names_none() -> None:
+    with pytest.raises(ExportFailed) as caught:
+        rows(ScriptedGateway(error("UNHEARD_OF")))
+    assert caught.value.message == "Refused. (UNHEARD_OF)"
+
+
 @pytest.mark.parametrize(
     "step",
     [
