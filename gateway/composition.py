@@ -31,9 +31,7 @@ from gateway.sandbox import ACCOUNTS, create_sandbox
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
 from gateway.scanning.sources import RowSources
-from gateway.scheduling.backlog import Backlog
-from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.scheduler import Scheduler
 from gateway.server.process_tuning import tune_process
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
@@ -67,22 +65,22 @@ def build(
     If it is one of several ``workers``, its ``/metrics`` covers all of them. If its caller is the operator, errors name
     the upstream's host. Raises SettingsError.
     """
-    slices, thread, backlog = Rotation(), WorkerThread(), Backlog()
+    scheduler = Scheduler()
     phase = otel.tracing.phase if otel.tracing else nullcontext
-    operations, documents = operations_of(settings, phase, Renderer(slices, backlog))
+    operations, documents = operations_of(settings, phase, Renderer(scheduler))
     metrics = Metrics(documents.operation_names)
-    redis = _redis_tier(settings, metrics, slices, thread)
-    client = _upstream(settings, metrics, redis, otel, backlog, slices, thread, for_operator=for_operator)
+    redis = _redis_tier(settings, metrics, scheduler)
+    client = _upstream(settings, metrics, redis, otel, scheduler, for_operator=for_operator)
     differing = DifferingBlocks()
-    cache = _cache(settings, client, metrics, redis, differing, slices, thread)
+    cache = _cache(settings, client, metrics, redis, differing, scheduler)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
     graphiql = _graphiql(settings)
     ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
-    sources = _sources(settings, cache, differing, ahead, thread)
+    sources = _sources(settings, cache, differing, ahead, scheduler)
     parts = (sources.prefetch, sources.views, cache, client)
     owned = [part for part in parts if part is not None]
     return create_app(
-        _graphql(settings, operations, documents, sources, cache, graphiql, thread),
+        _graphql(settings, operations, documents, sources, cache, graphiql, scheduler),
         metrics=metrics,
         lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
         sandbox=settings.upstream_url == SANDBOX,
@@ -91,13 +89,13 @@ def build(
         trusted_proxies=proxy_networks(settings.trusted_proxies),
         sdl=sdl() if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=_exports(settings, operations.limits, sources, slices, ahead).routes(
+        export_routes=_exports(settings, operations.limits, sources, scheduler, ahead).routes(
             [dataset for dataset, _ in DATASETS]
         ),
         show_metrics=settings.metrics,
         scrape=worker.scrape if worker else None,
         watching=[otel.tracing.layer] if otel.tracing else (),
-        thread=thread,
+        thread=scheduler.thread,
     )
 
 
@@ -130,7 +128,7 @@ def create(workers: Workers | None = None) -> Starlette:
     return build(settings, opentelemetry_for(os.environ), workers)
 
 
-def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation, thread: WorkerThread) -> RedisTier | None:
+def _redis_tier(settings: Settings, metrics: Metrics, scheduler: Scheduler) -> RedisTier | None:
     """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
 
     ``/readyz`` does not depend on it: without Redis every query is still answered.
@@ -142,8 +140,7 @@ def _redis_tier(settings: Settings, metrics: Metrics, slices: Rotation, thread: 
         address,
         _upstream_config(settings).identity,
         Freshness.of(CacheConfig.of(settings)),
-        slices,
-        thread,
+        scheduler,
         on_error=metrics.redis_errors.inc,
         observer=metrics.redis_page,
     )
@@ -156,18 +153,14 @@ def _upstream(
     metrics: Metrics,
     redis: RedisTier | None,
     otel: OpenTelemetry,
-    backlog: Backlog,
-    slices: Rotation,
-    thread: WorkerThread,
+    scheduler: Scheduler,
     *,
     for_operator: bool,
 ) -> UpstreamClient:
     client = UpstreamClient(
         _upstream_config(settings, for_operator=for_operator),
         transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
-        backlog=backlog,
-        slices=slices,
-        thread=thread,
+        scheduler=scheduler,
         shared_cooldowns=redis.cooldowns if redis else None,
         observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,
     )
@@ -191,8 +184,7 @@ def _cache(
     metrics: Metrics,
     redis: RedisTier | None,
     differing: DifferingBlocks,
-    slices: Rotation,
-    thread: WorkerThread,
+    scheduler: Scheduler,
 ) -> CachedPages:
     reader = BlockReader(
         client,
@@ -200,19 +192,17 @@ def _cache(
         operation_timeout_seconds=settings.operation_timeout_seconds,
     )
     shared = redis.pages if redis else None
-    cache = CachedPages(
-        reader, CacheConfig.of(settings), shared=shared, differing=differing, slices=slices, thread=thread
-    )
+    cache = CachedPages(reader, CacheConfig.of(settings), shared=shared, differing=differing, scheduler=scheduler)
     metrics.watch_cache(cache)
     return cache
 
 
 def _sources(
-    settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead, thread: WorkerThread
+    settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead, scheduler: Scheduler
 ) -> RowSources:
     flights, sizes = SingleFlight(cache), BlockSizes(settings.first_block_rows, settings.block_rows)
     rules = ScanRules(sizes, settings.max_scan_rows, settings.operation_timeout_seconds, ahead, differing)
-    views = CachedViews(flights, cache, rules, thread)
+    views = CachedViews(flights, cache, rules, scheduler.thread)
 
     def forget(token: AccessToken) -> None:
         flights.forget(token)
@@ -241,7 +231,7 @@ def _graphql(
     sources: RowSources,
     cache: CachedPages,
     graphiql: GraphiQL | None,
-    thread: WorkerThread,
+    scheduler: Scheduler,
 ) -> GraphQLView:
     return GraphQLView(
         operations=operations,
@@ -251,11 +241,13 @@ def _graphql(
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
-        thread=thread,
+        thread=scheduler.thread,
     )
 
 
-def _exports(settings: Settings, limits: Limits, sources: RowSources, slices: Rotation, ahead: ReadAhead) -> Exports:
+def _exports(
+    settings: Settings, limits: Limits, sources: RowSources, scheduler: Scheduler, ahead: ReadAhead
+) -> Exports:
     arguments = ExportArguments(
         build_schema(),
         sources.upstream,
@@ -263,7 +255,7 @@ def _exports(settings: Settings, limits: Limits, sources: RowSources, slices: Ro
         introspection=settings.introspection,
     )
     is_closed = settings.trusted_documents is not None
-    shares = Shares.of(slices, settings.max_concurrent_exports, ahead)
+    shares = Shares.of(scheduler.slices, settings.max_concurrent_exports, ahead)
     return Exports(arguments, sources, limits, is_closed, shares)
 
 

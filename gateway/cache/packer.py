@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 from gateway.cache.memory import MemoryStore
-from gateway.cache.packing import Packed, PackedRows, Turns, pack
+from gateway.cache.packing import Packed, PackedRows, pack
 from gateway.cache.record import is_smaller
 from gateway.cache.renderings import KeptRenderings
 from gateway.page import Page
-from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import InThread, WorkerThread
+from gateway.scheduling.rotation import Rotation, Turns
+from gateway.scheduling.scheduler import Scheduler
+from gateway.scheduling.worker_thread import InThread
 
 # The owner of the turns in which entries are packed. Those in which they are unpacked belong to the caller's token.
 _PACKING = b"packing"
@@ -39,12 +39,11 @@ Value = TypeVar("Value", bound=Packable)
 
 
 class Packer:
-    """Packs and unpacks the entries of ``store``, in turns of ``slices`` and in ``thread``."""
+    """Packs and unpacks the entries of ``store``, in turns of ``scheduler``."""
 
-    def __init__(self, store: MemoryStore, slices: Rotation, thread: WorkerThread) -> None:
+    def __init__(self, store: MemoryStore, scheduler: Scheduler) -> None:
         self._store = store
-        self._slices = slices
-        self._thread = thread
+        self._scheduler = scheduler
         # One entry is unpacked at a time: many half-unpacked ones would be memory that nobody counts.
         self._unpacking = Rotation()
         self._task: asyncio.Task[None] | None = None
@@ -52,7 +51,7 @@ class Packer:
 
     async def pack(self, page: Page) -> PackedRows | None:
         """Return the packed rows of ``page``; None if they cannot be packed."""
-        return await pack(page.rows, partial(self._slices.turn, _PACKING), self._thread.of(_PACKING))
+        return await pack(page.rows, *self._scheduler.turns_of(_PACKING))
 
     async def unpacked(
         self, key: str, value: Value, owner: bytes, unpack: Unpack, size_bytes: Callable[[Value], int]
@@ -63,7 +62,8 @@ class Packer:
         """
         if not isinstance(value.content, Packed):
             return value
-        async with self._unpacking.turn(owner):
+        rows = len(value.content) if isinstance(value.content, PackedRows) else 0
+        async with self._scheduler.backlog.decoding(owner, rows), self._unpacking.turn(owner):
             current: Value | None = self._store.peek(key)
             if (
                 current is not None
@@ -72,7 +72,7 @@ class Packer:
             ):
                 # Meanwhile another caller has unpacked it.
                 return current
-            content = await unpack(value.content, partial(self._slices.turn, owner), self._thread.of(owner))
+            content = await unpack(value.content, *self._scheduler.turns_of(owner))
         if content is None:
             return None
         unpacked = value.with_content(content)
@@ -110,5 +110,5 @@ class Packer:
         if isinstance(value, Page):
             return await self.pack(value)
         # A view, which this part does not know.
-        packed: Packed | None = await value.packed(self._thread.of(_PACKING))
+        packed: Packed | None = await value.packed(self._scheduler.thread.of(_PACKING))
         return packed

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from gateway.http.zstandard_codec import zstd
+from gateway.scheduling.rotation import Turns
 from gateway.scheduling.worker_thread import InThread
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 # Rows encoded or decoded in one turn. Measured: half a millisecond to encode, a millisecond to decode.
 CHUNK_ROWS = 1_000
@@ -29,9 +24,6 @@ LEVEL = 1
 # Measured: compressing or decompressing this many rows takes a tenth of a millisecond. More go to the worker thread:
 # with Redis, that shortens the first page of a token, 1,000 rows, by a quarter when requests follow one another.
 MAX_INLINE_ROWS = 500
-
-# Gives the turns of one caller.
-Turns = Callable[[], AbstractAsyncContextManager[None]]
 
 _CHUNKS = msgspec.msgpack.Decoder(tuple[bytes, ...])
 

@@ -12,7 +12,7 @@ from gateway.access_token import AccessToken
 from gateway.cache.block import Block, Index, block_key, first_row_of, query_key_of
 from gateway.cache.memory import MemoryStore
 from gateway.cache.packer import Packer
-from gateway.cache.packing import PackedRows, Turns, unpack
+from gateway.cache.packing import PackedRows, unpack
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
@@ -23,8 +23,9 @@ from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import CacheState, Caller, Page, PageSource
 from gateway.query import PageQuery
-from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import InThread, WorkerThread
+from gateway.scheduling.rotation import Turns
+from gateway.scheduling.scheduler import Scheduler
+from gateway.scheduling.worker_thread import InThread
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
 
@@ -44,8 +45,7 @@ class CachedPages:
         *,
         shared: SharedPages | None = None,
         differing: DifferingBlocks | None = None,
-        slices: Rotation | None = None,
-        thread: WorkerThread | None = None,
+        scheduler: Scheduler | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._source = source
@@ -56,7 +56,7 @@ class CachedPages:
         self.clock = clock
         self.index = Index()
         self.store = MemoryStore(max_bytes=config.memory_bytes, clock=clock, on_evict=self.index.discard)
-        self.packer = Packer(self.store, slices or Rotation(), thread or WorkerThread())
+        self.packer = Packer(self.store, scheduler or Scheduler())
         self._refreshes = Refreshes(self._refresh)
         self.reads = PendingReads()
         # Called when the upstream has refused a token.

@@ -10,8 +10,7 @@ from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import Outcome, SharedPages
 from gateway.config.redis_url import RedisAddress
-from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,7 @@ class RedisTier:
         address: RedisAddress,
         upstream: str,
         freshness: Freshness,
-        slices: Rotation,
-        thread: WorkerThread,
+        scheduler: Scheduler,
         *,
         on_error: Callable[[], None],
         observer: Callable[[Outcome], None],
@@ -39,5 +37,5 @@ class RedisTier:
         ``on_error`` is called at each failure of Redis, ``observer`` with the outcome of each lookup and each store.
         """
         store = RedisStore(address, upstream, on_error=on_error)
-        pages = SharedPages(store, freshness, slices=slices, thread=thread, observer=observer)
+        pages = SharedPages(store, freshness, scheduler=scheduler, observer=observer)
         return cls(store, pages, RedisCooldowns(store))

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from gateway.access_token import AccessToken
@@ -20,7 +19,7 @@ from gateway.cache.sealing import Entry
 from gateway.page import CacheState, Caller, Page
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.scheduler import Scheduler
 
 # Pages being stored at once, each of a few megabytes (our choice). Further pages are not shared.
 MAX_STORES = 64
@@ -79,13 +78,11 @@ class SharedPages:
         store: RedisStore,
         freshness: Freshness,
         *,
-        slices: Rotation | None = None,
-        thread: WorkerThread | None = None,
+        scheduler: Scheduler | None = None,
         observer: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         self._store = store
-        self._slices = slices or Rotation()
-        self._thread = thread or WorkerThread()
+        self._scheduler = scheduler or Scheduler()
         self._freshness = freshness
         self._clock = store.clock
         self._observe = observer
@@ -194,9 +191,8 @@ class SharedPages:
         if fetched_at < requirements.read_since or expires_at <= self._clock.monotonic():
             return None
         packed = PackedRows(sealed.page.data, sealed.page.rows)
-        async with self._unpacking.turn(owner):
-            turns, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
-            rows = await unpack(packed, query.dataset.row, turns, in_thread)
+        async with self._scheduler.backlog.decoding(owner, len(packed)), self._unpacking.turn(owner):
+            rows = await unpack(packed, query.dataset.row, *self._scheduler.turns_of(owner))
         if rows is None or sealed.page.skip != query.skip:
             self._observe("refused")
             return None

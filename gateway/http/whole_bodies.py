@@ -6,7 +6,6 @@ The compression middleware's library works in the event loop, which a large resp
 from __future__ import annotations
 
 import gzip
-import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable
 
 import brotli
@@ -15,13 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.content_negotiation import coding_for, refuses_identity
 from gateway.http.request_headers import list_header
 from gateway.http.response_buffers import COMPRESSED_PART, NO_OWNER, buffer_of
+from gateway.http.zstandard_codec import zstd
 from gateway.page import Renderings
 from gateway.scheduling.worker_thread import WorkerThread
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 # Smaller responses fit into one network packet, so compression does not pay.
 COMPRESS_FROM_BYTES = 1_400

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, Turns, compress, decompress
+from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, compress, decompress
 from gateway.page import UNREADABLE_VALUES, Page
 from gateway.query import Dataset, PageQuery
 from gateway.scanning.scan import Consumer
+from gateway.scheduling.rotation import Turns
 from gateway.scheduling.worker_thread import InThread, inline
 
 if TYPE_CHECKING:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+# Gives the turns of one owner.
+Turns = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Rotation:

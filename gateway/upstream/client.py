@@ -7,7 +7,6 @@ import random as random_module
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 
 import httpx
 import structlog
@@ -19,9 +18,8 @@ from gateway.errors import RateLimited, ServiceUnavailable, UpstreamBadResponse
 from gateway.network.causes import cause_of, route_of
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
-from gateway.scheduling.backlog import Backlog
-from gateway.scheduling.rotation import Rotation
-from gateway.scheduling.worker_thread import InThread, WorkerThread
+from gateway.scheduling.scheduler import Scheduler
+from gateway.scheduling.worker_thread import InThread
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
 from gateway.upstream.call import UpstreamCall
 from gateway.upstream.concurrency import ConcurrencyLimiter
@@ -50,7 +48,7 @@ MAX_LENIENT_BYTES = 262_144
 class UpstreamClient:
     """The upstream's client. Deadlines are in seconds of the event loop's clock.
 
-    Large bodies are decoded in turns of ``slices``, or in ``thread``.
+    Large bodies are decoded in turns of ``scheduler``.
     """
 
     def __init__(
@@ -59,9 +57,7 @@ class UpstreamClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         shared_cooldowns: SharedCooldowns | None = None,
-        backlog: Backlog | None = None,
-        slices: Rotation | None = None,
-        thread: WorkerThread | None = None,
+        scheduler: Scheduler | None = None,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -72,9 +68,7 @@ class UpstreamClient:
         self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
-        self._backlog = backlog or Backlog()
-        self._slices = slices or Rotation()
-        self._thread = thread or WorkerThread()
+        self._scheduler = scheduler or Scheduler()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
 
@@ -186,9 +180,8 @@ class UpstreamClient:
     ) -> UpstreamResponse | Failure:
         if response.status == 200:
             owner, body = token.locator, response.body
-            turn, in_thread = partial(self._slices.turn, owner), self._thread.of(owner)
-            async with self._backlog.decoding(owner, len(body) // BYTES_A_ROW):
-                return await _decoded(body, query.dataset, turn, in_thread)
+            async with self._scheduler.backlog.decoding(owner, len(body) // BYTES_A_ROW):
+                return await _decoded(body, query.dataset, *self._scheduler.turns_of(owner))
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )

@@ -43,7 +43,6 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.paging.blocks import GRACE_SECONDS
-from gateway.scheduling.rotation import Rotation
 from schema.connection import ConnectionValue
 from schema.execution.advice import advised
 from schema.execution.context import OperationContext
@@ -140,7 +139,7 @@ class Operations:
         # Advice names parts of the schema.
         advise = partial(advised, schema=self._schema, max_rows=limits.max_first_rows)
         self._advise: Advise = advise if introspection else str
-        self._renderer = renderer or Renderer(Rotation())
+        self._renderer = renderer or Renderer()
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:

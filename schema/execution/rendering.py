@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.http.response_buffers import ResponseBuffer
-from gateway.scheduling.backlog import Backlog
 from gateway.scheduling.rotation import Rotation
+from gateway.scheduling.scheduler import Scheduler
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
 from schema.execution.projection import SLICE_ROWS, Selection, rendering_steps
@@ -47,9 +47,8 @@ class Rendered:
 class Renderer:
     """Renders the connections of all operations of a process."""
 
-    def __init__(self, slices: Rotation, backlog: Backlog | None = None) -> None:
-        self._slices = slices
-        self._backlog = backlog or Backlog()
+    def __init__(self, scheduler: Scheduler | None = None) -> None:
+        self._scheduler = scheduler or Scheduler()
         self._large_responses = Rotation()
 
     async def render(self, data: dict[str, Any], context: OperationContext) -> dict[str, Any]:
@@ -61,7 +60,7 @@ class Renderer:
             return data | {key: _at_once(connection, buffer) for key, connection in connections.items()}
         rendered: dict[str, Rendered] = {}
         owner = context.caller().token.locator
-        with self._backlog.rendering(rows):
+        with self._scheduler.backlog.rendering(rows):
             async with self._large_responses.turn(owner):
                 for key, connection in connections.items():
                     rendered[key] = await self._in_slices(connection, buffer, owner)
@@ -71,7 +70,7 @@ class Renderer:
         parts: list[bytes] = []
         steps = connection.steps()
         while not buffer.refusal:
-            async with self._slices.turn(owner):
+            async with self._scheduler.slices.turn(owner):
                 is_finished = _take_slice(steps, parts, buffer)
             if is_finished:
                 return Rendered(parts)

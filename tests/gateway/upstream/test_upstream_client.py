@@ -30,6 +30,7 @@ from gateway.errors import (
 from gateway.page import Ahead
 from gateway.query import Comparison
 from gateway.scheduling.backlog import Backlog
+from gateway.scheduling.scheduler import Scheduler
 from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
     GOOD,
@@ -330,7 +331,7 @@ async def test_one_token_never_exceeds_its_concurrency_limit() -> None:
 async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_once() -> None:
     backlog = Backlog(max_rows=3_000)
     many = respond(envelope(rows(*range(9_000)), total=9_000))
-    async with upstream(many, GOOD) as up, client(up.url, backlog=backlog) as it:
+    async with upstream(many, GOOD) as up, client(up.url, scheduler=Scheduler(backlog=backlog)) as it:
         with backlog.rendering(3_000):
             waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
             while not up.requests:  # noqa: ASYNC110  # the upstream sets no event

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -15,13 +14,9 @@ import pytest
 from gateway.cli.export.dataset_export import DatasetExport
 from gateway.cli.export.exit_codes import ExportFailed, ExportStopped
 from gateway.cli.export.retries import RETRY_SECONDS
+from gateway.http.zstandard_codec import zstd
 from tests.faults.harness import listening
 from tests.gateway.cli.export.recording import Recording
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 PATH = "/export/rows.csv"
 ROWS = [b"%d,%d\r\n" % (number, number**5) for number in range(5_000)]
