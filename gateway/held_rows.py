@@ -46,8 +46,11 @@ class TokenRows:
         self.count = 0
         # The operations that hold a block, by its identity.
         self._holders: Counter[int] = Counter()
-        self.turn = asyncio.Lock()
+        # Turns of operations that hold nothing yet, and of those that hold rows: these must not wait for the others.
+        self.first_turn, self.next_turn = asyncio.Lock(), asyncio.Lock()
         self.has_less = asyncio.Event()
+        # The operation that may hold more than the limit, so that operations with rows cannot wait for one another.
+        self.exempt: OperationRows | None = None
 
     def hold(self, block: Sequence[Any]) -> None:
         """Count one more operation that holds ``block``."""
@@ -88,13 +91,13 @@ class OperationRows:
 
         An operation without rows may always wait.
         """
-        if self._blocks and not self.has_room(0):
+        if self._blocks and self._token.exempt is None and not self.has_room(0):
             raise no_room()
 
     def has_room(self, rows: int) -> bool:
         """Return True if the operation may hold ``rows`` further rows."""
         token = self._token
-        return token.count <= self.count or token.count + rows <= token.limit
+        return token.exempt is self or token.count <= self.count or token.count + rows <= token.limit
 
     def _may_hold(self, block: Sequence[Any]) -> bool:
         """Return True if the operation may hold ``block``, which others perhaps hold too."""
@@ -116,24 +119,29 @@ class OperationRows:
     async def turn(self, rows: int) -> AsyncIterator[None]:
         """Wait until the token's operations leave room for ``rows`` rows, one operation after the other.
 
-        Only for an operation that holds nothing. Raises ServiceUnavailable after WAIT_SECONDS.
+        An operation that holds rows already gets room beyond the limit, until it is answered. Raises ServiceUnavailable
+        after WAIT_SECONDS.
         """
-        token, end = self._token, asyncio.get_running_loop().time() + WAIT_SECONDS
+        turn = self._token.next_turn if self._blocks else self._token.first_turn
+        end = asyncio.get_running_loop().time() + WAIT_SECONDS
         try:
             async with asyncio.timeout_at(end):
-                await token.turn.acquire()
+                await turn.acquire()
         except TimeoutError:
             raise no_room() from None
         try:
             await self._wait_for_room(rows, end)
             yield
         finally:
-            token.turn.release()
+            turn.release()
 
     async def _wait_for_room(self, rows: int, end: float) -> None:
         try:
             async with asyncio.timeout_at(end):
                 while not self.has_room(rows):
+                    if self._blocks and self._token.exempt is None:
+                        self._token.exempt = self
+                        return
                     self._token.has_less.clear()
                     await self._token.has_less.wait()
         except TimeoutError:
@@ -141,6 +149,8 @@ class OperationRows:
 
     def release(self) -> None:
         """Note that the operation holds no rows any more."""
+        if self._token.exempt is self:
+            self._token.exempt = None
         for block in self._blocks.values():
             self._token.drop(block)
         self._blocks.clear()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from gateway.errors import UpstreamTimeout
 from gateway.held_rows import no_room
-from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
+from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
@@ -214,15 +214,14 @@ class Blocks:
         if held.add(page.rows):
             return page
         # Keep no reference to the rows in this frame, which the error's traceback would keep.
-        rows, is_cached = len(page.rows), page.cache is CacheState.HIT
+        rows = len(page.rows)
         del page
-        if is_cached and not held.count:
-            # Waiting costs no memory: the page is fetched again when there is room.
-            async with held.turn(rows):
-                page = await self._fetch(query)
-                if held.add(page.rows):
-                    return page
-                del page
+        async with held.turn(rows):
+            # Usually it is cached now.
+            page = await self._fetch(query)
+            if held.add(page.rows):
+                return page
+            del page
         raise no_room()
 
     async def _fetch(self, query: PageQuery) -> Page:
