@@ -104,7 +104,7 @@ class OperationRows:
         return self._token.holds(block) or self.has_room(len(block))
 
     def add(self, block: Sequence[Any]) -> bool:
-        """Count rows that have arrived and return True, or return False if there is no room for them.
+        """Count rows that have arrived and return True, or return False without room for them.
 
         Not an exception: its traceback would keep the rows in memory.
         """
@@ -157,7 +157,7 @@ class OperationRows:
 
 
 def no_room() -> ServiceUnavailable:
-    """Return the error of an operation for whose rows there is no room."""
+    """Return the error of an operation whose rows found no room."""
     return ServiceUnavailable(
         "This token's operations hold many rows at once. Retry soon, or request fewer rows or fields at once.",
         retry_after_seconds=WAIT_SECONDS,

@@ -240,7 +240,7 @@ class Page:
 
     @property
     def content(self) -> Sequence[Any]:
-        """What the cache packs."""
+        """The part that the cache packs."""
         return self.rows
 
     def with_content(self, content: Sequence[Any], renderings: Renderings | None = None) -> Page:

@@ -1,4 +1,4 @@
-"""A proxy in a process of its own that opens tunnels and reports all that it could read, as a company's proxy might.
+"""A separate process that opens tunnels as a company's proxy does, and reports everything that it could read.
 
 Run as ``python connect_proxy.py REPORT MODE [USER:PASSWORD]``; prints its port.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 # The first two are OpenSSL's; requests and Azure CLI read the last one. Each may name a file or a folder.
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
-# Where distributions keep their bundle, for a Python whose OpenSSL was built for another place (list of truststore).
+# The places of distributions' bundles, for a Python whose OpenSSL was built for another one (list of truststore).
 BUNDLES = (
     "/etc/ssl/cert.pem",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",

@@ -103,7 +103,7 @@ def _request(target: str, proxy: ProxyAddress) -> bytes:
 
 
 async def _status(stream: httpcore.AsyncNetworkStream, timeout: float | None) -> int:  # noqa: ASYNC109
-    """Return the status of the proxy's response, 0 if it is no HTTP or too long. Raises httpcore.NetworkError."""
+    """Return the status of the proxy's response, 0 if it is too long or not HTTP. Raises httpcore.NetworkError."""
     head = b""
     while b"\r\n\r\n" not in head:
         part = await stream.read(4_096, timeout)

@@ -160,7 +160,7 @@ class CachedViews:
             return view if read.void else await self._keep(key, query, caller, view)
 
     async def _import_tables(self) -> None:
-        """Import what tables need, once: in a thread of its own, because other work waits for the worker thread."""
+        """Import the modules of tables, once: in another thread than the worker thread, for which other work waits."""
         async with self._importing:
             if not self._has_imported:
                 await asyncio.to_thread(import_tables)

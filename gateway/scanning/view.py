@@ -70,7 +70,7 @@ class View:
 
     @property
     def content(self) -> Table:
-        """What the cache packs. Only the cache has packed views."""
+        """The part that the cache packs. Only the cache has packed views."""
         return self.table
 
     def with_content(self, content: Table, renderings: KeptRenderings | None = None) -> View:

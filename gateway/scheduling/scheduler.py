@@ -1,4 +1,4 @@
-"""What the requests of a process share: turns on the event loop, the worker thread, and room for rows."""
+"""The things that requests of a process share: turns on the event loop, the worker thread, and room for rows."""
 
 from __future__ import annotations
 

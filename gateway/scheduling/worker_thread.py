@@ -30,7 +30,7 @@ async def inline(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
 
 
 async def in_pieces(in_thread: InThread, work: Generator[None, None, T]) -> T:
-    """Run ``work``, each piece up to its next ``yield`` in a turn of its own, and return its result.
+    """Run ``work``, each piece up to its next ``yield`` in another turn, and return its result.
 
     A canceled caller's work ends with the piece that is running.
     """

@@ -137,7 +137,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
             self._head_timer = self.loop.call_later(self.head_seconds, self._head_timed_out)
 
     def _put(self, data: bytes, position: int) -> None:
-        """Hold requests until their turn. If there is no room, discard them, and close after the response in flight.
+        """Hold requests until their turn. Without room, discard them, and close after the response in flight.
 
         Clients must be prepared for that (RFC 9112, section 9.3.2).
         """

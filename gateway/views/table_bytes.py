@@ -55,7 +55,7 @@ def from_bytes(dataset: Dataset, data: bytes) -> Table:
     texts = {name: _text_column(dataset, name, text) for name, text in content.texts.items()}
     measures = {name: _measure_column(measure) for name, measure in content.measures.items()}
     table = Table(dataset, texts, measures, content.row_count)
-    # Where cached_property keeps it.
+    # The place where cached_property keeps it.
     vars(table)["digest"] = content.digest
     return table
 

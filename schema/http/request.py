@@ -55,7 +55,7 @@ class Parameters(msgspec.Struct):
 
 
 class _BatchMember(msgspec.Struct):
-    """What shows that a member of a list is an operation."""
+    """A member that shows that an element of a list is an operation."""
 
     query: str | None = None
     documentId: str | None = None  # noqa: N815  # the specification's name

@@ -1,4 +1,4 @@
-"""What the page shows of operations that need all rows: their cost, and what was read when time ran out."""
+"""The page shows the cost of operations that need all rows, and their progress when time runs out."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_every_kind_of_block_is_checked() -> None:
 
 
 def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
-    """It is in tests/clients, whose tests read whole reports, and elsewhere with tests of its own."""
+    """It is in tests/clients, whose tests read whole reports, and elsewhere with other tests."""
     shown = {note for _, note, _ in FENCE.findall(ALL) if "/" in note}
     assert shown == {
         "tests/gateway/cli/token/unattended.py",

@@ -38,7 +38,7 @@ NOT_ASKED = "not asked, because the first call failed"
 
 @dataclass(slots=True)
 class Report:
-    """What was found, by subject. ``is_complete`` is True if all probes were answered."""
+    """The findings, by subject. ``is_complete`` is True if all probes were answered."""
 
     findings: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a response looks like, in words of a closed set: never a value of the upstream."""
+"""Describe a response in words of a closed set, without values of the upstream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATES = (
 
 
 def rows_of(answer: Answer) -> list[Any] | None:
-    """Return the rows of an answer, or None if there is no list of them."""
+    """Return the rows of an answer, or None without a list of rows."""
     rows = _member(answer.document, ROWS_NAMES)[1]
     return rows if isinstance(rows, list) else None
 
@@ -101,7 +101,7 @@ def ids_form(answer: Answer) -> str:
 
 
 def sum_of(rows: Iterable[dict[str, Any]], measure: str) -> int | None:
-    """Return the sum of a measure, None if a value is no whole number."""
+    """Return the sum of a measure, or None unless all values are whole numbers."""
     values = [whole_number(row.get(measure)) for row in rows]
     return None if None in values else sum(value for value in values if value is not None)
 

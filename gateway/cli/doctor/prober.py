@@ -29,7 +29,7 @@ MAX_CODE = 999_999
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The upstream's response to one call; ``failure`` says why there is none, or why it cannot be read."""
+    """The upstream's response to one call; ``failure`` says why it is missing or cannot be read."""
 
     seconds: float
     ids: RequestIds

@@ -40,7 +40,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TLSServer]:
 
 
 def named(server: TLSServer, name: str, folder: Path) -> dict[str, str]:
-    """Return the variable that adds the server's authority. In a folder, its name is no hash."""
+    """Return the variable that adds the server's authority. In a folder, its name is not a hash."""
     if name != "SSL_CERT_DIR":
         return {name: str(server.files.authority)}
     shutil.copy(server.files.authority, folder / "company.crt")

@@ -1,4 +1,4 @@
-"""What operators and callers read when the upstream cannot be reached, fails or refuses."""
+"""The messages for operators and callers when the upstream cannot be reached, fails or refuses."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_gateway_logs_the_cause_and_its_caller_does_not_read_it() -> None:
 
 
 def test_an_export_reads_the_cause_and_waits() -> None:
-    """Of its own gateway, whose operator is the user."""
+    """The operator of the gateway inside the command is its user."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "export", "--upstream", f"https://127.0.0.1:{port}"],
