@@ -139,7 +139,7 @@ CALLER: dict[str, tuple[str, ...]] = {
     ),
     "GET with a mutation, batches, WebSocket, simple cross-site requests": (
         f"{GRAPHQL}::test_a_mutation_by_get_is_refused_before_validation",
-        f"{GRAPHQL}::test_a_batch_is_refused_with_a_message",
+        f"{GRAPHQL}::test_each_operation_of_a_batch_gets_the_refusal",
         f"{GRAPHQL}::test_a_websocket_is_refused",
         f"{CROSS_SITE}::test_a_form_without_preflight_is_refused_even_without_browser_headers",
     ),
