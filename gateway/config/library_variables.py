@@ -120,7 +120,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("HTTP_PROXY", "ALL_PROXY", "NETRC"),
         "httpx",
         Handling.IGNORED,
-        "Plain http uses no proxy, which would see the token, and no connection uses stored credentials."
+        "Plain http goes past the proxy, which would see the token. Stored credentials are ignored."
         " OpenTelemetry's exporters use them.",
     ),
     LibraryVariable(
