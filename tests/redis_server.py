@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +16,9 @@ import pytest
 import redis
 
 from gateway.cache.redis_store import PROBE_PREFIX
+from tests.ports import free_port
 
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    """Return a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -52,6 +45,7 @@ class RedisServer:
             try:
                 self.client.ping()
             except redis.ConnectionError:
+                assert self.process.poll() is None, f"redis-server ended; is port {self.port} taken?"
                 assert time.monotonic() < limit, "redis-server does not listen"
                 time.sleep(0.01)
             else:

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from tests.benchmarks import tailcall
-from tests.benchmarks.servers import Server, free_port, module, running
+from tests.benchmarks.servers import Server, module, running
+from tests.ports import free_port
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
 UPSTREAM_ROWS = 250_000

@@ -52,13 +52,6 @@ class Server:
         return next(int(line.split()[1]) * 1_024 for line in lines if line.startswith(f"{name}:"))
 
 
-def free_port() -> int:
-    """Return a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
-
-
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without gateway settings, plus ``variables``."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | dict(variables)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.servers import Server, free_port, running
+from tests.benchmarks.servers import Server, running
+from tests.ports import free_port
 
 _PEERS_FOLDER = Path(__file__).parent / "peers"
 _PROGRAM = _PEERS_FOLDER / "node_modules/@tailcallhq/core-linux-x64-gnu/bin/tailcall"

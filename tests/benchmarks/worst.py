@@ -32,7 +32,8 @@ from schema.execution.limits import (
     MAX_LINES,
 )
 from tests.benchmarks.costly import measure_requests
-from tests.benchmarks.servers import free_port, running
+from tests.benchmarks.servers import running
+from tests.ports import free_port
 
 RUNS = 5
 FIELDS = (

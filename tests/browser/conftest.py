@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,8 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 # A cold start on a busy two-core machine took under 5 seconds.
@@ -184,12 +185,6 @@ class Chromium:
             yield GraphiqlPage(context.pages[0] if context.pages else context.new_page(), self._url + path)
         finally:
             context.close()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_until_healthy(process: subprocess.Popen[str], url: str) -> None:

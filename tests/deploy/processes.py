@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +11,6 @@ from pathlib import Path
 
 # First on the PATH, as in the image: the folder of the interpreter that runs the tests.
 PROGRAMS = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    """Return a free loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:

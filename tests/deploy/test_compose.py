@@ -17,7 +17,8 @@ import pytest
 import redis
 import yaml
 
-from tests.deploy.processes import PROGRAMS, clean_environment, free_port, running
+from tests.deploy.processes import PROGRAMS, clean_environment, running
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"

@@ -16,8 +16,8 @@ import yaml
 from tests.certificates import Certificate, certificate
 from tests.docs.readme import FENCE, README
 from tests.gateway.running import Running, eventually, kill
+from tests.ports import free_port
 from tests.proxy_servers import haproxy_serving, nginx_serving
-from tests.redis_server import free_port
 
 PAGE = (README.parent / "docs" / "proxies.md").read_text(encoding="utf-8")
 SHOWN = {note: body for _, note, body in FENCE.findall(PAGE)}

@@ -26,7 +26,8 @@ import httpx
 from gateway.config.library_variables import LIBRARY_VARIABLES
 from gateway.config.settings import Settings, variable
 from gateway.sandbox.accounts import ACCOUNTS
-from tests.deploy.processes import clean_environment, free_port, running
+from tests.deploy.processes import clean_environment, running
+from tests.ports import free_port
 
 README = Path(__file__).parents[2] / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]

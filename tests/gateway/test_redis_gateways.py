@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.conftest import Gateway, StartGateway, Upstream
-from tests.redis_server import RedisServer, free_port, redis_server
+from tests.ports import free_port
+from tests.redis_server import RedisServer, redis_server
 
 CANARY = "kanarienvogel9e1b"
 PAGE = "{ licenseDeployments(first: 3) { totalCount nodes { customerName } pageInfo { endCursor } } }"

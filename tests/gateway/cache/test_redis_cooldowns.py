@@ -16,7 +16,8 @@ from gateway.errors import RateLimited
 from gateway.upstream import UpstreamClient
 from tests.gateway.fakes import UPSTREAM, ClockedRedisStore
 from tests.gateway.upstream.scripted import GOOD, Clock, caller, client, page_query, respond, upstream
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 ONE, TWO = AccessToken("one"), AccessToken("two")
 

@@ -19,7 +19,8 @@ from gateway.page import CacheState
 from tests.gateway.cache.test_shared_pages import Process, Processes
 from tests.gateway.cache.troubled_redis import TROUBLES, TroubledRedis, troubled_redis
 from tests.gateway.fakes import UPSTREAM, caller
-from tests.redis_server import RedisServer, free_port, redis_server, until
+from tests.ports import free_port
+from tests.redis_server import RedisServer, redis_server, until
 
 HIT, MISS = CacheState.HIT, CacheState.MISS
 

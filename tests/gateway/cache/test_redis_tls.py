@@ -11,7 +11,8 @@ from gateway.cache.redis_store import RedisStore
 from gateway.config.redis_url import cache_address
 from tests.certificates import certificate
 from tests.gateway.fakes import UPSTREAM
-from tests.redis_server import free_port, redis_server
+from tests.ports import free_port
+from tests.redis_server import redis_server
 
 
 @pytest.mark.parametrize(

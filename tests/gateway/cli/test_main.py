@@ -19,6 +19,7 @@ import pytest
 from gateway.config.settings import Settings, variable
 from schema.build import sdl
 from tests.gateway.running import END_SECONDS, START_SECONDS, Running, environment, eventually, kill
+from tests.ports import free_port
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -74,13 +75,6 @@ def has_ended(pid: int) -> bool:
 def taken_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         yield bound.getsockname()[1]
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 # Serving

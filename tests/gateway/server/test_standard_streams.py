@@ -10,8 +10,8 @@ import time
 import httpx
 import pytest
 
-from tests.deploy.processes import free_port
 from tests.gateway.running import ROOT, START_SECONDS, environment
+from tests.ports import free_port
 
 CLOSED = ["2>&-", "<&- >&-", "<&- >&- 2>&-"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.deploy.processes import free_port
 from tests.gateway.running import ROOT, Running, eventually, kill
+from tests.ports import free_port
 
 SLOW = {"query": "{ licenseDeployments(first: 5) { totalCount } }"}
 

@@ -22,7 +22,7 @@ from gateway.sandbox import create_sandbox
 from gateway.upstream.status import MAX_QUERY_CHARACTERS
 from tests.gateway.running import Running, environment, kill
 from tests.gateway.upstream.scripted import GOOD, caller, client, hang, page_query, reset, respond, upstream
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.tls_server import tls_server
 
 
