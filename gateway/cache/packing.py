@@ -18,7 +18,8 @@ CHUNK_ROWS = 1_000
 # The default of GATEWAY_UPSTREAM_MAX_BODY_BYTES. Measured: 10,000 rows take 3.6 MB.
 MAX_PLAIN_BYTES = 67_108_864
 
-# Measured on 10,000 rows: level 1 takes 1.5 ms for 3.5 MB; higher levels take longer and save no space.
+# Measured on 10,000 rows, 3.5 MB: level 1 takes 2.1 ms and makes 170 kB of them, level -1 1.8 ms and 215 kB, level 3
+# 2.5 ms and 165 kB.
 LEVEL = 1
 
 # Measured: compressing or decompressing this many rows takes a tenth of a millisecond. More go to the worker thread:
