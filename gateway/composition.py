@@ -141,7 +141,7 @@ def _redis_tier(settings: Settings, metrics: Metrics, scheduler: Scheduler) -> R
         _upstream_config(settings).identity,
         Freshness.of(CacheConfig.of(settings)),
         scheduler,
-        on_error=metrics.redis_errors.inc,
+        on_error=metrics.redis_error,
         observer=metrics.redis_page,
     )
     metrics.watch_redis(lambda: tier.store.is_left_out)

@@ -6,7 +6,6 @@ import difflib
 import os
 import sys
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from gateway.config.settings import (
     variable,
 )
 from gateway.config.upstream_proxy import upstream_proxy
+from gateway.version import VERSION
 
 
 @click.group(
@@ -37,7 +37,7 @@ from gateway.config.upstream_proxy import upstream_proxy
     made-up data from the sandbox. Settings come from GATEWAY_* environment variables; see `gateway settings`.
     """,
 )
-@click.version_option(version("partner-center-graphql"), prog_name="gateway")
+@click.version_option(VERSION, prog_name="gateway")
 def commands() -> None:
     """Group of all commands. Help texts are arguments, because python -OO removes docstrings."""
 

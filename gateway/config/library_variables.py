@@ -130,7 +130,7 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("PROMETHEUS_DISABLE_CREATED_SERIES", "PROMETHEUS_LEGACY_NAME_VALIDATION"),
         "prometheus_client",
         Handling.HARMLESS,
-        "`/metrics` leaves out the `_created` series; all names are valid by either rule.",
+        "`/metrics` has no `_created` series, and all names are valid by either rule.",
     ),
     LibraryVariable(
         ("STRAWBERRY_DISABLE_RICH_ERRORS",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections import Counter as Count
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,10 +14,10 @@ from typing import Any
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from gateway.upstream import UpstreamCall
+from gateway.upstream import UpstreamAttempt
 
-# From a cache hit to a slow upstream page, in seconds.
-BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+# From a small cached page to a slow upstream page, in seconds.
+BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 # Each name makes several time series, one per outcome and cache state (our choice).
 MAX_OPERATION_NAMES = 200
@@ -82,7 +81,6 @@ class RequestCounters(Collector):
         # By method, route and status.
         self.durations = Durations()
         self._names = frozenset(islice(dict.fromkeys(operation_names), MAX_OPERATION_NAMES))
-        self._since = time.time()
         self._operations: Count[tuple[str, str, str]] = Count()
 
     def ended(self, method: str, route: str, status: int, seconds: float, facts: dict[str, Any] | None) -> None:
@@ -101,9 +99,9 @@ class RequestCounters(Collector):
             labels=("route", "status"),
         )
         for labels, spread in self.durations.by(1, 2).items():
-            requests.add_metric(labels, spread.count, created=self._since)
+            requests.add_metric(labels, spread.count)
         yield requests
-        seconds = HistogramMetricFamily("gateway_request_seconds", "Time per request.", labels=("route",))
+        seconds = HistogramMetricFamily("gateway_request_duration_seconds", "Time per request.", labels=("route",))
         for labels, spread in self.durations.by(1).items():
             seconds.add_metric(labels, spread.cumulated(), spread.seconds)
         yield seconds
@@ -114,7 +112,7 @@ class RequestCounters(Collector):
             labels=("operation", "outcome", "cache"),
         )
         for operation, count in list(self._operations.items()):
-            operations.add_metric(operation, count, created=self._since)
+            operations.add_metric(operation, count)
         yield operations
         yield GaugeMetricFamily("gateway_requests_in_flight", "Requests being answered.", value=self.in_flight)
 
@@ -125,39 +123,41 @@ class UpstreamCounters(Collector):
     def __init__(self) -> None:
         # By outcome and status.
         self.durations = Durations()
+        self._calls: Count[tuple[str, str]] = Count()
         self._bytes = 0
         self._foreign_responses = 0
-        self._since = time.time()
 
-    def ended(self, call: UpstreamCall) -> None:
-        status = "none" if call.status is None else _STATUSES.get(call.status, OTHER)
-        self.durations.add((call.outcome, status), call.seconds)
-        self._bytes += call.bytes
-        self._foreign_responses += call.is_foreign
+    def ended(self, attempt: UpstreamAttempt) -> None:
+        status = "none" if attempt.status is None else _STATUSES.get(attempt.status, OTHER)
+        self.durations.add((attempt.outcome, status), attempt.seconds)
+        if attempt.is_last:
+            self._calls[attempt.outcome, status] += 1
+        self._bytes += attempt.bytes
+        self._foreign_responses += attempt.is_foreign
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics. The registry may call this in another thread."""
-        calls = CounterMetricFamily(
-            "gateway_upstream_calls",
-            "Upstream attempts by outcome (ok or an error code) and HTTP status (none: no response).",
-            labels=("outcome", "status"),
-        )
-        for labels, spread in self.durations.by(0, 1).items():
-            calls.add_metric(labels, spread.count, created=self._since)
-        yield calls
+        attempts = {labels: spread.count for labels, spread in self.durations.by(0, 1).items()}
+        by = "by outcome (ok or an error code) and HTTP status (none: no response)."
+        for name, text, counts in (
+            ("gateway_upstream_attempts", f"HTTP requests to the upstream, retries included, {by}", attempts),
+            ("gateway_upstream_calls", f"Upstream calls, each with its retries, {by}", dict(self._calls)),
+        ):
+            family = CounterMetricFamily(name, text, labels=("outcome", "status"))
+            for labels, count in counts.items():
+                family.add_metric(labels, count)
+            yield family
+        yield CounterMetricFamily("gateway_upstream_bytes", "Bytes of upstream bodies, as received.", self._bytes)
         yield CounterMetricFamily(
-            "gateway_upstream_bytes", "Bytes of upstream bodies, as received.", self._bytes, created=self._since
-        )
-        yield CounterMetricFamily(
-            "gateway_upstream_foreign_replies",
+            "gateway_upstream_foreign_responses",
             "Upstream responses that named another request, refused or accepted.",
             self._foreign_responses,
-            created=self._since,
         )
-        seconds = HistogramMetricFamily("gateway_upstream_call_seconds", "Time per upstream attempt.", labels=())
+        seconds = HistogramMetricFamily(
+            "gateway_upstream_attempt_duration_seconds", "Time per upstream attempt.", labels=()
+        )
         total = self.durations.by().get((), Spread())
         seconds.add_metric((), total.cumulated(), total.seconds)
-        seconds.add_sample("gateway_upstream_call_seconds_created", {}, self._since)
         yield seconds
 
 
@@ -166,20 +166,29 @@ class Readings(Collector):
 
     def __init__(self) -> None:
         self._makers: list[Callable[[], Metric]] = []
-        self._since = time.time()
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         self._makers.append(lambda: GaugeMetricFamily(name, text, value=float(read())))
 
     def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._makers.append(lambda: CounterMetricFamily(name, text, value=read(), created=self._since))
+        self._makers.append(lambda: CounterMetricFamily(name, text, value=read()))
 
     def counters(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
 
         def make() -> Metric:
             family = CounterMetricFamily(name, text, labels=(label,))
             for value, count in read().items():
-                family.add_metric((value,), count, created=self._since)
+                family.add_metric((value,), count)
+            return family
+
+        self._makers.append(make)
+
+    def info(self, name: str, text: str, labels: Mapping[str, str]) -> None:
+        """Add a gauge of value 1 whose labels are the information."""
+
+        def make() -> Metric:
+            family = GaugeMetricFamily(name, text, labels=tuple(labels))
+            family.add_metric(tuple(labels.values()), 1)
             return family
 
         self._makers.append(make)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import platform
+from collections import Counter as Count
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from gateway.cache.pages import CachedPages
 from gateway.observability.counters import Labelled, Readings, RequestCounters, UpstreamCounters
+from gateway.observability.renamed_metrics import OldNames
 from gateway.page import CacheState
 from gateway.upstream import UpstreamClient
+from gateway.version import VERSION
 
 
 class Metrics:
@@ -25,21 +29,23 @@ class Metrics:
         self.requests = RequestCounters(operation_names)
         self.calls = UpstreamCounters()
         self._readings = Readings()
-        self.registry.register(self.requests)
-        self.registry.register(self._readings)
+        self._redis_pages: Count[str] = Count()
+        self._redis_errors = 0
+        for collector in (self.requests, self.calls, self._readings, OldNames(self.requests), OldNames(self.calls)):
+            self.registry.register(collector)
         # Memory, CPU and open files, read from the system at each scrape.
         ProcessCollector(registry=self.registry)
-        self.registry.register(self.calls)
-        self._redis_pages = self._counter(
+        self._readings.info("gateway_build_info", "1, with the versions of the gateway and of Python.", _build())
+        self._readings.counters(
             "gateway_redis_pages",
             "Lookups of blocks in Redis (hit, miss, unavailable), values that could not be decrypted (refused), and"
             " writes of blocks (stored, not_stored).",
             "outcome",
+            lambda: dict(self._redis_pages),
         )
-        self.redis_errors = self._counter("gateway_redis_errors", "Redis operations that failed or timed out.")
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+        self._readings.counter(
+            "gateway_redis_errors", "Redis operations that failed or timed out.", lambda: self._redis_errors
+        )
 
     def watch_cache(self, cache: CachedPages) -> None:
         """Expose the blocks served by the cache, and the memory tier's size and evictions."""
@@ -79,7 +85,11 @@ class Metrics:
 
     def redis_page(self, outcome: str) -> None:
         """Count a lookup, a refused value or a store of a page in Redis, by outcome."""
-        self._redis_pages.labels(outcome).inc()
+        self._redis_pages[outcome] += 1
+
+    def redis_error(self) -> None:
+        """Count a Redis operation that failed or timed out."""
+        self._redis_errors += 1
 
     def exposition(self, worker: int | None = None) -> bytes:
         """Return the metrics in Prometheus' text format, labelled with the number of the ``worker`` if there is one."""
@@ -88,3 +98,7 @@ class Metrics:
     def response(self) -> Response:
         """Return the metrics of this process as an HTTP response."""
         return Response(self.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _build() -> dict[str, str]:
+    return {"version": VERSION, "python_version": platform.python_version()}

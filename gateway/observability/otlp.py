@@ -12,8 +12,9 @@ from requests import Session
 from requests.adapters import HTTPAdapter
 
 from gateway.network.trust import trust_store
+from gateway.version import DISTRIBUTION, VERSION
 
-SERVICE = "partner-center-graphql"
+SERVICE = DISTRIBUTION
 
 # At shutdown, remaining data is sent within this time or dropped: a third of the time between the end of the grace time
 # and the kill in the manifests.
@@ -24,9 +25,9 @@ QUIET_SECONDS = 300.0
 
 
 def resource_for(environment: Mapping[str, str]) -> Resource:
-    """Return the resource: the service name, unless ``environment`` sets one, and a random id per process."""
+    """Return the resource: the service's name and version, unless ``environment`` has a name, and a random id."""
     named = "OTEL_SERVICE_NAME" in environment or "service.name" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    return Resource.create({} if named else {"service.name": SERVICE})
+    return Resource.create({} if named else {"service.name": SERVICE, "service.version": VERSION})
 
 
 def session() -> Session:

@@ -35,6 +35,7 @@ from prometheus_client.metrics_core import Metric as Family
 from gateway.observability.counters import BUCKETS, Durations, Spread
 from gateway.observability.metrics import Metrics
 from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for, session
+from gateway.observability.renamed_metrics import OLD_NAMES
 
 # The default of OTEL_METRIC_EXPORT_INTERVAL, in its unit (OpenTelemetry's specification of environment variables).
 INTERVAL_MILLISECONDS = "60000"
@@ -49,10 +50,12 @@ _CONVENTIONS = {
     "process_open_fds": ("process.unix.file_descriptor.count", "{file_descriptor}"),
 }
 
-# The duration histograms already cover the first four; the others are constants.
+# The duration histograms already cover the first four; the resource has the versions; the others are constants or old.
 _LEFT_OUT = frozenset(
-    {"gateway_requests", "gateway_request_seconds", "gateway_upstream_calls", "gateway_upstream_call_seconds"}
-    | {"process_start_time_seconds", "process_max_fds"}
+    {"gateway_requests", "gateway_request_duration_seconds"}
+    | {"gateway_upstream_attempts", "gateway_upstream_attempt_duration_seconds"}
+    | {"gateway_build_info", "process_start_time_seconds", "process_max_fds"}
+    | set(OLD_NAMES.values())
 )
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
@@ -106,7 +109,6 @@ class Translation:
             points = [
                 NumberDataPoint({**sample.labels, **added.get(family.name, {})}, self._since, now, sample.value)
                 for sample in family.samples
-                if not sample.name.endswith("_created")
             ]
             yield Metric(name, family.documentation, unit, _data(family, points))
 

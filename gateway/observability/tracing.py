@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.request_headers import named_headers
 from gateway.observability.access_log import QUIET, method_of, route_of
 from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for, session
-from gateway.upstream import UpstreamCall
+from gateway.upstream import UpstreamAttempt
 
 # Only W3C trace context, not baggage, which is arbitrary text from the caller.
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -82,35 +82,35 @@ class Tracing:
                 if self._open.get(correlation_id) is span:
                     del self._open[correlation_id]
 
-    def upstream_call_ended(self, call: UpstreamCall) -> None:
+    def upstream_attempt_ended(self, attempt: UpstreamAttempt) -> None:
         """Create a span for a finished upstream attempt, with the report's path but no query string."""
-        parent = self._open.get(call.correlation_id)
+        parent = self._open.get(attempt.correlation_id)
         ended = time.time_ns()
         span = self._tracer.start_span(
             "GET upstream",
             context=None if parent is None else set_span_in_context(parent),
             kind=SpanKind.CLIENT,
-            start_time=ended - int(1e9 * call.seconds),
+            start_time=ended - int(1e9 * attempt.seconds),
             attributes={
                 "http.request.method": "GET",
-                "url.template": call.path,
-                "gateway.upstream.outcome": call.outcome,
-                "gateway.upstream.bytes": call.bytes,
-                "gateway.correlation_id": call.correlation_id,
+                "url.template": attempt.path,
+                "gateway.upstream.outcome": attempt.outcome,
+                "gateway.upstream.bytes": attempt.bytes,
+                "gateway.correlation_id": attempt.correlation_id,
             },
         )
-        if call.status is not None:
-            span.set_attribute("http.response.status_code", call.status)
-        if call.outcome != "ok":
+        if attempt.status is not None:
+            span.set_attribute("http.response.status_code", attempt.status)
+        if attempt.outcome != "ok":
             span.set_status(StatusCode.ERROR)
         span.end(ended)
 
-    def beside(self, observer: Callable[[UpstreamCall], None]) -> Callable[[UpstreamCall], None]:
+    def beside(self, observer: Callable[[UpstreamAttempt], None]) -> Callable[[UpstreamAttempt], None]:
         """Return an observer that calls ``observer`` and creates a span for each upstream attempt."""
 
-        def observe(call: UpstreamCall) -> None:
-            observer(call)
-            self.upstream_call_ended(call)
+        def observe(attempt: UpstreamAttempt) -> None:
+            observer(attempt)
+            self.upstream_attempt_ended(attempt)
 
         return observe
 

@@ -5,9 +5,9 @@
 exchange (attempt) over a transport (transport). ``decode`` reads successful bodies, ``status`` error bodies.
 """
 
+from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.block_reader import BlockReader
-from gateway.upstream.call import UpstreamCall
 from gateway.upstream.client import UpstreamClient
 from gateway.upstream.decode import UpstreamResponse
 
-__all__ = ["BlockReader", "UpstreamCall", "UpstreamClient", "UpstreamResponse"]
+__all__ = ["BlockReader", "UpstreamAttempt", "UpstreamClient", "UpstreamResponse"]

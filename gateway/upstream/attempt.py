@@ -6,7 +6,6 @@ import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
@@ -15,18 +14,17 @@ from gateway.errors import UpstreamBadResponse
 from gateway.http.decompression import ACCEPT_ENCODING
 from gateway.page import Caller
 from gateway.query import PageQuery
-from gateway.upstream.call import UpstreamCall
+from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.decompress import read_body
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.status import GUID
 from gateway.upstream.transport import Connections, HandshakeGuard
+from gateway.version import DISTRIBUTION, VERSION
 
 # Error bodies of the documented shapes take a kilobyte or two.
 MAX_ERROR_BODY_BYTES = 65_536
 # The status alone decides what happens next, so do not wait long for an error's body.
 ERROR_BODY_SECONDS = 5.0
-
-DISTRIBUTION = "partner-center-graphql"
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +52,7 @@ class RawResponse:
     body: bytes
 
 
-def _user_agent() -> str:
-    try:
-        return f"{DISTRIBUTION}/{version(DISTRIBUTION)}"
-    except PackageNotFoundError:
-        return f"{DISTRIBUTION}/0"
-
-
-_USER_AGENT = _user_agent()
+_USER_AGENT = f"{DISTRIBUTION}/{VERSION}"
 
 
 def request_for(
@@ -101,7 +92,7 @@ class Exchanger:
         self,
         request: httpx.Request,
         ids: RequestIds,
-        call: UpstreamCall,
+        record: UpstreamAttempt,
         *,
         limit: float,
         new_connection: bool,
@@ -117,32 +108,38 @@ class Exchanger:
         response = await transport.handle_async_request(request)
         try:
             # Check before reading the body: if the response is rejected, closing it unread also closes its connection.
-            self._check_echo(response, ids, call, is_reused=is_reused, accept_foreign=accept_foreign)
-            call.status = response.status_code
-            body = await self._body(response, call, limit)
+            self._check_echo(response, ids, record, is_reused=is_reused, accept_foreign=accept_foreign)
+            record.status = response.status_code
+            body = await self._body(response, record, limit)
             return RawResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, call: UpstreamCall, limit: float) -> bytes:
+    async def _body(self, response: httpx.Response, record: UpstreamAttempt, limit: float) -> bytes:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
         if response.status_code == 200:
-            return await read_body(response.stream, encoding, self._max_body_bytes, call)
+            return await read_body(response.stream, encoding, self._max_body_bytes, record)
         try:
             # At most half of the remaining time, so that the status is still reported if the body never ends.
             left_seconds = limit - asyncio.get_running_loop().time()
             async with asyncio.timeout(min(ERROR_BODY_SECONDS, left_seconds / 2)):
-                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, call)
+                return await read_body(response.stream, encoding, MAX_ERROR_BODY_BYTES, record)
         except (AttemptFailed, httpx.HTTPError, TimeoutError):
             return b""
 
     def _check_echo(
-        self, response: httpx.Response, ids: RequestIds, call: UpstreamCall, *, is_reused: bool, accept_foreign: bool
+        self,
+        response: httpx.Response,
+        ids: RequestIds,
+        record: UpstreamAttempt,
+        *,
+        is_reused: bool,
+        accept_foreign: bool,
     ) -> None:
         echo = _echo(response.headers, ids)
         self._echoes = echo is True
-        call.is_foreign = echo is False
+        record.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:

@@ -21,7 +21,7 @@ from gateway.query import Dataset, PageQuery
 from gateway.scheduling.scheduler import Scheduler
 from gateway.scheduling.worker_thread import InThread
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
-from gateway.upstream.call import UpstreamCall
+from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
 from gateway.upstream.decode import (
@@ -61,7 +61,7 @@ class UpstreamClient:
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
-        observer: Callable[[UpstreamCall], None] | None = None,
+        observer: Callable[[UpstreamAttempt], None] | None = None,
     ) -> None:
         self._config = config
         self._route = route_of(config.base_url, config.proxy)
@@ -70,7 +70,8 @@ class UpstreamClient:
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._scheduler = scheduler or Scheduler()
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
-        self._clock, self._sleep, self._random, self._observer = clock, sleep, random, observer
+        self._clock, self._sleep, self._random = clock, sleep, random
+        self._observe = observer or _ignore
 
     async def aclose(self) -> None:
         """Close every connection; calls in flight fail."""
@@ -91,13 +92,18 @@ class UpstreamClient:
         last = Retry.NEVER
         while True:
             attempts += 1
-            result = await self._attempt(query, caller, ids, deadline, after=last)
+            record = UpstreamAttempt(path=query.dataset.path, correlation_id=ids.correlation)
+            result = await self._attempt(query, caller, ids, deadline, record, after=last)
             if isinstance(result, UpstreamResponse):
+                self._observe(record)
                 return replace(result, attempts=attempts)
             pause_seconds = retries.pause_seconds(result.retry)
             # A call that nobody needs yet is not retried: once its rows are needed, they are requested again.
             if caller.is_ahead or pause_seconds is None or loop.time() + pause_seconds >= deadline:
+                self._observe(record)
                 raise result.error
+            record.is_last = False
+            self._observe(record)
             log.info(
                 "an upstream call is retried",
                 retry=attempts,
@@ -114,10 +120,16 @@ class UpstreamClient:
         return token.seconds_left(self._clock.wall()) > 0 and self.cooldowns.is_calm(token.locator)
 
     async def _attempt(
-        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, *, after: Retry
+        self,
+        query: PageQuery,
+        caller: Caller,
+        ids: RequestIds,
+        deadline: float,
+        record: UpstreamAttempt,
+        *,
+        after: Retry,
     ) -> UpstreamResponse | Failure:
         """Make one HTTP request. ``after`` is the previous attempt's retry kind, NEVER for the first attempt."""
-        call = UpstreamCall(path=query.dataset.path, correlation_id=ids.correlation)
         locator, cost = caller.token.locator, caller.budget.cost
         self.cooldowns.require_passed(locator)
         async with self.limiter.hold(locator, deadline, is_patient=lambda: caller.is_ahead):
@@ -125,8 +137,8 @@ class UpstreamClient:
             await self.cooldowns.require_passed_everywhere(caller.token)
             cost.upstream_calls += 1
             started = time.perf_counter()
-            response = await self._exchange(query, caller, ids, deadline, call, after)
-            call.seconds = time.perf_counter() - started
+            response = await self._exchange(query, caller, ids, deadline, record, after)
+            record.seconds = time.perf_counter() - started
             if isinstance(response, Failure):
                 result: UpstreamResponse | Failure = response
             else:
@@ -134,13 +146,11 @@ class UpstreamClient:
                 result = await self._interpret(response, query, ids, caller.token)
         if isinstance(result, UpstreamResponse):
             cost.rows_read += len(result.rows)
-        call.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
-        if self._observer is not None:
-            self._observer(call)
+        record.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
         return result
 
     async def _exchange(
-        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, call: UpstreamCall, after: Retry
+        self, query: PageQuery, caller: Caller, ids: RequestIds, deadline: float, record: UpstreamAttempt, after: Retry
     ) -> RawResponse | Failure:
         limit = min(deadline, asyncio.get_running_loop().time() + self._config.timeout_seconds)
         guard = HandshakeGuard()
@@ -150,7 +160,7 @@ class UpstreamClient:
                 return await self._exchanger.exchange(
                     request_for(self._config, query, caller, ids, guard),
                     ids,
-                    call,
+                    record,
                     limit=limit,
                     # A retry does not trust a connection that was used before.
                     new_connection=after is not Retry.NEVER,
@@ -194,6 +204,10 @@ class UpstreamClient:
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
+
+
+def _ignore(_: UpstreamAttempt) -> None:
+    """Observe nothing."""
 
 
 async def _decoded(

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from gateway.errors import UpstreamBadResponse
 from gateway.http.decompression import CorruptBody, UnsupportedCoding, unpacker
-from gateway.upstream.call import UpstreamCall
+from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.retry import AttemptFailed, Failure, Retry
 from gateway.upstream.transport import garbled
 
@@ -16,7 +16,7 @@ from gateway.upstream.transport import garbled
 YIELD_PIECES = 16
 
 
-async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, call: UpstreamCall) -> bytes:
+async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int, record: UpstreamAttempt) -> bytes:
     """Return the whole decompressed body. Raises AttemptFailed if it is too large, corrupt or in an unrequested coding.
 
     ``encoding`` is the Content-Encoding header.
@@ -24,7 +24,7 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     parts: list[bytes] = []
     size_bytes = 0
     try:
-        async with aclosing(unpacker(encoding)(_counted(pieces, call))) as unpacked:
+        async with aclosing(unpacker(encoding)(_counted(pieces, record))) as unpacked:
             async for part in unpacked:
                 parts.append(part)
                 size_bytes += len(part)
@@ -39,9 +39,9 @@ async def read_body(pieces: AsyncIterable[bytes], encoding: str, max_bytes: int,
     return b"".join(parts)
 
 
-async def _counted(pieces: AsyncIterable[bytes], call: UpstreamCall) -> AsyncGenerator[bytes]:
+async def _counted(pieces: AsyncIterable[bytes], record: UpstreamAttempt) -> AsyncGenerator[bytes]:
     async for piece in pieces:
-        call.bytes += len(piece)
+        record.bytes += len(piece)
         yield piece
 
 

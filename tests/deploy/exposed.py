@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.observability.metrics import Metrics
-from gateway.upstream import BlockReader, UpstreamCall, UpstreamClient
+from gateway.upstream import BlockReader, UpstreamAttempt, UpstreamClient
 
 
 def exercised() -> Metrics:
@@ -38,25 +38,22 @@ def exercised() -> Metrics:
     metrics.requests.in_flight += 1
     facts = {"operation": "Named", "outcome": "ok", "cache": "hit"}
     metrics.requests.ended("POST", "/graphql", 200, 0.1, facts)
-    metrics.calls.ended(UpstreamCall(200, "ok", 0.1, 10, is_foreign=True))
+    metrics.calls.ended(UpstreamAttempt(200, "ok", 0.1, 10, is_foreign=True))
     metrics.redis_page("hit")
-    metrics.redis_errors.inc()
+    metrics.redis_error()
     return metrics
 
 
 def families(metrics: Metrics) -> list[Metric]:
-    """Parse the response with Prometheus' own parser; return only the gateway's metrics, not the process's."""
+    """Parse the response with Prometheus' own parser; return only the gateway's metrics by their present names."""
     families = text_string_to_metric_families(bytes(metrics.response().body).decode())
     return [
-        family for family in families if family.name.startswith("gateway_") and not family.name.endswith("_created")
+        family
+        for family in families
+        if family.name.startswith("gateway_") and not family.documentation.startswith("Deprecated: ")
     ]
 
 
 def labels_by_sample() -> dict[str, frozenset[str]]:
     """Return the labels of each sample by its name in queries."""
-    return {
-        sample.name: frozenset(sample.labels)
-        for family in families(exercised())
-        for sample in family.samples
-        if not sample.name.endswith("_created")
-    }
+    return {sample.name: frozenset(sample.labels) for family in families(exercised()) for sample in family.samples}

@@ -43,10 +43,11 @@ CODES = {
 }
 VALUES = {
     ("gateway_operations_total", "outcome"): {"ok", *CODES},
+    ("gateway_upstream_attempts_total", "outcome"): {"ok", *CODES},
     ("gateway_upstream_calls_total", "outcome"): {"ok", *CODES},
     ("gateway_cache_blocks_total", "cache"): {state.name.lower() for state in CacheState},
     ("gateway_redis_pages_total", "outcome"): {"hit", "miss", "refused", "unavailable", "stored", "not_stored"},
-    ("gateway_request_seconds_bucket", "route"): {"/graphql"},
+    ("gateway_request_duration_seconds_bucket", "route"): {"/graphql"},
     ("gateway_requests_total", "route"): {"/graphql"},
     ("gateway_requests_total", "status"): {"500"},
 }

@@ -47,16 +47,16 @@ def pair(
 
 def test_gateways_with_different_upstreams_share_no_block(pair: tuple[Gateway, Gateway], server: RedisServer) -> None:
     one, two = pair
-    assert ask(one, PAGE, "contoso+as=blocks")[0] == "miss"
+    assert ask(one, PAGE, "contoso+as=identity-blocks")[0] == "miss"
     keys = set(server.contents())
-    assert ask(two, PAGE, "contoso+as=blocks")[0] == "miss"
+    assert ask(two, PAGE, "contoso+as=identity-blocks")[0] == "miss"
     # Not even the generation of the token is shared.
     assert len(server.contents()) == 2 * len(keys)
 
 
 def test_a_cooldown_of_one_upstream_does_not_stop_calls_of_another(pair: tuple[Gateway, Gateway]) -> None:
     for gateway in pair:
-        assert gateway.post(PAGE, "contoso+throttle=30+as=cool").status_code == 429
+        assert gateway.post(PAGE, "contoso+throttle=30+as=identity-cool").status_code == 429
         # The upstream itself has answered.
         assert metric(gateway, 'gateway_upstream_calls_total{outcome="RATE_LIMITED",status="429"}') == 1
 

@@ -301,7 +301,7 @@ def test_a_stale_view_is_answered_with_a_warning(start_gateway: StartGateway) ->
 def test_views_are_revalidated_like_blocks(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     query = f"{{ licenseDeployments({BY_SOLD}, first: 3) {{ {PAGE} totals {{ licensesSold }} }} }}"
-    headers = {"Authorization": "Bearer contoso+as=etag"}
+    headers = {"Authorization": "Bearer contoso+as=view-etag"}
     first = gateway.client.get("/graphql", params={"query": query}, headers=headers)
     assert (first.headers["X-Cache"], first.headers["Age"]) == ("miss", "0")
     headers["If-None-Match"] = first.headers["ETag"]
@@ -404,8 +404,8 @@ def test_the_schema_says_that_a_rate_is_a_fraction() -> None:
 def test_no_rows_have_totals_without_a_call(gateway: Gateway, upstream: Upstream) -> None:
     fields = "totalCount totals { licensesSold licensesUnassigned deploymentRate }"
     nothing = {"totalCount": 0, "totals": {"licensesSold": 0, "licensesUnassigned": 0, "deploymentRate": None}}
-    assert shown(gateway, "filter: {or: []}", "contoso+as=nothing", fields) == nothing
-    assert upstream.calls_of("contoso+as=nothing") == []
+    assert shown(gateway, "filter: {or: []}", "contoso+as=view-nothing", fields) == nothing
+    assert upstream.calls_of("contoso+as=view-nothing") == []
     assert shown(gateway, "", "tailspin", fields) == nothing
 
 

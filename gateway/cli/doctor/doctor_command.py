@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 
 from gateway.config.groups import UpstreamConfig
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.version import VERSION
 
 if TYPE_CHECKING:
     from gateway.access_token import AccessToken
@@ -68,7 +68,7 @@ def report_text(settings: Settings, report: Report) -> str:
     """Return the report as a table in Markdown."""
     slash = "with" if settings.upstream_trailing_slash else "without"
     facts = {
-        "gateway": version("partner-center-graphql"),
+        "gateway": VERSION,
         "upstream": settings.upstream_url,
         "path": f"{settings.upstream_path_prefix or 'no prefix'}, {slash} a trailing slash",
         "proxy": "yes" if UpstreamConfig.of(settings, settings.upstream_url).proxy else "no",

@@ -16,7 +16,7 @@ from gateway.network.causes import cause_of
 from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream.attempt import RequestIds, request_for
-from gateway.upstream.call import UpstreamCall
+from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.decode import BOM, without_bom
 from gateway.upstream.decompress import read_body
 from gateway.upstream.retry import AttemptFailed
@@ -97,7 +97,7 @@ class Prober:
     async def _read(self, response: httpx.Response, ids: RequestIds, started: float) -> Answer:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         encoding = response.headers.get("Content-Encoding", "")
-        body = await read_body(response.stream, encoding, self.config.max_body_bytes, UpstreamCall())
+        body = await read_body(response.stream, encoding, self.config.max_body_bytes, UpstreamAttempt())
         seconds, failure, document = time.perf_counter() - started, "", None
         if response.status_code == 200:
             try:

@@ -295,14 +295,16 @@ def test_a_stopping_sandbox_does_not_wait_for_hanging_requests(start: Start) -> 
 
 
 def test_several_workers_answer_behind_one_port(start: Start) -> None:
-    """Each worker has its own request counter, with a different creation time."""
+    """Each worker has its own request counter, with its number."""
     running = start("--port", "0", "--workers", "2")
     assert total_of(running.url) == 2
     seen: set[str] = set()
 
     def both_seen() -> bool:
         metrics = httpx.get(f"{running.url}/metrics", trust_env=False).text
-        seen.update(re.findall(r"^gateway_requests_created\{.*route=\"/metrics\".*\} (\S+)$", metrics, re.MULTILINE))
+        seen.update(
+            re.findall(r"^gateway_requests_total\{.*route=\"/metrics\".*worker=\"(\d)\"\}", metrics, re.MULTILINE)
+        )
         return len(seen) >= 2
 
     eventually(both_seen, seconds=30)

@@ -17,7 +17,7 @@ from gateway.clocks import clock as clocks
 from gateway.config.groups import UpstreamConfig
 from gateway.page import Caller
 from gateway.query import Dataset, Measure, PageQuery
-from gateway.upstream import UpstreamCall, UpstreamClient
+from gateway.upstream import UpstreamAttempt, UpstreamClient
 
 CORRELATION_ID = "9cbdf63c-2608-4ad8-b0a9-abae27d859d9"
 SECRET = "a-secret-token"
@@ -269,9 +269,9 @@ class RecordingObserver:
     """An observer that records the client's calls."""
 
     def __init__(self) -> None:
-        self.calls: list[UpstreamCall] = []
+        self.calls: list[UpstreamAttempt] = []
 
-    def __call__(self, call: UpstreamCall) -> None:
+    def __call__(self, call: UpstreamAttempt) -> None:
         self.calls.append(call)
 
     @property
