@@ -106,6 +106,7 @@ def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
                 "relay/Deployments.js",
                 "codegen.yml",
                 "typed.ts",
+                "request.ts",
             )
         ),
     }
