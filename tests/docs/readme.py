@@ -31,7 +31,7 @@ from tests.ports import free_port
 
 README = Path(__file__).parents[2] / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
-EXCERPT = re.compile(r"README: begin\n(.*?)^[/# ]*README: end$", re.MULTILINE | re.DOTALL)
+EXCERPT = re.compile(r"README: begin\n(.*?\n)\n*[/# ]*README: end$", re.MULTILINE | re.DOTALL)
 WRITTEN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+) ?(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
