@@ -1,4 +1,4 @@
-"""The commands `gateway serve`, `sandbox`, `schema` and `settings`."""
+"""The commands `gateway serve`, `sandbox`, `schema` and `settings`, and the group of all commands."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ import click
 
 from gateway.cli.doctor.doctor_command import doctor
 from gateway.cli.export.export_command import export
+from gateway.cli.health_command import health
 from gateway.cli.token.token_command import token
 from gateway.config.injected_names import injected_names
-from gateway.config.redis_url import cache_address
 from gateway.config.settings import (
-    SANDBOX,
     Settings,
     SettingsError,
-    masked,
     read_settings,
     sources,
     variable,
 )
-from gateway.config.upstream_proxy import upstream_proxy
 from gateway.version import VERSION
 
 
@@ -44,6 +41,7 @@ def commands() -> None:
 
 commands.add_command(doctor)
 commands.add_command(export)
+commands.add_command(health)
 commands.add_command(token)
 
 _serve_options = [
@@ -69,6 +67,7 @@ def _with_serve_options(command: Any) -> Any:
 @_with_serve_options
 def serve(**overrides: Any) -> None:
     settings = _settings(overrides)
+    from gateway.cli.announcements import of_gateway
     from gateway.composition import build, create, operations_of
     from gateway.observability.logging import configure_logging
     from gateway.observability.opentelemetry import opentelemetry_for
@@ -79,6 +78,7 @@ def serve(**overrides: Any) -> None:
     configure_logging(settings.log_format, settings.log_level)
     _log_ignored_names()
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
+    announcer = of_gateway(settings, overrides)
     try:
         if settings.workers > 1:
             if settings.trusted_documents is not None:
@@ -86,13 +86,14 @@ def serve(**overrides: Any) -> None:
                 operations_of(settings)
             _export_overrides(overrides)
             end_quietly_on_signals()
-            with meeting(settings.workers) as meeting_place:
+            with meeting(settings.workers) as meeting_place, announcer.announcing_end():
                 factory = partial(create, meeting_place)
-                run_several(factory, listener, settings.workers, lambda url: _banner(url, settings))
+                run_several(factory, listener, settings.workers, announcer.started)
         else:
             app = build(settings, opentelemetry_for(os.environ))
             end_quietly_on_signals()
-            run_one(app, listener, lambda url: _banner(url, settings))
+            with announcer.announcing_end():
+                run_one(app, listener, announcer.started)
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
     except SettingsError as error:
@@ -118,6 +119,7 @@ class _WithFaults(click.Command):
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True, help="0 for a free one.")
 def sandbox(host: str, port: int) -> None:
+    from gateway.cli.announcements import of_sandbox
     from gateway.observability.logging import configure_logging
     from gateway.sandbox import create_sandbox
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
@@ -126,8 +128,10 @@ def sandbox(host: str, port: int) -> None:
     configure_logging("auto", "info")
     # The sandbox sets its own Date header. Requests that wait for a fault need no response, so one second suffices.
     listener = Listener(host, port, shutdown_grace_seconds=1, date_header=False)
+    announcer = of_sandbox()
     try:
-        run_one(create_sandbox(), listener, _sandbox_banner)
+        with announcer.announcing_end():
+            run_one(create_sandbox(), listener, announcer.started)
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
 
@@ -166,9 +170,11 @@ def schema(file: Path | None) -> None:
 )
 @_with_serve_options
 def settings(**overrides: Any) -> None:
+    from gateway.cli.announcements import shown
+
     current, origins = _settings(overrides), sources(os.environ, overrides)
     for name, field in Settings.model_fields.items():
-        value, default = _shown(getattr(current, name)), _shown(field.default) or "none"
+        value, default = shown(getattr(current, name)), shown(field.default) or "none"
         click.echo(f"{variable(name)}={value}  (default {default}; from {origins[name]})")
 
 
@@ -183,16 +189,6 @@ def _invalid_settings(error: SettingsError) -> click.ClickException:
     return click.ClickException(f"Invalid settings:\n{error}")
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return masked(",".join(value) if isinstance(value, tuple) else str(value))
-
-
 def _log_ignored_names() -> None:
     import structlog
 
@@ -204,27 +200,6 @@ def _log_ignored_names() -> None:
 def _export_overrides(overrides: dict[str, Any]) -> None:
     """Pass command-line overrides to worker processes through the environment."""
     os.environ.update({variable(name): str(value) for name, value in overrides.items() if value is not None})
-
-
-def _banner(url: str, settings: Settings) -> None:
-    if settings.upstream_url == SANDBOX:
-        upstream = "the embedded sandbox: made-up data, tokens contoso, fabrikam, tailspin and sample"
-    else:
-        upstream = settings.upstream_url
-    endpoint = "GraphiQL and GraphQL" if settings.graphiql else "GraphQL"
-    route = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
-    proxy = f"  Proxy   {route.place}\n" if route else ""
-    redis = cache_address(settings.cache_url)
-    cache = f"  Cache   memory and Redis at {redis.place}\n" if redis else ""
-    click.echo(
-        f"\n  {endpoint}   {url}/graphql\n  Upstream   {upstream}\n{proxy}{cache}  Stop with Ctrl-C.\n", err=True
-    )
-
-
-def _sandbox_banner(url: str) -> None:
-    click.echo(
-        f"\n  Sandbox upstream   {url}\n  Use it with        gateway --upstream {url}\n  Stop with Ctrl-C.\n", err=True
-    )
 
 
 def run(arguments: list[str]) -> None:

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
+from gateway.observability.request_lines import as_request_line
+
 
 class LineWriter:
     """Write log lines to ``stream``, batching all lines of one event-loop iteration into one write.
@@ -54,18 +56,22 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
+def is_json(log_format: str) -> bool:
+    """Return True if the log has this format: ``auto`` means text on a terminal, else JSON."""
+    return log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+
+
 def configure_logging(log_format: str, level: str) -> None:
     """Configure structlog and the standard library to log to standard error, as JSON or text."""
-    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     processors: list[structlog.typing.Processor]
     writer = LineWriter(sys.stderr)
     logger_class = structlog.make_filtering_bound_logger(logging.getLevelName(level.upper()))
-    if as_text:
+    if not is_json(log_format):
         # Tracebacks omit local variables, which may include a token.
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        processors = [*_SHARED, renderer]
+        processors = [as_request_line, *_SHARED, renderer]
     else:
         processors = [_json_line]
         logger_class = type("JsonLogger", (_JsonLines, logger_class), {})

@@ -44,7 +44,7 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
         for slash in ("", "/")
     ]
     app = Starlette(
-        routes=[*routes, Route("/healthz", _healthz)],
+        routes=[*routes, Route("/healthz", _healthz), Route("/readyz", _healthz)],
         middleware=[Middleware(CallRecorder, calls=calls, log=log)],
     )
     app.router.redirect_slashes = False

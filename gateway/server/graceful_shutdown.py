@@ -47,6 +47,8 @@ class Server(uvicorn.Server):
             await self._stop_listening(sockets or [])
         stopping = self.lifespan.state.get("stopping")
         if stopping is not None:
+            seconds = self.config.timeout_graceful_shutdown
+            log.info("stopping", requests_in_flight=len(self.server_state.tasks), grace_seconds=seconds)
             stopping()
             self._announce_closing()
             await self._drain()

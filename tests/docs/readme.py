@@ -62,6 +62,10 @@ class Newcomer:
         return done.stdout if done.stdout.endswith("\n") else done.stdout + "\n"
 
 
+# A newcomer starts it in a terminal, where this is the default.
+TEXT_LOG = {"GATEWAY_LOG_FORMAT": "text"}
+
+
 @contextmanager
 def newcomer() -> Iterator[Newcomer]:
     """Run `gateway` without configuration on a free port."""
@@ -69,7 +73,7 @@ def newcomer() -> Iterator[Newcomer]:
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        with running(["gateway", "--port", str(port)], {}, Path(folder), log) as process:
+        with running(["gateway", "--port", str(port)], TEXT_LOG, Path(folder), log) as process:
             deadline = time.monotonic() + 60
             while "Ctrl-C" not in log.read_text(encoding="utf-8"):
                 assert process.poll() is None and time.monotonic() < deadline, "the gateway did not start"  # noqa: PT018

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.faults.harness import address_of
-from tests.gateway.running import Running, kill
+from tests.gateway.running import QUIET, Running, kill
 from tests.gateway.server.raw_http import Connection, post, request
 
 # The attack that once took a process from 73 MB to 1.4 GB in ten seconds.
@@ -36,7 +36,7 @@ LARGE = post(
 @pytest.fixture
 def gateway() -> Iterator[Running]:
     """A gateway process with the embedded sandbox."""
-    running = Running(("--port", "0"), {"GATEWAY_LOG_LEVEL": "error"})
+    running = Running(("--port", "0"), QUIET)
     try:
         assert httpx.get(f"{running.url}/healthz", trust_env=False).status_code == 200
         yield running

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.faults.harness import address_of
-from tests.gateway.running import END_SECONDS, Running, kill
+from tests.gateway.running import END_SECONDS, QUIET, Running, kill
 from tests.gateway.server.raw_http import Connection, post, request
 
 CLIENTS = 16
@@ -33,7 +33,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Running]:
     """A gateway with the embedded sandbox."""
     running = Running(
         ("--port", "0", "--workers", str(request.param)),
-        {"GATEWAY_SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS), "GATEWAY_LOG_LEVEL": "error"},
+        {"GATEWAY_SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS), **QUIET},
     )
     try:
         assert httpx.get(f"{running.url}/healthz", trust_env=False).status_code == 200

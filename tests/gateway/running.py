@@ -14,7 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ADDRESS = re.compile(r"http://\S+:\d+")
+ADDRESS = re.compile(r"http://[^\s\"]+?:\d+")
+
+# Only the banner, which has the address, and errors.
+QUIET = {"GATEWAY_LOG_LEVEL": "error", "GATEWAY_LOG_FORMAT": "text"}
 
 # Enough for a loaded machine to start Python and import everything.
 START_SECONDS = 30

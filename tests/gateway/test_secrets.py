@@ -198,7 +198,7 @@ def started_by_this_test() -> Iterator[list[str]]:
 
 def test_a_quiet_log_shows_only_errors(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    settings = {"GATEWAY_PORT": "0", "GATEWAY_LOG_FORMAT": "json", "GATEWAY_LOG_LEVEL": "error"}
+    settings = {"GATEWAY_PORT": "0", "GATEWAY_LOG_FORMAT": "text", "GATEWAY_LOG_LEVEL": "error"}
     with process(log, "-m", "gateway", **settings) as url:
         banner = log.read_text()
         assert exchange(url, b"this is no HTTP\r\n\r\n").status == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ import httpx
 import pytest
 
 from gateway.config.settings import Settings, variable
+from gateway.version import DISTRIBUTION
 from schema.build import sdl
-from tests.gateway.running import END_SECONDS, START_SECONDS, Running, environment, eventually, kill
+from tests.gateway.running import END_SECONDS, QUIET, START_SECONDS, Running, environment, eventually, kill
 from tests.ports import free_port
 
 
@@ -83,7 +86,7 @@ def taken_port() -> Iterator[int]:
 @pytest.mark.parametrize("command", [(), ("serve",)], ids=["gateway", "gateway serve"])
 def test_the_sandbox_is_served_by_default_with_a_banner(start: Start, command: tuple[str, ...]) -> None:
     port = free_port()
-    running = start(*command, "--port", str(port))
+    running = start(*command, "--port", str(port), GATEWAY_LOG_FORMAT="text")
     assert running.url == f"http://127.0.0.1:{port}"
     running.read_until("Ctrl-C")
     said = running.said.decode()
@@ -105,13 +108,13 @@ def test_an_open_address_needs_an_explicit_upstream() -> None:
 
 def test_an_open_address_with_an_explicit_upstream_is_served(start: Start) -> None:
     running = start("--host", "0.0.0.0", "--port", "0", GATEWAY_UPSTREAM_URL="sandbox")
-    running.read_until("embedded sandbox")
+    running.read_until('"upstream":"sandbox"')
     assert total_of(running.url.replace("localhost", "127.0.0.1")) == 2
 
 
 def test_the_banner_names_the_upstream(start: Start) -> None:
     upstream = start("sandbox", "--port", "0").url
-    running = start("--port", "0", "--upstream", upstream)
+    running = start("--port", "0", "--upstream", upstream, GATEWAY_LOG_FORMAT="text")
     running.read_until(f"Upstream   {upstream}\n")
     running.read_until("Ctrl-C")
     assert "Cache" not in running.said.decode()
@@ -120,11 +123,42 @@ def test_the_banner_names_the_upstream(start: Start) -> None:
 
 def test_the_banner_names_redis_but_neither_user_nor_password(start: Start) -> None:
     """Nobody listens there: Redis is never needed."""
-    running = start("--port", "0", GATEWAY_CACHE_URL="redis://reader:hidden@127.0.0.1:9/2")
+    running = start("--port", "0", GATEWAY_CACHE_URL="redis://reader:hidden@127.0.0.1:9/2", GATEWAY_LOG_FORMAT="text")
     running.read_until("  Cache   memory and Redis at 127.0.0.1:9\n")
     running.read_until("Ctrl-C")
     assert "hidden" not in running.said.decode()
     assert "reader" not in running.said.decode()
+
+
+def events(said: str) -> list[dict[str, Any]]:
+    """Return the lines of a JSON log. Fails if another line is among them."""
+    return [json.loads(line) for line in said.splitlines()]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_json_log_has_events_for_start_and_end_and_no_banner(start: Start, workers: str) -> None:
+    url = "redis://reader:hidden@127.0.0.1:9/2"
+    running = start("--port", "0", "--workers", workers, GATEWAY_LOG_FORMAT="json", GATEWAY_CACHE_URL=url)
+    address = running.url
+    said = running.end(signal.SIGTERM)[1]
+    lines = events(said)
+    (started,) = [line for line in lines if line["event"] == "started"]
+    assert (started["url"], started["upstream"], started["version"]) == (address, "sandbox", version(DISTRIBUTION))
+    assert started["settings"] == {
+        "GATEWAY_PORT": "0", "GATEWAY_WORKERS": workers, "GATEWAY_LOG_FORMAT": "json",
+        "GATEWAY_CACHE_URL": "redis://***@127.0.0.1:9/2",
+    }  # fmt: skip
+    stopping = [line for line in lines if line["event"] == "stopping"]
+    assert [(line["requests_in_flight"], line["grace_seconds"]) for line in stopping] == [(0, 25)] * int(workers)
+    assert lines[-1]["event"] == "stopped"
+    assert "hidden" not in said
+
+
+def test_a_sandbox_logs_its_start_and_end_too(start: Start) -> None:
+    running = start("sandbox", "--port", "0")
+    address = running.url
+    lines = events(running.end(signal.SIGTERM)[1])
+    assert (lines[0]["event"], lines[0]["url"], lines[-1]["event"]) == ("started", address, "stopped")
 
 
 @pytest.mark.parametrize("command", [("serve",), ("sandbox",)])
@@ -195,7 +229,7 @@ def test_ctrl_c_during_imports_exits_silently(start: Start, module: str) -> None
 
 def test_ctrl_c_during_imports_of_workers_exits_silently(start: Start) -> None:
     """A terminal sends the signal to the workers, too."""
-    running = start("--port", "0", "--workers", "2")
+    running = start("--port", "0", "--workers", "2", **QUIET)
     # Python's resource tracker is the third.
     eventually(lambda: len(children_of(running.process.pid)) == 3, START_SECONDS)
     status, said, took_seconds = running.end(signal.SIGINT)

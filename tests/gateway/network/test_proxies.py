@@ -73,7 +73,7 @@ def test_the_gateway_reaches_its_upstream_through_a_blind_proxy(upstream: TLSSer
             kill(gateway.process)
         proxy.assert_blind(TOKEN)
         assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\n")
-    assert f"Proxy   {proxy.place}\n" in output.decode()
+    assert f'"proxy":"{proxy.place}"' in output.decode()
     assert b"ss-word" not in output
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.gateway.running import ROOT, Running, eventually, kill
+from tests.gateway.running import QUIET, ROOT, Running, eventually, kill
 from tests.ports import free_port
 
 SLOW = {"query": "{ licenseDeployments(first: 5) { totalCount } }"}
@@ -22,7 +22,7 @@ SLOW = {"query": "{ licenseDeployments(first: 5) { totalCount } }"}
 @contextmanager
 def two_workers(port: int) -> Iterator[Running]:
     """Run a gateway with two workers on ``port``."""
-    running = Running(("--port", str(port), "--workers", "2"), {"GATEWAY_LOG_LEVEL": "error"})
+    running = Running(("--port", str(port), "--workers", "2"), QUIET)
     try:
         assert httpx.get(f"{running.url}/healthz", trust_env=False).status_code == 200
         yield running

@@ -1,0 +1,66 @@
+"""The command `gateway health`."""
+
+from __future__ import annotations
+
+import json
+import os
+from http.client import HTTPConnection, HTTPException
+
+import click
+
+from gateway.config.settings import SettingsError, read_settings
+
+# Every address of the machine: the gateway is asked at loopback.
+_ANY = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  # read, not bound
+
+
+@click.command(
+    help="""Ask a running gateway whether it is ready.
+
+    Exit code 0 means that `/readyz` answers 200, and 1 that it does not: for health checks of containers, whose images
+    need no curl. The address is that of GATEWAY_HOST and GATEWAY_PORT.
+    """,
+)
+@click.option("--host", help="Address of the gateway; overrides GATEWAY_HOST.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the gateway; overrides GATEWAY_PORT.")
+@click.option(
+    "--timeout", "timeout_seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, metavar="SECONDS"
+)
+def health(host: str | None, port: int | None, timeout_seconds: float) -> None:
+    try:
+        settings = read_settings(os.environ, {"host": host, "port": port, "upstream_url": _upstream_for(host)})
+    except SettingsError as error:
+        raise click.ClickException(f"Invalid settings:\n{error}") from None
+    if settings.port == 0:
+        raise click.ClickException("GATEWAY_PORT=0 picks a free port. Pass the one it picked with --port.")
+    address = "localhost" if settings.host in _ANY else settings.host.strip("[]")
+    status, reasons = _asked(address, settings.port, timeout_seconds)
+    if status != 200:
+        raise click.ClickException(f"Not ready: {reasons or f'status {status}'}")
+    click.echo("ready")
+
+
+def _upstream_for(host: str | None) -> str | None:
+    """Return a value for the upstream: asking another host needs none, although serving it would."""
+    return "sandbox" if host is not None and "GATEWAY_UPSTREAM_URL" not in os.environ else None
+
+
+def _asked(host: str, port: int, timeout_seconds: float) -> tuple[int, str]:
+    """Return the status of ``/readyz``, and the reasons in its body. Raises click.ClickException."""
+    connection = HTTPConnection(host, port, timeout=timeout_seconds)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        return response.status, _reasons(response.read(65_536))
+    except (OSError, HTTPException) as error:
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise click.ClickException(f"No gateway answers at {host} port {port}: {cause.lower()}.") from None
+    finally:
+        connection.close()
+
+
+def _reasons(body: bytes) -> str:
+    try:
+        return " ".join(json.loads(body)["reasons"])
+    except (ValueError, KeyError, TypeError):
+        return ""
