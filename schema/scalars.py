@@ -16,9 +16,11 @@ LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 Long = NewType("Long", int)
 DateTime = NewType("DateTime", str)
 
+# RFC 3339, section 5.6: T and Z in either case, and any number of digits in a fraction, as Java and Go write them.
+# ISO 8601 also knows dates alone, times without seconds, no offset, and offsets such as +0200 (PHP, C) or +02.
 _DATE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:T(?P<time>\d{2}:\d{2}(?P<seconds>:\d{2})?)(?(seconds)(?:\.\d{1,7})?)(?P<zone>Z|[+-]\d{2}:[0-5]\d)?)?",
+    r"(?:[Tt](?P<time>\d{2}:\d{2}(?P<seconds>:\d{2})?)(?(seconds)(?:\.\d+)?)(?P<zone>[Zz]|[+-]\d{2}(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
 
@@ -66,11 +68,23 @@ def upstream_date(text: str, *, argument: str) -> str:
     try:
         if match is None:
             raise ValueError
-        moment = datetime.fromisoformat(f"{match['date']}T{match['time'] or '00:00:00'}{match['zone'] or ''}")
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+        zone = (match["zone"] or "").upper()
+        moment = datetime.fromisoformat(f"{match['date']}T{match['time'] or '00:00:00'}{zone}")
+    except ValueError:
         raise BadUserInput(
             f"{argument} is not a date. Write it as 2018-10-14 or 2018-10-14T00:00:00.", argument=argument
         ) from None
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+    return _in_utc(moment).isoformat(timespec="seconds")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return ``moment`` in UTC without a zone, or the first or last date that has a year of four digits.
+
+    .NET writes its first date with the local offset, such as ``0001-01-01T00:00:00+01:00``.
+    """
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        return datetime.min if moment.year == datetime.min.year else datetime.max
