@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
+from graphql import ValueNode, value_from_ast_untyped
 
 from gateway.errors import BadUserInput
 
 # Range of the Microsoft page's "long".
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+
+# JSON encoders of languages that count in floating point write 5 as 5.0. Beyond 2^53 they may have rounded it.
+MAX_EXACT_FLOAT = 2.0**53
 
 Long = NewType("Long", int)
 DateTime = NewType("DateTime", str)
@@ -26,6 +30,17 @@ _DATE = re.compile(
 
 
 def _parse_long(value: Any) -> int:
+    """Return a variable's value as an integer, as graphql-core does for ``Int``. Raises TypeError."""
+    is_integral = isinstance(value, float) and abs(value) <= MAX_EXACT_FLOAT and value.is_integer()
+    return _integer(int(value) if is_integral else value)
+
+
+def _parse_long_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> int:
+    """Return a literal's value; ``5.0`` is none, as for ``Int`` (GraphQL, section 3.5.1). Raises TypeError."""
+    return _integer(value_from_ast_untyped(node, variables))
+
+
+def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not LONG_MIN <= value <= LONG_MAX:
         raise TypeError("Long cannot represent a value that is not a 64-bit integer.")
     return value
@@ -47,6 +62,7 @@ SCALARS: dict[object, Any] = {
         description="A 64-bit integer as a JSON number. JavaScript reads numbers exactly up to 2^53. Example: `9`.",
         serialize=_same,
         parse_value=_parse_long,
+        parse_literal=_parse_long_literal,
     ),
     DateTime: strawberry.scalar(
         name="DateTime",

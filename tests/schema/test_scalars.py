@@ -156,7 +156,17 @@ def test_a_long_is_exact_over_its_whole_range(value: int) -> None:
     assert scalar("Long").serialize(value) == value
 
 
-@pytest.mark.parametrize("value", [LONG_MAX + 1, LONG_MIN - 1, 10**400, 1.0, 1.5, float("nan"), True, "1", None, [1]])
+@pytest.mark.parametrize("value", [0.0, -0.0, 5.0, -7.0, 2.0**53, -(2.0**53)])
+def test_a_variable_may_write_an_integer_as_a_float(value: float) -> None:
+    parsed = scalar("Long").parse_value(value)
+    assert parsed == value
+    assert type(parsed) is int
+
+
+@pytest.mark.parametrize(
+    "value",
+    [LONG_MAX + 1, LONG_MIN - 1, 10**400, 1.5, 2.0**53 + 2, 1e18, float("nan"), float("inf"), True, "1", None, [1]],
+)
 def test_a_value_beyond_64_bits_is_not_a_long(value: Any) -> None:
     with pytest.raises(TypeError, match="64-bit integer"):
         scalar("Long").parse_value(value)
