@@ -47,7 +47,7 @@ async def outcome_response(scope: Scope, context: OperationContext, outcome: Out
         raise buffer.refusal
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
     response = OutcomeResponse(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
-    if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.extensions:
+    if scope["method"] != "POST" and outcome.executed and not outcome.errors and not context.extensions:
         await _make_conditional(scope, response, body, thread.of(buffer.owner))
     else:
         response.headers["Cache-Control"] = "no-store"
@@ -190,5 +190,5 @@ def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
     status = error.status if isinstance(error, BadRequest) else None
     if status == 405:
         # A rejected GET request named a mutation or subscription, which POST may send.
-        return {"Allow": "POST" if method == "GET" else "GET, POST"}
+        return {"Allow": "OPTIONS, POST" if method in ("GET", "HEAD") else "GET, HEAD, OPTIONS, POST"}
     return {"Connection": "close"} if status == 408 else {}

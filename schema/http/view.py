@@ -87,9 +87,10 @@ class GraphQLView:
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | RenderedResponse:
-        if scope["method"] not in ("GET", "POST"):
+        # HEAD is GET without the body, which the server leaves out (RFC 9110, section 9.3.2).
+        if scope["method"] not in ("GET", "HEAD", "POST"):
             raise BadRequest("Use GET or POST.", status=405)
-        if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
+        if scope["method"] != "POST" and self.page is not None and prefers_html(header(scope, b"accept")):
             return self.page()
         parameters = await read_parameters(
             scope,
