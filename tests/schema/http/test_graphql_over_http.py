@@ -158,6 +158,31 @@ def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
     assert response.headers["Content-Type"].startswith(JSON)
 
 
+@pytest.mark.parametrize(
+    "first", ["multipart/mixed", "text/event-stream", f"{JSON};q=0.9", "text/html;q=0.1", "*/*;q=0.5"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_accept_may_be_repeated(gateway: Gateway, method: str, first: str) -> None:
+    """RFC 9110, section 5.3: the lines of a list header form one list."""
+    response = gateway.client.request(
+        method,
+        "/graphql?query={__typename}",
+        headers=[("Accept", first), ("X-Other", "x"), ("Accept", GRAPHQL_JSON)],
+        json={"query": "{ __typename }"} if method == "POST" else None,
+    )
+    assert response.headers["Content-Type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+    refused = gateway.client.post("/graphql", headers=[("Accept", first), ("Accept", GRAPHQL_JSON)], content=b"{")
+    assert refused.headers["Content-Type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+
+
+def test_if_none_match_may_be_repeated(gateway: Gateway) -> None:
+    url = "/graphql?query={__typename}"
+    tag = gateway.client.get(url).headers["ETag"]
+    for lines, status in ((['"other"', tag], 304), ([tag, '"other"'], 304), (['"a"', '"b"'], 200)):
+        response = gateway.client.get(url, headers=[("If-None-Match", line) for line in lines])
+        assert response.status_code == status
+
+
 HEADS = {
     "health check": ("{ __typename }", {}),
     "rows": ("{ licenseDeployments { nodes { productName } } }", {}),
