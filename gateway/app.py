@@ -107,31 +107,37 @@ class GatewayRouter(Router):
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Serve one request. The scope names its route, as after a match by Starlette."""
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            return self._methods(scope)(scope, receive, send)
+            return self._options(scope)(scope, receive, send)
         if scope["type"] == "http" and scope["path"] == self._route.path:
             scope["router"], scope["route"] = self, self._route
             scope["endpoint"], scope["path_params"] = self._graphql, {}
             return self._graphql(scope, receive, send)
         return self._match(scope, receive, send)
 
-    def _methods(self, scope: Scope) -> Response:
+    def _options(self, scope: Scope) -> Response:
         """Return the response to OPTIONS, which proxies send as a health check: the methods of the path (or ``*``)."""
+        allowed = self._allowed(scope)
+        return Response(status_code=204, headers=allowed) if allowed else _http_error(scope, HTTPException(404))
+
+    def _allowed(self, scope: Scope) -> dict[str, str]:
+        """Return the header with the methods of the path (RFC 9110, section 10.2.1); empty if there is no such path."""
         routes = [route for route in self.routes if isinstance(route, Route)]
         if scope["path"] != "*":
             routes = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
-        if not routes:
-            return _http_error(scope, HTTPException(404))
         methods = {"OPTIONS"}.union(*(self._methods_of(route) for route in routes))
-        return Response(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+        return {"Allow": ", ".join(sorted(methods))} if routes else {}
 
     def _methods_of(self, route: Route) -> set[str]:
         # Endpoints that check the method themselves have no list of methods; all but /graphql serve only GET.
-        return set(route.methods or (("GET", "POST") if route is self._route else ("GET",)))
+        return set(route.methods or (("GET", "HEAD", "POST") if route is self._route else ("GET",)))
 
     async def _match(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         except HTTPException as error:
+            if error.status_code == 405:
+                # Starlette's own list lacks OPTIONS.
+                error.headers = self._allowed(scope)
             await _http_error(scope, error)(scope, receive, send)
 
 

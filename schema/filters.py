@@ -156,5 +156,8 @@ def _joined(operator: Literal["and", "or"], operands: Sequence[Filter], negated:
 
 def _text(value: str, path: str) -> str:
     if _UNSENDABLE.search(value):
-        raise BadUserInput(f"{path} holds a control character or a lone surrogate. Remove it.", argument=ARGUMENT)
+        raise BadUserInput(
+            f"{path} holds a control character or a lone surrogate. Remove it, or filter by another field.",
+            argument=ARGUMENT,
+        )
     return value

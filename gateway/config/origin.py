@@ -13,6 +13,14 @@ _LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|interna
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+# Extensions and desktop clients have schemes of their own: chrome-extension://…, altair://-, capacitor://localhost.
+_APP_ORIGIN = re.compile(
+    r"((?P<scheme>[a-z][a-z0-9+.-]*)://[A-Za-z0-9._-]+(?::[1-9][0-9]{0,4})?)(?:[/?#].*)?", re.ASCII
+)
+
+# No page has an origin with one of these schemes.
+_PAGELESS_SCHEMES = frozenset({"about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"})
+
 # RFC 1918, section 3, and RFC 4193. Python's ``is_private`` has more, such as the addresses of cloud metadata services.
 _PRIVATE_NETWORKS = [
     ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -69,6 +77,10 @@ def check_browser_origin(value: str) -> None:
 
 def _as_sent(url: str) -> str | None:
     """Return the origin of ``url`` as browsers send it (RFC 6454, section 6.2), or None. May raise ValueError."""
+    app = _APP_ORIGIN.fullmatch(url)
+    # A scheme with only the letters of "https" is that one, misspelled.
+    if app and app["scheme"] not in _PAGELESS_SCHEMES and not set(app["scheme"]) <= set("https"):
+        return app[1]
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc or parts.port == 0:
         return None

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.http.error_responses import error_response
-from gateway.http.request_headers import named_headers
+from gateway.http.request_headers import list_header, named_headers
 
 # W3C Baggage, section 3.3.2, allows 180 members, the longest list that any of these specifications requires.
 MAX_ELEMENTS = 200
@@ -28,8 +28,11 @@ class BoundedHeaderLists:
         """Serve one request."""
         if scope["type"] == "http":
             headers = named_headers(scope)
+            is_any_repeated = len(headers) != len(scope["headers"])
             for name in LISTS:
                 value = headers.get(name)
+                if value is not None and is_any_repeated:
+                    value = list_header(scope, name).encode("latin-1")
                 # Count separators only in values long enough to have too many.
                 if value is not None and len(value) > MAX_ELEMENTS and _elements(value) > MAX_ELEMENTS:
                     return _refusal(scope, name)(scope, receive, send)

@@ -25,6 +25,9 @@ from gateway.server.unparsed_bytes import ConnectionBytes, UnparsedBytes
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
 
+# The time for the first byte of a new connection, which browsers open ahead (our choice). It has no request to lose.
+UNUSED_SECONDS = 75.0
+
 # Apache's default is 100 lines; browsers behind several proxies send about 50. Each line takes a hundred bytes or
 # more in memory, however short it is, so the size of the head alone does not bound them.
 MAX_HEADER_LINES = 200
@@ -48,11 +51,12 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
     """HTTP protocol with GraphQL-style errors for malformed requests, and limits for heads, pipelines and slow readers.
 
     The size limit is the one that uvicorn applies only over h11. It covers heads and trailers. The time limit starts
-    with the first byte received while no request is being answered. A connection that never sends a byte is closed like
-    an idle one.
+    with the first byte received while no request is being answered. A connection that never sends a byte is closed
+    after UNUSED_SECONDS.
     """
 
     head_seconds = HEAD_SECONDS
+    unused_seconds = UNUSED_SECONDS
     unparsed = UnparsedBytes()
     flow: HeldFlow
     cycle: RequestResponseCycle
@@ -70,11 +74,12 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._ignores_input = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
-        """Treat a new connection as idle until the client sends something."""
+        """Close a new connection if the client sends nothing."""
         super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]  # what it uses
         self.flow = HeldFlow(self.transport)
         self._pipeline = Pipeline(self.flow)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        seconds = min(self.unused_seconds, self.timeout_keep_alive)
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the connection's timers, and notify the request that is being answered."""

@@ -65,11 +65,11 @@ class _BatchMember(msgspec.Struct):
 async def read_parameters(
     scope: Scope, receive: Receive, bodies: RequestBodies, *, max_bytes: int, timeout_seconds: float
 ) -> Parameters:
-    """Read the parameters of a GET or POST request; a body counts in ``bodies`` while it arrives.
+    """Read the parameters of a GET, HEAD or POST request; a body counts in ``bodies`` while it arrives.
 
     Raises BadRequest, PayloadTooLarge, ServiceUnavailable and ClientDisconnect.
     """
-    if scope["method"] == "GET":
+    if scope["method"] != "POST":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
     return _decoded(await read_body(scope, receive, bodies, max_bytes=max_bytes, timeout_seconds=timeout_seconds))

@@ -23,11 +23,11 @@ from gateway.errors import (
 )
 from gateway.http.content_negotiation import GRAPHQL_JSON, response_type
 from gateway.http.error_responses import error_response, status_headers
+from gateway.http.request_headers import list_header
 from gateway.scheduling.worker_thread import InThread, WorkerThread
 from schema.execution.context import OperationContext
 from schema.execution.operations import Outcome
 from schema.execution.rendering import Rendered
-from schema.http.request import header
 
 # Measured: copying or hashing this many bytes takes less than half a millisecond.
 LARGE_BYTES = 1_048_576
@@ -39,7 +39,7 @@ VARY = b"Authorization, X-Locale, Accept, Accept-Encoding, Origin"
 
 async def outcome_response(scope: Scope, context: OperationContext, outcome: Outcome, thread: WorkerThread) -> Response:
     """Return the response to an operation on the ordinary path. Raises ServiceUnavailable and PayloadTooLarge."""
-    media_type = response_type(header(scope, b"accept"))
+    media_type = response_type(list_header(scope, b"accept"))
     buffer = context.buffer
     body = b"" if buffer.refusal else await _joined(list(_body(context, outcome)))
     buffer.take(max(0, len(body) - buffer.held_bytes))
@@ -47,7 +47,7 @@ async def outcome_response(scope: Scope, context: OperationContext, outcome: Out
         raise buffer.refusal
     headers = {**_cache_headers(context), **status_headers(outcome.causes)}
     response = OutcomeResponse(body, _status(outcome, media_type), headers, media_type=f"{media_type}; charset=utf-8")
-    if scope["method"] == "GET" and outcome.executed and not outcome.errors and not context.extensions:
+    if scope["method"] != "POST" and outcome.executed and not outcome.errors and not context.extensions:
         await _make_conditional(scope, response, body, thread.of(buffer.owner))
     else:
         response.headers["Cache-Control"] = "no-store"
@@ -117,7 +117,7 @@ async def _make_conditional(scope: Scope, response: Response, body: bytes, in_th
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["ETag"] = etag
     # RFC 9110, section 13.1.2: weak comparison, which ignores W/.
-    known = {tag.strip().removeprefix("W/") for tag in header(scope, b"if-none-match").split(",")}
+    known = {tag.strip().removeprefix("W/") for tag in list_header(scope, b"if-none-match").split(",")}
     if etag.removeprefix("W/") in known or "*" in known:
         response.status_code = 304
         response.body = b""
@@ -159,7 +159,7 @@ class RenderedResponse:
     def __init__(self, scope: Scope, body: bytes, *, age_seconds: int) -> None:
         self.body: bytes | memoryview = body
         self.raw_headers = [
-            (b"content-type", _content_type(header(scope, b"accept"))),
+            (b"content-type", _content_type(list_header(scope, b"accept"))),
             (b"content-length", b"%d" % len(body)),
             (b"x-cache", b"hit"),
             (b"age", b"%d" % age_seconds),
@@ -172,7 +172,7 @@ class RenderedResponse:
 
 def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
     """Return the response to a request that ran no operation."""
-    media_type = response_type(header(scope, b"accept"))
+    media_type = response_type(list_header(scope, b"accept"))
     headers = _error_headers(error, scope["method"])
     response = error_response(error, correlation_id, media_type=media_type, headers=headers)
     if isinstance(error, BatchRefused):
@@ -190,5 +190,5 @@ def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
     status = error.status if isinstance(error, BadRequest) else None
     if status == 405:
         # A rejected GET request named a mutation or subscription, which POST may send.
-        return {"Allow": "POST" if method == "GET" else "GET, POST"}
+        return {"Allow": "OPTIONS, POST" if method in ("GET", "HEAD") else "GET, HEAD, OPTIONS, POST"}
     return {"Connection": "close"} if status == 408 else {}

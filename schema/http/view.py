@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.held_rows import HeldRows
 from gateway.http.content_negotiation import prefers_html
+from gateway.http.request_headers import list_header
 from gateway.http.response_buffers import (
     NO_OWNER,
     PIECE_BYTES,
@@ -32,7 +33,7 @@ from schema.execution.operations import OperationRequest, Operations
 from schema.execution.plans import PlanKey, Plans, plan_key
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
-from schema.http.request import access_token, header, locale_of, read_parameters, variables_of
+from schema.http.request import access_token, locale_of, read_parameters, variables_of
 from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
 
@@ -87,9 +88,10 @@ class GraphQLView:
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | RenderedResponse:
-        if scope["method"] not in ("GET", "POST"):
+        # HEAD is GET without the body, which the server leaves out (RFC 9110, section 9.3.2).
+        if scope["method"] not in ("GET", "HEAD", "POST"):
             raise BadRequest("Use GET or POST.", status=405)
-        if scope["method"] == "GET" and self.page is not None and prefers_html(header(scope, b"accept")):
+        if scope["method"] != "POST" and self.page is not None and prefers_html(list_header(scope, b"accept")):
             return self.page()
         parameters = await read_parameters(
             scope,

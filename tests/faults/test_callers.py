@@ -30,11 +30,19 @@ class ShortHeadTimeout(BoundedHttpProtocol):
     head_seconds = 0.3
 
 
+class ShortUnusedTimeout(BoundedHttpProtocol):
+    """A protocol that allows a new connection a fraction of a second for its first byte."""
+
+    unused_seconds = 0.2
+
+
 @contextmanager
-def gateway_with_short_timeouts(keep_alive_seconds: float) -> Iterator[Address]:
+def gateway_with_short_timeouts(
+    keep_alive_seconds: float, protocol: type[BoundedHttpProtocol] = ShortHeadTimeout
+) -> Iterator[Address]:
     """Run a gateway on the embedded sandbox with short timeouts for heads and idle connections."""
     app = build(read_settings({}))
-    with production_server(app, http=ShortHeadTimeout, timeout_keep_alive=keep_alive_seconds) as url:
+    with production_server(app, http=protocol, timeout_keep_alive=keep_alive_seconds) as url:
         yield address_of(url)
 
 
@@ -136,6 +144,29 @@ def test_the_production_server_limits_heads_and_idle_connections() -> None:
     assert config.http is BoundedHttpProtocol
     assert BoundedHttpProtocol.head_seconds == 20
     assert config.timeout_keep_alive == KEEP_ALIVE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("proxy", "idle_seconds"),
+    [("nginx", 60), ("AWS", 60), ("Traefik", 90), ("Caddy", 120), ("Azure", 120), ("Google Cloud", 600)],
+)
+def test_proxies_close_idle_connections_first(proxy: str, idle_seconds: int) -> None:
+    """Their documented defaults. A POST that crosses the gateway's close would get a 502 from the proxy."""
+    assert idle_seconds + 10 <= KEEP_ALIVE_SECONDS
+
+
+def test_only_a_connection_that_had_a_request_is_kept_that_long() -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with (
+        gateway_with_short_timeouts(60, ShortUnusedTimeout) as address,
+        socket.create_connection(address, timeout=10) as unused,
+        socket.create_connection(address, timeout=10) as used,
+    ):
+        used.sendall(request)
+        assert used.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert unused.recv(1) == b""
+        used.sendall(request)
+        assert used.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 # Hanging up

@@ -375,6 +375,7 @@ def test_trusted_proxies_are_addresses_and_networks(value: str, advice: str) -> 
 
 ANY_ORIGIN = "write each as scheme://host or scheme://host:port, or *"
 WILDCARD = "an origin cannot have a wildcard; list each host, such as https://app.example.com, or only *"
+EXTENSION = "chrome-extension://flnheeellpciglgpaodhkhmapeljopja"
 AS_SENT = "browsers send no path, final slash, capitals or default port; write "
 
 
@@ -394,6 +395,17 @@ AS_SENT = "browsers send no path, final slash, capitals or default port; write "
         ("a.example", ANY_ORIGIN),
         ("null", ANY_ORIGIN),
         ("ftp://a", ANY_ORIGIN),
+        ("wss://a.example", ANY_ORIGIN),
+        ("file://", ANY_ORIGIN),
+        ("file://localhost", ANY_ORIGIN),
+        ("htps://a.example", ANY_ORIGIN),
+        ("hhttps://a.example", ANY_ORIGIN),
+        ("altair://", ANY_ORIGIN),
+        ("altair:-", ANY_ORIGIN),
+        ("Altair://-", ANY_ORIGIN),
+        ("app://user@a", ANY_ORIGIN),
+        (EXTENSION + "/", AS_SENT + EXTENSION),
+        (EXTENSION + "/popup.html", AS_SENT + EXTENSION),
         ("https://", ANY_ORIGIN),
         ("https://a.example:99999", ANY_ORIGIN),
         ("https://a.example:x", ANY_ORIGIN),
@@ -405,7 +417,14 @@ def test_an_origin_that_no_browser_sends_is_refused_with_the_one_to_write(value:
     assert faults_of({"GATEWAY_CORS_ORIGINS": f"https://b.example,{value}"}) == [f"GATEWAY_CORS_ORIGINS: {advice}"]
 
 
-@pytest.mark.parametrize("value", ["https://a_b.example-c:8443", "http://localhost:3000", "http://[::1]:3000", "*"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("https://a_b.example-c:8443", "http://localhost:3000", "http://[::1]:3000", "*"),
+        *(EXTENSION, "moz-extension://6bd3578a-23f3-4834-bce9-724640c5fe8a", "altair://-", "electron://altair"),
+        *("capacitor://localhost", "tauri://localhost", "vscode-webview://0a1b2c3d", "app://localhost:3000"),
+    ],
+)
 def test_an_origin_that_browsers_send_is_accepted(value: str) -> None:
     assert read_settings({"GATEWAY_CORS_ORIGINS": value}).cors_origins == (value,)
 

@@ -229,6 +229,19 @@ def test_a_setting_lists_further_headers(start_gateway: StartGateway) -> None:
     assert "Authorization" in allowed
 
 
+@pytest.mark.parametrize("origin", ["altair://-", "chrome-extension://flnheeellpciglgpaodhkhmapeljopja"])
+def test_extensions_and_desktop_clients_may_be_listed(start_gateway: StartGateway, origin: str) -> None:
+    gateway = start_gateway(cors_origins=(origin,))
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    for response in (
+        gateway.client.options("/graphql", headers={**headers, **PREFLIGHT}),
+        gateway.client.post("/graphql", json=QUERY, headers=headers),
+    ):
+        assert response.is_success
+        assert response.headers["Access-Control-Allow-Origin"] == origin
+    check_refused(gateway.client.post("/graphql", json=QUERY, headers={**headers, "Origin": origin + "x"}))
+
+
 @pytest.mark.parametrize(
     "origin",
     [

@@ -109,7 +109,7 @@ def test_an_origin_without_a_host_is_at_no_host(origin: str) -> None:
         ("/", {"GET", "HEAD", "OPTIONS"}),
         ("*", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("/readyz", {"GET", "HEAD", "OPTIONS"}),
-        ("/graphql", {"GET", "POST", "OPTIONS"}),
+        ("/graphql", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("/export/licenseDeployments.csv", {"GET", "OPTIONS"}),
     ],
 )
@@ -119,6 +119,16 @@ def test_options_is_answered_with_the_methods_of_a_path(gateway: Gateway, target
     assert response.status == 204
     allowed = next(line for line in response.head.splitlines() if line.lower().startswith("allow:"))
     assert set(allowed.partition(": ")[2].split(", ")) == methods
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/readyz", "/metrics", "/graphql", "/schema.graphql", "/export/licenseDeployments.csv"]
+)
+def test_a_refused_method_gets_the_same_list_as_options(gateway: Gateway, path: str) -> None:
+    """RFC 9110, section 15.5.6."""
+    refused = gateway.client.delete(path)
+    assert refused.status_code == 405
+    assert refused.headers["Allow"] == gateway.client.options(path).headers["Allow"]
 
 
 def test_options_of_an_unknown_path_is_not_found(gateway: Gateway) -> None:

@@ -31,6 +31,14 @@ def test_a_list_of_the_maximum_length_is_read(gateway: Gateway, name: str) -> No
     check_error(gateway.post("{ __typename }", token=None, **headers), "BAD_REQUEST", 431)
 
 
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"content-type"}))
+def test_the_lines_of_a_repeated_header_count_together(gateway: Gateway, name: str) -> None:
+    lines = [(name, ",".join(["x"] * 50))] * 4
+    url = "/graphql?query={__typename}"
+    assert gateway.client.get(url, headers=lines).json() == {"data": {"__typename": "Query"}}
+    check_error(gateway.client.get(url, headers=[*lines, (name, "x")]), "BAD_REQUEST", 431)
+
+
 def test_long_headers_without_lists_are_accepted(gateway: Gateway) -> None:
     """Sign-in proxies add large cookies, which the gateway never reads."""
     headers: dict[str, Any] = {"Cookie": "; ".join(["a=b"] * 5_000), "X-Forwarded-For": ", ".join(["10.0.0.1"] * 500)}

@@ -190,7 +190,7 @@ def test_every_error_that_an_export_can_meet_has_a_status() -> None:
 
 def test_only_get_is_allowed(gateway: Gateway) -> None:
     response = gateway.client.post(CSV, headers={"Authorization": "Bearer contoso"})
-    assert (response.status_code, response.headers["Allow"]) == (405, "GET")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, OPTIONS")
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 

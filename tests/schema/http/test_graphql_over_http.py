@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_a_parameter_that_is_not_an_object_is_refused_by_name(gateway: Gateway, 
 def test_a_mutation_by_get_is_refused_before_validation(gateway: Gateway, query: str) -> None:
     response = gateway.client.get("/graphql", params={"query": query, "operationName": "M" * ("M {" in query)})
     check_error(response, "BAD_REQUEST", 405)
-    assert response.headers["Allow"] == "POST"
+    assert response.headers["Allow"] == "OPTIONS, POST"
     assert response.json()["errors"][0]["message"] == "The schema has only queries. Send a query."
 
 
@@ -149,12 +150,75 @@ def test_get_and_post_both_refuse_a_query_beside_a_mutation(gateway: Gateway) ->
 # Methods and paths
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE"])
 def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
     response = gateway.client.request(method, "/graphql")
     assert response.status_code == 405
-    assert response.headers["Allow"] == "GET, POST"
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     assert response.headers["Content-Type"].startswith(JSON)
+
+
+@pytest.mark.parametrize(
+    "first", ["multipart/mixed", "text/event-stream", f"{JSON};q=0.9", "text/html;q=0.1", "*/*;q=0.5"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_accept_may_be_repeated(gateway: Gateway, method: str, first: str) -> None:
+    """RFC 9110, section 5.3: the lines of a list header form one list."""
+    response = gateway.client.request(
+        method,
+        "/graphql?query={__typename}",
+        headers=[("Accept", first), ("X-Other", "x"), ("Accept", GRAPHQL_JSON)],
+        json={"query": "{ __typename }"} if method == "POST" else None,
+    )
+    assert response.headers["Content-Type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+    refused = gateway.client.post("/graphql", headers=[("Accept", first), ("Accept", GRAPHQL_JSON)], content=b"{")
+    assert refused.headers["Content-Type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+
+
+def test_if_none_match_may_be_repeated(gateway: Gateway) -> None:
+    url = "/graphql?query={__typename}"
+    tag = gateway.client.get(url).headers["ETag"]
+    for lines, status in ((['"other"', tag], 304), ([tag, '"other"'], 304), (['"a"', '"b"'], 200)):
+        response = gateway.client.get(url, headers=[("If-None-Match", line) for line in lines])
+        assert response.status_code == status
+
+
+HEADS = {
+    "health check": ("{ __typename }", {}),
+    "rows": ("{ licenseDeployments { nodes { productName } } }", {}),
+    "compressed rows": ("{ licenseDeployments(first: 100) { nodes { productName } } }", {"Accept-Encoding": "gzip"}),
+    "newer media type": ("{ __typename }", {"Accept": GRAPHQL_JSON}),
+    "the page": (None, {"Accept": "text/html"}),
+    "no query": (None, {}),
+    "invalid query": ("{", {"Accept": GRAPHQL_JSON}),
+    "mutation": ("mutation { x }", {}),
+    "unchanged": ("{ __typename }", {"If-None-Match": "*"}),
+}
+CHANGING = {"date", "ms-correlationid", "server-timing", "age"}
+
+
+@pytest.mark.parametrize(("query", "headers"), HEADS.values(), ids=HEADS)
+def test_head_is_get_without_the_body(gateway: Gateway, query: str | None, headers: dict[str, str]) -> None:
+    """RFC 9110, section 9.1: every server must support both. Load balancers and monitors send HEAD."""
+    url = "/graphql" if query is None else f"/graphql?{urlencode({'query': query})}"
+    headers = {"Authorization": "Bearer contoso+as=head", **headers}
+    # The upstream is called before both.
+    gateway.client.get(url, headers=headers)
+    got = gateway.client.get(url, headers=headers)
+    response = gateway.client.head(url, headers=headers)
+    assert (response.status_code, response.content) == (got.status_code, b"")
+    kept, kept_of_get = (
+        {name: value for name, value in answer.headers.items() if name not in CHANGING} for answer in (response, got)
+    )
+    assert kept == kept_of_get
+
+
+def test_a_connection_is_usable_after_head(gateway: Gateway) -> None:
+    for method in ("HEAD", "POST", "HEAD", "GET"):
+        response = gateway.client.request(
+            method, "/graphql?query={__typename}", json={"query": "{ __typename }"} if method == "POST" else None
+        )
+        assert (response.status_code, bool(response.content)) == (200, method != "HEAD")
 
 
 def test_a_trailing_slash_is_another_path_and_not_a_redirect(gateway: Gateway) -> None:

@@ -432,7 +432,8 @@ def test_one_ctrl_c_ends_the_wait_for_the_first_rows(
 def test_another_operation_cannot_resume_the_partial_file(upstream: Upstream, export: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     arguments = ("--upstream", upstream.url, "-o", str(path), "--page-rows", "1000")
-    running = export(*arguments, token="fabrikam+rows=60000+latency=1+as=other-operation")
+    # The export stays unfinished however long the next command takes to start.
+    running = export(*arguments, token="fabrikam+rows=60000+slow-page=20000:100+as=other-operation")
     wait_for_rows(running, path, 1_000)
     code, _, err = exported(*arguments, "--restart")
     assert code == 2
