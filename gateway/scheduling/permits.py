@@ -53,9 +53,16 @@ class Permits:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not turn.cancelled() and turn.exception() is None:
                 self._release()
             raise
+
+    def refuse_waiting(self, error: Callable[[], Exception]) -> None:
+        """Let everybody who waits for a permit fail with what ``error`` returns."""
+        waiting, self._waiting = self._waiting, deque()
+        for turn, _ in waiting:
+            if not turn.done():
+                turn.set_exception(error())
 
     def _release(self) -> None:
         self._waiting = deque(entry for entry in self._waiting if not entry[0].done())
@@ -92,12 +99,20 @@ class TokenPermits:
         """The callers of all tokens, both holding a permit and waiting; thread-safe."""
         return sum(queue.callers for queue in list(self._queues.values()))
 
+    def refuse_waiting(self, locator: bytes, error: Callable[[], Exception]) -> None:
+        """Let everybody who waits for a permit of a token fail with what ``error`` returns."""
+        queue = self._queues.get(locator)
+        if queue is not None:
+            queue.permits.refuse_waiting(error)
+
     @asynccontextmanager
     async def hold(
         self, locator: bytes, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: Patience = never
     ) -> AsyncIterator[None]:
         """Hold a permit of a token during the context, as ``Permits.hold`` does."""
-        queue = self._queues.setdefault(locator, _Queue(self._per_token))
+        queue = self._queues.get(locator)
+        if queue is None:
+            queue = self._queues[locator] = _Queue(self._per_token)
         queue.callers += 1
         try:
             async with queue.permits.hold(deadline, timeout_error, is_patient=is_patient):

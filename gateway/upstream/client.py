@@ -6,7 +6,9 @@ import asyncio
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable
+from copy import copy
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import structlog
@@ -14,7 +16,7 @@ import structlog
 from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
-from gateway.errors import RateLimited, ServiceUnavailable, UpstreamBadResponse
+from gateway.errors import RateLimited, ServiceUnavailable, Unauthenticated, UpstreamBadResponse
 from gateway.network.causes import cause_of, route_of
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
@@ -144,6 +146,9 @@ class UpstreamClient:
             else:
                 # Decoded before the next call of the token begins, so that its bodies do not pile up.
                 result = await self._interpret(response, query, ids, caller.token)
+            if isinstance(result, Failure) and isinstance(result.error, Unauthenticated):
+                # The same token would be refused again, in each of its calls.
+                self.limiter.refuse_waiting(locator, partial(copy, result.error))
         if isinstance(result, UpstreamResponse):
             cost.rows_read += len(result.rows)
         record.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code

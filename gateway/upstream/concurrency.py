@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -33,6 +33,10 @@ class ConcurrencyLimiter:
     def waiting(self) -> int:
         """The callers that wait, except patient ones."""
         return self._tokens.callers - self.held - self._patient
+
+    def refuse_waiting(self, locator: bytes, error: Callable[[], Exception]) -> None:
+        """Let all waiting calls of a token fail with what ``error`` returns: the upstream has refused the token."""
+        self._tokens.refuse_waiting(locator, error)
 
     @asynccontextmanager
     async def hold(self, locator: bytes, deadline: float, *, is_patient: Patience = never) -> AsyncIterator[None]:

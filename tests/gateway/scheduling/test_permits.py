@@ -106,3 +106,34 @@ async def test_tokens_have_permits_of_their_own_and_leave_nothing_behind() -> No
             async with permits.hold(b"one", 0, Refused):
                 raise AssertionError
     assert (len(permits), permits.callers) == (0, 0)
+
+
+async def test_waiting_callers_of_a_token_can_be_refused_at_once() -> None:
+    """Each gets an error of its own; those of other tokens, and later ones, are not affected."""
+    permits, order = TokenPermits(1), list[str]()
+
+    async def wait(locator: bytes, name: str) -> None:
+        async with permits.hold(locator, FAR, Refused):
+            order.append(name)
+
+    async with permits.hold(b"one", FAR, Refused), permits.hold(b"two", FAR, Refused):
+        waiting = [asyncio.ensure_future(wait(b"one", "one")) for _ in range(3)]
+        waiting += [asyncio.ensure_future(wait(b"two", "two"))]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        permits.refuse_waiting(b"one", lambda: LookupError("refused"))
+        permits.refuse_waiting(b"unknown", LookupError)
+        later = asyncio.ensure_future(wait(b"one", "later"))
+        await asyncio.sleep(0)
+        assert order == []
+    results = await asyncio.gather(*waiting, later, return_exceptions=True)
+    assert [type(result) for result in results] == [
+        asyncio.CancelledError,
+        LookupError,
+        LookupError,
+        type(None),
+        type(None),
+    ]
+    assert results[1] is not results[2]
+    assert sorted(order) == ["later", "two"]
+    assert len(permits) == 0

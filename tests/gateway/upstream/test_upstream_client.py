@@ -31,6 +31,7 @@ from gateway.page import Ahead
 from gateway.query import Comparison
 from gateway.scheduling.backlog import Backlog
 from gateway.scheduling.scheduler import Scheduler
+from gateway.upstream import UpstreamResponse
 from tests.gateway.upstream.scripted import (
     CORRELATION_ID,
     GOOD,
@@ -106,6 +107,19 @@ async def test_a_missing_correlation_id_is_generated_and_a_missing_locale_omitte
         await it.call(page_query(), caller(correlation_id="no\r\nguid"), deadline=FAR)
         assert re.fullmatch(GUID, up.requests[0].header("MS-CorrelationId"))
         assert b"x-locale" not in up.requests[0].raw.lower()
+
+
+async def test_a_refused_token_is_not_sent_again_by_the_calls_that_wait() -> None:
+    """They fail with the same error, but calls of another token do not, and neither do later ones."""
+    async with upstream(respond(status=401), GOOD) as up, client(up.url, max_concurrency=1) as it:
+        calls = [it.call(page_query(skip=skip), caller(), deadline=FAR) for skip in range(50)]
+        others = [it.call(page_query(skip=skip), caller("another"), deadline=FAR) for skip in range(2)]
+        results = await asyncio.gather(*calls, *others, return_exceptions=True)
+        assert {type(result) for result in results[:50]} == {Unauthenticated}
+        assert len(set(map(id, results))) == len(results)
+        assert [type(result) for result in results[50:]] == [UpstreamResponse] * 2
+        assert len(up.requests) == 3
+        await it.call(page_query(), caller(), deadline=FAR)
 
 
 @pytest.mark.parametrize(
