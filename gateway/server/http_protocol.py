@@ -20,7 +20,7 @@ from gateway.server.reader_watch import ReaderWatchingProtocol
 from gateway.server.refused_response import refused_response
 from gateway.server.request_rules import RequestRefused, check_head, refusal_with
 from gateway.server.response_writer import OneWrite
-from gateway.server.unparsed_bytes import ConnectionBytes, UnparsedBytes
+from gateway.server.unparsed_bytes import HEADER_LINE_BYTES, ConnectionBytes, UnparsedBytes
 
 # The same as for a body. nginx allows a minute for each; Apache's mod_reqtimeout 20 to 40 seconds for a head.
 HEAD_SECONDS = 20.0
@@ -69,7 +69,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         # True if the request offers an upgrade: the gateway ignores the offer, but the parser skips the body.
         self._skips_body = False
         self._head_timer: asyncio.TimerHandle | None = None
-        self._held = ConnectionBytes(self.unparsed)
+        self._held = ConnectionBytes(self.unparsed, self._discard_unparsed)
         # Set when pipelined requests were discarded: nothing after them may be parsed.
         self._ignores_input = False
 
@@ -135,23 +135,29 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
             end = slices.end(data, position)
             self._feed(data[position:end])
             position = slices.start(data, end) if end < len(data) else end
-        if not self._held.hold(self._unparsed_bytes) and self._slices.in_head and not self.transport.is_closing():
-            self._refuse(431, "The gateway receives too many large heads at once. Retry soon, or send fewer headers.")
+        self._held.hold(self._unparsed_bytes + HEADER_LINE_BYTES * len(self.headers) if self._slices.in_head else 0)
         # The limit also covers line breaks before a head, and the rest of a refused body.
         if self._head_timer is None and self._is_idle() and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self.head_seconds, self._head_timed_out)
 
     def _put(self, data: bytes, position: int) -> None:
-        """Hold requests until their turn. Without room, discard them, and close after the response in flight.
-
-        Clients must be prepared for that (RFC 9112, section 9.3.2).
-        """
+        """Hold requests until their turn."""
         self._pipeline.put(data, position)
-        if not self._held.hold(self._pipeline.held_bytes):
+        self._held.hold(self._pipeline.held_bytes)
+
+    def _discard_unparsed(self) -> None:
+        """Refuse an unfinished head. Discard requests sent ahead, and close after the response in flight.
+
+        Clients must be prepared for the latter (RFC 9112, section 9.3.2).
+        """
+        if self.transport.is_closing():
+            return
+        if self._pipeline:
             self._pipeline.take()
-            self._held.hold(0)
             self._ignores_input = True
             self.cycle.keep_alive = False
+        else:
+            self._refuse(431, "The gateway receives too many large heads at once. Retry soon, or send fewer headers.")
 
     def _feed(self, piece: bytes) -> None:
         limit_bytes = self.config.h11_max_incomplete_event_size or 0

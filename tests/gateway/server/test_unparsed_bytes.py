@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
 from gateway.__main__ import build
 from gateway.config.settings import read_settings
 from gateway.server.http_protocol import BoundedHttpProtocol
-from gateway.server.unparsed_bytes import FREE_BYTES, ConnectionBytes, UnparsedBytes
+from gateway.server.unparsed_bytes import FREE_BYTES, HEADER_LINE_BYTES, ConnectionBytes, UnparsedBytes
 from tests.faults.harness import address_of, production_server
 from tests.gateway.running import eventually
 from tests.gateway.server.raw_http import Connection, post, request
@@ -34,44 +35,67 @@ def address() -> Iterator[tuple[str, int]]:
     assert Bounded.unparsed.held_bytes == 0
 
 
-def test_unfinished_heads_beyond_the_bound_are_refused(address: tuple[str, int]) -> None:
+def holds_more_than(size_bytes: int) -> bool:
+    return Bounded.unparsed.held_bytes > size_bytes
+
+
+def test_the_oldest_unfinished_head_beyond_the_bound_is_refused(address: tuple[str, int]) -> None:
     with ExitStack() as stack:
-        slow = [stack.enter_context(Connection(address)) for _ in range(2)]
-        for connection in slow:
+        first, second, third = (stack.enter_context(Connection(address)) for _ in range(3))
+        for connection in (first, second):
             connection.send(HEAD)
-        eventually(lambda: Bounded.unparsed.held_bytes == 2 * len(HEAD))
-        refused = stack.enter_context(Connection(address))
-        refused.send(HEAD)
-        assert refused.response().status == 431
-        # A whole head and a small unfinished one are served.
+            eventually(lambda: Bounded.unparsed.held_bytes >= len(HEAD))
+        third.send(HEAD)
+        assert first.response().status == 431
+        # Whole heads and small unfinished ones are served.
         for pieces in ((HEAD + b"\r\n\r\n",), (HEAD[:1_000], b"\r\n\r\n")):
             other = stack.enter_context(Connection(address))
             other.send(*pieces)
             assert other.response().status == 200
-        slow[0].send(b"\r\n\r\n")
-        assert slow[0].response().status == 200
-        eventually(lambda: Bounded.unparsed.held_bytes == len(HEAD))
+        second.send(b"\r\n\r\n")
+        assert second.response().status == 200
+        eventually(lambda: Bounded.unparsed.held_bytes < 2 * len(HEAD))
+        third.send(b"\r\n\r\n")
+        assert third.response().status == 200
+        eventually(lambda: Bounded.unparsed.held_bytes == 0)
 
 
-def test_pipelined_requests_beyond_the_bound_are_not_answered(address: tuple[str, int]) -> None:
+def test_many_short_header_lines_count_as_what_they_take(address: tuple[str, int]) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 150
+    assert len(head) < FREE_BYTES
+    with Connection(address) as connection:
+        connection.send(head)
+        eventually(lambda: Bounded.unparsed.held_bytes >= 150 * HEADER_LINE_BYTES)
+        connection.send(b"\r\n")
+        assert connection.response().status == 200
+
+
+def test_the_oldest_pipelined_requests_beyond_the_bound_are_not_answered(address: tuple[str, int]) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(Connection(address)) for _ in range(2)]
-        for client in clients:
+        for number, client in enumerate(clients, 1):
             client.send(SLOW, AHEAD)
-        eventually(lambda: Bounded.unparsed.held_bytes > 80_000)
-        discarded = stack.enter_context(Connection(address))
-        discarded.send(SLOW, AHEAD, AHEAD)
-        for client in clients:
+            eventually(partial(holds_more_than, number * 40_000))
+        newest = stack.enter_context(Connection(address))
+        newest.send(SLOW, AHEAD)
+        assert clients[0].response().status == 200
+        assert clients[0].rest() == b""
+        for client in (clients[1], newest):
             assert [client.response().status for _ in range(2)] == [200, 200]
-        assert discarded.response().status == 200
-        assert discarded.rest() == b""
 
 
-def test_few_bytes_never_count() -> None:
-    everything = UnparsedBytes(FREE_BYTES + 1)
-    large, small = ConnectionBytes(everything), ConnectionBytes(everything)
-    assert large.hold(FREE_BYTES + 1)
-    assert small.hold(FREE_BYTES)
-    assert not small.hold(FREE_BYTES + 1)
-    assert small.hold(0)
-    assert everything.held_bytes == FREE_BYTES + 1
+def test_the_connections_that_held_bytes_the_longest_give_up() -> None:
+    everything, given_up = UnparsedBytes(3 * FREE_BYTES + 3), list[str]()
+    first, second, third = (
+        ConnectionBytes(everything, partial(given_up.append, name)) for name in ("first", "second", "third")
+    )
+    first.hold(FREE_BYTES + 1)
+    second.hold(FREE_BYTES + 1)
+    second.hold(FREE_BYTES + 2)
+    third.hold(FREE_BYTES)
+    assert (everything.held_bytes, given_up) == (2 * FREE_BYTES + 3, [])
+    third.hold(FREE_BYTES + 1)
+    assert (everything.held_bytes, given_up) == (2 * FREE_BYTES + 3, ["first"])
+    second.hold(0)
+    third.hold(4 * FREE_BYTES)
+    assert (everything.held_bytes, given_up) == (0, ["first", "third"])
