@@ -19,11 +19,12 @@ _Key = tuple[PageQuery, Caller]
 
 
 class _Flight:
-    __slots__ = ("ahead", "is_ending", "task", "waiters")
+    __slots__ = ("ahead", "is_ending", "key", "task", "waiters")
 
-    def __init__(self, task: asyncio.Task[Page], ahead: Ahead | None) -> None:
+    def __init__(self, key: _Key, task: asyncio.Task[Page]) -> None:
+        self.key = key
         self.task = task
-        self.ahead = ahead
+        self.ahead = key[1].ahead
         self.waiters = 0
         # No waiter is left, and the task is being canceled.
         self.is_ending = False
@@ -110,14 +111,14 @@ class SingleFlight:
         shared = replace(caller, deadline=float("inf"), budget=budget)
         task = asyncio.create_task(self._source.fetch(query, shared), context=contextvars.Context())
         flights = self._flights.setdefault(caller.token.locator, {})
-        flight = flights[key] = _Flight(task, caller.ahead)
+        flight = flights[key] = _Flight(key, task)
         task.add_done_callback(lambda _: self._landed(flight, caller.token.locator))
         return flight
 
     def _remove(self, flight: _Flight, locator: bytes) -> None:
         flights = self._flights.get(locator, {})
-        for key in [key for key, other in flights.items() if other is flight]:
-            del flights[key]
+        if flights.get(flight.key) is flight:
+            del flights[flight.key]
         if not flights:
             self._flights.pop(locator, None)
 
