@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gateway.access_token import AccessToken
 from gateway.errors import GatewayError, ServiceUnavailable
-from gateway.page import Ahead, Budget, Caller, Page, PageSource
+from gateway.page import Budget, Caller, Page, PageSource
 from gateway.query import PageQuery
 
 _Key = tuple[PageQuery, Caller]

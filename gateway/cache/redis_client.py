@@ -19,8 +19,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from gateway.cache.sealing import Entry
-from gateway.config.redis_url import RedisAddress
-from gateway.network.trust import trust_store
+from gateway.config.redis_url import RedisAddress, TLSFiles
+from gateway.network.trust import private_context
 
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
 OPERATION_TIMEOUT_SECONDS = 0.25
@@ -114,9 +114,10 @@ def _milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1_000))
 
 
-def _tls() -> dict[str, Any]:
+def _tls(files: TLSFiles) -> dict[str, Any]:
     # All connections share one context. Otherwise the library would load the system's certificates for each, in 20 ms.
-    return {"connection_class": TLSConnection, "context": trust_store()}
+    context = private_context(files.authority, files.certificate, files.key)
+    return {"connection_class": TLSConnection, "context": context}
 
 
 def redis_cache(address: RedisAddress, timeout_seconds: float) -> Any:
@@ -133,7 +134,7 @@ def redis_cache(address: RedisAddress, timeout_seconds: float) -> Any:
         create_connection_timeout=timeout_seconds,
         connection_pool_class=BlockingConnectionPool,
         connection_pool_kwargs={
-            **(_tls() if address.tls else {}),
+            **(_tls(address.tls_files) if address.tls else {}),
             "username": address.username,
             "timeout": timeout_seconds,
             "socket_timeout": timeout_seconds,

@@ -14,17 +14,21 @@ from gateway.config.library_variables import switch_faults
 from gateway.config.manifest import read_manifest
 from gateway.config.origin import check_browser_origin, is_loopback, upstream_origin
 from gateway.config.proxies import proxy_networks
-from gateway.config.redis_url import MEMORY, cache_address
+from gateway.config.redis_url import MEMORY, TLSFiles, cache_address
 from gateway.config.remedies import remedy
+from gateway.config.secret_files import SUFFIX, from_files
 from gateway.config.upstream_proxy import checked_proxy, upstream_proxy
 from gateway.config.whitespace import control_character, trimmed
-from gateway.network.trust import trust_faults
+from gateway.network.trust import private_context, trust_faults
 
 PREFIX = "GATEWAY_"
 SANDBOX = "sandbox"
 
 # Fields that the command line can override, with their options.
 OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "workers": "--workers"}
+
+# Fields that may hold a password, which ``<variable>_FILE`` reads from a file.
+SECRETS = ("upstream_proxy", "cache_url")
 
 # Secrets in a URL: the user info, and a query parameter of Redis clients.
 _SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
@@ -196,7 +200,10 @@ class Settings(BaseSettings):
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, value: str) -> str:
-        cache_address(value)
+        address = cache_address(value)
+        files = address.tls_files if address else TLSFiles()
+        if files != TLSFiles():
+            private_context(files.authority, files.certificate, files.key)
         return value
 
     @field_validator("cors_origins")
@@ -246,7 +253,8 @@ def read_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     variables = {
         name: trimmed(value) for name, value in environment.items() if name.startswith(PREFIX) and name not in ignored
     }
-    faults = [*switch_faults(environment), *trust_faults(environment)]
+    variables, file_faults = from_files(variables, map(variable, SECRETS))
+    faults = [*switch_faults(environment), *trust_faults(environment), *file_faults]
     faults += [f"{name}: no such setting{_nearest(name, known)}" for name in sorted(variables.keys() - known.keys())]
     values: dict[str, Any] = {known[name]: value for name, value in variables.items() if name in known}
     overridden = {name: trimmed(value) for name, value in (overrides or {}).items() if value is not None}
@@ -290,12 +298,13 @@ def _nearest(name: str, known: Mapping[str, str]) -> str:
 
 
 def sources(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, str]:
-    """Return each field's source: ``default``, ``environment`` or ``command line``."""
+    """Return each field's source: ``default``, ``environment``, ``file`` or ``command line``."""
     ignored = set(injected_names(environment))
     origins = dict.fromkeys(Settings.model_fields, "default")
     origins |= {
         field: "environment" for field in origins if variable(field) in environment and variable(field) not in ignored
     }
+    origins |= {field: "file" for field in SECRETS if variable(field) + SUFFIX in environment}
     return origins | {field: "command line" for field, value in overrides.items() if value is not None}
 
 

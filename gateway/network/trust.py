@@ -36,6 +36,27 @@ def trust_store(environment: Mapping[str, str] = os.environ, platform: str = sys
     return context
 
 
+def private_context(authority: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """Return a new context for clients that trusts only ``authority``, if given, and shows ``certificate``.
+
+    All are paths of PEM files. Raises TrustFault.
+    """
+    context = trust_store() if authority is None else empty_store()
+    place = authority
+    try:
+        if authority is not None:
+            context.load_verify_locations(cafile=authority)
+        if certificate is not None:
+            place = f"{certificate} with its key"
+            # Without a password, an encrypted key would ask for one in the terminal.
+            context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError:
+        raise TrustFault(f"{place} is not a usable certificate in PEM form") from None
+    except OSError as error:
+        raise TrustFault(f"cannot read {place}: {(error.strerror or type(error).__name__).lower()}") from None
+    return context
+
+
 def trust_faults(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield the fault of the variables that add authorities, if there is one."""
     try:

@@ -49,3 +49,25 @@ async def test_an_unencrypted_server_is_not_used() -> None:
         await store.start()
         assert store.is_left_out
         await store.aclose()
+
+
+@pytest.mark.parametrize("parameters", ["both", "no authority", "no certificate"])
+async def test_the_url_names_the_only_authority_and_a_client_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: str
+) -> None:
+    """The server wants a certificate of its own authority, which the system's store does not have."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    files, port = certificate(tmp_path, "127.0.0.1"), free_port()
+    tls = ["--tls-port", str(port), "--tls-auth-clients", "yes", "--tls-ca-cert-file", str(files.authority)]
+    given = {
+        "both": f"ssl_ca_certs={files.authority}&ssl_certfile={files.chain}&ssl_keyfile={files.key}",
+        "no authority": f"ssl_certfile={files.chain}&ssl_keyfile={files.key}",
+        "no certificate": f"ssl_ca_certs={files.authority}",
+    }
+    with redis_server(*tls, "--tls-cert-file", str(files.chain), "--tls-key-file", str(files.key)):
+        redis_address = cache_address(f"rediss://127.0.0.1:{port}?{given[parameters]}")
+        assert redis_address is not None
+        store = RedisStore(redis_address, UPSTREAM)
+        await store.start()
+        assert store.is_left_out == (parameters != "both")
+        await store.aclose()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config.injected_names import injected_names
 from gateway.config.origin import is_loopback
-from gateway.config.redis_url import RedisAddress, cache_address
+from gateway.config.redis_url import RedisAddress, TLSFiles, cache_address
 from gateway.config.settings import (
     Settings,
     SettingsError,
@@ -17,6 +18,7 @@ from gateway.config.settings import (
     sources,
     variable,
 )
+from tests.certificates import certificate
 
 
 def faults_of(environment: dict[str, str], overrides: dict[str, Any] | None = None) -> list[str]:
@@ -481,6 +483,7 @@ def test_secrets_in_an_address_are_masked(value: str, shown: str) -> None:
         ("redis://127.0.0.1:6380/2", RedisAddress("127.0.0.1", 6380, 2)),
         ("redis://:p%40ss%2Fword@cache", RedisAddress("cache", password="p@ss/word")),
         ("rediss://user:pass@[::1]:7000", RedisAddress("::1", 7000, 0, "user", "pass", tls=True)),
+        ("rediss://cache?", RedisAddress("cache", tls=True)),
     ],
 )
 def test_the_cache_is_memory_or_a_server_with_password_and_database(url: str, expected: RedisAddress | None) -> None:
@@ -492,9 +495,42 @@ def test_the_cache_is_memory_or_a_server_with_password_and_database(url: str, ex
 @pytest.mark.parametrize(
     "url",
     [
+        "redis://cache?db=1", "rediss://cache?db=1", "redis://cache?ssl_ca_certs=/a", "rediss://cache?ssl_ca_certs=",
+        "rediss://cache?ssl_ca_certs", "rediss://cache?ssl_cert_reqs=none", "rediss://cache?password=secret",
+    ],
+)  # fmt: skip
+def test_a_cache_address_has_only_parameters_for_certificates(url: str) -> None:
+    [fault] = faults_of({"GATEWAY_CACHE_URL": url})
+    assert fault.startswith("GATEWAY_CACHE_URL: the only parameters are ssl_ca_certs, ssl_certfile and ssl_keyfile, ")
+    assert "secret" not in fault
+
+
+def test_certificates_of_the_cache_are_read_at_the_start(tmp_path: Path) -> None:
+    files = certificate(tmp_path, "cache")
+    good = f"rediss://cache?ssl_ca_certs={files.authority}&ssl_certfile={files.chain}&ssl_keyfile={files.key}"
+    address = cache_address(read_settings({"GATEWAY_CACHE_URL": good}).cache_url)
+    assert address is not None
+    assert address.tls_files == TLSFiles(str(files.authority), str(files.chain), str(files.key))
+    unusable = "with its key is not a usable certificate in PEM form"
+    for query, fault in (
+        (f"ssl_keyfile={files.key}", "ssl_keyfile needs ssl_certfile"),
+        ("ssl_ca_certs=/none", "cannot read /none: no such file or directory"),
+        (f"ssl_ca_certs={files.key}", f"{files.key} is not a usable certificate in PEM form"),
+        (
+            f"ssl_certfile={files.authority}&ssl_keyfile={files.key}",
+            f"{files.authority} {unusable}",
+        ),
+        (f"ssl_certfile={files.chain}", f"{files.chain} {unusable}"),
+    ):
+        assert faults_of({"GATEWAY_CACHE_URL": f"rediss://cache?{query}"}) == [f"GATEWAY_CACHE_URL: {fault}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "", "redis", "redis://", "redis://:6379", "redis:cache", "REDIS://cache", "valkey://cache", "http://cache",
         "unix:///tmp/redis.sock", "redis://cache:0", "redis://cache:port", "redis://cache:65536", "redis://cache/x",
-        "redis://cache/1/2", "redis://cache/-1", "redis://cache?db=1", "redis://cache/0#x", "redis://ca che",
+        "redis://cache/1/2", "redis://cache/-1", "redis://cache/0#x", "redis://ca che",
         "redis://:p@ss/word@cache", "memory://x", "redis://[::1",
     ],
 )  # fmt: skip

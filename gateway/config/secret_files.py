@@ -1,0 +1,51 @@
+"""Settings that may hold a secret, read from files: ``GATEWAY_CACHE_URL_FILE`` and the like.
+
+Container engines and Kubernetes mount secrets as files, which unlike variables appear in no process list or dump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+SUFFIX = "_FILE"
+
+# A URL with a password has a few hundred characters (our choice).
+MAX_BYTES = 65_536
+
+
+def from_files(variables: Mapping[str, str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return ``variables`` with each ``<name>_FILE`` replaced by ``<name>`` and the file's text, and a list of faults.
+
+    The message of a fault names the variable and what to do, never the content of a file.
+    """
+    values, faults = dict(variables), list[str]()
+    for name in names:
+        file_name = name + SUFFIX
+        path = values.pop(file_name, None)
+        if path is None:
+            continue
+        if name in values:
+            faults.append(f"{file_name}: {name} is set too; remove one of them")
+            continue
+        try:
+            values[name] = _text(Path(path))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            faults.append(f"{file_name}: the file cannot be read: {reason.lower()}")
+    return values, faults
+
+
+def _text(path: Path) -> str:
+    """Return the file's text. Raises OSError, and ValueError with the reason."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+    if not text:
+        raise ValueError("it is empty")
+    return text
