@@ -109,7 +109,7 @@ async def test_tokens_have_permits_of_their_own_and_leave_nothing_behind() -> No
 
 
 async def test_waiting_callers_of_a_token_can_be_refused_at_once() -> None:
-    """Each gets an error of its own; those of other tokens, and later ones, are not affected."""
+    """Each gets a separate error. Callers of other tokens, and later ones, are not affected."""
     permits, order = TokenPermits(1), list[str]()
 
     async def wait(locator: bytes, name: str) -> None:
