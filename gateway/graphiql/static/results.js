@@ -1,9 +1,11 @@
-// The panel over the result pane: the response as JSON, table, chart or CSV, and its operation as a curl command.
+// The panel over the result pane: the response as JSON, table, chart or CSV, and its operation as a curl command; and
+// the line below it.
 
 import { readAnswer } from "./answer.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { Happened } from "./happened.js";
 import { counted } from "./numbers.js";
 import { Problems } from "./problems.js";
 import { isOrderedBy, useRun } from "./runs.js";
@@ -24,7 +26,8 @@ const VIEWS = ["JSON", "Table", "Chart"];
  */
 export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) {
   const editors = useEditorContext({ nonNull: true });
-  const { isFetching } = useExecutionContext({ nonNull: true });
+  const execution = useExecutionContext({ nonNull: true });
+  const { isFetching } = execution;
   const text = useText(editors.responseEditor);
   const [view, setView] = useState(VIEWS[0]);
   const [chosenName, setChosenName] = useState(null);
@@ -61,9 +64,10 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     view === "Table"
       ? h(Table, { list, rows, sort, onSort: setSort })
       : h(Chart, { list, isOrdered: isShown && isOrderedBy(run, list) });
+  const happened = h(Happened, { exchange: run.exchange, isFetching, run: execution.run, stop: execution.stop });
   return h(
-    AboveResult,
-    { view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
+    AroundResult,
+    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
     h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),
@@ -86,22 +90,26 @@ function useText(editor) {
   return text;
 }
 
-/** Renders its children before the result pane, for the right keyboard order; GraphiQL has no slot there. */
-function AboveResult({ view, isEmpty, isOutdated, children }) {
+/** Renders its children before the result pane and `below` behind it; GraphiQL has no slots there. */
+function AroundResult({ view, isEmpty, isOutdated, below, children }) {
   const here = useRef(null);
   const [panel] = useState(() => document.createElement("section"));
+  const [line] = useState(() => document.createElement("p"));
   useEffect(() => {
     panel.className = "results";
     panel.setAttribute("aria-label", "Views of the answer");
-    here.current.closest(".graphiql-response").prepend(panel);
-    return () => panel.remove();
+    line.className = "happened";
+    const pane = here.current.closest(".graphiql-response");
+    pane.prepend(panel);
+    pane.append(line);
+    return () => [panel, line].forEach((element) => element.remove());
   }, []);
   useEffect(() => {
     panel.dataset.view = view;
     panel.toggleAttribute("data-empty", isEmpty);
     panel.toggleAttribute("data-outdated", isOutdated);
   }, [view, isEmpty, isOutdated]);
-  return h("span", { ref: here, hidden: true }, createPortal(children, panel));
+  return h("span", { ref: here, hidden: true }, createPortal(children, panel), createPortal(below, line));
 }
 
 function ViewButtons({ view, setView }) {
