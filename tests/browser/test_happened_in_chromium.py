@@ -82,6 +82,19 @@ def test_a_throttled_token_can_be_retried_after_its_pause(graphiql: GraphiqlPage
     graphiql.complaints.clear()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"Authorization"', "Nothing was sent. Headers are invalid JSON"),
+        ("[]", "Nothing was sent. Headers are not a JSON object"),
+    ],
+)
+def test_headers_that_are_no_json_object_are_named(graphiql: GraphiqlPage, text: str, said: str) -> None:
+    graphiql.type_headers(text)
+    press_run(graphiql)
+    expect(graphiql.page.locator(".results .about")).to_contain_text(said)
+
+
 def test_each_tab_has_its_line(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     expect(line(graphiql)).to_contain_text("HTTP 200")

@@ -41,7 +41,7 @@ function connectTokenButtons(authorization) {
   });
 }
 
-/** The field in the bar for a real access token; the sandbox's page does not have it. */
+/** The field in the bar for a real access token, or for a token of the sandbox with faults. */
 function connectTokenField(authorization) {
   const field = document.getElementById("token");
   if (field === null) return;
