@@ -106,3 +106,14 @@ async def test_tokens_have_permits_of_their_own_and_leave_nothing_behind() -> No
             async with permits.hold(b"one", 0, Refused):
                 raise AssertionError
     assert (len(permits), permits.callers) == (0, 0)
+
+
+async def test_a_canceled_caller_leaves_the_queue() -> None:
+    permits = Permits(1)
+    async with permits.hold(FAR, Refused):
+        waiting = [asyncio.ensure_future(work(permits, str(number), [])) for number in range(1_000)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not permits._waiting
