@@ -48,7 +48,7 @@ class Building:
             )
         total = "" if progress.rows_total is None else f" of {progress.rows_total}"
         return DeadlineExceeded(
-            f"Reading all rows of the query takes longer than one operation may. {progress.rows_read}{total} are read. Ask"
-            " again to continue.",
+            f"Reading all rows of the query takes longer than one operation may. {progress.rows_read}{total} are read."
+            " Ask again to continue.",
             progress=facts,
         )
