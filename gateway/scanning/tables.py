@@ -46,7 +46,10 @@ class ScannedTable:
     async def table(self) -> Table:
         """Return the finished table, with digest and size."""
         run = runner(len(self._builder), self._in_thread)
-        return await _measured(await run(self._builder.build), run)
+        table = await run(self._builder.build)
+        # Release the blocks.
+        self._builder = self._new()
+        return await _measured(table, run)
 
     def _new(self) -> TableBuilder:
         from gateway.views.table_builder import TableBuilder
