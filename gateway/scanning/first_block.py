@@ -48,6 +48,7 @@ class FirstBlock:
         if page is not None:
             # Its calls have been counted.
             return page.having(calls=0)
-        # It has been read for this scan, so it need not be revalidated.
+        # It has been read for this scan a moment ago, so it need not be revalidated.
         page = await self._source.fetch(replace(query, revalidate=False), caller)
-        return page.having(cache=max(cache, page.cache))
+        is_from_here = cache is CacheState.MISS and page.cache is CacheState.HIT
+        return page.having(cache=CacheState.MISS) if is_from_here else page
