@@ -16,8 +16,9 @@ from gateway.scheduling.rotation import Rotation
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# A turn of work in pieces ends with the first piece after this time (our choice). So turns of small and of large pieces
-# are about as long, and small ones need not wait for others each time.
+# A turn of work in pieces ends with the first piece that exceeds this CPU time (our choice). So turns of small and of
+# large pieces are about as long. Time in which the thread waits for the event loop does not count: otherwise each small
+# piece would be a turn.
 TURN_SECONDS = 0.005
 
 
@@ -35,7 +36,7 @@ async def inline(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
 
 
 async def in_pieces(
-    in_thread: InThread, work: Generator[None, None, T], clock: Callable[[], float] = time.perf_counter
+    in_thread: InThread, work: Generator[None, None, T], clock: Callable[[], float] = time.thread_time
 ) -> T:
     """Run ``work`` in turns of at least one piece, up to a ``yield``, and return its result.
 

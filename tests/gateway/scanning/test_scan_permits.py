@@ -84,7 +84,8 @@ async def settled() -> None:
     """Let everything run until it waits."""
     for _ in range(300):
         await asyncio.sleep(0)
-    await asyncio.sleep(0.05)
+    # The first scan imports numpy in a thread.
+    await asyncio.sleep(0.2)
 
 
 async def ended(tasks: list[asyncio.Task[View]]) -> None:
@@ -157,7 +158,7 @@ async def test_callers_of_one_view_hold_one_permit() -> None:
 
 
 async def test_a_query_with_few_rows_waits_for_no_scan() -> None:
-    bench, source = bench_of(sizes=BlockSizes(2_500, 2_500))
+    bench, source = bench_of(100_000_000, sizes=BlockSizes(2_500, 2_500))
     source.totals = dict.fromkeys(DATES, 6000) | {DATES[10]: FEW_ROWS, DATES[11]: FEW_ROWS + 1}
     source.later.clear()
     busy = started(bench, "one", 10)
