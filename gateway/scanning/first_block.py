@@ -19,7 +19,7 @@ class FirstBlock:
         self._source = source
         self._sizes = sizes
         self._page: Page | None = None
-        # Where the block came from, until it is fetched.
+        # The origin of the block, until it is fetched.
         self._cache: CacheState | None = None
 
     async def load(self, query: PageQuery, caller: Caller) -> Page:
