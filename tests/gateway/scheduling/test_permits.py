@@ -137,3 +137,14 @@ async def test_waiting_callers_of_a_token_can_be_refused_at_once() -> None:
     assert results[1] is not results[2]
     assert sorted(order) == ["later", "two"]
     assert len(permits) == 0
+
+
+async def test_a_canceled_caller_leaves_the_queue() -> None:
+    permits = Permits(1)
+    async with permits.hold(FAR, Refused):
+        waiting = [asyncio.ensure_future(work(permits, str(number), [])) for number in range(1_000)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not permits._waiting
