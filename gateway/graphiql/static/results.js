@@ -9,6 +9,7 @@ import { Happened } from "./happened.js";
 import { counted } from "./numbers.js";
 import { Problems } from "./problems.js";
 import { isOrderedBy, useRun } from "./runs.js";
+import { linkTo } from "./share.js";
 import { filterHint, statusText } from "./status.js";
 import { sortRows, Table } from "./table.js";
 import { otherTokenNotice, useTokens } from "./tokens.js";
@@ -48,12 +49,18 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
 
   const whereTokenIs = describeTokenPlace(tokens.token, sandboxTokens);
   const copyCurl = async () => setNotice(await copied(editors, url, whereTokenIs));
+  const copyLink = async () => {
+    const [query, variables] = [editors.queryEditor, editors.variableEditor].map((editor) => editor.getValue());
+    const isCopied = await copyText(linkTo(query, variables));
+    setNotice(isCopied ? "Copied a link to the operation and its variables." : "The browser forbids copying.");
+  };
   const saveRows = () => {
     if (rows.length === 0) return setNotice("There are no rows to save.");
     saveCsv(fileName(editors.queryEditor.operationName, list, answer.lists), toCsv(list.columns, rows));
     setNotice(`Saved ${counted(rows.length, "row")}.`);
   };
   const actions = [
+    h(Action, { key: "link", title: "Copy a link to the operation and its variables", onClick: copyLink }, "Copy link"),
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
