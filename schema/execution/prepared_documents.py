@@ -42,9 +42,13 @@ from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_
 # rare and not cached.
 PREPARED_DOCUMENTS, MAX_PREPARED_TOKENS, MAX_PREPARED_CHARACTERS = 256, 81_920, 16_384
 
-# Unknown documents of this length are prepared in about ten milliseconds at most. Longer ones take up to 50, so they
-# wait in a rotation of their own, and rest as long as they took (our choices).
-SHORT_CHARACTERS, REST_SHARE = 1_024, 1.0
+# Unknown documents of this length are prepared in about ten milliseconds at most, so they do not wait for longer ones,
+# which take up to 50 (our choice).
+SHORT_CHARACTERS = 1_024
+
+# After each preparation, other requests have the event loop for as long as it took (our choice). Without a rest, each
+# of their steps would wait for another preparation, and uvloop accepts only one connection in each step.
+REST_SHARE = 1.0
 
 RETRY_SECONDS = 5
 
@@ -118,7 +122,7 @@ class PreparedDocuments:
         self._advise = partial(advised, schema=schema, max_rows=limits.max_first_rows)
         self._cached: OrderedDict[str, PreparedDocument] = OrderedDict()
         self._cached_tokens = 0
-        self._short_turns, self._long_turns = Rotation(), Rotation(rest_share=REST_SHARE)
+        self._short_turns, self._long_turns = Rotation(rest_share=REST_SHARE), Rotation(rest_share=REST_SHARE)
 
     def known(self, text: str) -> PreparedDocument | None:
         """Return the document of ``text`` if it is cached."""

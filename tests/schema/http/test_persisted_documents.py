@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.errors import BadRequest, PersistedQueryNotFound
-from schema.http.persisted_documents import MAX_CACHED_DOCUMENTS, MAX_DOCUMENT_BYTES, AutomaticDocuments
+from schema.http.persisted_documents import MAX_DOCUMENT_BYTES, AutomaticDocuments
 from schema.http.request import Parameters
 from tests.schema.http.responses import check_error
 
@@ -236,7 +236,7 @@ def test_the_log_and_the_metrics_count_refused_requests(start_gateway: StartGate
 
 
 class Store:
-    """The bounded documents of one process; texts that begin with # are invalid."""
+    """The bounded documents of one process."""
 
     def __init__(self, **bounds: int) -> None:
         self._documents = AutomaticDocuments(**bounds)
@@ -244,8 +244,7 @@ class Store:
     def send(self, text: str) -> str:
         parameters = Parameters(text, extensions=apollo(text)["extensions"])
         sent_text = self._documents.text_of(parameters)
-        if not text.startswith("#"):
-            self._documents.store(parameters.document_id(), text)
+        self._documents.store(parameters.document_id(), text)
         return sent_text
 
     def has(self, text: str) -> bool:
@@ -287,14 +286,6 @@ def test_a_long_text_runs_without_being_stored() -> None:
         assert store.send(long) == long
     assert not store.has(long)
     assert store.has("short")
-
-
-def test_invalid_texts_evict_no_others() -> None:
-    store = Store()
-    store.send("good")
-    for number in range(2 * MAX_CACHED_DOCUMENTS):
-        assert store.send(f"#{number}") == f"#{number}"
-    assert store.has("good")
 
 
 def test_a_lone_surrogate_can_be_hashed_and_causes_no_error() -> None:
