@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from gateway.errors import ServiceUnavailable
 from schema.execution.prepared_documents import PreparedDocument
 
-# Our choice: 2,700 waiting operations with one field, or 490 with ten fields. That is a seventh of a process's memory
-# with the default settings.
+# Our choice, an eighth of a process's memory with the default settings: by the estimates below, 2,700 operations with
+# one root field, or a thousand if each has another document of 400 bytes. Only half of it is for larger operations: 245
+# with ten root fields.
 MAX_BYTES = 134_217_728
 
 # Larger operations take at most half together, so that ordinary ones have the other half. One token takes at most a
