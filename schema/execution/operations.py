@@ -142,6 +142,10 @@ class Operations:
         self._renderer = renderer or Renderer()
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
+    def known(self, text: str) -> PreparedDocument | None:
+        """Return the document of ``text`` if it is cached."""
+        return self._documents.known(text)
+
     async def prepared(self, text: str, owner: bytes) -> PreparedDocument:
         """Return the document of ``text``; an unknown one waits for a turn of ``owner``. Raises ServiceUnavailable."""
         return await self._documents.in_turn(text, owner)

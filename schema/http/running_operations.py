@@ -6,7 +6,6 @@ its fields. So each operation counts with an estimate of their size, and further
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,7 +70,7 @@ class RunningOperations:
         self.max_bytes = max_bytes
         self.used_bytes = 0
         self._large_bytes = 0
-        self._owners: Counter[bytes] = Counter()
+        self._owners: dict[bytes, int] = {}
         # By identity: documents that were prepared twice take memory twice.
         self._documents: dict[int, _SharedDocument] = {}
 
@@ -90,8 +89,8 @@ class RunningOperations:
 
         Raises ServiceUnavailable if there is no room.
         """
-        is_new = document is not None and id(document) not in self._documents
-        extra_bytes = document_bytes(document) if document is not None and is_new else 0
+        shared = None if document is None else self._documents.get(id(document))
+        extra_bytes = 0 if document is None or shared is not None else document_bytes(document)
         self._add(operation.owner, -operation.own_bytes)
         operation.own_bytes = 0
         if self._exceeds(operation.owner, size_bytes, extra_bytes):
@@ -103,7 +102,8 @@ class RunningOperations:
         if document is not None:
             operation.document = document
             self._add(operation.owner, extra_bytes)
-            shared = self._documents.setdefault(id(document), _SharedDocument(extra_bytes, operation))
+            if shared is None:
+                shared = self._documents[id(document)] = _SharedDocument(extra_bytes, operation)
             shared.users[operation] = None
 
     def _leave_document(self, operation: RunningOperation) -> None:
@@ -120,22 +120,27 @@ class RunningOperations:
         else:
             del self._documents[id(operation.document)]
 
-    def _exceeds(self, owner: bytes, *sizes: int) -> bool:
+    def _exceeds(self, owner: bytes, own_bytes: int, shared_bytes: int) -> bool:
         """Return True if parts of these sizes exceed a bound. The only operation of its kind may exceed it."""
-        extra_bytes, large_bytes = sum(sizes), sum(size for size in sizes if size > LARGE_BYTES)
+        extra_bytes = own_bytes + shared_bytes
+        large_bytes = (own_bytes > LARGE_BYTES) * own_bytes + (shared_bytes > LARGE_BYTES) * shared_bytes
         return (
             _is_over(self.used_bytes, extra_bytes, self.max_bytes)
             or _is_over(self._large_bytes, large_bytes, self.max_bytes * LARGE_SHARE)
-            or _is_over(self._owners[owner], extra_bytes, self.max_bytes * OWNER_SHARE)
+            or _is_over(self._owners.get(owner, 0), extra_bytes, self.max_bytes * OWNER_SHARE)
         )
 
     def _add(self, owner: bytes, size_bytes: int) -> None:
         """Count a part of an operation, or with a negative size its end."""
+        if not size_bytes:
+            return
         self.used_bytes += size_bytes
         if abs(size_bytes) > LARGE_BYTES:
             self._large_bytes += size_bytes
-        self._owners[owner] += size_bytes
-        if not self._owners[owner]:
+        held_bytes = self._owners.get(owner, 0) + size_bytes
+        if held_bytes:
+            self._owners[owner] = held_bytes
+        else:
             del self._owners[owner]
 
 

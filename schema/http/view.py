@@ -148,8 +148,10 @@ class GraphQLView:
         parameters.release()
         # A plan's key contains the text of short variables.
         kept_bytes = sys.getsizeof(text) + min(len(parameters.variables), MAX_KEY_CHARACTERS)
-        self.running.hold(running, kept_bytes + len(parameters.variables) + OPERATION_BYTES)
-        document = await self.operations.prepared(text, context.buffer.owner)
+        document = self.operations.known(text)
+        if document is None:
+            self.running.hold(running, kept_bytes + len(parameters.variables) + OPERATION_BYTES)
+            document = await self.operations.prepared(text, context.buffer.owner)
         if document.is_valid:
             self.documents.store(document_id, text)
         variables, variables_bytes = take_variables(parameters, document.uses)
