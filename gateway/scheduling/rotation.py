@@ -18,7 +18,8 @@ Turns = Callable[[], AbstractAsyncContextManager[None]]
 class Rotation:
     """Gives turns. If several owners wait, each gets one turn before any gets a second.
 
-    After each turn, other tasks have the event loop for at least ``rest_share`` of the time that the turn took.
+    After each turn, other tasks have the event loop for at least ``rest_share`` of the time that the turn took, with
+    what its holder does directly after it.
     """
 
     def __init__(self, *, rest_share: float = 0.0) -> None:
@@ -49,9 +50,13 @@ class Rotation:
     def _end(self, loop: asyncio.AbstractEventLoop, started: float | None) -> None:
         """Let the next turn be given after the rest, if this rotation has rests and the turn was used."""
         if self._rest_share and started is not None:
-            loop.call_later(self._rest_share * (loop.time() - started), self._give)
+            # The holder of the turn goes on at once, and its new tasks run in the next step: that time counts, too.
+            loop.call_soon(loop.call_soon, self._rest, loop, started)
         else:
             loop.call_soon(self._give)
+
+    def _rest(self, loop: asyncio.AbstractEventLoop, started: float) -> None:
+        loop.call_later(self._rest_share * (loop.time() - started), self._give)
 
     def _give(self) -> None:
         """Give the next turn."""

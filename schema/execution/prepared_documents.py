@@ -46,8 +46,9 @@ PREPARED_DOCUMENTS, MAX_PREPARED_TOKENS, MAX_PREPARED_CHARACTERS = 256, 81_920, 
 # which take up to 50 (our choice).
 SHORT_CHARACTERS = 1_024
 
-# After each preparation, other requests have the event loop for as long as it took (our choice). Without a rest, each
-# of their steps would wait for another preparation, and uvloop accepts only one connection in each step.
+# After each preparation and the start of its operation, other requests have the event loop for as long as both took.
+# (Our choice.) Otherwise each of their steps would wait for another preparation, and uvloop accepts only one connection
+# in each step.
 REST_SHARE = 1.0
 
 RETRY_SECONDS = 5

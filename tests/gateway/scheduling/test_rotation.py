@@ -128,6 +128,26 @@ async def test_other_tasks_run_during_the_rest_after_a_turn() -> None:
     assert min(seen.count(1), seen.count(2)) > 5
 
 
+async def test_what_follows_a_turn_directly_prolongs_the_rest() -> None:
+    rotation, turns, seen = Rotation(rest_share=1.0), list[str](), list[int]()
+
+    async def follow() -> None:
+        block(0.03)
+
+    async def work() -> None:
+        async with rotation.turn(b"owner"):
+            turns.append("turn")
+        await asyncio.gather(follow(), follow())
+
+    async def look_on() -> None:
+        while len(turns) < 3:
+            seen.append(len(turns))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(work(), work(), work(), look_on())
+    assert min(seen.count(1), seen.count(2)) > 5
+
+
 async def test_there_is_no_rest_after_a_turn_that_was_not_used() -> None:
     rotation = Rotation(rest_share=1_000_000.0)
     waiting = asyncio.ensure_future(take_turns(rotation, "first", 1, []))
