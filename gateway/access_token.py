@@ -36,6 +36,8 @@ class AccessToken:
     def __init__(self, secret: str) -> None:
         if len(secret) > MAX_TOKEN_BYTES or not TOKEN.fullmatch(secret):
             problem = "malformed." if secret else "empty. Is the variable that holds it set?"
+            if len(secret) > MAX_TOKEN_BYTES:
+                problem = f"longer than {MAX_TOKEN_BYTES:,} characters."
             raise Unauthenticated(f"The bearer token is {problem} Send 'Authorization: Bearer <access token>'.")
         self._secret = secret
         self.locator = hashlib.blake2b(secret.encode(), digest_size=32, person=b"pcg-locator").digest()

@@ -54,6 +54,8 @@ class CrossSite:
         named = named_headers(scope)
         # Browsers send these headers to identify the requesting site. A request without them cannot be checked, and
         # passes.
+        if self._origins:
+            send = _varying(send)
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
             return self._app(scope, receive, send)
         headers = Headers(scope=scope)
@@ -86,7 +88,6 @@ class CrossSite:
                 headers = MutableHeaders(scope=message)
                 headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
                 headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-                headers.add_vary_header("Origin")
             await send(message)
 
         return granting
@@ -112,6 +113,17 @@ class CrossSite:
             status=403,
         )
         return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
+
+
+def _varying(send: Send) -> Send:
+    """Add Vary to every response: caches must not give listed origins what was stored for others."""
+
+    async def varying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).add_vary_header("Origin")
+        await send(message)
+
+    return varying
 
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:

@@ -55,7 +55,7 @@ class LastCall:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._health.is_stopping and scope["type"] == "http" and scope["path"] not in _ALWAYS_OPEN:
-            error = ServiceUnavailable("The gateway is shutting down. Retry.")
+            error = ServiceUnavailable("The gateway is shutting down. Retry.", retry_after_seconds=1)
             response = error_response(error, scope["state"]["correlation_id"], headers={"Connection": "close"})
             return response(scope, receive, send)
         return self._app(scope, receive, send)

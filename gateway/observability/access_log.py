@@ -79,7 +79,7 @@ class RequestLog:
         except asyncio.CancelledError:
             # The grace time is over. Respond to a client that is still connected, so that it retries.
             if not status:
-                error = ServiceUnavailable("The gateway is shutting down. Retry.")
+                error = ServiceUnavailable("The gateway is shutting down. Retry.", retry_after_seconds=1)
                 await error_response(error, state["correlation_id"])(scope, receive, sending)
             raise
         except Exception as error:

@@ -39,6 +39,14 @@ def _too_many_lines() -> RequestRefused:
     return refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
 
 
+def _with_path(target: bytes) -> bytes:
+    """Return a request target whose empty path is replaced: that of http://host means "/" (RFC 9112, section 3.2.2)."""
+    if target[:4].lower() != b"http":
+        return target
+    url = httptools.parse_url(target)
+    return target if url.path else b"/" if url.query is None else b"/?" + url.query
+
+
 class _BodyParser:
     """Callbacks of a parser that reads only the body of a request whose head another parser has read."""
 
@@ -196,6 +204,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._cancel_head_timer()
         self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
         self._skips_body = parser.should_upgrade()
+        self.url = _with_path(self.url)
         # Raises if the target is malformed.
         super().on_headers_complete()
         self._slices.begin_body(framing)

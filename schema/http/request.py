@@ -102,7 +102,9 @@ def take_variables(parameters: Parameters, uses: Mapping[str, int]) -> tuple[dic
             raise BadRequest(
                 "'variables' is text that contains JSON. Send the JSON object itself, without quotes around it."
             ) from None
-        raise BadRequest("'variables' cannot be read. Send a JSON object whose numbers are of usual size.") from None
+        raise BadRequest(
+            "'variables' cannot be read. Send a JSON object in UTF-8 whose numbers are of usual size."
+        ) from None
     if variables is None or variables.keys() <= uses.keys():
         return variables, len(encoded)
     sizes = {name: len(value) for name, value in _MEMBERS.decode(encoded).items()}
@@ -231,7 +233,8 @@ def _explained(text: bytes, error: Exception) -> str:
     if member:
         kind = "text" if member.group(1) in ("query", "operationName", "documentId") else "an object"
         return f"'{member.group(1)}' is not {kind}. Send {kind}, or leave it out."
-    if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
+    is_malformed = isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError)
+    if is_malformed or isinstance(error, UnicodeDecodeError):
         # Lone surrogates get this message, too: JSON parsers disagree about them, as about the numbers in the next
         # message.
         return (

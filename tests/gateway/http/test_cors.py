@@ -275,3 +275,10 @@ def test_a_star_allows_every_origin_without_reflecting_it(start_gateway: StartGa
         assert response.is_success
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/schema.graphql", "/metrics", "/healthz", "/nowhere"])
+def test_caches_keep_responses_for_listed_origins_apart(friendly: Gateway, gateway: Gateway, path: str) -> None:
+    """Otherwise a listed origin could get a stored response without its permission."""
+    assert "Origin" in friendly.client.get(path).headers["Vary"].split(", ")
+    assert "Origin" not in gateway.client.get(path).headers.get("Vary", "").split(", ")

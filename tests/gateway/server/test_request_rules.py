@@ -150,3 +150,20 @@ def test_a_refusal_names_a_status_and_what_to_do() -> None:
         check_head("1.1", "CONNECT", [(b"host", b"x")])
     assert refusal.value.error.status == 405
     assert refusal.value.headers == {"Allow": "GET, HEAD, POST, OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://host", 302),
+        ("HTTP://host", 302),
+        ("http://host?query={healthz}", 302),
+        ("http://host/healthz", 200),
+        ("http://host/", 302),
+    ],
+)
+def test_an_absolute_target_may_have_an_empty_path(address: tuple[str, int], target: str, status: int) -> None:
+    """RFC 9112, section 3.2.2. A proxy's health check may send it."""
+    with Connection(address) as connection:
+        connection.send(request("Host: host", first=f"GET {target} HTTP/1.1"))
+        assert connection.response().status == status
