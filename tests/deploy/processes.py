@@ -18,6 +18,17 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.pathsep.join([str(PROGRAMS), os.defpath]), **variables}
 
 
+def lint(program: str, *arguments: str, text: str = "") -> str:
+    """Run a linter of the test dependencies on ``arguments`` or ``text``; return its findings, empty if none."""
+    command = [str(PROGRAMS / program), *arguments]
+    done = subprocess.run(
+        command, input=text, env=clean_environment({}), capture_output=True, text=True, check=False, timeout=60
+    )
+    findings = done.stdout + done.stderr
+    assert done.returncode == 0 or findings, f"{program} ended with {done.returncode}"
+    return findings if done.returncode else ""
+
+
 @contextmanager
 def running(
     command: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path = Path(os.devnull)
