@@ -98,7 +98,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 def _is_a_row_of_the_sandbox(response: httpx.Response) -> bool:
     rows = response.json()["data"]["licenseDeployments"]
-    return rows["totalCount"] == 2 and rows["nodes"][0] == {"customerName": "TEST COMPANY", "licensesSold": 9}
+    return (rows["totalCount"], rows["nodes"][0]) == (2, {"customerName": "TEST COMPANY", "licensesSold": 9})
 
 
 def _schema_faults(path: Path) -> str:
