@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from gateway.config.settings import Settings, read_settings, variable
 from gateway.http.health import Health
 from tests.deploy import dockerfile
 from tests.deploy.processes import lint
+from tests.deploy.valkey import valkey_settings
 
 FOLDER = dockerfile.ROOT / "deploy" / "kubernetes"
 DOCUMENTS: dict[str, dict[str, Any]] = {
@@ -285,3 +287,14 @@ def test_valkey_has_the_version_settings_and_limits_of_compose_and_the_privilege
     assert f"{user['runAsUser']}:{user['runAsGroup']}" == compose["user"]
     assert (user["runAsNonRoot"], user["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
     assert (VALKEY_POD["automountServiceAccountToken"], VALKEY_POD["enableServiceLinks"]) == (False, False)
+
+
+def test_valkey_needs_the_password_of_the_secret(tmp_path: Path) -> None:
+    """Its arguments, with the variable filled in as the kubelet does, and the secret's URL on this machine."""
+    secret = DOCUMENTS["secret.example.yaml"]["stringData"]
+    _, *arguments = VALKEY_POD["containers"][0]["args"]
+    options = [argument.replace("$(PASSWORD)", secret["password"]) for argument in arguments]
+    url = secret["url"].replace("@redis:6379", "@localhost")
+    assert valkey_settings(options, tmp_path, url)["maxmemory-policy"] == "allkeys-lru"
+    with pytest.raises(redis.AuthenticationError):
+        valkey_settings(options, tmp_path, "redis://localhost")
