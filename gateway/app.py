@@ -120,7 +120,7 @@ class GatewayRouter(Router):
         return Response(status_code=204, headers=allowed) if allowed else _http_error(scope, HTTPException(404))
 
     def _allowed(self, scope: Scope) -> dict[str, str]:
-        """Return the header with the methods of the path (RFC 9110, section 10.2.1); empty if there is no such path."""
+        """Return the header with the methods of the path (RFC 9110, section 10.2.1); empty for an unknown path."""
         routes = [route for route in self.routes if isinstance(route, Route)]
         if scope["path"] != "*":
             routes = [route for route in routes if route.matches(scope)[0] is not Match.NONE]

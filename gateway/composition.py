@@ -113,7 +113,7 @@ def operations_of(
         renderer=renderer,
     )
     if settings.trusted_documents is None:
-        return operations, AutomaticDocuments(operations.faults_of)
+        return operations, AutomaticDocuments()
     try:
         return operations, TrustedDocuments(read_manifest(settings.trusted_documents), operations.faults_of)
     except ValueError as error:

@@ -86,6 +86,11 @@ class OperationRows:
         """The number of rows."""
         return sum(map(len, self._blocks.values()))
 
+    @property
+    def blocks(self) -> list[Sequence[Any]]:
+        """The blocks, each once."""
+        return list(self._blocks.values())
+
     def before_load(self) -> None:
         """Raise ServiceUnavailable if the operation must not wait for further rows with those that it holds.
 

@@ -36,7 +36,7 @@ def _parse_long(value: Any) -> int:
 
 
 def _parse_long_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> int:
-    """Return a literal's value; ``5.0`` is none, as for ``Int`` (GraphQL, section 3.5.1). Raises TypeError."""
+    """Return a literal's value; ``5.0`` is refused, as for ``Int`` (GraphQL, section 3.5.1). Raises TypeError."""
     return _integer(value_from_ast_untyped(node, variables))
 
 

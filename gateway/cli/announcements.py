@@ -1,4 +1,4 @@
-"""What a server says when it starts and ends: a banner for people, or JSON events for log collectors."""
+"""Announce start and end of a server: a banner for people, or JSON events for log collectors."""
 
 from __future__ import annotations
 

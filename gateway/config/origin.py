@@ -13,7 +13,7 @@ _LOCAL_NAME = re.compile(r"(?!\d+$|0x)[a-z0-9_-]+|[a-z0-9_.-]+\.(?:local|interna
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Extensions and desktop clients have schemes of their own: chrome-extension://…, altair://-, capacitor://localhost.
+# Extensions and desktop clients have their own schemes: chrome-extension://…, altair://-, capacitor://localhost.
 _APP_ORIGIN = re.compile(
     r"((?P<scheme>[a-z][a-z0-9+.-]*)://[A-Za-z0-9._-]+(?::[1-9][0-9]{0,4})?)(?:[/?#].*)?", re.ASCII
 )

@@ -62,8 +62,13 @@ _BUTTONS: Final = " ".join(
     f"{rows}</span>"
     for token, rows in _TOKENS.items()
 )
+_FAULTS_FIELD: Final = (
+    '<input id="token" class="plain" aria-label="Token with faults" type="text" autocomplete="off" autocapitalize="off"'
+    ' spellcheck="false" title="Add faults with a plus sign, as in contoso+throttle=30. gateway sandbox --help lists'
+    ' them.">'
+)
 SANDBOX_NOTE: Final = (
-    f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS}</p>\n'
+    f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS} {_FAULTS_FIELD}</p>\n'
     '  <p class="aside">A reload clears tabs and history.</p>'
 )
 # Not a password field, because browsers offer to store passwords. Without autocompletion they do not restore it either.

@@ -5,31 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import query_key_of
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
-from gateway.errors import DeadlineExceeded, QueryTooComplex, ServiceUnavailable
+from gateway.errors import QueryTooComplex, ServiceUnavailable
 from gateway.page import Budget, CacheState, Caller, PageSource
 from gateway.query import PageQuery
-from gateway.scanning.scan import Progress, Scan, ScanRules
+from gateway.scanning.building import Building, Demand
+from gateway.scanning.scan import Scan, ScanRules
+from gateway.scanning.scan_permits import ScanPermit, scan_limiter
 from gateway.scanning.tables import ScannedTable, grouped_table, import_tables, unpacked_table
 from gateway.scanning.view import View
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.single_flight import being_cancelled
-
-
-@dataclass(slots=True)
-class _Building:
-    """A view being built, whose token it is, and how many callers wait for it."""
-
-    task: asyncio.Task[View | None]
-    locator: bytes
-    progress: Progress
-    waiters: int = 0
 
 
 class CachedViews:
@@ -37,6 +29,9 @@ class CachedViews:
 
     A view is as fresh as its oldest block. A stale one is answered at once while the next one is built. Callers that
     ask for the same view share one scan.
+
+    ``limiter`` bounds the scans that hold rows. Each keeps its permit until its view is in the cache, which counts it,
+    or is returned uncached.
     """
 
     def __init__(
@@ -46,9 +41,10 @@ class CachedViews:
         self._pages = pages
         self._rules = rules
         self._thread = thread or WorkerThread()
+        self.limiter = scan_limiter()
         self._has_imported = False
         self._importing = asyncio.Lock()
-        self._buildings: dict[str, _Building] = {}
+        self._buildings: dict[str, Building] = {}
         self._tasks: set[asyncio.Task[View | None]] = set()
 
     async def view(self, query: PageQuery, caller: Caller, *, is_by_rows: bool = False) -> View:
@@ -63,13 +59,13 @@ class CachedViews:
         while True:
             cached = await self._cached(key, caller)
             if cached is not None and cached.cache is CacheState.STALE and key not in self._buildings:
-                self._start(key, replace(query, revalidate=True), _heir(caller), waiters=1)
+                self._start(key, replace(query, revalidate=True), _heir(caller), is_refresh=True)
             if cached is not None:
                 return cached
             running = self._buildings.get(key)
             building = running or self._start(key, query, caller)
             try:
-                view = await _result(building, caller)
+                view = await self._result(key, building, caller)
             except QueryTooComplex:
                 # The calls of a scan count for the operation that started it. This one may still make its own.
                 if running is None or running.progress.known_rows > self._rules.max_rows:
@@ -124,40 +120,67 @@ class CachedViews:
         warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
         return view.having(cache=state, stale_warnings=warnings)
 
-    def _start(self, key: str, query: PageQuery, caller: Caller, *, waiters: int = 0) -> _Building:
-        """Start to build a view for ``waiters``, and for those who come later."""
-        scan = Scan(self._source, query, caller, self._rules, lambda: building.waiters > 0)
-        task = asyncio.create_task(self._built(key, query, caller, scan), context=contextvars.Context())
-        building = self._buildings[key] = _Building(task, caller.token.locator, scan.progress, waiters)
+    def _start(self, key: str, query: PageQuery, caller: Caller, *, is_refresh: bool = False) -> Building:
+        """Start to build a view for callers who will wait for it, or to refresh a stale one."""
+        demand = Demand(is_refresh, waiters=int(is_refresh))
+        permit = ScanPermit(self.limiter, caller.token.locator, demand.is_patient)
+        scan = Scan(self._source, query, caller, self._rules, demand.is_wanted, permit)
+        task = asyncio.create_task(self._built(key, query, caller, scan, permit), context=contextvars.Context())
+        building = Building(task, caller.token.locator, scan.progress, permit, demand)
+        self._buildings[key] = building
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(key, building))
         return building
 
-    def _forget(self, key: str, building: _Building) -> None:
+    async def _result(self, key: str, building: Building, caller: Caller) -> View | None:
+        """Wait for a view; None if its scan was stopped because nobody waited. Raises GatewayError."""
+        building.demand.waiters += 1
+        try:
+            async with asyncio.timeout_at(None if math.isinf(caller.deadline) else caller.deadline):
+                return await asyncio.shield(building.task)
+        except TimeoutError:
+            raise building.late() from None
+        except asyncio.CancelledError:
+            if building.task.cancelled() and not being_cancelled():
+                raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
+            raise
+        finally:
+            building.demand.waiters -= 1
+            if not building.demand.is_wanted() and building.permit.is_waiting:
+                # It has not begun to read all rows, so it gives up its place.
+                self._forget(key, building)
+                building.task.cancel()
+
+    def _forget(self, key: str, building: Building) -> None:
         if self._buildings.get(key) is building:
             del self._buildings[key]
 
-    def _ended(self, key: str, building: _Building) -> None:
+    def _ended(self, key: str, building: Building) -> None:
         self._tasks.discard(building.task)
         self._forget(key, building)
         if not building.task.cancelled():
             # Retrieve the exception, or asyncio logs that it was never retrieved.
             building.task.exception()
 
-    async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
-        with self._pages.reads.under_way(caller.token.locator) as read:
-            await self._import_tables()
-            in_thread = self._thread.of(caller.token.locator)
-            tables = ScannedTable(query, in_thread)
-            reading = await scan.run(tables.consumer)
-            if reading is None:
-                return None
-            dimensions = query.group_by or query.dataset.dimensions
-            table = await tables.table()
-            view = View(table, reading, dimensions, is_by_rows=False, in_thread=in_thread, cache=reading.cache)
-            if reading.cache is CacheState.STALE:
-                view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
-            return view if read.void else await self._keep(key, query, caller, view)
+    async def _built(self, key: str, query: PageQuery, caller: Caller, scan: Scan, permit: ScanPermit) -> View | None:
+        async with permit:
+            with self._pages.reads.under_way(caller.token.locator) as read:
+                view = await self._scanned(query, caller, scan)
+                return view if view is None or read.void else await self._keep(key, query, caller, view)
+
+    async def _scanned(self, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
+        await self._import_tables()
+        in_thread = self._thread.of(caller.token.locator)
+        tables = ScannedTable(query, in_thread)
+        reading = await scan.run(tables.consumer)
+        if reading is None:
+            return None
+        dimensions = query.group_by or query.dataset.dimensions
+        table = await tables.table()
+        view = View(table, reading, dimensions, is_by_rows=False, in_thread=in_thread, cache=reading.cache)
+        if reading.cache is CacheState.STALE:
+            view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
+        return view
 
     async def _import_tables(self) -> None:
         """Import the modules of tables, once: in another thread than the worker thread, for which other work waits."""
@@ -198,28 +221,3 @@ def _size_bytes(view: View) -> int:
 def _heir(caller: Caller) -> Caller:
     """Return a caller for work that outlives the request."""
     return replace(caller, budget=Budget(caller.budget.max_calls), deadline=math.inf)
-
-
-async def _result(building: _Building, caller: Caller) -> View | None:
-    """Wait for a view; None if its scan was stopped because nobody waited. Raises GatewayError."""
-    building.waiters += 1
-    try:
-        async with asyncio.timeout_at(None if math.isinf(caller.deadline) else caller.deadline):
-            return await asyncio.shield(building.task)
-    except TimeoutError:
-        raise _late(building.progress) from None
-    except asyncio.CancelledError:
-        if building.task.cancelled() and not being_cancelled():
-            raise ServiceUnavailable("The gateway is shutting down. Retry.") from None
-        raise
-    finally:
-        building.waiters -= 1
-
-
-def _late(progress: Progress) -> DeadlineExceeded:
-    total = "" if progress.rows_total is None else f" of {progress.rows_total}"
-    return DeadlineExceeded(
-        f"Reading all rows of the query takes longer than one operation may. {progress.rows_read}{total} are read. Ask"
-        " again to continue.",
-        progress={"rowsRead": progress.rows_read, "rowsTotal": progress.rows_total},
-    )

@@ -2,6 +2,8 @@
 
 A scan outlives the caller that started it. When nobody waits for it any more, it starts no further block; the calls in
 flight finish, and their blocks are cached. So whoever asks again continues where it stopped.
+
+A scan of many rows needs a permit after its first block. While it waits for the permit, it holds no rows.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from gateway.page import INCOMPLETE, STALE_DATA, CacheState, Caller, Page, PageS
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
-from gateway.query import PageQuery
+from gateway.query import FALSE, PageQuery
+from gateway.scanning.first_block import FirstBlock
+from gateway.scanning.scan_permits import ScanPermit
 from gateway.snapshots.differing_blocks import DifferingBlocks
 
 # If the data is processed during a scan, it starts again, at most this many times (our choice).
@@ -100,12 +104,14 @@ class Scan:
         caller: Caller,
         rules: ScanRules,
         is_wanted: Callable[[], bool],
+        permit: ScanPermit,
     ) -> None:
-        self._source = source
+        self._source = FirstBlock(source, rules.sizes)
         self._query = query
         self._caller = caller
         self._rules = rules
         self._is_wanted = is_wanted
+        self._permit = permit
         self.progress = Progress()
 
     async def run(self, consumer: Consumer) -> Reading | None:
@@ -121,6 +127,7 @@ class Scan:
         reading = Reading()
         self.progress.rows_read = 0
         consumer.start()
+        await self._enter()
         stream = self._stream()
         opening = await stream.opening()
         self._require_size(opening, 0)
@@ -130,18 +137,40 @@ class Scan:
                 self._require_size([page], reading.rows)
                 await consumer.take(page)
                 if not self._is_wanted():
+                    # Release the rows while the calls in flight finish.
+                    consumer.start()
                     return None
         if stream.is_short:
             reading.warnings[INCOMPLETE.code] = INCOMPLETE
         return reading
 
+    async def _enter(self) -> None:
+        """Read the first block, and take the permit unless it shows that the query has few rows."""
+        if self._permit.is_held or self._query.filter == FALSE:
+            return
+        first = await self._source.load(self._query, self._block_caller())
+        self._require_size([first], 0)
+        if self._source.has_few(first):
+            return
+        del first
+        # Called only if the permit is not free, so that the scan has to wait.
+        releasing = asyncio.get_running_loop().call_soon(self._source.release)
+        try:
+            await self._permit.take()
+        finally:
+            releasing.cancel()
+
+    def _block_caller(self) -> Caller:
+        deadline = asyncio.get_running_loop().time() + self._rules.block_timeout_seconds
+        return replace(self._caller, deadline=deadline, held=None)
+
     def _stream(self) -> RowStream:
-        rules, loop = self._rules, asyncio.get_running_loop()
+        rules = self._rules
         return RowStream(
             self._source,
             self._query,
             rules.sizes,
-            lambda: replace(self._caller, deadline=loop.time() + rules.block_timeout_seconds, held=None),
+            self._block_caller,
             accepts_incomplete=True,
             is_thorough=True,
             differing=rules.differing,

@@ -10,9 +10,10 @@ from gateway.page import UNREADABLE_VALUES, Page
 from gateway.query import Dataset, PageQuery
 from gateway.scanning.scan import Consumer
 from gateway.scheduling.rotation import Turns
-from gateway.scheduling.worker_thread import InThread, inline
+from gateway.scheduling.worker_thread import InThread, in_pieces, inline
 
 if TYPE_CHECKING:
+    from gateway.views.pieces import Pieces
     from gateway.views.table import Table
     from gateway.views.table_builder import TableBuilder
 
@@ -45,7 +46,10 @@ class ScannedTable:
     async def table(self) -> Table:
         """Return the finished table, with digest and size."""
         run = runner(len(self._builder), self._in_thread)
-        return await _measured(await run(self._builder.build), run)
+        table = await run(self._builder.build)
+        # Release the blocks.
+        self._builder = self._new()
+        return await _measured(table, run)
 
     def _new(self) -> TableBuilder:
         from gateway.views.table_builder import TableBuilder
@@ -64,13 +68,12 @@ class ScannedTable:
 async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: InThread) -> Table:
     """Return the groups of a table's rows, with digest and size."""
     run = runner(len(table), in_thread)
-    return await _measured(await run(_grouped, table, dimensions), run)
+    return await _measured(await in_pieces(run, _grouping(table, dimensions)), run)
 
 
 async def _measured(table: Table, run: InThread) -> Table:
     """Return the table after its digest and size are computed, which takes too long for the event loop."""
-    await run(lambda: table.digest)
-    await run(lambda: table.size_bytes)
+    await in_pieces(run, table.measuring())
     return table
 
 
@@ -86,35 +89,39 @@ class PackedTable(Packed):
 
 async def packed_table(table: Table, in_thread: InThread) -> PackedTable | None:
     """Return ``table`` packed; None if it is too large to unpack again or has text that is not valid Unicode."""
-    data = await in_thread(_packed, table)
+    data = await in_pieces(in_thread, _packing(table))
     return None if data is None else PackedTable(data, table.dataset)
 
 
 async def unpacked_table(packed: PackedTable, turns: Turns, in_thread: InThread) -> Table:
     """Return the table that ``packed`` holds. It needs no turns of the event loop."""
-    return await in_thread(_unpacked, packed)
+    return await in_pieces(in_thread, _unpacking(packed))
 
 
-def _packed(table: Table) -> bytes | None:
+def _packing(table: Table) -> Pieces[bytes | None]:
     from gateway.views.table_bytes import to_bytes
 
     try:
         plain = to_bytes(table)
     except ValueError:
         return None
+    yield
     return compress(plain) if len(plain) <= MAX_PLAIN_BYTES else None
 
 
-def _unpacked(packed: PackedTable) -> Table:
+def _unpacking(packed: PackedTable) -> Pieces[Table]:
     from gateway.views.table_bytes import from_bytes
 
-    table = from_bytes(packed.dataset, decompress(packed.data))
+    plain = decompress(packed.data)
+    yield
+    table = from_bytes(packed.dataset, plain)
+    yield
     # Computed here, because it takes too long for the event loop.
     _ = table.size_bytes
     return table
 
 
-def _grouped(table: Table, dimensions: tuple[str, ...]) -> Table:
-    from gateway.views.grouping import grouped
+def _grouping(table: Table, dimensions: tuple[str, ...]) -> Pieces[Table]:
+    from gateway.views.grouping import grouping
 
-    return grouped(table, dimensions)
+    return grouping(table, dimensions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
     from gateway.views.measure_column import Rows
+    from gateway.views.pieces import Pieces
     from gateway.views.table import Table
     from gateway.views.totals import Totals
 
@@ -96,7 +97,7 @@ class View:
         # They do not depend on the order, but an order that is kept already has the rows.
         numbers = await self.numbers(unordered) if unordered.text else None
         key = ("totals", unordered.text)
-        return await self._computed(key, lambda: self._run(self._totals, numbers), lambda _: TOTALS_BYTES)
+        return await self._computed(key, lambda: in_pieces(self._run, self._totaling(numbers)), lambda _: TOTALS_BYTES)
 
     async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
         """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
@@ -133,15 +134,15 @@ class View:
                 self.kept.keep(key, result, size_bytes(result))
         return result
 
-    def _arranging(self, refinement: Refinement) -> Generator[None, None, Rows]:
+    def _arranging(self, refinement: Refinement) -> Pieces[Rows]:
         from gateway.views.arrangement import arranging
 
         return arranging(self.table, refinement, self.dimensions)
 
-    def _totals(self, numbers: Rows | None) -> Totals:
-        from gateway.views.totals import totals
+    def _totaling(self, numbers: Rows | None) -> Pieces[Totals]:
+        from gateway.views.totals import totaling
 
-        return totals(self.table, numbers)
+        return totaling(self.table, numbers)
 
     def _out_of_range(self, names: list[str], numbers: Rows | None) -> int:
         from gateway.views.measures import out_of_range

@@ -7,8 +7,10 @@ nobody can make others wait by keeping rows, and operations that need several bl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from gateway.scheduling.rotation import Rotation
 
@@ -26,6 +28,8 @@ class Backlog:
         self._max_rows = max_rows
         self.rows = 0
         self._turns = Rotation()
+        # The operations that render a block, by its identity: they refer to it.
+        self._rendered: Counter[int] = Counter()
         self._has_less = asyncio.Event()
 
     @asynccontextmanager
@@ -38,15 +42,28 @@ class Backlog:
             while self.rows and self.rows + rows > self._max_rows:
                 self._has_less.clear()
                 await self._has_less.wait()
-        with self.rendering(rows):
-            yield
-
-    @contextmanager
-    def rendering(self, rows: int) -> Iterator[None]:
-        """Count ``rows`` during the context."""
         self.rows += rows
         try:
             yield
         finally:
-            self.rows -= rows
-            self._has_less.set()
+            self._remove(rows)
+
+    @contextmanager
+    def rendering(self, blocks: Sequence[Sequence[Any]]) -> Iterator[None]:
+        """Count the rows of ``blocks`` during the context; a block that several operations render counts once."""
+        for block in blocks:
+            self._rendered[id(block)] += 1
+            if self._rendered[id(block)] == 1:
+                self.rows += len(block)
+        try:
+            yield
+        finally:
+            for block in blocks:
+                self._rendered[id(block)] -= 1
+                if not self._rendered[id(block)]:
+                    del self._rendered[id(block)]
+                    self._remove(len(block))
+
+    def _remove(self, rows: int) -> None:
+        self.rows -= rows
+        self._has_less.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -24,7 +24,7 @@ class Permits:
     def __init__(self, permits: int) -> None:
         self._free = permits
         # Each waiting caller's turn and patience. While a permit is free, nobody waits.
-        self._waiting: deque[tuple[asyncio.Future[None], Patience]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[None], Patience] = OrderedDict()
 
     @asynccontextmanager
     async def hold(
@@ -49,29 +49,41 @@ class Permits:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, is_patient))
+        self._waiting[turn] = is_patient
         try:
             await turn
         except asyncio.CancelledError:
+            self._waiting.pop(turn, None)
             if not turn.cancelled() and turn.exception() is None:
                 self._release()
             raise
 
     def refuse_waiting(self, error: Callable[[], Exception]) -> None:
         """Let everybody who waits for a permit fail with what ``error`` returns."""
-        waiting, self._waiting = self._waiting, deque()
-        for turn, _ in waiting:
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for turn in waiting:
             if not turn.done():
                 turn.set_exception(error())
 
     def _release(self) -> None:
-        self._waiting = deque(entry for entry in self._waiting if not entry[0].done())
-        if not self._waiting:
+        turn = self._next()
+        if turn is None:
             self._free += 1
             return
-        entry = next((entry for entry in self._waiting if not entry[1]()), self._waiting[0])
-        self._waiting.remove(entry)
-        entry[0].set_result(None)
+        del self._waiting[turn]
+        turn.set_result(None)
+
+    def _next(self) -> asyncio.Future[None] | None:
+        """Return the turn of the first caller that is not patient, or of the first patient one."""
+        patient: asyncio.Future[None] | None = None
+        for turn, is_patient in self._waiting.items():
+            # A canceled caller leaves the queue when it runs again.
+            if turn.cancelled():
+                continue
+            if not is_patient():
+                return turn
+            patient = patient or turn
+        return patient
 
 
 class _Queue:

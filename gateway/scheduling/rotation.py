@@ -16,9 +16,14 @@ Turns = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Rotation:
-    """Gives turns. If several owners wait, each gets one turn before any gets a second."""
+    """Gives turns. If several owners wait, each gets one turn before any gets a second.
 
-    def __init__(self) -> None:
+    After each turn, other tasks have the event loop for at least ``rest_share`` of the time that the turn took, with
+    what its holder does directly after it.
+    """
+
+    def __init__(self, *, rest_share: float = 0.0) -> None:
+        self._rest_share = rest_share
         # The waiting turns of each owner; the first owner is the next.
         self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {}
         self._is_taken = False
@@ -32,13 +37,26 @@ class Rotation:
         if not self._is_taken:
             self._is_taken = True
             loop.call_soon(self._give)
+        started = None
         try:
             await turn
+            started = loop.time()
             yield
         finally:
             # A turn that was cancelled before it was given has nothing to pass on.
             if not turn.cancelled():
-                loop.call_soon(self._give)
+                self._end(loop, started)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, started: float | None) -> None:
+        """Let the next turn be given after the rest, if this rotation has rests and the turn was used."""
+        if self._rest_share and started is not None:
+            # The holder of the turn goes on at once, and its new tasks run in the next step: that time counts, too.
+            loop.call_soon(loop.call_soon, self._rest, loop, started)
+        else:
+            loop.call_soon(self._give)
+
+    def _rest(self, loop: asyncio.AbstractEventLoop, started: float) -> None:
+        loop.call_later(self._rest_share * (loop.time() - started), self._give)
 
     def _give(self) -> None:
         """Give the next turn."""

@@ -6,6 +6,7 @@ One thread, because more would take the processor from the event loop. Large ins
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar, TypeVarTuple
@@ -14,6 +15,11 @@ from gateway.scheduling.rotation import Rotation
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+# A turn of work in pieces ends with the first piece that exceeds this CPU time (our choice). So turns of small and of
+# large pieces are about as long. Time in which the thread waits for the event loop does not count: otherwise each small
+# piece would be a turn.
+TURN_SECONDS = 0.005
 
 
 class InThread(Protocol):
@@ -29,21 +35,26 @@ async def inline(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
     return work(*arguments)
 
 
-async def in_pieces(in_thread: InThread, work: Generator[None, None, T]) -> T:
-    """Run ``work``, each piece up to its next ``yield`` in another turn, and return its result.
+async def in_pieces(
+    in_thread: InThread, work: Generator[None, None, T], clock: Callable[[], float] = time.thread_time
+) -> T:
+    """Run ``work`` in turns of at least one piece, up to a ``yield``, and return its result.
 
-    A canceled caller's work ends with the piece that is running.
+    A canceled caller's work ends with the turn that is running.
     """
     result: list[T] = []
-    while not await in_thread(_ended, work, result):
+    while not await in_thread(_ended, work, result, clock):
         pass
     return result[0]
 
 
-def _ended(work: Generator[None, None, T], result: list[T]) -> bool:
-    """Run the next piece of ``work``; if it was the last one, append the result and return True."""
+def _ended(work: Generator[None, None, T], result: list[T], clock: Callable[[], float]) -> bool:
+    """Run pieces of ``work`` for one turn; if it has ended, append the result and return True."""
+    end_of_turn = clock() + TURN_SECONDS
     try:
         next(work)
+        while clock() < end_of_turn:
+            next(work)
     except StopIteration as end:
         result.append(end.value)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.clocks.instant import instant
 from gateway.query import Dataset
+from gateway.views.pieces import Pieces, Shared, whole
 from gateway.views.text_key import text_key, text_keys
 
 # One sort holds the GIL: 4,096 texts for about 2 ms (measured).
@@ -40,19 +41,23 @@ class Dictionary:
 
         Texts with equal keys have equal ranks. The rank of None is larger than all others.
         """
-        keys = text_keys(self._texts) if self.sort_key is text_key else list(map(self.sort_key, self._texts))
-        rank_of = {key: rank for rank, key in enumerate(sorted_in_steps(list(set(keys))))}
-        return self._with_null(np.fromiter(map(rank_of.__getitem__, keys), np.int64, len(keys)))
+        return whole(self._ranking.pieces(self._start_ranking))
 
     @property
     def is_ranked(self) -> bool:
         """True if the ranks have been computed."""
         return "ranks" in self.__dict__
 
-    def distinct_ranks(self) -> NDArray[Any]:
+    def ranking(self) -> Pieces[None]:
+        """Compute the ranks, unless they have been computed, in pieces."""
+        if not self.is_ranked:
+            # The place where cached_property keeps them.
+            vars(self)["ranks"] = yield from self._ranking.pieces(self._start_ranking)
+
+    def distinct_ranking(self) -> Pieces[NDArray[Any]]:
         """Return ranks in which texts with equal keys follow each other by code point. They are not kept."""
         ranks = self.ranks if self.null_code is None else np.delete(self.ranks, self.null_code)
-        return self._with_null(_by_text(self._texts, ranks.astype(np.int64)))
+        return _with_null((yield from _by_text(self._texts, ranks.astype(np.int64))), self.null_code)
 
     @cached_property
     def null_code(self) -> int | None:
@@ -63,6 +68,15 @@ class Dictionary:
     def size_bytes(self) -> int:
         """Memory of the values, and of the ranks if they have been computed."""
         return self._values_bytes + (self.ranks.nbytes if self.is_ranked else 0)
+
+    @cached_property
+    def _ranking(self) -> Shared[NDArray[Any]]:
+        return Shared()
+
+    @property
+    def _start_ranking(self) -> Callable[[], Pieces[NDArray[Any]]]:
+        # Without a reference to the dictionary, which would keep it alive if nobody finishes the computation.
+        return partial(_ranks, self._texts, self.sort_key, self.null_code)
 
     @property
     def _texts(self) -> list[str]:
@@ -77,11 +91,6 @@ class Dictionary:
         other_bytes = sum(sys.getsizeof(text) + len(text.encode("utf-8", "surrogatepass")) + 1 for text in others)
         return _POINTER_BYTES * len(self.values) + ascii_bytes + other_bytes
 
-    def _with_null(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
-        if self.null_code is not None:
-            ranks = np.insert(ranks, self.null_code, len(ranks))
-        return ranks.astype(code_type(len(self.values)))
-
 
 def sort_key_of(dataset: Dataset, name: str) -> Callable[[str], str]:
     """Return what the texts of a column are ordered by: dates as instants, others by their text keys."""
@@ -93,23 +102,52 @@ def code_type(count: int) -> type[np.uint8 | np.uint16 | np.uint32]:
     return np.uint8 if count <= 2**8 else np.uint16 if count <= 2**16 else np.uint32
 
 
-def sorted_in_steps(texts: Sequence[str]) -> list[str]:
+def sorting_in_steps(texts: Sequence[str]) -> Pieces[list[str]]:
     """Return ``texts`` sorted by code point. Other threads run between the steps, which last some milliseconds."""
-    runs = [sorted(texts[start : start + _TEXTS_A_STEP]) for start in range(0, len(texts), _TEXTS_A_STEP)]
+    runs: list[list[str]] = []
+    for start in range(0, len(texts), _TEXTS_A_STEP):
+        runs.append(sorted(texts[start : start + _TEXTS_A_STEP]))
+        yield
     while len(runs) > 1:
-        # Sorting two sorted runs merges them (Timsort).
-        runs = [sorted(chain(*runs[start : start + 2])) for start in range(0, len(runs), 2)]
+        merged: list[list[str]] = []
+        for start in range(0, len(runs), 2):
+            # Sorting two sorted runs merges them (Timsort).
+            merged.append(sorted(chain(*runs[start : start + 2])))
+            yield
+        runs = merged
     return runs[0] if runs else []
 
 
-def _by_text(texts: list[str], by_key: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ranks(texts: list[str], sort_key: Callable[[str], str], null_code: int | None) -> Pieces[NDArray[Any]]:
+    """Return the ranks of a dictionary of ``texts`` and perhaps None."""
+    keys = text_keys(texts) if sort_key is text_key else list(map(sort_key, texts))
+    yield
+    distinct = list(set(keys))
+    yield
+    in_order = yield from sorting_in_steps(distinct)
+    rank_of = {key: rank for rank, key in enumerate(in_order)}
+    yield
+    return _with_null(np.fromiter(map(rank_of.__getitem__, keys), np.int64, len(keys)), null_code)
+
+
+def _with_null(ranks: NDArray[np.int64], null_code: int | None) -> NDArray[Any]:
+    """Return ``ranks`` of texts as the smallest type, with one for None if it has a code."""
+    if null_code is not None:
+        ranks = np.insert(ranks, null_code, len(ranks))
+    return ranks.astype(code_type(len(ranks)))
+
+
+def _by_text(texts: list[str], by_key: NDArray[np.int64]) -> Pieces[NDArray[np.int64]]:
     """Return ranks in which texts with equal keys follow each other by code point."""
     if by_key.max(initial=-1) == len(texts) - 1:
         return by_key
     tied = np.flatnonzero(np.bincount(by_key)[by_key] > 1).tolist()
     code_of = {texts[code]: code for code in tied}
     among_tied = np.zeros(len(texts), np.int64)
-    among_tied[[code_of[text] for text in sorted_in_steps(list(code_of))]] = np.arange(len(tied))
+    yield
+    in_order = yield from sorting_in_steps(list(code_of))
+    among_tied[[code_of[text] for text in in_order]] = np.arange(len(tied))
+    yield
     ranks = np.empty(len(texts), np.int64)
     ranks[np.lexsort((among_tied, by_key))] = np.arange(len(texts))
     return ranks

@@ -8,27 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.dictionary import Dictionary
-from gateway.views.sums import summed_measures
+from gateway.views.pieces import Pieces
+from gateway.views.radix_sort import sorting
+from gateway.views.sums import summing_measures
 from gateway.views.table import Table, TextColumn
 
 # Up to so many times the rows, a lookup table of all possible groups is faster than sorting.
 _LOOKUP_FACTOR = 8
 
 
-def grouped(table: Table, dimensions: Collection[str]) -> Table:
+def grouping(table: Table, dimensions: Collection[str]) -> Pieces[Table]:
     """Return a table with one row for each combination of values of ``dimensions``, in the order of the first rows.
 
     Values are compared exactly, and nulls form a group. Other dimensions and the date are null, as in the upstream's
     groups. Measures are sums of rows: nulls are skipped, and only nulls give null. A sum with an unreadable value is
     UNKNOWN, one beyond 64 bits OUT_OF_RANGE. The rate is that of the sums.
     """
-    first_rows, group_of_row = _groups(table, dimensions)
+    first_rows, group_of_row = yield from _groups(table, dimensions)
     groups = len(first_rows)
     texts = {
         name: TextColumn(text.dictionary, text.codes[first_rows]) if name in dimensions else _nulls(text, groups)
         for name, text in table.texts.items()
     }
-    measures = summed_measures(table, None, group_of_row, groups, dimensions)
+    yield
+    measures = yield from summing_measures(table, None, group_of_row, groups, dimensions)
     return Table(table.dataset, texts, {name: sums.compact() for name, sums in measures.items()}, groups)
 
 
@@ -36,25 +39,37 @@ def _nulls(text: TextColumn, rows: int) -> TextColumn:
     return TextColumn(Dictionary((None,), text.dictionary.sort_key), np.zeros(rows, np.uint8))
 
 
-def _groups(table: Table, dimensions: Collection[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _groups(table: Table, dimensions: Collection[str]) -> Pieces[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return the first row of each group, and the group of each row."""
     first_rows, group_of_row = np.arange(min(1, len(table))), np.zeros(len(table), np.int64)
     for dimension in dimensions:
         text = table.texts[dimension]
         size = len(text.dictionary.values)
         # Groups and distinct values are at most as many as rows, so the product fits.
-        first_rows, group_of_row = _numbered(group_of_row * size + text.codes, len(first_rows) * size)
+        first_rows, group_of_row = yield from _numbered(group_of_row * size + text.codes, len(first_rows) * size)
     return first_rows, group_of_row
 
 
-def _numbered(keys: NDArray[np.int64], bound: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _numbered(keys: NDArray[np.int64], bound: int) -> Pieces[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Number the distinct ``keys``, which are below ``bound``, by their first rows: first rows, number of each row."""
     if bound > len(keys) * _LOOKUP_FACTOR:
-        distinct, keys = np.unique(keys, return_inverse=True)
-        bound = len(distinct)
+        keys, bound = yield from _without_gaps(keys)
     first_rows = np.full(bound, len(keys), np.int64)
-    np.minimum.at(first_rows, keys, np.arange(len(keys)))
+    # The last row that is written to a place remains: the first one.
+    first_rows[keys[::-1]] = np.arange(len(keys))[::-1]
+    yield
     by_first_row = np.argsort(first_rows, kind="stable")[: np.count_nonzero(first_rows < len(keys))]
     numbers = np.empty(bound, np.int64)
     numbers[by_first_row] = np.arange(len(by_first_row))
     return first_rows[by_first_row], numbers[keys]
+
+
+def _without_gaps(keys: NDArray[np.int64]) -> Pieces[tuple[NDArray[np.int64], int]]:
+    """Return the rank of each of ``keys`` among the distinct ones, and their number. There is at least one."""
+    order = yield from sorting(keys.astype(np.uint64))
+    in_order = keys[order]
+    ranks = np.concatenate([np.zeros(1, np.int64), np.cumsum(in_order[1:] != in_order[:-1])])
+    result = np.empty(len(keys), np.int64)
+    result[order] = ranks
+    yield
+    return result, int(ranks[-1]) + 1

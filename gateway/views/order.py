@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.measures import measure
 from gateway.views.order_term import OrderTerm
-from gateway.views.radix_sort import stable_order
+from gateway.views.pieces import Pieces
+from gateway.views.radix_sort import sort_key, sorting
 from gateway.views.table import Table, TextColumn
 
 
-def ordered(table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint32]:
+def ordering(
+    table: Table, terms: Sequence[OrderTerm], mask: NDArray[np.bool_] | None = None
+) -> Pieces[NDArray[np.uint32]]:
     """Return the numbers of the rows in ``mask``, ordered by ``terms``; without a mask, all rows.
 
     Texts compare by text key, dates as instants, and nulls come last in both directions. Ties are broken by all other
     fields, in an order that does not depend on the terms; rows equal in all fields keep their order. Without terms
     all rows keep theirs. Raises KeyError for a field that the dataset lacks.
     """
+    if terms:
+        yield from table.ranking(term.field for term in terms)
     rows = table.tie_order if terms else np.arange(len(table), dtype=np.uint32)
     if mask is not None:
         rows = rows[mask[rows]]
     # Stable sorts, the first term last.
     for term in reversed(terms):
         text = table.texts.get(term.field)
-        rows = _by_measure(table, term, rows) if text is None else _by_text(text, term.descending, rows)
+        if text is None:
+            rows = yield from _by_measure(table, term, rows)
+        else:
+            rows = yield from _by_text(text, term.descending, rows)
     return rows
 
 
-def _by_text(text: TextColumn, descending: bool, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _by_text(text: TextColumn, descending: bool, rows: NDArray[np.uint32]) -> Pieces[NDArray[np.uint32]]:
     ranks = text.dictionary.ranks
     if descending:
         highest = max(0, len(ranks) - 1)
@@ -41,23 +48,18 @@ def _by_text(text: TextColumn, descending: bool, rows: NDArray[np.uint32]) -> ND
             # Null had the highest rank, so the others are now at least 1.
             ranks -= 1
             ranks[null_code] = highest
-    return rows[np.argsort(ranks[text.codes[rows]], kind="stable")]
+    numbers = ranks[text.codes[rows]].astype(np.uint64)
+    yield
+    order = yield from sorting(numbers)
+    ordered: NDArray[np.uint32] = rows[order]
+    return ordered
 
 
-def _by_measure(table: Table, term: OrderTerm, rows: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _by_measure(table: Table, term: OrderTerm, rows: NDArray[np.uint32]) -> Pieces[NDArray[np.uint32]]:
     column = measure(table, term.field, rows)
+    yield
     is_known = column.is_known()
-    known = column.values[is_known]
-    order = _order(known, term.descending)
+    numbers = sort_key(column.values[is_known], descending=term.descending)
+    yield
+    order = yield from sorting(numbers)
     return np.concatenate([rows[is_known][order], rows[~is_known]])
-
-
-def _order(values: NDArray[Any], descending: bool) -> NDArray[Any]:
-    """Return the positions of ``values`` in order, or in the opposite order; equal values keep theirs."""
-    if values.dtype.kind == "f":
-        return np.argsort(-values if descending else values, kind="stable")
-    # The complement reverses the order, and unlike the negative it always fits.
-    values = ~values if descending else values
-    lowest = int(values.min(initial=0))
-    # Without a sign the difference of two int64 fits.
-    return stable_order(values.astype(np.uint64) - np.uint64(lowest % 2**64))

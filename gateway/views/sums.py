@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from gateway.views.measure_column import MeasureColumn, Rows, State
 from gateway.views.measures import measure
+from gateway.views.pieces import Pieces
 from gateway.views.table import Table
 
 
-def summed_measures(
+def summing_measures(
     table: Table, rows: Rows | None, group_of_row: NDArray[Any], groups: int, grouped_by: Collection[str] = ()
-) -> dict[str, MeasureColumn]:
+) -> Pieces[dict[str, MeasureColumn]]:
     """Return the sums of all measures except the rate over groups of ``rows``; all rows for None.
 
     If the rows have several values of a dimension that measures must not be added over, and the groups do not have it
@@ -26,7 +27,11 @@ def summed_measures(
     if not _is_additive(table, rows, grouped_by):
         unknown = MeasureColumn(np.zeros(groups, np.int64), np.full(groups, State.UNKNOWN, np.uint8))
         return dict.fromkeys(names, unknown)
-    return {name: summed(measure(table, name, rows), group_of_row, groups) for name in names}
+    sums: dict[str, MeasureColumn] = {}
+    for name in names:
+        sums[name] = summed(measure(table, name, rows), group_of_row, groups)
+        yield
+    return sums
 
 
 def summed(column: MeasureColumn, group_of_row: NDArray[Any], groups: int) -> MeasureColumn:

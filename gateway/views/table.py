@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gateway.query import Dataset
 from gateway.views.dictionary import Dictionary
 from gateway.views.measure_column import MeasureColumn
-from gateway.views.tie_order import tie_order
+from gateway.views.pieces import Pieces, Shared, whole
+from gateway.views.tie_order import RankedCodes, tie_ordering
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,39 +51,22 @@ class Table:
     @cached_property
     def digest(self) -> bytes:
         """Eight-byte digest of all values in row order. Nulls of all states count as equal, because they look equal."""
-        content = hashlib.blake2b(len(self).to_bytes(8, "little"), digest_size=8)
-        for text in self.texts.values():
-            content.update(_encoded(text.dictionary.values))
-            content.update(_bytes(text.codes))
-        for measure in self.measures.values():
-            content.update(_bytes(measure.values))
-            content.update(_bytes(measure.is_known()))
-        return content.digest()
+        return whole(self._digesting())
 
-    def ranking(self, fields: Iterable[str]) -> Generator[None]:
-        """Compute what orders by ``fields`` need and the table keeps: in pieces of one column or the tie order."""
-        columns = [self.texts[field] for field in fields if field in self.texts]
-        if "tie_order" not in self.__dict__:
-            columns += self.deciding_texts
-        for text in columns:
-            if not text.dictionary.is_ranked:
-                _ = text.dictionary.ranks
-                yield
-        if "tie_order" not in self.__dict__:
-            _ = self.tie_order
+    def measuring(self) -> Pieces[None]:
+        """Compute the digest, and the size of the texts."""
+        # The place where cached_property keeps it.
+        vars(self)["digest"] = yield from self._digesting()
+        for text in self.texts.values():
+            _ = text.dictionary.size_bytes
             yield
 
-    @cached_property
-    def deciding_texts(self) -> list[TextColumn]:
-        """The columns that may break a tie of the columns before them.
-
-        The others need not be ranked: a customer's name does not, if each tenant has one name.
-        """
-        deciding: list[TextColumn] = []
-        for text in self.texts.values():
-            if not any(_determines(earlier, text) for earlier in deciding):
-                deciding.append(text)
-        return deciding
+    def ranking(self, fields: Iterable[str]) -> Pieces[None]:
+        """Compute what orders by ``fields`` need and the table keeps."""
+        for text in [self.texts[field] for field in fields if field in self.texts]:
+            yield from text.dictionary.ranking()
+        if "tie_order" not in self.__dict__:
+            vars(self)["tie_order"] = yield from self._tie_ordering.pieces(self._start_tie_ordering)
 
     @cached_property
     def tie_order(self) -> NDArray[np.uint32]:
@@ -90,8 +74,59 @@ class Table:
 
         Rows that are equal in all fields keep their order.
         """
-        ranked = [(text.dictionary.distinct_ranks(), text.codes) for text in self.deciding_texts]
-        return tie_order(ranked, list(self.measures.values()), len(self))
+        return whole(self._tie_ordering.pieces(self._start_tie_ordering))
+
+    @cached_property
+    def _tie_ordering(self) -> Shared[NDArray[np.uint32]]:
+        return Shared()
+
+    @property
+    def _start_tie_ordering(self) -> Callable[[], Pieces[NDArray[np.uint32]]]:
+        # Without a reference to the table, which would keep it alive if nobody finishes the computation.
+        return partial(_tie_order, list(self.texts.values()), list(self.measures.values()), len(self))
+
+    def _digesting(self) -> Pieces[bytes]:
+        content = hashlib.blake2b(len(self).to_bytes(8, "little"), digest_size=8)
+        for text in self.texts.values():
+            content.update(_encoded(text.dictionary.values))
+            content.update(_bytes(text.codes))
+            yield
+        for measure in self.measures.values():
+            content.update(_bytes(measure.values))
+            content.update(_bytes(measure.is_known()))
+            yield
+        return content.digest()
+
+
+def _tie_order(
+    texts: Sequence[TextColumn], measures: Sequence[MeasureColumn], row_count: int
+) -> Pieces[NDArray[np.uint32]]:
+    """Return the order that breaks ties."""
+    ranked: list[RankedCodes] = []
+    deciding = yield from _deciding(texts)
+    for text in deciding:
+        yield from text.dictionary.ranking()
+        ranks = yield from text.dictionary.distinct_ranking()
+        ranked.append((ranks, text.codes))
+        yield
+    return (yield from tie_ordering(ranked, measures, row_count))
+
+
+def _deciding(texts: Iterable[TextColumn]) -> Pieces[list[TextColumn]]:
+    """Return the columns that may break a tie of the columns before them.
+
+    The others need not be ranked: a customer's name does not, if each tenant has one name.
+    """
+    deciding: list[TextColumn] = []
+    for text in texts:
+        for earlier in deciding:
+            is_determined = _determines(earlier, text)
+            yield
+            if is_determined:
+                break
+        else:
+            deciding.append(text)
+    return deciding
 
 
 def _determines(one: TextColumn, other: TextColumn) -> bool:

@@ -9,36 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.measure_column import MeasureColumn
-from gateway.views.radix_sort import stable_order
+from gateway.views.pieces import Pieces
+from gateway.views.radix_sort import sort_key, sorting_by
 
 # Ranks and codes of a text column: the rank of a row's text is ``ranks[codes[row]]``.
 RankedCodes = tuple[NDArray[Any], NDArray[Any]]
 
 
-def tie_order(texts: Iterable[RankedCodes], measures: Iterable[MeasureColumn], row_count: int) -> NDArray[np.uint32]:
+def tie_ordering(
+    texts: Iterable[RankedCodes], measures: Iterable[MeasureColumn], row_count: int
+) -> Pieces[NDArray[np.uint32]]:
     """Return all row numbers, ordered by the texts' ranks and then by the measures, nulls last.
 
     Rows that are equal in all of them keep their order.
     """
     keys = _packed(texts)
+    yield
     rows = np.arange(row_count)
     if keys:
-        rows = stable_order(keys[0]) if len(keys) == 1 else np.lexsort(keys[::-1])
+        rows = yield from sorting_by(keys)
     if _has_equal_neighbors(keys, rows):
         for measure in measures:
-            keys += [~measure.is_known(), measure.values]
-        rows = np.lexsort(keys[::-1]) if keys else rows
+            keys += [(~measure.is_known()).astype(np.uint64), sort_key(measure.values)]
+        if keys:
+            rows = yield from sorting_by(keys)
     return rows.astype(np.uint32)
 
 
-def _packed(texts: Iterable[RankedCodes]) -> list[NDArray[Any]]:
+def _packed(texts: Iterable[RankedCodes]) -> list[NDArray[np.uint64]]:
     """Return sort keys of 64 bits, the first one first. Each holds the ranks of as many columns as fit."""
-    keys: list[NDArray[Any]] = []
+    keys: list[NDArray[np.uint64]] = []
     room = 0
     for ranks, codes in texts:
         key = ranks[codes].astype(np.uint64)
         if keys and len(ranks) <= room:
-            keys[-1] = keys[-1] * len(ranks) + key
+            keys[-1] = keys[-1] * np.uint64(len(ranks)) + key
         else:
             keys.append(key)
             room = 2**64

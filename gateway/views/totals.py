@@ -9,7 +9,8 @@ import numpy as np
 
 from gateway.views.measure_column import MeasureColumn, Rows
 from gateway.views.measures import derived_measure
-from gateway.views.sums import summed_measures
+from gateway.views.pieces import Pieces
+from gateway.views.sums import summing_measures
 from gateway.views.table import Table
 
 
@@ -24,7 +25,7 @@ class Totals:
     out_of_range: tuple[str, ...]
 
 
-def totals(table: Table, rows: Rows | None = None) -> Totals:
+def totaling(table: Table, rows: Rows | None = None) -> Pieces[Totals]:
     """Return the totals of ``rows``, or of all rows for None.
 
     Nulls are skipped; only nulls give null, and no rows give 0. The rate is that of the sums, null if either is null
@@ -32,7 +33,7 @@ def totals(table: Table, rows: Rows | None = None) -> Totals:
     is null.
     """
     row_count = len(table) if rows is None else len(np.arange(len(table))[rows])
-    sums = summed_measures(table, rows, np.zeros(row_count, np.int64), 1)
+    sums = yield from summing_measures(table, rows, np.zeros(row_count, np.int64), 1)
     if not row_count:
         sums = dict.fromkeys(sums, MeasureColumn(np.zeros(1, np.int64)))
     derived = table.dataset.derived

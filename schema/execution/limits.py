@@ -130,15 +130,17 @@ def check_text(text: str, max_tokens: int) -> int:
     return MAX_TOKENS_OF_LONG_DOCUMENTS
 
 
-def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
-    """Raise QueryTooComplex if an operation of ``document`` exceeds a limit."""
+def check_document(document: DocumentNode, limits: Limits, tokens: int) -> int:
+    """Return the most root fields of an operation of ``document``. Raises QueryTooComplex if one exceeds a limit."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if tokens > limits.max_query_tokens and not all(map(_is_introspection, operations)):
         raise _too_complex("tokens", tokens, limits.max_query_tokens)
     # Inline fragments and spreads nest without adding levels of fields; allow some, far below Python's recursion limit.
     meter = _DocumentMeter(document, max_levels=4 * limits.max_query_depth + 40)
+    root_fields = 0
     for operation in operations:
         measure = meter.selection_set(operation.selection_set)
+        root_fields = max(root_fields, measure.fields)
         for what, value, bound in (
             ("levels", measure.depth, limits.max_query_depth),
             ("aliases", measure.aliases, limits.max_query_aliases),
@@ -147,6 +149,7 @@ def check_document(document: DocumentNode, limits: Limits, tokens: int) -> None:
         ):
             if value > bound:
                 raise _too_complex(what, value, bound)
+    return root_fields
 
 
 def _is_introspection(operation: OperationDefinitionNode) -> bool:

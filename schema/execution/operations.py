@@ -1,4 +1,4 @@
-"""Run one operation: prepare its document, check its cost, execute it.
+"""Run one operation: check its cost, execute it.
 
 Operations run directly in graphql-core with Strawberry's executor. ``strawberry.Schema.execute`` would hide which phase
 failed, and the phase determines code and HTTP status. Only this module and schema/export/arguments.py use private names
@@ -55,7 +55,7 @@ from schema.execution.errors import (
     gateway_error,
     graphql_error,
 )
-from schema.execution.prepared_documents import Phase, PreparedDocuments
+from schema.execution.prepared_documents import Phase, PreparedDocument, PreparedDocuments
 from schema.execution.projection import Field, Selection
 from schema.execution.rendering import Renderer, Unrendered
 
@@ -66,7 +66,7 @@ _NO_OPERATION = "The document has no operation. Send one that has."
 class OperationRequest:
     """The operation that a caller sent: GraphQL over HTTP, section "Request parameters"."""
 
-    query: str
+    document: PreparedDocument
     operation_name: str | None = None
     variables: dict[str, Any] | None = None
     may_mutate: bool = True
@@ -142,9 +142,17 @@ class Operations:
         self._renderer = renderer or Renderer()
         self._documents = PreparedDocuments(self._schema, limits, introspection=introspection, phase=phase)
 
+    def known(self, text: str) -> PreparedDocument | None:
+        """Return the document of ``text`` if it is cached."""
+        return self._documents.known(text)
+
+    async def prepared(self, text: str, owner: bytes) -> PreparedDocument:
+        """Return the document of ``text``; an unknown one waits for a turn of ``owner``. Raises ServiceUnavailable."""
+        return await self._documents.in_turn(text, owner)
+
     async def run(self, request: OperationRequest, context: OperationContext) -> Outcome:
         """Run ``request`` and return its outcome with all errors. Raises BadRequest for a wrong HTTP method only."""
-        prepared = self._documents.get(request.query)
+        prepared = request.document
         if prepared.document is not None and not request.may_mutate:
             _require_query(prepared.document, request.operation_name)
         if prepared.document is None or prepared.errors:

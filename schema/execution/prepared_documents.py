@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -29,14 +31,27 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 
 from gateway.config.groups import Limits
-from gateway.errors import GatewayError, QueryTooComplex
+from gateway.errors import GatewayError, QueryTooComplex, ServiceUnavailable
+from gateway.scheduling.rotation import Rotation
 from schema.execution.advice import advised
 from schema.execution.cost import variable_uses
 from schema.execution.errors import MAX_ERRORS, graphql_error, parse_failed, validation_failed
 from schema.execution.limits import INTROSPECTION_TOKENS, check_document, check_text
 
-# The number of cached parsed and validated documents. Longer texts are rare and not cached: together below about 30 MB.
-PREPARED_DOCUMENTS, MAX_PREPARED_CHARACTERS = 256, 16_384
+# The number of cached parsed and validated documents, and of their tokens: together below about 35 MB. Longer texts are
+# rare and not cached.
+PREPARED_DOCUMENTS, MAX_PREPARED_TOKENS, MAX_PREPARED_CHARACTERS = 256, 81_920, 16_384
+
+# Unknown documents of this length are prepared in about ten milliseconds at most, so they do not wait for longer ones,
+# which take up to 50 (our choice).
+SHORT_CHARACTERS = 1_024
+
+# After each preparation and the start of its operation, other requests have the event loop for as long as both took.
+# (Our choice.) Otherwise each of their steps would wait for another preparation, and uvloop accepts only one connection
+# in each step.
+REST_SHARE = 1.0
+
+RETRY_SECONDS = 5
 
 # Comments take memory only during parsing (our choice: far more than a person writes).
 MAX_COMMENTS = 10_000
@@ -54,11 +69,23 @@ Phase = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """A document with its errors, and how often it uses each variable. ``document`` is None if it was refused."""
+    """A document with its errors, and how often it uses each variable. ``document`` is None if it was refused.
+
+    ``root_fields`` are those of the operation that has the most.
+    """
 
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
     uses: Mapping[str, int] = field(default_factory=dict)
+    root_fields: int = 0
+
+    @property
+    def is_valid(self) -> bool:
+        return self.document is not None and not self.errors
+
+    @property
+    def tokens(self) -> int:
+        return 0 if self.document is None else self.document.token_count
 
 
 class MisplacedFieldRule(FieldsOnCorrectTypeRule):
@@ -83,7 +110,7 @@ class MisplacedFieldRule(FieldsOnCorrectTypeRule):
 
 
 class PreparedDocuments:
-    """The documents of one schema, within limits."""
+    """The documents of one schema, within limits. The most recently used ones are cached."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool, phase: Phase) -> None:
         self._schema = schema
@@ -94,11 +121,52 @@ class PreparedDocuments:
         rules = dict.fromkeys((*specified_rules, *recommended_rules, *extra))
         self._rules = tuple(MisplacedFieldRule if rule is FieldsOnCorrectTypeRule else rule for rule in rules)
         self._advise = partial(advised, schema=schema, max_rows=limits.max_first_rows)
-        self._cached = lru_cache(maxsize=PREPARED_DOCUMENTS)(self._prepare)
+        self._cached: OrderedDict[str, PreparedDocument] = OrderedDict()
+        self._cached_tokens = 0
+        self._short_turns, self._long_turns = Rotation(rest_share=REST_SHARE), Rotation(rest_share=REST_SHARE)
+
+    def known(self, text: str) -> PreparedDocument | None:
+        """Return the document of ``text`` if it is cached."""
+        prepared = self._cached.get(text)
+        if prepared is not None:
+            self._cached.move_to_end(text)
+        return prepared
 
     def get(self, text: str) -> PreparedDocument:
         """Return the document of ``text``, from the cache if it is there."""
-        return self._cached(text) if len(text) <= MAX_PREPARED_CHARACTERS else self._prepare(text)
+        prepared = self.known(text)
+        if prepared is None:
+            prepared = self._prepare(text)
+            if len(text) <= MAX_PREPARED_CHARACTERS:
+                self._keep(text, prepared)
+        return prepared
+
+    async def in_turn(self, text: str, owner: bytes) -> PreparedDocument:
+        """Return the document of ``text``. An unknown one waits for a turn of ``owner``, a known one never.
+
+        Raises ServiceUnavailable if the turn does not come in time.
+        """
+        prepared = self.known(text)
+        if prepared is not None:
+            return prepared
+        turns = self._short_turns if len(text) <= SHORT_CHARACTERS else self._long_turns
+        try:
+            async with asyncio.timeout(self._limits.operation_timeout_seconds), turns.turn(owner):
+                # Another request may have prepared it meanwhile.
+                return self.get(text)
+        except TimeoutError:
+            raise ServiceUnavailable(
+                "Too many new documents are waiting to be checked. Retry later, and send values in variables: then the"
+                " same document serves for all of them.",
+                retry_after_seconds=RETRY_SECONDS,
+            ) from None
+
+    def _keep(self, text: str, prepared: PreparedDocument) -> None:
+        self._cached[text] = prepared
+        self._cached_tokens += prepared.tokens
+        while len(self._cached) > PREPARED_DOCUMENTS or self._cached_tokens > MAX_PREPARED_TOKENS:
+            _, evicted = self._cached.popitem(last=False)
+            self._cached_tokens -= evicted.tokens
 
     def _prepare(self, text: str) -> PreparedDocument:
         prepared = self._read(text)
@@ -112,7 +180,7 @@ class PreparedDocuments:
             with self._phase("parse"):
                 document = parse(text, max_lexical_tokens=max_tokens, max_comments=MAX_COMMENTS)
             _unlink_tokens(document)
-            check_document(document, self._limits, document.token_count)
+            root_fields = check_document(document, self._limits, document.token_count)
             with self._phase("validate"):
                 errors = self._validate(document, is_long=len(text) > MAX_PREPARED_CHARACTERS)
         except GraphQLError as error:
@@ -127,7 +195,7 @@ class PreparedDocuments:
         if errors and isinstance(errors[0], ValidationAbortedError):
             return _refused(QueryTooComplex("The document takes too long to check. Split it up."))
         failed = tuple(validation_failed(errors, self._advise if self._introspection else str))
-        return PreparedDocument(document, failed, {} if errors else variable_uses(document))
+        return PreparedDocument(document, failed, {} if errors else variable_uses(document), root_fields)
 
     def _validate(self, document: DocumentNode, *, is_long: bool) -> list[GraphQLError]:
         """Return the errors of a document.

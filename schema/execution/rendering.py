@@ -1,8 +1,9 @@
 """Render the connections of an operation once all of its rows have been read.
 
 Until then nothing is rendered, because a field may wait long for the upstream while the rendering of another one would
-use memory. Large responses are rendered one at a time, in slices: so other requests wait for one slice at most, and
-responses that are still growing cannot refuse one another the memory that each needs.
+use memory. Large responses are rendered in slices, so other requests wait for one slice at most. One response of at
+most a page and one larger response are rendered at the same time, no more. So growing responses cannot refuse one
+another the memory that each needs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from gateway.scheduling.scheduler import Scheduler
 from schema.connection import ConnectionValue
 from schema.execution.context import OperationContext
 from schema.execution.projection import SLICE_ROWS, Selection, rendering_steps
+
+# The upstream's largest page. Responses of more rows do not keep smaller ones waiting.
+PAGE_ROWS = 10_000
 
 _NULL = [b"null"]
 
@@ -49,7 +53,7 @@ class Renderer:
 
     def __init__(self, scheduler: Scheduler | None = None) -> None:
         self._scheduler = scheduler or Scheduler()
-        self._large_responses = Rotation()
+        self._pages, self._large_responses = Rotation(), Rotation()
 
     async def render(self, data: dict[str, Any], context: OperationContext) -> dict[str, Any]:
         """Return ``data`` with each Unrendered value as Rendered; null if the context's buffer has no room for it."""
@@ -60,8 +64,9 @@ class Renderer:
             return data | {key: _at_once(connection, buffer) for key, connection in connections.items()}
         rendered: dict[str, Rendered] = {}
         owner = context.caller().token.locator
-        with self._scheduler.backlog.rendering(rows):
-            async with self._large_responses.turn(owner):
+        one_at_a_time = self._pages if rows <= PAGE_ROWS else self._large_responses
+        with self._scheduler.backlog.rendering(context.held.blocks if context.held else []):
+            async with one_at_a_time.turn(owner):
                 for key, connection in connections.items():
                     rendered[key] = await self._in_slices(connection, buffer, owner)
         return data | rendered

@@ -83,7 +83,8 @@ NDJSON = RowFormat(
     "application/x-ndjson",
     "application/x-ndjson",
     lambda names: b"",
-    lambda rows, cells, raw: _JSON.encode_lines(rows),
+    # A list, because the library never frees the iterator of anything else.
+    lambda rows, cells, raw: _JSON.encode_lines(list(rows)),
 )
 
 FORMATS = (CSV, NDJSON)

@@ -32,10 +32,7 @@ class AutomaticDocuments:
     # The only names that may run; empty, because clients may send any operation.
     operation_names: tuple[str, ...] = ()
 
-    def __init__(
-        self, faults_of: FaultsOf, *, max_documents: int = MAX_CACHED_DOCUMENTS, max_bytes: int = MAX_CACHED_BYTES
-    ) -> None:
-        self._faults_of = faults_of
+    def __init__(self, *, max_documents: int = MAX_CACHED_DOCUMENTS, max_bytes: int = MAX_CACHED_BYTES) -> None:
         self._max_documents = max_documents
         self._max_bytes = max_bytes
         # Each with its size in bytes when stored; Python may enlarge a text later.
@@ -56,18 +53,17 @@ class AutomaticDocuments:
         if cached_text is not None:
             self._texts.move_to_end(digest)
         if text:
-            if text != cached_text:
-                self._store(digest, text)
+            if text != cached_text and digest != digest_of(text):
+                raise mismatch()
             return text
         if cached_text is None:
             raise PersistedQueryNotFound
         return cached_text
 
-    def _store(self, digest: str, text: str) -> None:
-        if digest != digest_of(text):
-            raise mismatch()
-        size_bytes = sys.getsizeof(text)
-        if size_bytes > MAX_DOCUMENT_BYTES or self._faults_of(text):
+    def store(self, name: str | None, text: str) -> None:
+        """Store a valid text if it was sent with its hash; ``text_of`` has compared them."""
+        digest, size_bytes = (name or "").removeprefix(SHA256), sys.getsizeof(text)
+        if name is None or not name.startswith(SHA256) or digest in self._texts or size_bytes > MAX_DOCUMENT_BYTES:
             return
         self._texts[digest] = (text, size_bytes)
         self._used_bytes += size_bytes
@@ -103,6 +99,9 @@ class TrustedDocuments:
         if document is None:
             raise OperationNotTrusted
         return document
+
+    def store(self, name: str | None, text: str) -> None:
+        """Do nothing: the manifest has all documents."""
 
 
 Documents = AutomaticDocuments | TrustedDocuments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,13 +24,16 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 SHA256 = "sha256:"
 
 
+NO_VARIABLES = msgspec.Raw(b"null")
+
+
 class Parameters(msgspec.Struct):
     """GraphQL over HTTP, section "Request parameters"."""
 
     query: str | None = None
     operationName: str | None = None  # noqa: N815  # the specification's name
     # JSON text, because it is part of a plan's key. It is parsed only for an operation without a plan.
-    variables: msgspec.Raw = msgspec.Raw(b"null")
+    variables: msgspec.Raw = NO_VARIABLES
     extensions: dict[str, Any] | None = None
     # An id in place of the document: the specification's appendix "Persisted Documents", and two names that Relay's
     # network layers commonly use.
@@ -41,6 +45,11 @@ class Parameters(msgspec.Struct):
     def wants_cost(self) -> bool:
         """True if the response's ``extensions`` shall show what the operation cost."""
         return self.extensions is not None and self.extensions.get("cost") is True
+
+    def release(self) -> None:
+        """Drop what only ``document_id`` and ``wants_cost`` need, and the request's body, to which variables refer."""
+        self.extensions = self.doc_id = self.id = None
+        self.variables = self.variables.copy()
 
     def document_id(self) -> str | None:
         """Return the id of the document, such as ``sha256:…``, or None. Raises BadRequest."""
@@ -80,17 +89,25 @@ def header(scope: Scope, name: bytes) -> str:
     return named_headers(scope).get(name, b"").decode("latin-1")
 
 
-def variables_of(parameters: Parameters) -> dict[str, Any] | None:
-    """Return the variables as values. Raises BadRequest unless they are an object or null."""
+def take_variables(parameters: Parameters, uses: Mapping[str, int]) -> tuple[dict[str, Any] | None, int]:
+    """Return the variables among ``uses`` as values, with the size of their JSON, and drop the text of all variables.
+
+    The specification says that others are ignored. Raises BadRequest unless the variables are an object or null.
+    """
+    encoded, parameters.variables = parameters.variables, NO_VARIABLES
     try:
-        variables: dict[str, Any] | None = _VARIABLES.decode(parameters.variables)
+        variables: dict[str, Any] | None = _VARIABLES.decode(encoded)
     except (ValueError, RecursionError):
-        if bytes(parameters.variables).startswith(b'"'):
+        if bytes(encoded).startswith(b'"'):
             raise BadRequest(
                 "'variables' is text that contains JSON. Send the JSON object itself, without quotes around it."
             ) from None
         raise BadRequest("'variables' cannot be read. Send a JSON object whose numbers are of usual size.") from None
-    return variables
+    if variables is None or variables.keys() <= uses.keys():
+        return variables, len(encoded)
+    sizes = {name: len(value) for name, value in _MEMBERS.decode(encoded).items()}
+    used = {name: value for name, value in variables.items() if name in uses}
+    return used, sum(sizes[name] for name in used)
 
 
 def locale_of(scope: Scope) -> str | None:
@@ -172,6 +189,7 @@ def _finite(text: str) -> float:
 # msgspec itself needs up to a hundred times longer for numbers such as 1.5e300 (measured: 12 microseconds each).
 _PARAMETERS = msgspec.json.Decoder(Parameters, float_hook=_finite)
 _VARIABLES = msgspec.json.Decoder(dict[str, Any] | None, float_hook=_finite)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BATCH = msgspec.json.Decoder(list[_BatchMember])
 
 # Apollo Client's BatchHttpLink sends at most ten. A longer list gets one error, which bounds the response.

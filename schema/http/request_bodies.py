@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Generator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -15,12 +15,6 @@ from gateway.http.request_headers import named_headers
 
 # Our choice: 64 of the largest bodies. A body is read in well under a second, except by very slow clients.
 MAX_BYTES = 67_108_864
-
-# Our choice, for the operations that run: their variables take up to ten times as much memory once they are decoded.
-MAX_RUNNING_BYTES = 16_777_216
-
-# Smaller requests, as ordinary clients send them, do not count while they run.
-LARGE_BYTES = 65_536
 
 RETRY_SECONDS = 1
 
@@ -34,7 +28,6 @@ class RequestBodies:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
-        self._running_bytes = 0
         self._bodies: set[RequestBody] = set()
 
     @asynccontextmanager
@@ -57,18 +50,6 @@ class RequestBodies:
             if body is not None:
                 self._bodies.discard(body)
                 self.held_bytes -= body.held_bytes
-
-    @contextmanager
-    def running(self, size_bytes: int) -> Iterator[None]:
-        """Count a large request while its operation runs. Raises ServiceUnavailable if all are too large together."""
-        counted_bytes = size_bytes if size_bytes > LARGE_BYTES else 0
-        if counted_bytes and self._running_bytes + counted_bytes > MAX_RUNNING_BYTES:
-            raise _too_many()
-        self._running_bytes += counted_bytes
-        try:
-            yield
-        finally:
-            self._running_bytes -= counted_bytes
 
     def make_room(self) -> None:
         """Refuse the largest bodies until the others fit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +30,14 @@ from gateway.paging.agreement import OperationSnapshots
 from gateway.scanning.sources import RowSources
 from gateway.scheduling.worker_thread import WorkerThread
 from schema.execution.context import OperationContext
-from schema.execution.operations import OperationRequest, Operations
-from schema.execution.plans import PlanKey, Plans, plan_key
+from schema.execution.operations import OperationRequest, Operations, Outcome
+from schema.execution.plans import MAX_KEY_CHARACTERS, PlanKey, Plans, plan_key
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
-from schema.http.request import access_token, locale_of, read_parameters, variables_of
+from schema.http.request import Parameters, access_token, locale_of, read_parameters, take_variables
 from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
+from schema.http.running_operations import OPERATION_BYTES, RunningOperation, RunningOperations, operation_bytes
 
 # Time for a request body to arrive (our choice; a megabyte takes less on the slowest link worth serving).
 BODY_TIMEOUT_SECONDS = 20.0
@@ -61,6 +63,7 @@ class GraphQLView:
     thread: WorkerThread = field(default_factory=WorkerThread)
     held_rows: HeldRows = field(default_factory=HeldRows)
     bodies: RequestBodies = field(default_factory=RequestBodies)
+    running: RunningOperations = field(default_factory=RunningOperations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -100,28 +103,26 @@ class GraphQLView:
             max_bytes=self.max_request_bytes,
             timeout_seconds=self.body_timeout_seconds,
         )
-        text, shows_cost = self.documents.text_of(parameters), parameters.wants_cost
+        text = self.documents.text_of(parameters)
         key = plan_key(text, parameters.operationName, parameters.variables)
         # A plan's stored rendering has no cost.
-        planned = None if shows_cost or key is None else await self._planned(scope, key)
+        planned = None if parameters.wants_cost or key is None else await self._planned(scope, key)
         if planned is not None:
+            # What has a plan is valid.
+            self.documents.store(parameters.document_id(), text)
             return planned
-        with self.bodies.running(len(text) + len(parameters.variables)):
-            may_mutate = scope["method"] == "POST"
-            operation = OperationRequest(
-                text, parameters.operationName, variables_of(parameters), may_mutate=may_mutate
-            )
-            # The operation may wait long for the upstream, and the parameters hold the whole body.
-            del parameters
-            return await self._executed(scope, receive, key, operation, shows_cost=shows_cost)
+        return await self._executed(scope, receive, text, parameters, key)
 
     async def _executed(
-        self, scope: Scope, receive: Receive, key: PlanKey | None, operation: OperationRequest, *, shows_cost: bool
+        self, scope: Scope, receive: Receive, text: str, parameters: Parameters, key: PlanKey | None
     ) -> Response:
         """Return the response to an operation on the ordinary path."""
-        context = self._context(scope, shows_cost=shows_cost)
+        context = self._context(scope, shows_cost=parameters.wants_cost)
         try:
-            outcome = await unless_disconnected(receive, self.operations.run(operation, context))
+            with self.running.operation(context.buffer.owner) as running:
+                may_mutate = scope["method"] == "POST"
+                work = self._run(text, parameters, context, running, may_mutate=may_mutate)
+                outcome = await unless_disconnected(receive, work)
             if self.plans is not None and key is not None and outcome.data and not outcome.errors:
                 self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(
@@ -134,6 +135,32 @@ class GraphQLView:
             return await outcome_response(scope, context, outcome, self.thread)
         finally:
             context.release()
+
+    async def _run(
+        self,
+        text: str,
+        parameters: Parameters,
+        context: OperationContext,
+        running: RunningOperation,
+        *,
+        may_mutate: bool,
+    ) -> Outcome:
+        """Prepare the document of an operation and run it. Meanwhile, keep only what it uses."""
+        document_id = parameters.document_id()
+        parameters.release()
+        # A plan's key contains the text of short variables.
+        kept_bytes = sys.getsizeof(text) + min(len(parameters.variables), MAX_KEY_CHARACTERS)
+        document = self.operations.known(text)
+        if document is None:
+            self.running.hold(running, kept_bytes + len(parameters.variables) + OPERATION_BYTES)
+            document = await self.operations.prepared(text, context.buffer.owner)
+        if document.is_valid:
+            self.documents.store(document_id, text)
+        variables, variables_bytes = take_variables(parameters, document.uses)
+        kept_bytes += operation_bytes(variables_bytes, document.root_fields)
+        self.running.hold(running, kept_bytes, document)
+        request = OperationRequest(document, parameters.operationName, variables, may_mutate=may_mutate)
+        return await self.operations.run(request, context)
 
     async def _planned(self, scope: Scope, key: PlanKey) -> RenderedResponse | None:
         """Return the response to an operation that ran before, if the caller's rows are cached and fresh."""

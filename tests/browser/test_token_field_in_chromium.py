@@ -64,6 +64,23 @@ def test_a_token_in_the_field_applies_to_every_tab(real_chromium: Chromium) -> N
         assert graphiql.outside_requests == []
 
 
+def test_a_token_of_the_sandbox_can_be_typed_with_faults(graphiql: GraphiqlPage) -> None:
+    """The field shows the chosen token, readable, and its button is pressed only without faults."""
+    field, button = graphiql.page.get_by_label("Token with faults"), graphiql.page.get_by_role("button", name="contoso")
+    expect(field).to_have_value("contoso")
+    expect(field).to_have_css("-webkit-text-security", "none")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    field.press("End")
+    field.press_sequentially("+status=403")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert [error["extensions"]["code"] for error in graphiql.run()["errors"]] == ["FORBIDDEN"]
+    graphiql.screenshot("faults")
+    graphiql.page.get_by_role("button", name="sample").click()
+    expect(field).to_have_value("sample")
+    with graphiql.page.expect_response("**/graphql"):
+        assert "errors" not in graphiql.run()
+
+
 def test_a_token_from_the_field_leaves_no_trace(real_chromium: Chromium, tmp_path: Path) -> None:
     """After sending and reloading, neither fields, storage nor the profile's files contain the token."""
     profile = tmp_path / "profile"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.conftest import Upstream
 
 # Arguments of a client's program: the size of its pages and a filter.
-# The size is no divisor of 12,000, so that the last page is short, and one less than the smallest block.
+# The size does not divide 12,000, so that the last page is short, and one less than the smallest block.
 ARGUMENTS = ("999", '{"serviceCode": {"eq": "crm"}}')
 
 # The fields of a row that all clients select.

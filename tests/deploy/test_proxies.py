@@ -154,7 +154,7 @@ def test_haproxys_usual_probes_find_the_replicas_up(
     tmp_path: Path, replicas: list[str], pem: Certificate, probe: str
 ) -> None:
     """Without an answer to the probe, all replicas are down and requests get 503."""
-    # Without a limit of their own, probes would have to be answered within the interval, also on a busy machine.
+    # Without a separate limit, probes would have to be answered within the interval, also on a busy machine.
     probing = f"timeout check 10s\n  {probe}"
     usual = re.sub(r"option httpchk\n  http-check send .*", probing, HAPROXY).replace("inter 2s", "inter 50ms fall 1")
     with haproxy(tmp_path, replicas, pem, usual) as url, client_of(url, pem) as client:

@@ -171,7 +171,7 @@ def application(source: Shelf) -> ASGIApp:
 
     limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
     operations = Operations(build_schema(), limits, introspection=True)
-    documents = AutomaticDocuments(operations.faults_of)
+    documents = AutomaticDocuments()
     sources = row_sources(source, BlockSizes(10, 10))
     view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)

@@ -244,7 +244,7 @@ async def lifespan():
 configure_logging(sys.argv[1], "debug")
 limits = Limits(100, 8_000, 5, 5.0, 20, 2_000, 30, 10)
 operations = Operations(build_schema(), limits, introspection=True)
-documents = AutomaticDocuments(operations.faults_of)
+documents = AutomaticDocuments()
 sources = RowSources(Broken(), None, BlockSizes(10, 10))
 view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, broken_page)
 app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)

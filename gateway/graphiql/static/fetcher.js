@@ -1,6 +1,7 @@
 // Sends GraphiQL's operations to the gateway. Any failure becomes a GraphQL response with an error, so that the result
 // pane always shows what happened.
 
+import { exchangeOf } from "./exchange.js";
 import { extensionsOf } from "./operation.js";
 
 // GraphiQL itself sends this one.
@@ -21,7 +22,9 @@ export function createFetcher(url, prepareHeaders, runs) {
         const [abort, waiting] = [new AbortController(), new AbortController()];
         const sent = prepareHeaders(headers);
         const stopWaiting = () => waiting.abort();
-        ask(url, { ...operation, ...extensionsOf(operation) }, sent, abort.signal, stopWaiting).then((answer) => {
+        const onExchange = isOfUser ? (exchange) => !abort.signal.aborted && runs.noteExchange(exchange) : undefined;
+        const notify = { onHeaders: stopWaiting, onExchange };
+        ask(url, { ...operation, ...extensionsOf(operation) }, sent, abort.signal, notify).then((answer) => {
           stopWaiting();
           if (abort.signal.aborted) return;
           observer.next(answer);
@@ -39,8 +42,11 @@ export function createFetcher(url, prepareHeaders, runs) {
   };
 }
 
-/** Returns the response, or a response with an error; calls `onHeaders` as soon as the response begins. */
-async function ask(url, operation, headers, signal, onHeaders = () => {}) {
+/**
+ * Returns the response, or a response with an error. Calls `onHeaders` as soon as the response begins, and `onExchange`
+ * with the facts about it once it is complete.
+ */
+async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
   let requestHeaders;
   try {
     requestHeaders = new Headers(headers);
@@ -49,6 +55,7 @@ async function ask(url, operation, headers, signal, onHeaders = () => {}) {
   }
   requestHeaders.set("Content-Type", "application/json");
   requestHeaders.set("Accept", "application/graphql-response+json, application/json;q=0.9");
+  const began = performance.now();
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -65,7 +72,9 @@ async function ask(url, operation, headers, signal, onHeaders = () => {}) {
     if (response.type === "opaqueredirect") {
       return failure("REDIRECTED", "Something in between redirected the request, such as a sign-in. Reload this page.");
     }
-    return parse(await response.text(), response);
+    const body = await response.text();
+    onExchange(exchangeOf(response, body, performance.now() - began));
+    return parse(body, response);
   } catch {
     // fetch deliberately reveals no more than this.
     return failure("NETWORK_ERROR", "No answer from the gateway. Is it still running, and the network up?");

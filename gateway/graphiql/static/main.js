@@ -6,6 +6,7 @@ import { useEditors, useFocusInNewTab } from "./editors.js";
 import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
 import { Runs } from "./runs.js";
+import { takeSharedTab } from "./share.js";
 import { createStorage } from "./storage.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -41,7 +42,7 @@ function connectTokenButtons(authorization) {
   });
 }
 
-/** The field in the bar for a real access token; the sandbox's page does not have it. */
+/** The field in the bar for a real access token, or for a token of the sandbox with faults. */
 function connectTokenField(authorization) {
   const field = document.getElementById("token");
   if (field === null) return;
@@ -70,7 +71,9 @@ const authorization = new Authorization(isSandbox);
 // Only trusted documents run there, so the page cannot ask for a number of rows.
 const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
+const shared = takeSharedTab();
 const examples = await loadExamples();
+const tabs = shared === null ? examples : [shared, ...examples];
 
 ReactDOM.createRoot(root).render(
   h(
@@ -85,7 +88,9 @@ ReactDOM.createRoot(root).render(
       defaultEditorToolsVisibility: isPhone ? false : "variables",
       defaultQuery: isTrustedOnly ? TRUSTED_QUERY : NEW_QUERY,
       defaultHeaders: headers,
-      defaultTabs: examples.map((example) => ({ ...example, headers })),
+      // GraphiQL takes only the query of the first tab from here.
+      variables: tabs[0].variables ?? undefined,
+      defaultTabs: tabs.map((tab) => ({ ...tab, headers })),
       inputValueDeprecation: true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },

@@ -1,12 +1,15 @@
-// The panel over the result pane: the response as JSON, table, chart or CSV, and its operation as a curl command.
+// The panel over the result pane: the response as JSON, table, chart or CSV, and its operation as a curl command; and
+// the line below it.
 
 import { readAnswer } from "./answer.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { Happened } from "./happened.js";
 import { counted } from "./numbers.js";
 import { Problems } from "./problems.js";
 import { isOrderedBy, useRun } from "./runs.js";
+import { linkTo } from "./share.js";
 import { filterHint, statusText } from "./status.js";
 import { sortRows, Table } from "./table.js";
 import { otherTokenNotice, useTokens } from "./tokens.js";
@@ -24,7 +27,8 @@ const VIEWS = ["JSON", "Table", "Chart"];
  */
 export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) {
   const editors = useEditorContext({ nonNull: true });
-  const { isFetching } = useExecutionContext({ nonNull: true });
+  const execution = useExecutionContext({ nonNull: true });
+  const { isFetching } = execution;
   const text = useText(editors.responseEditor);
   const [view, setView] = useState(VIEWS[0]);
   const [chosenName, setChosenName] = useState(null);
@@ -45,12 +49,18 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
 
   const whereTokenIs = describeTokenPlace(tokens.token, sandboxTokens);
   const copyCurl = async () => setNotice(await copied(editors, url, whereTokenIs));
+  const copyLink = async () => {
+    const [query, variables] = [editors.queryEditor, editors.variableEditor].map((editor) => editor.getValue());
+    const isCopied = await copyText(linkTo(query, variables));
+    setNotice(isCopied ? "Copied a link to the operation and its variables." : "The browser forbids copying.");
+  };
   const saveRows = () => {
     if (rows.length === 0) return setNotice("There are no rows to save.");
     saveCsv(fileName(editors.queryEditor.operationName, list, answer.lists), toCsv(list.columns, rows));
     setNotice(`Saved ${counted(rows.length, "row")}.`);
   };
   const actions = [
+    h(Action, { key: "link", title: "Copy a link to the operation and its variables", onClick: copyLink }, "Copy link"),
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
@@ -61,9 +71,10 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     view === "Table"
       ? h(Table, { list, rows, sort, onSort: setSort })
       : h(Chart, { list, isOrdered: isShown && isOrderedBy(run, list) });
+  const happened = h(Happened, { exchange: run.exchange, isFetching, run: execution.run, stop: execution.stop });
   return h(
-    AboveResult,
-    { view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
+    AroundResult,
+    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
     h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),
@@ -86,22 +97,26 @@ function useText(editor) {
   return text;
 }
 
-/** Renders its children before the result pane, for the right keyboard order; GraphiQL has no slot there. */
-function AboveResult({ view, isEmpty, isOutdated, children }) {
+/** Renders its children before the result pane and `below` behind it; GraphiQL has no slots there. */
+function AroundResult({ view, isEmpty, isOutdated, below, children }) {
   const here = useRef(null);
   const [panel] = useState(() => document.createElement("section"));
+  const [line] = useState(() => document.createElement("p"));
   useEffect(() => {
     panel.className = "results";
     panel.setAttribute("aria-label", "Views of the answer");
-    here.current.closest(".graphiql-response").prepend(panel);
-    return () => panel.remove();
+    line.className = "happened";
+    const pane = here.current.closest(".graphiql-response");
+    pane.prepend(panel);
+    pane.append(line);
+    return () => [panel, line].forEach((element) => element.remove());
   }, []);
   useEffect(() => {
     panel.dataset.view = view;
     panel.toggleAttribute("data-empty", isEmpty);
     panel.toggleAttribute("data-outdated", isOutdated);
   }, [view, isEmpty, isOutdated]);
-  return h("span", { ref: here, hidden: true }, createPortal(children, panel));
+  return h("span", { ref: here, hidden: true }, createPortal(children, panel), createPortal(below, line));
 }
 
 function ViewButtons({ view, setView }) {

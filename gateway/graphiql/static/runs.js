@@ -1,11 +1,11 @@
-// The latest run of each tab: what it asked for, and a note on its cost while it waits.
+// The latest run of each tab: what it asked for, a note on its cost while it waits, and what happened to it.
 
 import { readOperation } from "./operation.js";
 import { describeScans } from "./scan_estimate.js";
 
 const { useEffect, useRef, useState } = window.React;
 
-const NO_RUN = { ordered: new Set(), note: "" };
+const NO_RUN = { ordered: new Set(), note: "", exchange: null };
 
 /** The operation that the page has sent last. `blockRows` is the size of the blocks that the gateway reads. */
 export class Runs {
@@ -19,26 +19,31 @@ export class Runs {
 
   /** Notes a run. */
   begin(operation) {
-    this.#notify({ ordered: readOperation(operation).ordered, note: "" });
+    this.#notify({ ...NO_RUN, ordered: readOperation(operation).ordered });
+  }
+
+  /** Notes the facts about the response to the latest run. */
+  noteExchange(exchange) {
+    this.#notify({ exchange });
   }
 
   /** Shows what the run will cost, if it is slow and needs all rows; `ask` sends operations. Aborting `signal` ends it. */
   async estimate(operation, ask, signal) {
-    const { ordered, scans, definitions } = readOperation(operation);
+    const { scans, definitions } = readOperation(operation);
     if (scans.length === 0 || this.#blockRows === 0) return;
     const counting = { scans, definitions, variables: operation.variables };
     const note = await describeScans(counting, ask, this.#blockRows, signal);
-    if (!signal.aborted) this.#notify({ ordered, note });
+    if (!signal.aborted) this.#notify({ note });
   }
 
-  /** Calls `listener` with each run and each of its changes; returns a function that stops it. */
+  /** Calls `listener` with the changes of each run, the first of which has everything; returns a function that stops it. */
   watch(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  #notify(run) {
-    for (const listener of this.#listeners) listener(run);
+  #notify(change) {
+    for (const listener of this.#listeners) listener(change);
   }
 }
 
@@ -47,7 +52,8 @@ export function useRun(runs, tabId) {
   const [runByTab, setRunByTab] = useState({});
   const tab = useRef(tabId);
   tab.current = tabId;
-  useEffect(() => runs.watch((run) => setRunByTab((all) => ({ ...all, [tab.current]: run }))), [runs]);
+  const change = (run) => setRunByTab((all) => ({ ...all, [tab.current]: { ...all[tab.current], ...run } }));
+  useEffect(() => runs.watch(change), [runs]);
   return runByTab[tabId] ?? NO_RUN;
 }
 

@@ -4,22 +4,24 @@ import { counted, formatNumber } from "./numbers.js";
 import { describeCost } from "./scan_estimate.js";
 import { MAX_SHOWN_ROWS } from "./table.js";
 
+// GraphiQL's own messages, instead of a response.
+const NOT_SENT = /^(Headers|Variables) are (invalid JSON|not a JSON object)/;
+
 /** Returns the line. `note` is about the operation that is running, `hint` about a list without rows. */
 export function statusText({ view, text, answer, list, isFetching, note, hint }) {
   if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
   if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
-  const [about, cost] = [describeAnswer(answer, list, view, hint), describeCost(answer.cost)];
+  const [about, cost] = [describeAnswer({ text, answer, list, view, hint }), describeCost(answer.cost)];
   if (!cost) return about;
   return about.endsWith(".") ? `${about} ${cost}.` : `${about} · ${cost}`;
 }
 
-function describeAnswer(answer, list, view, hint) {
+function describeAnswer({ text, answer, list, view, hint }) {
   if (list) return countedRows(list, view, hint);
   if (answer.totals.length > 0) return "No rows were asked for.";
   if (answer.problems.length > 0) return "There is no data in this answer.";
-  return answer.isRead
-    ? "There is no list of rows in this answer: select nodes or edges."
-    : "This is not a GraphQL answer; JSON shows it.";
+  if (answer.isRead) return "There is no list of rows in this answer: select nodes or edges.";
+  return NOT_SENT.test(text) ? `Nothing was sent. ${text}` : "This is not a GraphQL answer; JSON shows it.";
 }
 
 function countedRows({ rows, totalCount }, view, hint) {

@@ -55,7 +55,7 @@ async def test_an_unencrypted_server_is_not_used() -> None:
 async def test_the_url_names_the_only_authority_and_a_client_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: str
 ) -> None:
-    """The server wants a certificate of its own authority, which the system's store does not have."""
+    """The server wants a certificate of its private authority, which the system's store does not have."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     files, port = certificate(tmp_path, "127.0.0.1"), free_port()
     tls = ["--tls-port", str(port), "--tls-auth-clients", "yes", "--tls-ca-cert-file", str(files.authority)]

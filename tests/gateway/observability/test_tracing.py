@@ -22,6 +22,7 @@ from gateway.config.settings import read_settings
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.tracing import Tracing
 from tests.conftest import Gateway, served
+from tests.gateway.running import eventually
 
 if TYPE_CHECKING:
     from tests.conftest import Upstream
@@ -37,9 +38,18 @@ class Traced:
     gateway: Gateway
     exporter: InMemorySpanExporter
 
+    def ended(self, requests: int) -> list[ReadableSpan]:
+        """Wait until the spans of this many requests have ended, just after their responses; return all spans."""
+
+        def are_ended() -> bool:
+            return sum(span.kind is SpanKind.SERVER for span in self.exporter.get_finished_spans()) >= requests
+
+        eventually(are_ended)
+        return list(self.exporter.get_finished_spans())
+
     def spans(self) -> dict[str, ReadableSpan]:
-        """Return the spans by name, after checking that names are unique."""
-        finished = self.exporter.get_finished_spans()
+        """Return the spans of one request by name, after checking that names are unique."""
+        finished = self.ended(1)
         by_name = {span.name: span for span in finished}
         assert len(by_name) == len(finished), [span.name for span in finished]
         return by_name
@@ -111,7 +121,7 @@ def test_no_span_contains_token_document_or_filter(traced: Traced) -> None:
         traced.gateway.post(text, "contoso+as=secrettoken")
         traced.gateway.client.get("/graphql", params={"query": text}, headers={"Authorization": "Bearer secrettoken"})
     traced.gateway.client.get("/secretpath")
-    span_text = "".join(span.to_json() for span in traced.exporter.get_finished_spans())
+    span_text = "".join(span.to_json() for span in traced.ended(9))
     assert span_text.count("GET /graphql") == 4
     assert "secret" not in span_text.lower()
 
@@ -120,11 +130,11 @@ def test_a_cached_operation_is_one_span(traced: Traced) -> None:
     """The fast path has no phases."""
     for _ in range(3):
         traced.gateway.connection("first: 1", "contoso+as=repeated")
-    finished = [span.name for span in traced.exporter.get_finished_spans()]
+    finished = [span.name for span in traced.ended(3)]
     assert finished.count("POST /graphql") == 3
     assert finished.count("GET upstream") == finished.count("graphql.parse") == 1
     assert finished[-1] == "POST /graphql"
-    assert attributes(traced.exporter.get_finished_spans()[-1])["gateway.cache"] == "hit"
+    assert attributes(traced.ended(3)[-1])["gateway.cache"] == "hit"
 
 
 def test_a_caller_s_trace_continues_here_but_not_upstream(traced: Traced, upstream: Upstream) -> None:

@@ -29,7 +29,7 @@ async def ended(tasks: list[asyncio.Task[None]]) -> None:
 async def test_blocks_are_decoded_in_rotation_between_tokens_while_there_is_room() -> None:
     decoding: list[bytes] = []
     backlog = Backlog(max_rows=10_000)
-    with backlog.rendering(6_000):
+    with backlog.rendering([range(6_000)]):
         tasks = started(backlog, [b"busy", b"busy", b"busy", b"calm"], 4_000, decoding)
         await asyncio.sleep(0.05)
         assert decoding == [b"busy"]
@@ -42,7 +42,7 @@ async def test_blocks_are_decoded_in_rotation_between_tokens_while_there_is_room
 async def test_a_waiting_block_that_is_cancelled_lets_the_next_one_in() -> None:
     decoding: list[bytes] = []
     backlog = Backlog(max_rows=10_000)
-    with backlog.rendering(10_000):
+    with backlog.rendering([range(10_000)]):
         tasks = started(backlog, [b"a", b"b"], 10_000, decoding)
         await asyncio.sleep(0.05)
         await ended(tasks[:1])
@@ -54,7 +54,7 @@ async def test_a_waiting_block_that_is_cancelled_lets_the_next_one_in() -> None:
 async def test_few_rows_never_wait() -> None:
     decoding: list[bytes] = []
     backlog = Backlog(max_rows=10_000)
-    with backlog.rendering(10_000):
+    with backlog.rendering([range(10_000)]):
         tasks = started(backlog, [b"large"], FEW_ROWS + 1, decoding) + started(backlog, [b"small"], FEW_ROWS, decoding)
         await asyncio.sleep(0.05)
         assert decoding == [b"small"]
@@ -64,10 +64,18 @@ async def test_few_rows_never_wait() -> None:
 async def test_a_block_larger_than_the_bound_is_decoded_alone() -> None:
     decoding: list[bytes] = []
     backlog = Backlog(max_rows=10_000)
-    with backlog.rendering(1):
+    with backlog.rendering([range(1)]):
         tasks = started(backlog, [b"a"], 20_000, decoding)
         await asyncio.sleep(0.05)
         assert decoding == []
     await asyncio.sleep(0.05)
     assert decoding == [b"a"]
     await ended(tasks)
+
+
+async def test_a_block_that_several_operations_render_counts_once() -> None:
+    """Ten aliases of one cached block take no more memory than one."""
+    backlog, block, other = Backlog(), range(4_000), range(4_000)
+    with backlog.rendering([block, block]), backlog.rendering([block, other]):
+        assert backlog.rows == 8_000
+    assert backlog.rows == 0

@@ -109,7 +109,7 @@ async def test_tokens_have_permits_of_their_own_and_leave_nothing_behind() -> No
 
 
 async def test_waiting_callers_of_a_token_can_be_refused_at_once() -> None:
-    """Each gets an error of its own; those of other tokens, and later ones, are not affected."""
+    """Each gets a separate error. Callers of other tokens, and later ones, are not affected."""
     permits, order = TokenPermits(1), list[str]()
 
     async def wait(locator: bytes, name: str) -> None:
@@ -137,3 +137,14 @@ async def test_waiting_callers_of_a_token_can_be_refused_at_once() -> None:
     assert results[1] is not results[2]
     assert sorted(order) == ["later", "two"]
     assert len(permits) == 0
+
+
+async def test_a_canceled_caller_leaves_the_queue() -> None:
+    permits = Permits(1)
+    async with permits.hold(FAR, Refused):
+        waiting = [asyncio.ensure_future(work(permits, str(number), [])) for number in range(1_000)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not permits._waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from contextlib import suppress
 
 import pytest
@@ -15,6 +16,11 @@ async def take_turns(rotation: Rotation, owner: str, count: int, turns: list[str
     for _ in range(count):
         async with rotation.turn(owner.encode()):
             turns.append(owner)
+
+
+def block(seconds: float) -> None:
+    """Block the event loop, as long work does."""
+    time.sleep(seconds)
 
 
 async def test_owners_alternate_however_many_turns_each_waits_for() -> None:
@@ -102,4 +108,52 @@ async def test_a_finished_rotation_holds_nothing() -> None:
     await asyncio.gather(*(take_turns(rotation, str(number), 2, []) for number in range(3)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert vars(rotation) == {"_waiting": {}, "_is_taken": False}
+    assert vars(rotation) == {"_rest_share": 0.0, "_waiting": {}, "_is_taken": False}
+
+
+async def test_other_tasks_run_during_the_rest_after_a_turn() -> None:
+    rotation, turns, seen = Rotation(rest_share=1.0), list[str](), list[int]()
+
+    async def work() -> None:
+        async with rotation.turn(b"owner"):
+            turns.append("turn")
+            block(0.03)
+
+    async def look_on() -> None:
+        while len(turns) < 3:
+            seen.append(len(turns))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(work(), work(), work(), look_on())
+    assert min(seen.count(1), seen.count(2)) > 5
+
+
+async def test_what_follows_a_turn_directly_prolongs_the_rest() -> None:
+    rotation, turns, seen = Rotation(rest_share=1.0), list[str](), list[int]()
+
+    async def follow() -> None:
+        block(0.03)
+
+    async def work() -> None:
+        async with rotation.turn(b"owner"):
+            turns.append("turn")
+        await asyncio.gather(follow(), follow())
+
+    async def look_on() -> None:
+        while len(turns) < 3:
+            seen.append(len(turns))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(work(), work(), work(), look_on())
+    assert min(seen.count(1), seen.count(2)) > 5
+
+
+async def test_there_is_no_rest_after_a_turn_that_was_not_used() -> None:
+    rotation = Rotation(rest_share=1_000_000.0)
+    waiting = asyncio.ensure_future(take_turns(rotation, "first", 1, []))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(waiting.cancel)
+    block(0.01)
+    await asyncio.wait([waiting])
+    async with asyncio.timeout(5), rotation.turn(b"later"):
+        pass

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
-from gateway.scheduling.worker_thread import WorkerThread, in_pieces, inline
+from gateway.scheduling.worker_thread import T, Ts, WorkerThread, in_pieces, inline
 
 
 class Work:
@@ -75,9 +76,38 @@ def pieces(work: Work, name: str, count: int = 5) -> Generator[None, None, str]:
     return work(name)
 
 
+def slow_clock() -> Callable[[], float]:
+    """Return a clock by which each piece takes a second."""
+    seconds = itertools.count()
+    return lambda: next(seconds)
+
+
+async def test_short_pieces_share_a_turn_and_a_long_one_ends_it() -> None:
+    """Of the pieces, each takes a millisecond, apart from the third one."""
+    turns: list[list[int]] = []
+    now = 0.0
+
+    def work() -> Generator[None, None, str]:
+        nonlocal now
+        for number in range(20):
+            now += 0.1 if number == 2 else 0.001
+            turns[-1].append(number)
+            yield
+        return "ended"
+
+    async def turn(work: Callable[[*Ts], T], /, *arguments: *Ts) -> T:
+        turns.append([])
+        return work(*arguments)
+
+    assert await in_pieces(turn, work(), lambda: now) == "ended"
+    assert turns[0] == [0, 1, 2]
+    assert [number for turn in turns for number in turn] == list(range(20))
+    assert {len(turn) for turn in turns[1:-1]} <= {5, 6}
+
+
 async def test_between_two_pieces_others_have_a_turn() -> None:
     thread, work = WorkerThread(), Work()
-    long = asyncio.ensure_future(in_pieces(thread.of(b"long"), pieces(work, "long", 50)))
+    long = asyncio.ensure_future(in_pieces(thread.of(b"long"), pieces(work, "long", 50), slow_clock()))
     await work.first_started()
     other = asyncio.ensure_future(thread.of(b"other")(work, "other"))
     await asyncio.sleep(0)
@@ -90,7 +120,7 @@ async def test_between_two_pieces_others_have_a_turn() -> None:
 
 async def test_the_work_of_a_canceled_caller_ends_with_its_piece() -> None:
     thread, work = WorkerThread(), Work()
-    canceled = asyncio.ensure_future(in_pieces(thread.of(b"one"), pieces(work, "canceled")))
+    canceled = asyncio.ensure_future(in_pieces(thread.of(b"one"), pieces(work, "canceled"), slow_clock()))
     await work.first_started()
     canceled.cancel()
     await asyncio.wait({canceled})

@@ -346,7 +346,7 @@ async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_o
     backlog = Backlog(max_rows=3_000)
     many = respond(envelope(rows(*range(9_000)), total=9_000))
     async with upstream(many, GOOD) as up, client(up.url, scheduler=Scheduler(backlog=backlog)) as it:
-        with backlog.rendering(3_000):
+        with backlog.rendering([range(3_000)]):
             waiting = asyncio.ensure_future(it.call(page_query(top=10_000), caller(), deadline=FAR))
             while not up.requests:  # noqa: ASYNC110  # the upstream sets no event
                 await asyncio.sleep(0.01)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.views.conditions import MeasureComparison
 from gateway.views.drawing import draw
-from gateway.views.grouping import grouped
+from gateway.views.grouping import grouping
 from gateway.views.having import matching
 from gateway.views.measures import measure, out_of_range
-from gateway.views.order import ordered
-from gateway.views.totals import totals
+from gateway.views.order import ordering
+from gateway.views.pieces import whole
+from gateway.views.totals import totaling
 from tests.gateway.views import reference
 from tests.gateway.views.generated import (
     DATASET,
@@ -40,8 +41,8 @@ dimension_lists = st.lists(st.sampled_from(DIMENSIONS), unique=True)
 @given(either_dataset, dimension_lists)
 def test_groups_are_those_of_the_reference(generated: Generated, dimensions: list[str]) -> None:
     expected = reference.grouped(generated.dataset, generated.rows, dimensions)
-    groups = grouped(generated.table, dimensions)
-    items = draw(groups, ordered(groups, []), SmallItem)
+    groups = whole(grouping(generated.table, dimensions))
+    items = draw(groups, whole(ordering(groups, [])), SmallItem)
     assert list(map(msgspec.to_builtins, items)) == [reference.item(DATASET, row) for row in expected]
     for name in MEASURES:
         count = [reference.measure(DATASET, row, name) for row in expected].count(OUT_OF_RANGE)
@@ -54,16 +55,16 @@ def test_totals_are_those_of_the_reference(generated: Generated, dimensions: lis
     """Of rows or of groups, all of them or a selection."""
     rows, table = generated.rows, generated.table
     if dimensions is not None:
-        rows, table = reference.grouped(generated.dataset, rows, dimensions), grouped(table, dimensions)
-    mask = matching(table, MeasureComparison("licensesUnassigned", "gt", 0)) if selects else None
+        rows, table = reference.grouped(generated.dataset, rows, dimensions), whole(grouping(table, dimensions))
+    mask = whole(matching(table, MeasureComparison("licensesUnassigned", "gt", 0))) if selects else None
     if mask is not None:
         rows = [row for row, is_selected in zip(rows, mask, strict=True) if is_selected]
     expected = reference.totals(generated.dataset, rows)
-    result = totals(table, mask)
+    result = whole(totaling(table, mask))
     assert result.values == {name: visible(value) for name, value in expected.items()}
     assert set(result.out_of_range) == {name for name, value in expected.items() if value is OUT_OF_RANGE}
     if mask is not None:
-        assert totals(table, ordered(table, [], mask)) == result
+        assert whole(totaling(table, whole(ordering(table, [], mask)))) == result
 
 
 @settings(deadline=None)
@@ -72,7 +73,7 @@ def test_a_grouped_table_has_the_digest_of_the_same_rows(generated: Generated, d
     """The digest covers the values, except null columns, and not the earlier row numbers."""
     again = Generated([([row for block, _ in generated.blocks for row in block], False)])
     if not any(has_unreadable for _, has_unreadable in generated.blocks):
-        assert grouped(generated.table, dimensions).digest == grouped(again.table, dimensions).digest
+        assert whole(grouping(generated.table, dimensions)).digest == whole(grouping(again.table, dimensions)).digest
 
 
 def test_over_deployed_products_do_not_hide_unassigned_licenses() -> None:
@@ -80,7 +81,7 @@ def test_over_deployed_products_do_not_hide_unassigned_licenses() -> None:
         SmallRow(customer_name="a", licenses_sold=10, licenses_deployed=4),
         SmallRow(customer_name="a", licenses_sold=1, licenses_deployed=6),
     ]
-    (group,) = draw(grouped(table_of(rows), ["customerName"]), np.array([0]), SmallItem)
+    (group,) = draw(whole(grouping(table_of(rows), ["customerName"])), np.array([0]), SmallItem)
     assert (group.licenses_sold, group.licenses_deployed) == (11, 10)
     assert (group.licenses_unassigned, group.licenses_overdeployed) == (6, 5)
     assert group.deployment_rate == 10 / 11
@@ -101,20 +102,20 @@ def test_over_deployed_products_do_not_hide_unassigned_licenses() -> None:
     ],
 )
 def test_sums_are_exact_or_null(sold: list[int | None], total: int | None) -> None:
-    result = totals(table_of([SmallRow(licenses_sold=number) for number in sold]))
+    result = whole(totaling(table_of([SmallRow(licenses_sold=number) for number in sold])))
     assert result.values["licensesSold"] == total
     is_out_of_range = total is None and any(number is not None for number in sold)
     assert set(result.out_of_range) == ({"licensesSold", "deploymentRate"} if is_out_of_range else set())
 
 
 def test_totals_of_no_rows_are_0_with_a_null_rate() -> None:
-    assert totals(table_of([])).values == {**dict.fromkeys(MEASURES, 0), "deploymentRate": None}
+    assert whole(totaling(table_of([]))).values == {**dict.fromkeys(MEASURES, 0), "deploymentRate": None}
 
 
 def test_an_unreadable_value_makes_the_total_null_and_a_null_does_not() -> None:
     rows = [SmallRow(licenses_sold=5, licenses_deployed=2), SmallRow(licenses_sold=7)]
-    assert totals(table_of(rows)).values["licensesDeployed"] == 2
-    unreadable = totals(table_of(rows, has_unreadable=True))
+    assert whole(totaling(table_of(rows))).values["licensesDeployed"] == 2
+    unreadable = whole(totaling(table_of(rows, has_unreadable=True)))
     assert unreadable.values == {**dict.fromkeys(MEASURES), "licensesSold": 12}
     assert unreadable.out_of_range == ()
 
@@ -127,11 +128,11 @@ def test_measures_are_not_added_over_some_dimensions() -> None:
     ]
     for selected, sold in ((rows, None), (rows[:1], 5)):
         table = Generated([(selected, False)], NOT_ADDITIVE).table
-        assert totals(table).values["licensesSold"] == sold
-        groups = grouped(table, ["customerName"])
+        assert whole(totaling(table)).values["licensesSold"] == sold
+        groups = whole(grouping(table, ["customerName"]))
         assert measure(groups, "licensesSold").python_values() == [sold] * len(groups)
-        assert totals(groups).values["licensesSold"] == sold
-        assert measure(grouped(table, ["serviceCode"]), "licensesSold").python_values() == [5] * len(groups)
+        assert whole(totaling(groups)).values["licensesSold"] == sold
+        assert measure(whole(grouping(table, ["serviceCode"])), "licensesSold").python_values() == [5] * len(groups)
 
 
 def test_many_possible_groups_are_numbered_like_few() -> None:
@@ -140,5 +141,5 @@ def test_many_possible_groups_are_numbered_like_few() -> None:
         SmallRow(customer_name=f"c{number % 600}", product_name=f"p{number * 7 % 600}", licenses_sold=number)
         for number in range(1_200)
     ]
-    groups = grouped(table_of(rows), ["customerName", "productName"])
+    groups = whole(grouping(table_of(rows), ["customerName", "productName"]))
     assert measure(groups, "licensesSold").python_values() == [2 * number + 600 for number in range(600)]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.views.pieces import whole
 from gateway.views.search import containing
 from gateway.views.search_words import words_of
 from tests.gateway.views import reference
@@ -18,7 +19,7 @@ queries = st.lists(st.sampled_from(TEXTS) | st.text(max_size=2), max_size=3).map
 @given(tables(), queries, st.lists(st.sampled_from(DIMENSIONS), unique=True))
 def test_rows_are_found_as_in_the_reference(generated: Generated, text: str, dimensions: list[str]) -> None:
     expected = [reference.contains(row, text, dimensions) for row in generated.rows]
-    assert containing(generated.table, words_of(text), dimensions).tolist() == expected
+    assert whole(containing(generated.table, words_of(text), dimensions)).tolist() == expected
 
 
 @settings(deadline=None)
@@ -26,7 +27,7 @@ def test_rows_are_found_as_in_the_reference(generated: Generated, text: str, dim
 def test_every_text_finds_its_own_row(generated: Generated) -> None:
     for number, row in enumerate(generated.rows):
         for dimension in DIMENSIONS:
-            assert containing(generated.table, words_of(row[dimension] or ""), DIMENSIONS)[number]
+            assert whole(containing(generated.table, words_of(row[dimension] or ""), DIMENSIONS))[number]
 
 
 @pytest.mark.parametrize(
@@ -67,15 +68,15 @@ ROWS = [
     ],
 )
 def test_each_word_is_found_in_some_dimension(text: str, found: list[bool]) -> None:
-    assert containing(table_of(ROWS), words_of(text), DIMENSIONS).tolist() == found
+    assert whole(containing(table_of(ROWS), words_of(text), DIMENSIONS)).tolist() == found
 
 
 def test_a_word_is_not_found_across_two_values() -> None:
     """The keys of a column are searched as one text."""
     table = table_of([SmallRow(customer_name="ab"), SmallRow(customer_name="cd")])
-    assert containing(table, ["bc"], DIMENSIONS).tolist() == [False, False]
+    assert whole(containing(table, ["bc"], DIMENSIONS)).tolist() == [False, False]
 
 
 def test_only_the_given_dimensions_are_searched() -> None:
     """Groups have no others."""
-    assert containing(table_of(ROWS), ["office"], ["customerName"]).tolist() == [False, False, False]
+    assert whole(containing(table_of(ROWS), ["office"], ["customerName"])).tolist() == [False, False, False]

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.views.measures import measure
-from gateway.views.order import ordered
+from gateway.views.order import ordering
 from gateway.views.order_term import OrderTerm
+from gateway.views.pieces import whole
 from gateway.views.search import containing
 from gateway.views.table_builder import TableBuilder
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
@@ -86,12 +87,12 @@ def test_the_size_counts_arrays_texts_and_what_is_kept_for_later() -> None:
     expected = text_bytes + 1_000 * (2 + 3 + 2 * 1 + 1 + 8) + 3 * 8
     assert table.size_bytes == expected
 
-    ordered(table, [OrderTerm("customerName")])
+    whole(ordering(table, [OrderTerm("customerName")]))
     # A rank for each text, the order that breaks ties, and the rank of one single value: two others cannot break a tie.
     expected += 1_000 * (2 + 4) + 1
     assert table.size_bytes == expected
 
-    containing(table, ["customer"], ["customerName"])
+    whole(containing(table, ["customer"], ["customerName"]))
     assert table.size_bytes == expected
 
 
@@ -114,7 +115,7 @@ def test_rows_of_a_large_account_take_at_most_60_bytes() -> None:
     structs = [LICENSE_DEPLOYMENTS.row(**{attributes[name]: row[name] for name in attributes}) for row in sample]
     builder.add(structs, has_unreadable=False)
     table = builder.build()
-    ordered(table, [OrderTerm("customerName")])
+    whole(ordering(table, [OrderTerm("customerName")]))
     assert table.size_bytes <= 60 * len(table)
 
 

@@ -1,15 +1,17 @@
-"""CSV lines are exactly those of Python's csv writer."""
+"""CSV lines are exactly those of Python's csv writer; NDJSON has one object per line."""
 
 from __future__ import annotations
 
 import csv
+import gc
 import io
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.export.row_formats import csv_lines
+from schema.export.row_formats import FORMATS, RowFormat, csv_lines
 
 TEXTS = st.text(st.sampled_from("ab ,;\"'\r\n\t=é\u2028"), max_size=5) | st.text(max_size=3)
 CELLS = st.none() | st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1]) | TEXTS | st.just("")
@@ -33,3 +35,19 @@ def test_an_empty_cell_alone_in_its_line_is_quoted() -> None:
 
 def test_no_rows_are_no_lines() -> None:
     assert csv_lines([]) == b""
+
+
+@pytest.mark.parametrize("row_format", FORMATS, ids=lambda row_format: row_format.extension)
+def test_nothing_is_left_in_memory(row_format: RowFormat) -> None:
+    """The JSON library leaks the iterator of any rows but a list."""
+
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    rows = ({"a": 1}, {"a": 2})
+    row_format.lines(rows, lambda row: row.values(), False)
+    before = objects()
+    for _ in range(1_000):
+        row_format.lines(rows, lambda row: row.values(), False)
+    assert objects() - before < 100

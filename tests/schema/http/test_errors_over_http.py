@@ -431,7 +431,7 @@ def application(source: PageSource, **changes: Any) -> Any:
         yield
 
     operations = Operations(build_schema(), LIMITS, introspection=True)
-    documents = AutomaticDocuments(operations.faults_of)
+    documents = AutomaticDocuments()
     sources = row_sources(source, BlockSizes(10, 10))
     view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, **changes)
     return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)

@@ -7,7 +7,6 @@ import json
 import select
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -88,22 +87,3 @@ def test_unfinished_bodies_of_many_connections_are_refused(start_gateway: Any, m
         assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
         # A small request, which arrives at once, does not count.
         assert gateway.connection("first: 1", "sample+as=bodies")
-
-
-def test_large_requests_count_while_their_operations_run(start_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_bodies, "MAX_RUNNING_BYTES", 2 * request_bodies.LARGE_BYTES)
-    gateway = start_gateway()
-    slow = "contoso+latency=1+as=large"
-
-    def ask(token: str, size: int) -> str:
-        result = gateway.ask("{ licenseDeployments(first: 1) { totalCount } }", token, unused="x" * size)
-        return "ok" if "errors" not in result else str(result["errors"][0]["extensions"]["code"])
-
-    with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(ask, slow, request_bodies.LARGE_BYTES + 1)
-        time.sleep(0.3)
-        second = pool.submit(ask, slow, request_bodies.LARGE_BYTES + 1)
-        assert second.result() == "SERVICE_UNAVAILABLE"
-        assert ask(slow, request_bodies.LARGE_BYTES - 1_000) == "ok"
-        assert first.result() == "ok"
-    assert ask(slow, request_bodies.LARGE_BYTES + 1) == "ok"

@@ -31,7 +31,7 @@ class Unread:
             row_sources(FakeSource(lambda: 0.0), BlockSizes(10, 10)),
             self.buffers,
             10_000,
-            AutomaticDocuments(operations.faults_of),
+            AutomaticDocuments(),
         )
         self.gate = asyncio.Event()
 
