@@ -206,4 +206,10 @@ def test_the_ingress_leads_to_the_service() -> None:
     assert backend["name"] == service["metadata"]["name"]
     assert backend["port"]["name"] == service["spec"]["ports"][0]["name"]
     assert INGRESS["spec"]["tls"][0]["hosts"] == [rule["host"]]
-    assert INGRESS["metadata"]["annotations"]["nginx.ingress.kubernetes.io/upstream-hash-by"] == "$http_authorization"
+    annotations = INGRESS["metadata"]["annotations"]
+    assert annotations["nginx.org/lb-method"] == "hash $http_authorization consistent"
+    # The same values as in the example for nginx.
+    assert f"proxy_read_timeout {annotations['nginx.org/proxy-read-timeout']};" in SHOWN["deploy/nginx/gateway.conf"]
+    assert (
+        f"client_max_body_size {annotations['nginx.org/client-max-body-size']};" in SHOWN["deploy/nginx/gateway.conf"]
+    )

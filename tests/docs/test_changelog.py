@@ -9,7 +9,8 @@ from datetime import date
 from packaging.version import Version
 
 from gateway.cli.main import commands
-from gateway.config.settings import Settings, variable
+from gateway.config.secret_files import SUFFIX
+from gateway.config.settings import SECRETS, Settings, variable
 from tests.docs.readme import README
 
 ROOT = README.parent
@@ -49,7 +50,8 @@ def test_the_newest_release_is_this_version_or_has_unreleased_changes_above() ->
 
 
 def test_every_setting_file_and_command_that_is_named_exists() -> None:
-    assert set(re.findall(r"GATEWAY_\w+", TEXT)) <= {variable(name) for name in Settings.model_fields}
+    settings = {variable(name) for name in Settings.model_fields} | {variable(name) + SUFFIX for name in SECRETS}
+    assert set(re.findall(r"GATEWAY_\w+", TEXT)) <= settings
     assert set(re.findall(r"`gateway (\w+)", TEXT)) <= set(commands.commands)
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", TEXT)
     assert targets

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from packaging.utils import canonicalize_name
 
 from gateway.config.settings import Settings, variable
+from tests.deploy.locks import read_lock
 from tests.gateway.running import Running, kill
 from tests.packaging.distributions import PROJECT, ROOT, Distributions, metadata
 from tests.packaging.installations import Installation, find_python, install
@@ -56,10 +58,10 @@ def test_only_the_wheel_and_its_requirements_are_installed(installed: Installati
     program = "import gateway, schema; print(gateway.__file__, schema.__file__, sep='\\n')"
     for place in installed.run("python", "-c", program).splitlines():
         assert Path(place).is_relative_to(installed.programs.parent)
-    lock = set(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE))
+    lock = {(pin.name, pin.version) for pin in read_lock(ROOT / "requirements.lock")}
     program = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
-    here = {(name.lower().replace("_", "-"), version) for name, version in
-            (line.split() for line in installed.run("python", "-c", program).splitlines())}  # fmt: skip
+    lines = installed.run("python", "-c", program).splitlines()
+    here = {(canonicalize_name(name), version) for name, version in map(str.split, lines)}
     own = ("partner-center-graphql", str(metadata(built.wheel)["Version"]))
     assert own in here
     assert here - {own} <= lock
