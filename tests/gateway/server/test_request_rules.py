@@ -155,11 +155,11 @@ def test_a_refusal_names_a_status_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("http://host", 302),
-        ("HTTP://host", 302),
-        ("http://host?query={healthz}", 302),
+        ("http://host", 307),
+        ("HTTP://host", 307),
+        ("http://host?query={healthz}", 307),
         ("http://host/healthz", 200),
-        ("http://host/", 302),
+        ("http://host/", 307),
     ],
 )
 def test_an_absolute_target_may_have_an_empty_path(address: tuple[str, int], target: str, status: int) -> None:
