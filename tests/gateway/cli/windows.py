@@ -67,7 +67,7 @@ def become_windows() -> None:
     """Remove what Windows lacks. Moving and deleting open files fails."""
     lock_file = fcntl.flock
     # Event loops need a pair of sockets; on Windows it is made of TCP.
-    socket.socketpair = partial(socket.socketpair, socket.AF_UNIX)  # type: ignore[assignment]
+    socket.socketpair = partial(socket.socketpair, socket.AF_UNIX)
     for module, names in ATTRIBUTES.items():
         for name in names.split():
             if hasattr(module, name):
@@ -78,7 +78,7 @@ def become_windows() -> None:
     for name in ("replace", "rename", "unlink", "remove"):
         setattr(os, name, _for_closed_files(getattr(os, name)))
     asyncio.ProactorEventLoop = asyncio.SelectorEventLoop  # type: ignore[attr-defined]
-    asyncio.SelectorEventLoop.add_signal_handler = _not_implemented  # type: ignore[method-assign]
+    asyncio.SelectorEventLoop.add_signal_handler = _not_implemented  # type: ignore[method-assign,assignment]
     sys.platform = "win32"
 
 
