@@ -68,6 +68,8 @@ def become_windows() -> None:
     lock_file = fcntl.flock
     # Event loops need a pair of sockets; on Windows it is made of TCP.
     socket.socketpair = partial(socket.socketpair, socket.AF_UNIX)
+    # Since Python 3.13 it calls what is removed below; on Windows it is this.
+    vars(os)["process_cpu_count"] = os.cpu_count
     for module, names in ATTRIBUTES.items():
         for name in names.split():
             if hasattr(module, name):
