@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -44,6 +46,7 @@ def create_app(
     cors_headers: Sequence[str] = (),
     trusted_proxies: Sequence[Network] = (),
     sdl: str | None = None,
+    openapi: Mapping[str, Any] | None = None,
     graphiql_routes: Sequence[BaseRoute] = (),
     export_routes: Sequence[BaseRoute] = (),
     show_metrics: bool = True,
@@ -51,7 +54,8 @@ def create_app(
     watching: Sequence[Middleware] = (),
     thread: WorkerThread | None = None,
 ) -> Starlette:
-    """Build the application around the GraphQL endpoint. ``sdl`` is None if introspection is off.
+    """Build the application around the GraphQL endpoint. ``sdl`` is None if introspection is off, and ``openapi``
+    also if there are no exports.
 
     ``scrape`` serves ``/metrics`` if the metrics of other processes are included. ``watching`` lists middleware that
     needs the correlation id, such as tracing. Large responses are compressed in ``thread``.
@@ -63,6 +67,7 @@ def create_app(
         *export_routes,
         *health.routes,
         *_schema_routes(sdl),
+        *_openapi_routes(openapi),
         *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
     middleware = _middleware(
@@ -166,6 +171,18 @@ def _middleware(
 
 def _schema_routes(sdl: str | None) -> list[Route]:
     return [] if sdl is None else [Route("/schema.graphql", _endpoint(lambda: PlainTextResponse(sdl)))]
+
+
+def _openapi_routes(document: Mapping[str, Any] | None) -> list[Route]:
+    if document is None:
+        return []
+
+    async def respond(request: Request) -> Response:
+        # A server's address is relative to the document's.
+        servers = [{"url": public_prefix(request.scope) or "/"}]
+        return Response(msgspec.json.encode({**document, "servers": servers}), media_type="application/json")
+
+    return [Route("/openapi.json", respond)]
 
 
 def _metrics_routes(metrics: Metrics, scrape: Scrape | None) -> list[Route]:

@@ -77,6 +77,8 @@ def build(
     graphiql = _graphiql(settings)
     ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
     sources = _sources(settings, cache, differing, ahead, scheduler)
+    exports = _exports(settings, operations.limits, sources, scheduler, ahead)
+    datasets = [dataset for dataset, _ in DATASETS]
     parts = (sources.prefetch, sources.views, cache, client)
     owned = [part for part in parts if part is not None]
     return create_app(
@@ -88,10 +90,9 @@ def build(
         cors_headers=settings.cors_headers,
         trusted_proxies=proxy_networks(settings.trusted_proxies),
         sdl=sdl() if settings.introspection else None,
+        openapi=exports.openapi(datasets) if settings.introspection else None,
         graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=_exports(settings, operations.limits, sources, scheduler, ahead).routes(
-            [dataset for dataset, _ in DATASETS]
-        ),
+        export_routes=exports.routes(datasets),
         show_metrics=settings.metrics,
         scrape=worker.scrape if worker else None,
         watching=[otel.tracing.layer] if otel.tracing else (),

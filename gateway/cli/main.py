@@ -73,8 +73,12 @@ def serve(**overrides: Any) -> None:
     from gateway.observability.opentelemetry import opentelemetry_for
     from gateway.observability.worker_scrape import meeting
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
-    from gateway.server.workers import run_several
+    from gateway.server.workers import CAN_RUN_SEVERAL, run_several
 
+    if settings.workers > 1 and not CAN_RUN_SEVERAL:
+        raise click.ClickException(
+            "This system cannot run several workers. Set GATEWAY_WORKERS to 1, and start more gateways on other ports."
+        )
     configure_logging(settings.log_format, settings.log_level)
     _log_ignored_names()
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)

@@ -159,7 +159,9 @@ class Settings(BaseSettings):
         (), description="Further request headers that pages of listed origins may send, comma-separated."
     )
     graphiql: Switch = Field(True, description="Serve GraphiQL.")
-    introspection: Switch = Field(True, description="Answer introspection and serve `/schema.graphql`.")
+    introspection: Switch = Field(
+        True, description="Answer introspection; serve `/schema.graphql` and `/openapi.json`."
+    )
     metrics: Switch = Field(True, description="Serve `/metrics`.")
     trusted_documents: str | None = Field(
         None, description="A manifest file of persisted operations; when set, only these run."

@@ -21,7 +21,7 @@ from gateway.upstream.status import GUID
 log = structlog.get_logger("gateway")
 
 # Routes with their own label value in metrics; callers can invent any other path.
-_ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql"})
+_ROUTES = frozenset({"/", "/graphql", "/healthz", "/readyz", "/metrics", "/schema.graphql", "/openapi.json"})
 # All paths below these share one label value.
 _FAMILIES = ("/graphiql", "/export")
 

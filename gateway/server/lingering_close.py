@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,10 +22,11 @@ LINGER_SECONDS = 1.0
 # The longest time for the client to read the rest of the last response; then the connection is reset.
 LAST_READ_SECONDS = 30.0
 
-# Values of SO_LINGER; see socket(7). On, with a time of 0: close(2) resets the connection, as does the process's end.
-# Off, the default: the kernel sends the rest, then closes.
-_RESET = struct.pack("ii", 1, 0)
-_SEND_REST = struct.pack("ii", 0, 0)
+# Values of SO_LINGER; see socket(7), and LINGER in Windows' winsock.h. On, with a time of 0: close(2) resets the
+# connection, as does the process's end. Off, the default: the kernel sends the rest, then closes.
+_LINGER = "HH" if sys.platform == "win32" else "ii"
+_RESET = struct.pack(_LINGER, 1, 0)
+_SEND_REST = struct.pack(_LINGER, 0, 0)
 
 
 class LingeringTransport:

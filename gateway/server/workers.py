@@ -23,6 +23,10 @@ from gateway.server.listener import Factory, Listener, url_of
 START_SECONDS = 60.0
 
 
+# Windows lacks it, and with it the way in which a terminal's Ctrl-C is kept from workers that still start.
+CAN_RUN_SEVERAL = hasattr(signal, "pthread_sigmask")
+
+
 class _WorkerConfig(uvicorn.Config):
     """A worker's configuration, loaded after the server has installed its signal handlers."""
 

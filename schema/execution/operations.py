@@ -1,8 +1,8 @@
 """Run one operation: check its cost, execute it.
 
 Operations run directly in graphql-core with Strawberry's executor. ``strawberry.Schema.execute`` would hide which phase
-failed, and the phase determines code and HTTP status. Only this module and schema/export/arguments.py use private names
-of Strawberry and graphql-core: ``Schema._schema``, ``StrawberryGraphQLCoreExecutionContext``, and its methods
+failed, and the phase determines code and HTTP status. Only this module and schema/export use private names of
+Strawberry and graphql-core: ``Schema._schema``, ``StrawberryGraphQLCoreExecutionContext``, and its methods
 ``complete_object_value`` and ``collect_subfields``; selected_fields.py uses graphql-core's function of that name.
 Therefore both are pinned, and tests fail if a new version lacks one of them.
 """

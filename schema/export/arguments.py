@@ -44,7 +44,7 @@ _OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 _JSON = msgspec.json.Decoder(float_hook=float)
 
 # Longer numbers of rows cannot occur, and Python refuses to convert very long ones.
-_MAX_OFFSET_DIGITS = 15
+MAX_OFFSET_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _switch(texts: dict[str, str], name: str) -> bool:
 
 
 def _offset(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_OFFSET_DIGITS):
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_OFFSET_DIGITS):
         raise BadUserInput("'offset' is not a number of rows. Give 0 or more.", argument="offset")
     return int(text)
 

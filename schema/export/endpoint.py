@@ -30,6 +30,8 @@ from gateway.scanning.view_stream import ViewStream
 from gateway.scheduling.rotation import Rotation
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
+from schema.export.json_schemas import Json
+from schema.export.openapi import openapi
 from schema.export.row_formats import FORMATS, RowFormat
 from schema.export.shares import Shares
 from schema.export.statuses import STATUSES
@@ -79,6 +81,10 @@ class Exports:
             for dataset in datasets
             for row_format in FORMATS
         ]
+
+    def openapi(self, datasets: Sequence[Dataset]) -> Json | None:
+        """Return the OpenAPI document of the routes; None if they are closed."""
+        return None if self.is_closed else openapi(self.arguments.schema, datasets)
 
     def caller(self, scope: Scope) -> Callable[[], Caller]:
         """Return the function that creates the caller of each block. Raises Unauthenticated."""

@@ -117,6 +117,33 @@ def test_generated_types_know_numbers_dates_and_null(project: Path) -> None:
     assert faults == {"no_text", "no_date", "maybe_null"}, done.stdout
 
 
+CUSTOMERS = """
+extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
+type Query { customer(tenantId: ID!): Customer }
+type Customer @key(fields: "tenantId") { tenantId: ID! accountManager: String }
+"""
+
+
+@pytest.mark.parametrize(
+    ("clash", "error"),
+    [("", None), ("type PageInfo { hasNextPage: [String!]! }", 'Type of field "PageInfo.hasNextPage" is incompatible')],
+)
+def test_the_schema_is_a_subgraph_as_it_is(project: Path, clash: str, error: str | None) -> None:
+    """Apollo's and Hive's gateways read the composed supergraph. The second case shows that composition can fail."""
+    (project / "customers.graphql").write_text(CUSTOMERS + clash, encoding="utf-8")
+    subgraphs = ["licenses=schema.graphql", "customers=customers.graphql"]
+    if error is None:
+        supergraph = succeed(project, "node", "federation.mjs", *subgraphs)
+        assert re.search(
+            r"licenseDeployments\([^)]*\): LicenseDeploymentConnection @join__field\(graph: LICENSES", supergraph
+        )
+        assert "customer(tenantId: ID!): Customer @join__field(graph: CUSTOMERS)" in supergraph
+    else:
+        done = run(project, "node", "federation.mjs", *subgraphs)
+        assert done.returncode == 1
+        assert error in done.stderr
+
+
 BATCH = """
 import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
 import { BatchHttpLink } from "@apollo/client/link/batch-http";

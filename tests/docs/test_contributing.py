@@ -6,9 +6,11 @@ import importlib.util
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.deploy.processes import PROGRAMS
 from tests.docs.readme import README
@@ -17,6 +19,14 @@ from tests.test_code_quality import MODULES
 ROOT = README.parent
 GITHUB = ROOT / ".github"
 TEXT = (GITHUB / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# The libraries that users install: those of every installation, and those of the extras for users.
+LIBRARIES = [
+    Requirement(text).name
+    for extra, texts in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items()
+    for text in texts
+    if extra != "test"
+]
 BLOCKS = re.findall(r"^ *```sh\n(.*?)^ *```$", TEXT, re.MULTILINE | re.DOTALL)
 SPANS = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", TEXT, flags=re.MULTILINE | re.DOTALL))
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines()]
@@ -63,7 +73,7 @@ def test_every_command_can_be_run(command: str) -> None:
             assert (ROOT / argument).exists(), argument
 
 
-@pytest.mark.parametrize("name", sorted(NAMED.keys() - COMMANDS.keys()))
+@pytest.mark.parametrize("name", sorted(NAMED.keys() - COMMANDS.keys() - set(LIBRARIES)))
 def test_every_file_that_is_named_exists(name: str) -> None:
     assert name in MADE or (ROOT / name).exists()
 
@@ -76,6 +86,16 @@ def test_every_link_leads_somewhere() -> None:
         target, _, part = link.partition("#")
         assert (GITHUB / target).exists(), link
         assert target or part in headings, link
+
+
+def test_every_dependency_is_justified_in_one_line() -> None:
+    """The table has the dependencies in the order of pyproject.toml, each with its use and an alternative."""
+    section = TEXT.partition("\n## Dependencies\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("`") for row in rows] == LIBRARIES
+    assert [row for row in rows if len(row) != 3 or not all(map(str.strip, row))] == []
+    extras = {extra for extra in PROJECT["optional-dependencies"] if extra != "test"}
+    assert set(re.findall(r"\(extra `(\w+)`\)", section)) == extras
 
 
 def test_every_term_of_the_vocabulary_exists_in_the_code() -> None:

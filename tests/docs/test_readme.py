@@ -111,6 +111,8 @@ def test_code_in_the_documents_is_code_that_the_tests_run() -> None:
                 "sgqlc/rows.py",
                 "ariadne/pyproject.toml",
                 "ariadne/rows.py",
+                "mcp/servers.json",
+                "mcp/manifest.json",
             )
         ),
     }

@@ -359,7 +359,7 @@ def test_codings_are_negotiated_on_every_route(
     assert response.headers.get("Content-Encoding") == (None if is_small else wanted)
 
 
-@pytest.mark.parametrize("path", ["/graphql", "/schema.graphql"])
+@pytest.mark.parametrize("path", ["/graphql", "/schema.graphql", "/openapi.json"])
 def test_repeated_headers_are_one_list(gateway: Gateway, path: str) -> None:
     query = ROWS.replace("first: 100", "first: 200")
     lists = [("Accept-Encoding", "gzip;q=0.5"), ("Authorization", "Bearer contoso"), ("Accept-Encoding", "zstd")]

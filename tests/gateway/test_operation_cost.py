@@ -190,7 +190,7 @@ def test_a_response_too_large_to_send_says_what_it_cost(start_gateway: StartGate
     assert cost(response) == (1, 10_000)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/schema.graphql", "/metrics", "/nothing"])
+@pytest.mark.parametrize("path", ["/healthz", "/schema.graphql", "/openapi.json", "/metrics", "/nothing"])
 def test_other_responses_have_no_cost(gateway: Gateway, path: str) -> None:
     response = gateway.client.get(path)
     assert not {"x-upstream-calls", "x-rows-read"} & set(response.headers)

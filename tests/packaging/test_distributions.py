@@ -100,9 +100,10 @@ def test_without_extras_no_test_or_optional_package_is_required(built: Distribut
     assert not bare & {"pytest", "hatchling", "mypy", "pyarrow", "opentelemetry-sdk", "playwright"}
 
 
-def test_the_wheel_installs_one_command(built: Distributions) -> None:
+def test_the_wheel_installs_one_command_under_two_names(built: Distributions) -> None:
+    """uvx runs the command that has the package's name."""
     points = ConfigParser()
     points.read_string(metadata_file(built.wheel, "entry_points.txt"))
     assert {name: dict(points[name]) for name in points.sections()} == {
-        "console_scripts": {"gateway": "gateway.__main__:main"}
+        "console_scripts": dict.fromkeys(("gateway", PROJECT["name"]), "gateway.__main__:main")
     }

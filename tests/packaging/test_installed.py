@@ -77,6 +77,7 @@ def test_pip_check_reports_no_problems(installed: Installation) -> None:
 def test_the_commands_that_answer_and_end_work(installed: Installation) -> None:
     """The schema is compared with the published file."""
     assert installed.run("gateway", "--version") == f"gateway, version {PROJECT['version']}\n"
+    assert installed.run("partner-center-graphql", "--version") == installed.run("gateway", "--version")
     assert installed.run("gateway", "schema", "--check", str(ROOT / "schema" / "schema.graphql")) == ""
     names = [line.partition("=")[0] for line in installed.run("gateway", "settings").splitlines()]
     assert names == [variable(name) for name in Settings.model_fields]

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from schema.build import sdl
+from schema.build import DATASETS, sdl
+from schema.build import build_schema as build_strawberry_schema
+from schema.export.openapi import openapi
 from tests.conftest import served
 
 if TYPE_CHECKING:
@@ -32,10 +34,21 @@ OPTIONS = (
 )
 
 
-def run(url: str, token: str, folder: Path) -> subprocess.CompletedProcess[str]:
+# Valid values may be refused: OpenAPI cannot say that two parameters go together, or how deep a filter may be. A filter
+# that no row can match is answered without the upstream, which alone knows whether a token is valid. The check of
+# schemathesis_checks is for GraphQL.
+EXPORT_OPTIONS = (
+    *("--checks", "all", "--exclude-checks", "positive_data_acceptance,ignored_auth,only_callers_err"),
+    *("--phases", "fuzzing", "--seed", "1", "--generation-database", "none", "--no-color"),
+)
+
+
+def run(
+    url: str, token: str, folder: Path, path: str = "graphql", options: tuple[str, ...] = OPTIONS
+) -> subprocess.CompletedProcess[str]:
     """Run schemathesis against a server, with ``folder`` for the files that it writes."""
     program = str(Path(sys.executable).with_name("schemathesis"))
-    command = [program, "run", f"{url}/graphql", *OPTIONS, "--header", f"Authorization: Bearer {token}"]
+    command = [program, "run", f"{url}/{path}", *options, "--header", f"Authorization: Bearer {token}"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.properties.schemathesis_checks", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
@@ -47,6 +60,30 @@ def test_no_valid_query_makes_the_server_fail(gateway: Gateway, token: str, tmp_
     result = run(gateway.url, token, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{EXAMPLES} generated, {EXAMPLES} passed" in result.stdout
+
+
+def test_exports_conform_to_their_openapi_document(gateway: Gateway, tmp_path: Path) -> None:
+    """Statuses, media types, headers and bodies are documented ones, and invalid values are refused."""
+    result = run(gateway.url, "sample", tmp_path, "openapi.json", (*EXPORT_OPTIONS, "--max-examples=40"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Tested: 2" in result.stdout
+
+
+def test_an_export_that_differs_from_the_document_is_detected(tmp_path: Path) -> None:
+    """The server's document is the gateway's, but its exports are JSON."""
+    document = openapi(build_strawberry_schema(), [dataset for dataset, _ in DATASETS])
+
+    async def describe(request: Request) -> Response:
+        return JSONResponse(document)
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse([])
+
+    routes = [Route("/openapi.json", describe), Route("/export/{name}", answer)]
+    with served(Starlette(routes=routes)) as url:
+        result = run(url, "sample", tmp_path, "openapi.json", (*EXPORT_OPTIONS, "--max-examples=5"))
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Undocumented Content-Type" in result.stdout
 
 
 def test_a_failing_server_is_detected(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.export.private_file import own_user
+
 # path_resolution(7): the most links that Linux follows.
 MAX_LINKS = 40
 
@@ -31,6 +33,9 @@ _NO_TARGETS: Mapping[int, str] = {
     stat.S_IFBLK: "a block device",
 }
 _STREAMS = frozenset({stat.S_IFIFO, stat.S_IFCHR})
+
+# Windows lacks the last two.
+_STREAM_FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NOCTTY", 0)
 
 _CHOOSE = "Remove it, or choose another --output."
 
@@ -66,7 +71,7 @@ class OutputStream:
                 raise click.UsageError("Standard output is closed. Use --output.")
             return FileIO(os.dup(self.place), "wb")
         # Do not create or truncate: it must still be the pipe or device that ``output_at`` examined.
-        file = FileIO(os.open(self.place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY), "wb")
+        file = FileIO(os.open(self.place, _STREAM_FLAGS), "wb")
         if stat.S_IFMT(os.fstat(file.fileno()).st_mode) not in _STREAMS:
             file.close()
             raise click.UsageError(f"{self.place} was replaced meanwhile. Try again.")
@@ -80,7 +85,7 @@ def output_at(text: str | None) -> OutputFile | OutputStream:
     """Return the target that ``text`` names; None and ``-`` are standard output. Raises click.UsageError."""
     if text in (None, "-"):
         return STDOUT
-    if not text or text.endswith(os.sep):
+    if not text or text.endswith((os.sep, os.altsep or os.sep)):
         raise click.UsageError("--output must be the name of a file.")
     try:
         place = _followed(Path(text))
@@ -105,7 +110,7 @@ def _output(path: Path) -> OutputFile | OutputStream:
 
 def _may_be_planted(path: Path) -> bool:
     folder = path.parent.stat()
-    return bool(folder.st_mode & stat.S_IWOTH) and path.lstat().st_uid not in (os.geteuid(), folder.st_uid)
+    return bool(folder.st_mode & stat.S_IWOTH) and path.lstat().st_uid not in (own_user(), folder.st_uid)
 
 
 def _followed(path: Path) -> Path | int:

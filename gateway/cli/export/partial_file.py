@@ -7,7 +7,6 @@ itself appears or changes only at the end. Only the owner can read the other fil
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import select
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from gateway.cli.export.file_lock import let_go, lock
 from gateway.cli.export.private_file import create_private, open_private, read_private
 from gateway.cli.export.replacement import replace_file
 
@@ -132,11 +132,13 @@ class PartialFile:
                 finisher(self._file, finished)
                 _sync(finished)
                 replace_file(finished, finished_path, self._path)
+        let_go(self._file)
         self._partial_path.unlink(missing_ok=True)
         self._resume_path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the partial file and keep it for another run, or delete it if it holds no page yet."""
+        let_go(self._file)
         if self.resume_point.cursor is None and not self.resume_point.is_complete:
             self._partial_path.unlink(missing_ok=True)
         self._file.close()
@@ -149,7 +151,7 @@ class PartialFile:
                 f"Cannot write {self._partial_path}: {(error.strerror or 'no such file').lower()}."
             ) from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
             # The file is gone if another export ended after this one had opened it.
             if not os.path.samestat(os.fstat(file.fileno()), self._partial_path.lstat()):
                 raise BlockingIOError

@@ -1,4 +1,7 @@
-"""Files that only their owner can read, and that are never opened through a link."""
+"""Files that only their owner can read, and that are never opened through a link.
+
+Windows has neither owners nor modes in this sense: there, a file has the permissions of its folder.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from typing import BinaryIO
 import click
 
 _PRIVATE_MODE = 0o600
-_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+# Windows lacks some of these flags, and O_BINARY exists only there.
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# It has no effect on plain files, but opening a planted pipe would block without it.
+_NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 def create_private(path: Path) -> BinaryIO:
@@ -30,8 +36,7 @@ def open_private(path: Path) -> BinaryIO:
     except FileExistsError:
         pass
     try:
-        # O_NONBLOCK has no effect on plain files, but opening a planted pipe would block without it.
-        descriptor = os.open(path, _FLAGS | os.O_NONBLOCK)
+        descriptor = os.open(path, _FLAGS | _NOT_BLOCKING)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise foreign(path) from None
@@ -40,7 +45,7 @@ def open_private(path: Path) -> BinaryIO:
     if not _is_from_earlier_run(status):
         os.close(descriptor)
         raise foreign(path)
-    if status.st_mode & 0o077:
+    if status.st_mode & 0o077 and hasattr(os, "geteuid"):
         os.fchmod(descriptor, _PRIVATE_MODE)
     return os.fdopen(descriptor, "r+b")
 
@@ -57,9 +62,14 @@ def foreign(path: Path) -> click.UsageError:
     return click.UsageError(f"{path} is a link or belongs to another user. Remove it, or choose another --output.")
 
 
+def own_user() -> int:
+    """Return the number of this process's user, as it is in the status of the user's files: always 0 on Windows."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
 def _created(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE), "w+b")
 
 
 def _is_from_earlier_run(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == own_user()

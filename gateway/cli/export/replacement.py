@@ -12,8 +12,15 @@ from typing import BinaryIO
 
 import click
 
+from gateway.cli.export.file_lock import let_go
+
 # acl(5): the access control list of Linux's file systems.
 _ACL = "system.posix_acl_access"
+
+# Windows lacks all but the first; O_BINARY exists only there.
+_FLAGS = os.O_WRONLY
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -21,13 +28,16 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 def replace_file(source: BinaryIO, source_path: Path, target: Path) -> None:
     """Move ``source`` to ``target`` atomically, or overwrite an existing file that would lose names or attributes.
 
-    Raises OSError, and click.UsageError if ``target`` has become something other than a plain file.
+    On Windows, ``source`` is closed then. Raises OSError, and click.UsageError if ``target`` has become something other
+    than a plain file.
     """
     existing = _plain_file(target)
     if existing is None:
+        let_go(source)
         source_path.replace(target)
     elif not _protect(source, target, existing) or not _is_moved(source_path, target):
         _overwrite(source, target)
+        let_go(source)
         source_path.unlink()
 
 
@@ -86,7 +96,7 @@ def _attributes(file: Path | int) -> dict[str, bytes]:
 
 
 def _overwrite(source: BinaryIO, target: Path) -> None:
-    descriptor = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(target, _FLAGS)
     with os.fdopen(descriptor, "wb") as file:
         size_bytes = os.fstat(source.fileno()).st_size
         _reserve(descriptor, size_bytes)

@@ -63,7 +63,7 @@ def test_a_request_from_another_site_is_refused(gateway: Gateway, method: str, h
     check_refused(response)
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/schema.graphql", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/schema.graphql", "/openapi.json", "/nothing"])
 def test_no_path_accepts_requests_from_another_site(gateway: Gateway, path: str) -> None:
     check_refused(gateway.client.get(path, headers={"Origin": ELSEWHERE}))
 
