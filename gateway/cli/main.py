@@ -73,6 +73,7 @@ def serve(**overrides: Any) -> None:
     from gateway.observability.opentelemetry import opentelemetry_for
     from gateway.observability.worker_scrape import meeting
     from gateway.server.listener import CannotListen, Listener, end_quietly_on_signals, run_one
+    from gateway.server.process_tuning import raise_open_files
     from gateway.server.workers import CAN_RUN_SEVERAL, run_several
 
     if settings.workers > 1 and not CAN_RUN_SEVERAL:
@@ -80,6 +81,7 @@ def serve(**overrides: Any) -> None:
             "This system cannot run several workers. Set GATEWAY_WORKERS to 1, and start more gateways on other ports."
         )
     configure_logging(settings.log_format, settings.log_level)
+    raise_open_files()
     _log_ignored_names()
     listener = Listener(settings.host, settings.port, settings.shutdown_grace_seconds)
     announcer = of_gateway(settings, overrides)

@@ -58,7 +58,10 @@ def cache_address(url: str) -> RedisAddress | None:
             " the host, as in redis://:password@host:port, with its special characters percent-encoded"
         )
     if parts.fragment or not re.fullmatch(r"/?|/\d{1,5}", parts.path, re.ASCII):
-        raise ValueError("after the host allow only a database number, as in redis://host:port/2")
+        raise ValueError(
+            "after the host allow only a database number, as in redis://host:port/2; percent-encode the special"
+            " characters of a password"
+        )
     return RedisAddress(
         host=host,
         port=port or DEFAULT_PORT,

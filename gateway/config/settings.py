@@ -106,7 +106,8 @@ class Settings(BaseSettings):
     cache_url: str = Field(
         MEMORY,
         description="`memory://`, or a Redis or Valkey server behind the memory tier, for several processes to share:"
-        " `redis://[:password@]host[:port][/database]`, with TLS `rediss://…`.",
+        " `redis://[[user]:password@]host[:port][/database]`, with TLS `rediss://…`."
+        " Percent-encode special characters of the password.",
     )
     cache_memory_bytes: int = Field(
         268_435_456, ge=0, description="Size limit of the memory cache of one process, including overhead."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 
 # glibc, mallopt(3): allocations from this size are mapped and unmapped each time, which causes page faults.
 # 32 MB is the maximum; response bodies of 10,000 rows are 4 MB.
@@ -20,6 +21,20 @@ _M_ARENA_MAX, MAX_ARENAS = -8, 1
 
 # New objects between two collections of the youngest generation (CPython's default, 700, suits small programs).
 GC_THRESHOLDS = (20_000, 20, 50)
+
+
+def raise_open_files() -> None:
+    """Allow this process all the open files that the system lets it have.
+
+    Shells and services often start with 1,024, of which idle connections of clients would use up all.
+    """
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such limit
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def tune_process() -> None:

@@ -34,6 +34,7 @@ from schema.execution.operations import OperationRequest, Operations, Outcome
 from schema.execution.plans import MAX_KEY_CHARACTERS, PlanKey, Plans, plan_key
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
 from schema.http.persisted_documents import Documents
+from schema.http.proven_owners import ProvenOwners
 from schema.http.request import Parameters, access_token, locale_of, read_parameters, take_variables
 from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
@@ -64,6 +65,7 @@ class GraphQLView:
     held_rows: HeldRows = field(default_factory=HeldRows)
     bodies: RequestBodies = field(default_factory=RequestBodies)
     running: RunningOperations = field(default_factory=RunningOperations)
+    proven: ProvenOwners = field(default_factory=ProvenOwners)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -123,6 +125,8 @@ class GraphQLView:
                 may_mutate = scope["method"] == "POST"
                 work = self._run(text, parameters, context, running, may_mutate=may_mutate)
                 outcome = await unless_disconnected(receive, work)
+            if context.cache_state is not None:
+                self.proven.note(context.buffer.owner)
             if self.plans is not None and key is not None and outcome.data and not outcome.errors:
                 self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(
@@ -153,7 +157,7 @@ class GraphQLView:
         document = self.operations.known(text)
         if document is None:
             self.running.hold(running, kept_bytes + len(parameters.variables) + OPERATION_BYTES)
-            document = await self.operations.prepared(text, context.buffer.owner)
+            document = await self.operations.prepared(text, self.proven.owner(context.buffer.owner))
         if document.is_valid:
             self.documents.store(document_id, text)
         variables, variables_bytes = take_variables(parameters, document.uses)

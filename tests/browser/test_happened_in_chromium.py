@@ -63,7 +63,7 @@ def test_a_wait_shows_its_seconds_and_can_be_canceled(graphiql: GraphiqlPage) ->
     expect(line(graphiql)).to_contain_text("Waiting for 1 s")
     graphiql.screenshot("waiting")
     line(graphiql).get_by_role("button", name="Cancel").click()
-    expect(graphiql.page.get_by_text("Press ▶ (or Ctrl-Enter), and the answer will stand here.")).to_be_visible()
+    expect(graphiql.page.get_by_text("Press ▶ (or Ctrl-Enter), and the answer appears here.")).to_be_visible()
     expect(line(graphiql)).to_be_hidden()
 
 

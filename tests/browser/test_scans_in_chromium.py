@@ -82,7 +82,7 @@ def test_stopping_a_scan_ends_its_note(graphiql: GraphiqlPage) -> None:
     press_run(graphiql)
     expect(status(graphiql)).to_contain_text("about 12,000 rows")
     graphiql.page.get_by_role("button", name="Stop query").click()
-    expect(status(graphiql)).to_have_text("Press ▶ (or Ctrl-Enter), and the answer will stand here.")
+    expect(status(graphiql)).to_have_text("Press ▶ (or Ctrl-Enter), and the answer appears here.")
 
 
 def test_a_scan_that_runs_out_of_time_shows_its_progress(chromium: Chromium) -> None:

@@ -13,7 +13,7 @@ from tests.browser.results import DEPLOYED, SOLD, bars, column, connection, down
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
-NOTHING_ASKED = "Press ▶ (or Ctrl-Enter), and the answer will stand here."
+NOTHING_ASKED = "Press ▶ (or Ctrl-Enter), and the answer appears here."
 
 
 def test_the_rows_of_a_response_are_shown_in_a_table(graphiql: GraphiqlPage) -> None:

@@ -53,6 +53,8 @@ class Report:
         seconds = sorted(answer.seconds for answer in self.answers)
         if not seconds:
             return "no calls"
+        if len(seconds) == 1:
+            return f"1 call of {seconds[0]:.2f} s"
         middle = seconds[len(seconds) // 2]
         return f"{len(seconds)} calls of {seconds[0]:.2f} to {seconds[-1]:.2f} s, half of them up to {middle:.2f} s"
 

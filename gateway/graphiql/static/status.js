@@ -10,7 +10,7 @@ const NOT_SENT = /^(Headers|Variables) are (invalid JSON|not a JSON object)/;
 /** Returns the line. `note` is about the operation that is running, `hint` about a list without rows. */
 export function statusText({ view, text, answer, list, isFetching, note, hint }) {
   if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
-  if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer will stand here.";
+  if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer appears here.";
   const [about, cost] = [describeAnswer({ text, answer, list, view, hint }), describeCost(answer.cost)];
   if (!cost) return about;
   return about.endsWith(".") ? `${about} ${cost}.` : `${about} · ${cost}`;

@@ -1,0 +1,40 @@
+"""Tokens that have not had rows share one place, however many a caller invents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.http.response_buffers import NO_OWNER
+from schema.execution.operations import Operations
+from schema.execution.prepared_documents import PreparedDocument
+from schema.http.proven_owners import ProvenOwners
+
+if TYPE_CHECKING:
+    from tests.conftest import StartGateway
+
+
+def test_only_owners_with_rows_have_their_own_place() -> None:
+    proven = ProvenOwners(max_owners=2)
+    assert proven.owner(b"a") == NO_OWNER
+    for owner in (b"a", b"b", b"a", b"c"):
+        proven.note(owner)
+    assert [proven.owner(owner) for owner in (b"a", b"b", b"c")] == [b"a", NO_OWNER, b"c"]
+
+
+def test_new_documents_of_tokens_without_rows_wait_as_one(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bytes] = []
+    prepared = Operations.prepared
+
+    async def noted(self: Operations, text: str, owner: bytes) -> PreparedDocument:
+        waited.append(owner)
+        return await prepared(self, text, owner)
+
+    monkeypatch.setattr(Operations, "prepared", noted)
+    gateway = start_gateway()
+    for number, token in enumerate(("contoso+status=401+as=p1", "contoso+as=p2", "contoso+as=p2", "invented")):
+        gateway.post(f"{{ licenseDeployments(first: {number + 1}) {{ totalCount }} }}", token)
+    assert [owner == NO_OWNER for owner in waited] == [True, True, False, True]
