@@ -79,7 +79,7 @@ def test_the_compared_measure_can_be_chosen(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(two_dates([product("a", 10, 5)], [product("a", 8, 6)]))
     graphiql.run()
     graphiql.show("Table")
-    assert headline(graphiql) == "Compared: licenses sold"
+    assert headline(graphiql) == "Compared in this answer: licenses sold"
     for text, expected in (
         ("licenses deployed", ["5", "6", "+1"]),
         ("deployment rate, computed", ["50.0%", "75.0%", "+25 points"]),
@@ -106,6 +106,21 @@ def test_a_group_of_one_list_has_a_change_if_both_lists_are_whole(graphiql: Grap
     assert bars(graphiql) == [("old", "10 → –"), ("new", "– → 8 · +8")]
     assert headline(graphiql) == "The 2 rows here by licenses sold"
     expect(note).to_be_visible()
+
+
+def test_rows_with_equal_texts_are_one_group(graphiql: GraphiqlPage) -> None:
+    """Their numbers are added up, and the rate is that of the sums."""
+    later = [product("a", 30, 10) | {"deploymentRate": 1 / 3}, product("a", 10, 10) | {"deploymentRate": 1}]
+    graphiql.answer_with(two_dates([product("a", 4, 1) | {"deploymentRate": 0.25}], later, earlier=1, later=2))
+    graphiql.run()
+    graphiql.show("Table")
+    assert headline(graphiql) == "Compared: licenses sold"
+    for text, expected in (
+        ("licenses sold", ["4", "40", "+36"]),
+        ("deployment rate", ["25.0%", "50.0%", "+25 points"]),
+    ):
+        measures(graphiql).select_option(text)
+        assert [column(graphiql, number)[0] for number in (2, 3, 4)] == expected
 
 
 def test_thousands_of_groups_are_compared(graphiql: GraphiqlPage) -> None:

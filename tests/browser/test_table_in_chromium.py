@@ -114,7 +114,7 @@ def test_ids_and_dates_are_short(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(row, row | {"customerName": "Topaz"}))
     graphiql.run()
     graphiql.show("Table")
-    assert [text.splitlines()[0] for text in column(graphiql, 1)] == ["965EDA32…⧉"] * 2
+    assert column(graphiql, 1) == ["965EDA32…"] * 2
     assert column(graphiql, 2) == ["2026-11-20"] * 2
     expect(rendered(graphiql).locator("td").first).to_have_attribute("title", guid)
     expect(rendered(graphiql).locator("td").nth(2)).to_have_attribute("title", "Topaz " * 30)
@@ -185,20 +185,21 @@ def test_only_connections_with_equal_columns_share_a_table(graphiql: GraphiqlPag
     alike, other = [product("a", 2, 1)], [{"customerName": "b", SOLD: 1}]
     choice = graphiql.page.get_by_role("combobox", name="Rows of").locator("option")
     graphiql.show("Table")
-    for data, names in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"x": {"nodes": alike, "totalCount": 5}, "y": {"edges": [{"node": alike[0]}], "totalCount": 2}}, "x + y"),
-        ({"x": {"nodes": alike, "totalCount": 5}, "y": {"nodes": alike * 2, "totalCount": 2}}, "x + y"),
+        ({"x": {"nodes": alike, "totalCount": 5}, "y": {"nodes": [product("b", 2, 1)], "totalCount": 2}}, "x + y"),
         ({"x": {"nodes": alike}, "y": {"nodes": other}}, "x"),
         ({"x": {"nodes": alike}, "y": {"nodes": []}}, "x"),
         ({"x": {"nodes": alike, "edges": [{"node": alike[0]}]}}, "x.nodes"),
-    ):
+    )
+    for data, names in cases:
         graphiql.answer_with({"data": data})
         graphiql.run()
         expect(choice.first).to_have_text(names)
         if names == "x + y":
-            # Two rows of one group cannot be compared.
+            # Lists without a common group, such as two pages, are not compared.
             is_comparable = "edges" in data["y"]
-            expect(results(graphiql).get_by_text("1 row" if is_comparable else "3 of 7 rows")).to_be_visible()
+            expect(results(graphiql).get_by_text("1 row" if is_comparable else "2 of 7 rows")).to_be_visible()
             first = "productName" if is_comparable else "alias"
             expect(graphiql.page.get_by_role("columnheader").first).to_have_text(first)
 

@@ -3,6 +3,7 @@
 import { overdeployed, planChart } from "./bars.js";
 import { isPresent, shownText } from "./cells.js";
 import { describePart } from "./headline.js";
+import { comparedKeys, HATCHING, Legend, measureKeys } from "./legend.js";
 import { counted, formatNumber, formatShare, join } from "./numbers.js";
 
 const { createElement: h, Fragment, useMemo } = window.React;
@@ -10,11 +11,10 @@ const { createElement: h, Fragment, useMemo } = window.React;
 const HEIGHT = 16;
 // The frame of sold licenses is this much higher than the segments inside it, at each edge.
 const INSET = 4;
-const HATCHING = "over-hatching";
 
 /** The chart of a list for a choice of measure (headline.js). */
 export function Chart({ list, choice }) {
-  const plan = useMemo(() => choice.column && planChart(list, choice), [list, choice.value]);
+  const plan = useMemo(() => choice.column && planChart(list, choice), [list, choice.value, choice.keepsOrder]);
   if (!plan) {
     return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
   }
@@ -38,53 +38,6 @@ export function Chart({ list, choice }) {
       bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, compared })),
     ),
     isCut && h("p", { className: "message" }, `The table has all ${counted(list.rows.length, "row")} of this answer.`),
-  );
-}
-
-function key(measure, name) {
-  return h("span", { key: measure, className: `legend ${measure}` }, name);
-}
-
-function comparedKeys({ sides }) {
-  return join([key("earlier", sides[0]), key("later", sides[1])], " · ");
-}
-
-function measureKeys(columns, hasOver, isRate) {
-  if (isRate) return key("rate", columns.rate);
-  const pair = join(
-    ["deployed", "sold"].filter((measure) => measure in columns).map((measure) => key(measure, columns[measure])),
-    " of ",
-  );
-  const keys = [
-    pair,
-    "unassigned" in columns && key("unassigned", columns.unassigned),
-    hasOver && key("over", columns.over ?? "deployed beyond sold"),
-  ].filter((part) => part && part.length !== 0);
-  return join(keys, " · ").flat();
-}
-
-function Legend({ keys, labels, hasOver }) {
-  return h(
-    "p",
-    { className: "bar-text legends" },
-    h("span", null, labels.join(" · ")),
-    h("span", null, keys),
-    hasOver && h(Hatching),
-  );
-}
-
-/** The pattern of over-deployed licenses, which differ in more than color. */
-function Hatching() {
-  const pattern = { id: HATCHING, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
-  return h(
-    "svg",
-    { className: "hatching", width: 0, height: 0, "aria-hidden": true, focusable: false },
-    h(
-      "pattern",
-      pattern,
-      h("rect", { className: "over-ground", width: 6, height: 6 }),
-      h("rect", { className: "over-stripe", width: 2.5, height: 6 }),
-    ),
   );
 }
 

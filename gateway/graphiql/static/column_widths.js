@@ -26,7 +26,8 @@ export function columnWidths(columns, rows, font, room) {
   const widths = columns.map((column) => {
     const content = widest(longest(rows, column)) + extraWidth(column);
     // Headers wrap before capital letters. They are bold, hence a tenth more.
-    const header = 1.1 * widest(column.name.split(/(?<=[a-z])(?=[A-Z])/)) + HEADER_PADDING;
+    const words = [...column.name.split(/(?<=[a-z])(?=[A-Z])/), column.isComputed ? "computed" : ""];
+    const header = 1.1 * widest(words) + HEADER_PADDING;
     return Math.ceil(Math.max(MIN_WIDTH, header, isText(column) ? Math.min(content, MAX_TEXT_WIDTH) : content));
   });
   const most = textWidthIn(room, columns, widths);

@@ -3,9 +3,9 @@
 import { isPresent, shownText } from "./cells.js";
 
 /**
- * Returns two lists as one: each of its `pairs` is a group with its `texts` and its row in either list. `sides` are
- * the names of the lists, which are their dates if they differ. Returns null if the lists cannot be compared: they have
- * no numbers, or several rows of one group.
+ * Returns two lists as one: each of its `pairs` is a group with its `texts` and its row in either list. Rows with equal
+ * texts are one group, and their numbers are added up. `sides` are the names of the lists, which are their dates if
+ * they differ. Returns null if there is nothing to compare: no numbers, or, as in two pages of a query, no common group.
  */
 export function compareLists(lists) {
   const [{ columns }] = lists;
@@ -19,21 +19,33 @@ export function compareLists(lists) {
     for (const row of rows) {
       const key = JSON.stringify(texts.map(({ name }) => row[name] ?? null));
       const group = groups.get(key) ?? { texts: pick(row, texts), sides: [] };
-      if (group.sides[side]) return null;
-      group.sides[side] = row;
+      group.sides[side] = group.sides[side] ? added(group.sides[side], row, numbers) : row;
       groups.set(key, group);
     }
   }
+  const pairs = [...groups.values()];
+  if (!date && !pairs.some((pair) => pair.sides[0] && pair.sides[1])) return null;
   const isWhole = sides.map(({ rows, totalCount }) => totalCount !== null && totalCount <= rows.length);
   const taken = texts.map(({ name }) => name);
   const names = sides.map(({ name, rows }) => free(date ? shownText(rows[0][date.name], date) : name, taken));
-  return { pairs: [...groups.values()], texts, numbers, sides: names, isWhole };
+  return { pairs, texts, numbers, sides: names, isWhole };
 }
 
 /** Returns whether each list has one date, and not the same. */
 function hasTwoDates(lists, name) {
   const dates = lists.map(({ rows }) => new Set(rows.map((row) => row[name])));
   return dates.every(({ size }) => size === 1) && new Set(lists.map(({ rows }) => rows[0][name])).size === 2;
+}
+
+/** Returns the sums of two rows' numbers. A rate follows from the other sums; without them it is unknown. */
+function added(one, other, numbers) {
+  const sum = (a, b) => (isPresent(a) && isPresent(b) ? a + b : null);
+  const sums = Object.fromEntries(numbers.map(({ name }) => [name, sum(one[name], other[name])]));
+  const valueOf = (wanted) => sums[numbers.find(({ measure }) => measure === wanted)?.name];
+  const [sold, deployed] = [valueOf("sold"), valueOf("deployed")];
+  const rate = sold > 0 && isPresent(deployed) ? deployed / sold : null;
+  const rates = numbers.filter(({ measure }) => measure === "rate").map(({ name }) => [name, rate]);
+  return { ...sums, ...Object.fromEntries(rates) };
 }
 
 function pick(row, columns) {

@@ -45,7 +45,8 @@ export function Headline({ list, shownCount, choice, onChoose }) {
     { "aria-label": "Measure", value, onChange: (event) => onChoose(event.target.value) },
     options.map((option) => h("option", { key: option.value, value: option.value }, option.text)),
   );
-  const start = shownCount === null ? "Compared:" : startOf(list, shownCount, choice);
+  const compared = list.totalCount === null ? "Compared in this answer:" : "Compared:";
+  const start = shownCount === null ? compared : startOf(list, shownCount, choice);
   return h("p", { className: "headline" }, start, " ", select);
 }
 

@@ -12,6 +12,14 @@ const PHONE = window.matchMedia("(max-width: 700px)");
 // A text may be cut off at the edge of its column from this length on; then it has a title.
 const LONG_TEXT = 20;
 
+// Two sheets of paper.
+const COPY_ICON = h(
+  "svg",
+  { width: 12, height: 12, "aria-hidden": true, focusable: false },
+  h("rect", { x: 0.5, y: 3.5, width: 8, height: 8, rx: 1 }),
+  h("path", { d: "M3.5 3.5v-2a1 1 0 0 1 1-1h6a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1h-2" }),
+);
+
 /** The table; clicking a header calls `onSort` with the next sort, and a copy button calls `onCopy` with an id. */
 export const Table = memo(({ list, rows, sort, onSort, onCopy }) => {
   const isPhone = useIsPhone();
@@ -97,7 +105,7 @@ function content(value, text, onCopy) {
     Fragment,
     null,
     text,
-    h("button", { type: "button", className: "copy", ...label, onClick: () => onCopy(value) }, "⧉"),
+    h("button", { type: "button", className: "copy", ...label, onClick: () => onCopy(value) }, COPY_ICON),
   );
 }
 
