@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SOLD: Final = "licensesSold"
 DEPLOYED: Final = "licensesDeployed"
+# The columns that the page adds to those two.
+COMPUTED: Final = ("unassigned computed", "rate computed")
 # Two products of one customer: 60 of 100 licenses deployed, and 25 of 20.
 CANCELING: Final[dict[str, Any]] = {
     "customerName": "Both",
@@ -55,7 +57,7 @@ def drawn(graphiql: GraphiqlPage) -> Locator:
 
 def column(graphiql: GraphiqlPage, number: int) -> list[str]:
     """Return the texts of one column of the table, from the top."""
-    return drawn(graphiql).locator(f"tbody td:nth-child({number})").all_inner_texts()
+    return drawn(graphiql).locator(f"tbody.rows td:nth-child({number})").all_inner_texts()
 
 
 def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
@@ -64,11 +66,23 @@ def bars(graphiql: GraphiqlPage) -> list[tuple[str, str]]:
     return [(text.locator("span").first.inner_text(), text.locator(".figures").inner_text()) for text in texts]
 
 
+def headline(graphiql: GraphiqlPage) -> str:
+    """Return the line above the chart, with the chosen measure at its end."""
+    line = results(graphiql).locator(".headline")
+    expect(line).to_be_visible()
+    script = """line => line.firstChild.data + " " + line.querySelector("select").selectedOptions[0].text"""
+    return str(line.evaluate(script))
+
+
+def measures(graphiql: GraphiqlPage) -> Locator:
+    return results(graphiql).get_by_role("combobox", name="Measure")
+
+
 def widths(graphiql: GraphiqlPage) -> list[float]:
     """Return the widths of the bars in percent of the longest, group by group: sold, deployed."""
     widths = (
         drawn(graphiql)
-        .locator(".bars :is(.sold, .deployed)")
+        .locator(".bars :is(.sold, .deployed, .earlier, .later)")
         .evaluate_all("all => all.map(one => one.getBBox().width)")
     )
     return [round(100 * width / (max(widths) or 1)) for width in widths]

@@ -17,6 +17,7 @@ from tests.browser.results import (
     column,
     connection,
     drawn,
+    headline,
     product,
     results,
     segments,
@@ -153,8 +154,7 @@ def test_the_chart_keeps_the_order_of_an_ordered_query(graphiql: GraphiqlPage) -
     names = names_of(graphiql.run())
     graphiql.show("Chart")
     assert [label for label, _ in bars(graphiql)] == names
-    note = "These are 20 of 2,061 rows, in the query's order."
-    expect(results(graphiql).get_by_text(note)).to_be_visible()
+    assert headline(graphiql) == "Top 20 of 2,061 by unassigned licenses"
     graphiql.screenshot("ordered")
     query = graphiql.query()
     graphiql.type_query("{ licenseDeployments { totalCount } }")
@@ -162,7 +162,8 @@ def test_the_chart_keeps_the_order_of_an_ordered_query(graphiql: GraphiqlPage) -
     graphiql.type_query(query.replace("DESC", "ASC").replace("UNASSIGNED", "SOLD").replace("first: 20", "first: 30"))
     with graphiql.page.expect_response("**/graphql"):
         answer = graphiql.run()
-    expect(results(graphiql).get_by_text("The first 20 rows here; the table has all.")).to_be_visible()
+    assert headline(graphiql) == "First 20 of 2,061 in the query's order"
+    expect(results(graphiql).get_by_text("The table has all 30 rows of this answer.")).to_be_visible()
     assert [label for label, _ in bars(graphiql)] == names_of(answer)[:20]
     graphiql.open_example(0, "SoldAndDeployed")
     graphiql.run()
@@ -192,15 +193,19 @@ def test_the_order_may_be_a_variable_and_in_a_fragment(graphiql: GraphiqlPage) -
 
 
 def test_joined_lists_keep_the_order_of_first_appearance(graphiql: GraphiqlPage) -> None:
-    """Rows that differ only in their list stay together, if all lists are ordered."""
+    """Rows that differ only in their list stay together, if all lists are ordered. Two lists are compared."""
     ordered = "licenseDeployments(orderBy: [{field: PRODUCT_NAME}]) { nodes { productName licensesSold } }"
-    graphiql.type_query(f"{{ x: {ordered} y: {ordered} }}")
+    graphiql.type_query(f"{{ x: {ordered} y: {ordered} z: {ordered} }}")
     graphiql.wait_for_operation(None)
     rows = {
         "x": [{"productName": "b", SOLD: 1}, {"productName": "c", SOLD: 7}],
         "y": [{"productName": "a", SOLD: 9}, {"productName": "b", SOLD: 3}],
+        "z": [{"productName": "b", SOLD: 4}],
     }
     graphiql.answer_with({"data": {alias: {"nodes": nodes} for alias, nodes in rows.items()}})
     graphiql.show("Chart")
     graphiql.run()
-    assert [label for label, _ in bars(graphiql)] == ["x · b", "y · b", "x · c", "y · a"]
+    assert [label for label, _ in bars(graphiql)] == ["x · b", "y · b", "z · b", "x · c", "y · a"]
+    graphiql.answer_with({"data": {alias: {"nodes": rows[alias]} for alias in "xy"}})
+    graphiql.run()
+    assert bars(graphiql) == [("b", "1 → 3 · +2"), ("c", "7 → –"), ("a", "– → 9")]

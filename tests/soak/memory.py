@@ -12,7 +12,7 @@ from tests.soak.processes import Gateway, blocks_in_use, resident_bytes
 
 MB = 1_048_576
 
-# The largest size of one process: about 70 MB when idle, 16 MB of cache, 32 MB that the allocator keeps, and several
+# The largest size of one process: about 70 MB when idle, 2 MB of cache, 32 MB that the allocator keeps, and several
 # large responses at once. Short runs show no more than this.
 MAX_PEAK_MB = 250.0
 

@@ -1,8 +1,8 @@
 // Finds the lists of rows and the totals in a response, at any path and under any alias.
 
+import { addComputed, describeColumns } from "./columns.js";
+import { compareLists } from "./compare.js";
 import { measureOf } from "./measures.js";
-
-const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
 // The column that distinguishes joined lists of one query.
 export const ALIAS = "alias";
@@ -11,8 +11,8 @@ export const ALIAS = "alias";
  * Parses the text of the result pane. `isRead` is false if it is not a JSON object. `problems` ({code, message,
  * progress, isWarning}) are GraphQL's errors and the gateway's warnings. `cost` is the operation's, if the response
  * has it. Each of `totals` has a `name` (the path of its connection) and `values`. Each of `lists` has a `name` (its
- * path in the response), its `keys` (first parts of that path), `rows` (flat objects), `columns` ({name, isNumber,
- * isDate}) and `totalCount` (null if the response has none).
+ * path in the response), its `keys` (first parts of that path), `rows` (flat objects), `columns` (those of columns.js)
+ * and `totalCount` (null if the response has none).
  */
 export function readAnswer(text) {
   let answer;
@@ -71,23 +71,32 @@ function areTotals(value) {
   return areNumbers && entries.some(([key]) => measureOf(key) !== undefined);
 }
 
-/** Joins connections with the same columns, such as one query at two dates, into one list for comparison. */
+/**
+ * Joins connections with the same columns into one list. Two of them, such as one query at two dates, have a
+ * `comparison` (compare.js) instead of `columns`.
+ */
 function joinLists(lists) {
   const namesOf = ({ columns }) => columns.map(({ name }) => name).join();
   const isAlike = (list) => list.isAlone && list.rows.length > 0 && namesOf(list) === namesOf(lists[0]);
   if (lists.length < 2 || !lists.every(isAlike)) return [];
-  const rows = lists.flatMap(({ name, rows }) => rows.map((row) => ({ [ALIAS]: name, ...row })));
-  const totalCount = lists.reduce((sum, list) => sum + (list.totalCount ?? NaN), 0);
   const name = lists.map((list) => list.name).join(" + ");
-  const list = describeList(name, rows, Number.isNaN(totalCount) ? null : totalCount);
-  return [{ ...list, keys: lists.flatMap(({ keys }) => keys), isJoined: true }];
+  const joined = { isJoined: true, keys: lists.flatMap(({ keys }) => keys) };
+  const comparison = compareLists(lists);
+  if (comparison) {
+    const { pairs, isWhole } = comparison;
+    const totalCount = isWhole.every(Boolean) ? pairs.length : null;
+    return [{ ...joined, name, rows: pairs, columns: [], totalCount, comparison }];
+  }
+  const rows = lists.flatMap((list) => list.rows.map((row) => ({ [ALIAS]: list.name, ...row })));
+  const totalCount = lists.reduce((sum, list) => sum + (list.totalCount ?? NaN), 0);
+  const columns = [...describeColumns(rows.map((row) => ({ [ALIAS]: row[ALIAS] }))), ...lists[0].columns];
+  return [{ ...joined, name, rows, columns, totalCount: Number.isNaN(totalCount) ? null : totalCount }];
 }
 
 function describeList(name, items, totalCount) {
   const rows = items.map(flatten);
-  const names = [...new Set(rows.flatMap(Object.keys))];
-  const columns = names.map((column) => describeColumn(rows, column));
-  return { name, rows, columns, totalCount: typeof totalCount === "number" ? totalCount : null };
+  const list = addComputed({ rows, columns: describeColumns(rows) });
+  return { name, ...list, totalCount: typeof totalCount === "number" ? totalCount : null };
 }
 
 /** Returns the fields of an edge's node without the cursor; for other objects their own fields. */
@@ -96,23 +105,6 @@ function flatten(item) {
   return nested.length === 0 ? item : Object.fromEntries(nested.flatMap((node) => Object.entries(flatten(node))));
 }
 
-function describeColumn(rows, name) {
-  const values = rows.map((row) => row[name]).filter(isPresent);
-  const every = (test) => values.length > 0 && values.every(test);
-  return { name, isNumber: every((value) => typeof value === "number"), isDate: every((value) => DATE.test(value)) };
-}
-
 function isObject(value) {
   return value !== null && typeof value === "object" && !Array.isArray(value);
-}
-
-/** Returns whether a cell has a value. A dimension outside the grouping is null; a missing field is undefined. */
-export function isPresent(value) {
-  return value !== null && value !== undefined;
-}
-
-/** Returns a cell's value as text, with numbers in machine-readable form. */
-export function plainText(value) {
-  if (!isPresent(value)) return "";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

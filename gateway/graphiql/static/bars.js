@@ -1,59 +1,81 @@
 // What the chart of a list shows: which rows, their labels, and the segments of each bar.
 
-import { ALIAS, isPresent } from "./answer.js";
-import { measureOf, MEASURES } from "./measures.js";
+import { ALIAS } from "./answer.js";
+import { isPresent } from "./cells.js";
+import { labelColumns, labelsOf } from "./labels.js";
+import { MEASURES } from "./measures.js";
+import { sortRows } from "./sorting.js";
 
 export const MAX_BARS = 20;
-// More columns would make labels too long; the table has all of them.
-const MAX_LABEL_COLUMNS = 3;
-const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 /**
- * Returns the chart of `list`: `columns` maps its measures to the names of their columns, `primary` is the measure that
- * the bars are sorted by, `labels` are the names of the columns that label them. Each of `bars` has a `label`, the
- * `values` of its measures and `segments` ({measure, start, end}). With `isOrdered`, they keep the list's order,
- * otherwise the highest come first. A list without measures has no `primary`.
+ * Returns the chart of `list` for a choice (headline.js): `columns` maps its measures to the names of their columns,
+ * `labels` are the names of the columns that label its bars. Each of `bars` has a `label`, the `values` of its
+ * measures and `segments` ({measure, start, end}).
  */
-export function planChart(list, isOrdered) {
-  const columns = measureColumns(list);
-  const primary = MEASURES.find((measure) => measure in columns);
-  const labels = labelColumns(list);
-  const bars = arranged(list, labels, columns[primary], isOrdered).slice(0, MAX_BARS).map((row) => {
+export function planChart(list, choice) {
+  const { compared } = list;
+  const columns = compared ? {} : shownMeasures(list, choice.column);
+  const rows = arranged(list, choice).slice(0, MAX_BARS);
+  const labels = labelColumns(list, rows);
+  const texts = labelsOf(rows, labels);
+  const bars = rows.map((row, index) => {
+    if (compared) return { label: texts[index], ...comparedBar(row, compared) };
     const values = Object.fromEntries(Object.entries(columns).map(([measure, name]) => [measure, row[name] ?? null]));
-    const label = labels.map((name) => row[name] ?? "–").join(" · ");
-    return { label, values, segments: primary === "rate" ? [rateSegment(values)] : countSegments(values) };
+    const segments = choice.column.measure === "rate" ? [rateSegment(values)] : countSegments(values);
+    return { label: texts[index], values, segments };
   });
-  return { columns, primary, labels, bars };
+  return { columns, labels: labels.map(({ name }) => name), bars };
 }
 
-/** Returns the first column of each measure. */
-function measureColumns({ columns }) {
-  const numbers = columns.filter(({ name, isNumber }) => isNumber && measureOf(name) !== undefined);
-  return Object.fromEntries(numbers.map(({ name }) => [measureOf(name), name]).reverse());
+/** Returns the first column of each measure, in the order in which people read them; computed ones come last. */
+export function measureColumns({ columns }) {
+  const first = MEASURES.map((measure) => columns.find((column) => column.measure === measure)).filter(Boolean);
+  const isComputed = (column) => Boolean(column.isComputed);
+  return [...first.filter((column) => !isComputed(column)), ...first.filter(isComputed)];
 }
 
-/** Keeps groups together: rows of joined lists that differ only in their list form one group. */
-function arranged({ rows, isJoined }, labels, column, isOrdered) {
-  const others = labels.filter((name) => name !== ALIAS);
-  const groups = new Map();
+/** Returns the names of the columns in a bar's figures: the answer's, and a computed one only if it is chosen. */
+function shownMeasures(list, chosen) {
+  const shown = measureColumns(list).filter((column) => !column.isComputed || column === chosen);
+  return Object.fromEntries(shown.map(({ name, measure }) => [measure, name]));
+}
+
+/** Returns the rows, the highest first unless they keep their order. */
+function arranged(list, { column, keepsOrder }) {
+  if (list.compared) return keepsOrder ? list.rows : byHighest(list.rows, list.compared.sides);
+  if (!list.isJoined) return keepsOrder ? list.rows : sortRows(list.rows, { column: column.name, isDescending: true });
+  return groups(list, keepsOrder ? null : column.name);
+}
+
+/** Returns the rows of joined lists, those that differ only in their list together. */
+function groups({ rows, columns }, column) {
+  const others = columns.filter(({ name, isNumber }) => name !== ALIAS && !isNumber);
+  const groupByKey = new Map();
   for (const row of rows) {
-    const key = isJoined ? others.map((name) => row[name]).join("\n") : row;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(row);
+    const key = JSON.stringify(others.map(({ name }) => row[name] ?? null));
+    if (!groupByKey.has(key)) groupByKey.set(key, []);
+    groupByKey.get(key).push(row);
   }
-  const arranged = [...groups.values()];
+  const found = [...groupByKey.values()];
   const highest = (group) => Math.max(...group.map((row) => row[column] ?? 0));
-  if (!isOrdered) arranged.sort((a, b) => highest(b) - highest(a));
-  return arranged.flat();
+  if (column !== null) found.sort((a, b) => highest(b) - highest(a));
+  return found.flat();
 }
 
-/** Returns the first text columns that distinguish rows; dates, ids and constant columns only if there are no others. */
-function labelColumns({ rows, columns }) {
-  const texts = columns.filter(({ name }) => rows.some((row) => typeof row[name] === "string"));
-  const varied = texts.filter(({ name, isDate }) => !isDate && new Set(rows.map((row) => row[name])).size > 1);
-  const readable = varied.filter(({ name }) => !rows.some((row) => GUID.test(row[name])));
-  const chosen = [readable, varied, texts].find((candidates) => candidates.length > 0) ?? [];
-  return chosen.slice(0, MAX_LABEL_COLUMNS).map(({ name }) => name);
+function byHighest(rows, sides) {
+  const highest = (row) => Math.max(...sides.map((side) => row[side] ?? 0));
+  return rows.toSorted((a, b) => highest(b) - highest(a));
+}
+
+function comparedBar(row, { sides, change }) {
+  const [earlier, later] = sides.map((side) => row[side]);
+  const end = (value) => Math.max(0, value ?? 0);
+  const segments = [
+    { measure: "earlier", start: 0, end: end(earlier) },
+    { measure: "later", start: 0, end: end(later) },
+  ];
+  return { values: { earlier, later, change: row[change] }, segments };
 }
 
 /** A rate has a scale of its own, because it cannot be compared with counts. Beside counts, it is text alone. */

@@ -1,88 +1,52 @@
 // A list of a response as bars: deployed licenses inside sold ones. All figures are shown as text too.
 
-import { isPresent } from "./answer.js";
-import { MAX_BARS, overdeployed, planChart } from "./bars.js";
-import { formatNumber, formatShare, join } from "./numbers.js";
+import { overdeployed, planChart } from "./bars.js";
+import { isPresent, shownText } from "./cells.js";
+import { describePart } from "./headline.js";
+import { comparedKeys, HATCHING, Legend, measureKeys } from "./legend.js";
+import { counted, formatNumber, formatShare, join } from "./numbers.js";
 
-const { createElement: h, Fragment } = window.React;
+const { createElement: h, Fragment, useMemo } = window.React;
 
 const HEIGHT = 16;
 // The frame of sold licenses is this much higher than the segments inside it, at each edge.
 const INSET = 4;
-const HATCHING = "over-hatching";
 
-export function Chart({ list, isOrdered }) {
-  const { columns, primary, labels, bars } = planChart(list, isOrdered);
-  if (primary === undefined) {
+/** The chart of a list for a choice of measure (headline.js). */
+export function Chart({ list, choice }) {
+  const plan = useMemo(() => choice.column && planChart(list, choice), [list, choice.value, choice.keepsOrder]);
+  if (!plan) {
     return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
   }
-  const isPart = list.totalCount > list.rows.length;
+  const { columns, labels, bars } = plan;
   const segments = bars.flatMap((bar) => bar.segments);
+  const isRate = choice.column.measure === "rate";
   // A rate's scale reaches at least 100 %.
-  const highest = Math.max(primary === "rate" ? 1 : 0, ...segments.map(({ end }) => end));
+  const highest = Math.max(isRate ? 1 : 0, ...segments.map(({ end }) => end));
+  const part = describePart(list, choice);
   const isCut = list.rows.length > bars.length;
-  const among = isPart ? ` among the ${formatNumber(list.rows.length)} rows here` : "";
-  const first = isOrdered ? `The first ${MAX_BARS} rows here` : `The ${MAX_BARS} highest ${columns[primary]}${among}`;
+  const hasOver = segments.some(({ measure }) => measure === "over");
+  const { compared } = list;
   return h(
     Fragment,
     null,
-    h(Legend, { columns, labels, hasOver: segments.some(({ measure }) => measure === "over") }),
-    isPart && h("p", { className: "message part" }, describePart(list, isOrdered)),
+    h(Legend, { keys: compared ? comparedKeys(compared) : measureKeys(columns, hasOver, isRate), labels, hasOver }),
+    part && h("p", { className: "message part" }, part),
     h(
       "ol",
       { className: "bars" },
-      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest })),
+      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, compared })),
     ),
-    isCut && h("p", { className: "message" }, `${first}; the table has all.`),
+    isCut && h("p", { className: "message" }, `The table has all ${counted(list.rows.length, "row")} of this answer.`),
   );
 }
 
-/** Says if rows are missing: a chart sorted by height would otherwise look like the highest of all rows. */
-function describePart({ rows, totalCount }, isOrdered) {
-  const count = `${formatNumber(rows.length)} of ${formatNumber(totalCount)}`;
-  if (isOrdered) return `These are ${count} rows, in the query's order.`;
-  return `These are ${count} rows in the report's order, not the largest.`;
-}
-
-function Legend({ columns, labels, hasOver }) {
-  const key = (measure, name = columns[measure]) => h("span", { key: measure, className: `legend ${measure}` }, name);
-  const pair = join(["deployed", "sold"].filter((measure) => measure in columns).map((measure) => key(measure)), " of ");
-  const isRate = pair.length === 0 && !("unassigned" in columns || "over" in columns);
-  const keys = [
-    pair,
-    "unassigned" in columns && key("unassigned"),
-    hasOver && key("over", columns.over ?? "deployed beyond sold"),
-    isRate && key("rate"),
-  ].filter((part) => part && part.length !== 0);
-  return h(
-    "p",
-    { className: "bar-text legends" },
-    h("span", null, labels.join(" · ")),
-    h("span", null, join(keys, " · ").flat()),
-    hasOver && h(Hatching),
-  );
-}
-
-/** The pattern of over-deployed licenses, which differ in more than color. */
-function Hatching() {
-  const pattern = { id: HATCHING, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
-  return h(
-    "svg",
-    { className: "hatching", width: 0, height: 0, "aria-hidden": true, focusable: false },
-    h(
-      "pattern",
-      pattern,
-      h("rect", { className: "over-ground", width: 6, height: 6 }),
-      h("rect", { className: "over-stripe", width: 2.5, height: 6 }),
-    ),
-  );
-}
-
-function Bar({ label, values, segments, highest }) {
+function Bar({ label, values, segments, highest, compared }) {
+  const texts = compared ? comparedFigures(values, compared) : figures(values);
   return h(
     "li",
     null,
-    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, figures(values))),
+    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, texts)),
     h(
       "svg",
       { width: "100%", height: HEIGHT, "aria-hidden": true, focusable: false },
@@ -92,13 +56,29 @@ function Bar({ label, values, segments, highest }) {
           className: measure,
           fill: measure === "over" ? `url(#${HATCHING})` : undefined,
           x: `${share(start, highest)}%`,
-          y: measure === "sold" ? 0 : INSET,
           width: `${share(end - start, highest)}%`,
-          height: HEIGHT - (measure === "sold" ? 0 : 2 * INSET),
+          ...placeOf(measure),
           rx: 2,
         }),
       ),
     ),
+  );
+}
+
+/** The bars of two dates are below each other; the other segments are inside the frame of sold licenses. */
+function placeOf(measure) {
+  if (measure === "earlier") return { y: 0, height: HEIGHT / 2 - 1 };
+  if (measure === "later") return { y: HEIGHT / 2, height: HEIGHT / 2 - 1 };
+  return measure === "sold" ? { y: 0, height: HEIGHT } : { y: INSET, height: HEIGHT - 2 * INSET };
+}
+
+/** Shows, for example, "1,000 → 1,200 · +200". */
+function comparedFigures({ earlier, later, change }, { measure }) {
+  const text = (value) => (isPresent(value) ? shownText(value, { measure }) : "–");
+  const parts = [`${text(earlier)} → ${text(later)}`, isPresent(change) && shownText(change, { measure, isChange: true })];
+  return join(
+    parts.filter(Boolean).map((part, index) => h("span", { key: index }, part)),
+    " · ",
   );
 }
 

@@ -1,6 +1,6 @@
 // Rows as CSV, for a spreadsheet.
 
-import { plainText } from "./answer.js";
+import { plainText } from "./cells.js";
 
 // The patterns of exports, which the page receives: schema/export/spreadsheet_formulas.py describes them.
 const { start, hidden } = JSON.parse(document.getElementById("graphiql").dataset.formulas);

@@ -1,17 +1,18 @@
 // What an operation asks for, known before it is answered: which lists it orders, and whether it needs all rows.
 
-import { namesExceptional } from "./measures.js";
+import { isPresent } from "./cells.js";
+import { measureOf, namesExceptional } from "./measures.js";
 
 const { GraphQL } = window.GraphiQL;
 const { Kind, parse, print, visit, valueFromASTUntyped, getDirectiveValues } = GraphQL;
 
 // Arguments that select and order rows which the gateway has read, and change nothing about what it reads.
 const NOT_READ = ["first", "after", "last", "before", "offset", "search", "having", "orderBy"];
-const NOTHING = { ordered: new Set(), scans: [], definitions: [] };
+const NOTHING = { ordered: new Map(), scans: [], definitions: [] };
 
 /**
- * Reads an operation ({query, variables, operationName}). `ordered` has the response keys of the connections with an
- * order. Each of `scans` is a query whose rows the gateway must read completely: the `name` of its field, and the
+ * Reads an operation ({query, variables, operationName}). `ordered` maps the response keys of the connections with an
+ * order to that order ({measure, isDescending, isFromStart}: of its first field, and whether the page is the first one). Each of `scans` is a query whose rows the gateway must read completely: the `name` of its field, and the
  * arguments (`kept`) that choose these rows. `definitions` are those of the variables. The rules are the gateway's, in
  * schema/answers.py.
  */
@@ -21,7 +22,7 @@ export function readOperation({ query, variables, operationName }) {
     const connections = [...connectionsOf(scope).entries()].map(([key, fields]) => connectionOf(key, fields, scope));
     const scans = connections.flatMap(({ scan }) => (scan ? [scan] : []));
     return {
-      ordered: new Set(connections.filter(({ isOrdered }) => isOrdered).map(({ key }) => key)),
+      ordered: new Map(connections.filter(({ order }) => order).map(({ key, order }) => [key, order])),
       scans: scans.filter(({ text }, index) => scans.findIndex((other) => other.text === text) === index),
       definitions: scope.operation.variableDefinitions ?? [],
     };
@@ -67,14 +68,20 @@ function connectionOf(key, fields, scope) {
   const values = Object.fromEntries(
     nodes.map((argument) => [argument.name.value, valueFromASTUntyped(argument.value, scope.values)]),
   );
-  const isOrdered = hasItems(values.orderBy);
-  const isRefined = isOrdered || hasItems(values.having) || Boolean(values.search?.trim());
+  const order = hasItems(values.orderBy) ? orderOf(values) : null;
+  const isRefined = order !== null || hasItems(values.having) || Boolean(values.search?.trim());
   const isExceptional = needsRows(values, fields, scope);
   // For the exceptional measures, the gateway reads the rows and groups them itself.
   const omitted = isExceptional ? [...NOT_READ, "groupBy"] : NOT_READ;
   const kept = nodes.filter((argument) => !omitted.includes(argument.name.value));
   const scan = { name: name.value, kept, text: [name.value, ...kept.map(print)].join() };
-  return { key, isOrdered, scan: isRefined || isExceptional ? scan : null };
+  return { key, order, scan: isRefined || isExceptional ? scan : null };
+}
+
+function orderOf({ orderBy, after, before, last, offset }) {
+  const [first] = [orderBy].flat();
+  const isFromStart = !after && !before && !isPresent(last) && !offset;
+  return { measure: measureOf(String(first?.field)), isDescending: first?.direction === "DESC", isFromStart };
 }
 
 /** Returns whether a measure is used that only all rows determine. Each row has it itself, but a group has not. */

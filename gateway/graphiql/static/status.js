@@ -2,34 +2,32 @@
 
 import { counted, formatNumber } from "./numbers.js";
 import { describeCost } from "./scan_estimate.js";
-import { MAX_SHOWN_ROWS } from "./table.js";
 
 // GraphiQL's own messages, instead of a response.
 const NOT_SENT = /^(Headers|Variables) are (invalid JSON|not a JSON object)/;
 
 /** Returns the line. `note` is about the operation that is running, `hint` about a list without rows. */
-export function statusText({ view, text, answer, list, isFetching, note, hint }) {
+export function statusText({ text, answer, list, isFetching, note, hint }) {
   if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
   if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer appears here.";
-  const [about, cost] = [describeAnswer({ text, answer, list, view, hint }), describeCost(answer.cost)];
+  const [about, cost] = [describeAnswer({ text, answer, list, hint }), describeCost(answer.cost)];
   if (!cost) return about;
   return about.endsWith(".") ? `${about} ${cost}.` : `${about} · ${cost}`;
 }
 
-function describeAnswer({ text, answer, list, view, hint }) {
-  if (list) return countedRows(list, view, hint);
+function describeAnswer({ text, answer, list, hint }) {
+  if (list) return countedRows(list, hint);
   if (answer.totals.length > 0) return "No rows were asked for.";
   if (answer.problems.length > 0) return "There is no data in this answer.";
   if (answer.isRead) return "There is no list of rows in this answer: select nodes or edges.";
   return NOT_SENT.test(text) ? `Nothing was sent. ${text}` : "This is not a GraphQL answer; JSON shows it.";
 }
 
-function countedRows({ rows, totalCount }, view, hint) {
-  if (rows.length === 0) return totalCount > 0 ? `no rows here, of ${counted(totalCount, "row")}` : `No row fits.${hint}`;
-  const isPart = totalCount > rows.length;
-  const count = isPart ? `${formatNumber(rows.length)} of ${counted(totalCount, "row")}` : counted(rows.length, "row");
-  if (view !== "Table" || rows.length <= MAX_SHOWN_ROWS) return count;
-  return `${count}; the first ${formatNumber(MAX_SHOWN_ROWS)} are shown, CSV has them all`;
+function countedRows({ rows, totalCount }, hint) {
+  if (rows.length === 0 && totalCount === 0) return `No row fits.${hint}`;
+  if (rows.length === 0) return totalCount > 0 ? `no rows here, of ${counted(totalCount, "row")}` : "No rows in this answer.";
+  if (totalCount > rows.length) return `${formatNumber(rows.length)} of ${counted(totalCount, "row")}`;
+  return counted(rows.length, "row");
 }
 
 /** Returns a hint about the filter of the current operation, if it has one. */

@@ -1,66 +1,118 @@
-// A list of a response as a table with sortable columns.
+// A list of a response as a table with sortable columns. It scrolls through any number of rows.
 
-import { isPresent, plainText } from "./answer.js";
-import { measureOf } from "./measures.js";
-import { formatNumber, formatShare } from "./numbers.js";
+import { isId, isPresent, shownText } from "./cells.js";
+import { columnWidths } from "./column_widths.js";
+import { describeComputed, forPhone } from "./columns.js";
+import { nextSort } from "./sorting.js";
+import { useVisibleRows } from "./visible_rows.js";
 
-const { createElement: h } = window.React;
+const { createElement: h, Fragment, memo, useEffect, useLayoutEffect, useMemo, useState } = window.React;
 
-const COLLATOR = new Intl.Collator("en", { numeric: true });
-// More rows make the page slow, and nobody scrolls through them; the CSV file has all of them.
-export const MAX_SHOWN_ROWS = 1000;
+const PHONE = window.matchMedia("(max-width: 700px)");
+// A text may be cut off at the edge of its column from this length on; then it has a title.
+const LONG_TEXT = 20;
 
-/** Sorts rows by `sort` ({column, isDescending}, or null for the response's order); empty cells come last. */
-export function sortRows(rows, sort) {
-  if (sort === null) return rows;
-  const direction = sort.isDescending ? -1 : 1;
-  return [...rows].sort(({ [sort.column]: a }, { [sort.column]: b }) => {
-    if (!isPresent(a) || !isPresent(b)) return Number(isPresent(b)) - Number(isPresent(a));
-    return direction * (typeof a === "number" && typeof b === "number" ? a - b : COLLATOR.compare(a, b));
-  });
-}
+// Two sheets of paper.
+const COPY_ICON = h(
+  "svg",
+  { width: 12, height: 12, "aria-hidden": true, focusable: false },
+  h("rect", { x: 0.5, y: 3.5, width: 8, height: 8, rx: 1 }),
+  h("path", { d: "M3.5 3.5v-2a1 1 0 0 1 1-1h6a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1h-2" }),
+);
 
-/** Returns the sort after a click on a header: one direction, the other, then the response's order. */
-export function nextSort(sort, { name, isNumber }) {
-  // People usually look for the highest numbers.
-  const isFirstDescending = isNumber;
-  if (sort?.column !== name) return { column: name, isDescending: isFirstDescending };
-  return sort.isDescending === isFirstDescending ? { column: name, isDescending: !isFirstDescending } : null;
-}
-
-/** The table; clicking a header calls `onSort` with the next sort. */
-export function Table({ list, rows, sort, onSort }) {
-  const header = list.columns.map((column) => h(Header, { key: column.name, column, sort, onSort }));
-  const body = rows.slice(0, MAX_SHOWN_ROWS).map((row, index) => h(Row, { key: index, row, columns: list.columns }));
+/** The table; clicking a header calls `onSort` with the next sort, and a copy button calls `onCopy` with an id. */
+export const Table = memo(({ list, rows, sort, onSort, onCopy }) => {
+  const isPhone = useIsPhone();
+  const columns = useMemo(() => (isPhone ? forPhone(list.columns) : list.columns), [list, isPhone]);
+  const { ref, start, end, above, below } = useVisibleRows(rows.length, rows);
+  const widths = useWidths(ref, columns, list.rows, isPhone);
+  const shown = rows.slice(start, end).map((row, index) =>
+    h(Row, { key: start + index, row, index: start + index, columns, onCopy }),
+  );
   return h(
     "table",
-    { "aria-rowcount": rows.length + 1 },
-    h("thead", null, h("tr", null, header)),
-    h("tbody", null, body),
+    { "aria-rowcount": rows.length + 1, style: { minWidth: widths.reduce((sum, width) => sum + width, 0) } },
+    h("colgroup", null, columns.map(({ name }, index) => h("col", { key: name, style: { width: widths[index] } }))),
+    h(
+      "thead",
+      null,
+      h("tr", { "aria-rowindex": 1 }, columns.map((column) => h(Header, { key: column.name, column, sort, onSort }))),
+    ),
+    h(Space, { height: above, columns }),
+    h("tbody", { ref, className: "rows" }, shown),
+    h(Space, { height: below, columns }),
   );
+});
+
+/** Stands for rows that are not rendered, so that the scroll bar is that of all rows. */
+function Space({ height, columns }) {
+  const cell = h("td", { colSpan: columns.length, style: { height } });
+  return height > 0 && h("tbody", { className: "space", "aria-hidden": true }, h("tr", null, cell));
+}
+
+function useIsPhone() {
+  const [isPhone, setIsPhone] = useState(PHONE.matches);
+  useEffect(() => {
+    const follow = () => setIsPhone(PHONE.matches);
+    PHONE.addEventListener("change", follow);
+    return () => PHONE.removeEventListener("change", follow);
+  }, []);
+  return isPhone;
+}
+
+/** Returns the columns' widths; before the table has a font, there are none. */
+function useWidths(ref, columns, rows, isPhone) {
+  const [widths, setWidths] = useState([]);
+  useLayoutEffect(() => {
+    const { fontSize, fontFamily } = window.getComputedStyle(ref.current);
+    const room = isPhone ? ref.current.closest(".results-scroll").clientWidth : Infinity;
+    setWidths(columnWidths(columns, rows, `${fontSize} ${fontFamily}`, room));
+  }, [columns, rows, isPhone]);
+  return widths;
 }
 
 function Header({ column, sort, onSort }) {
   const isSorted = sort?.column === column.name;
   const state = isSorted ? (sort.isDescending ? "descending" : "ascending") : "none";
+  const title = column.isComputed ? describeComputed(column) : undefined;
+  const mark = column.isComputed && h("small", null, " computed");
   return h(
     "th",
     { scope: "col", "aria-sort": state, className: kind(column) },
-    h("button", { type: "button", onClick: () => onSort(nextSort(sort, column)) }, breakable(column.name)),
+    h("button", { type: "button", title, onClick: () => onSort(nextSort(sort, column)) }, breakable(column.name), mark),
   );
 }
 
-function Row({ row, columns }) {
-  return h(
+const Row = memo(({ row, index, columns, onCopy }) =>
+  h(
     "tr",
+    { "aria-rowindex": index + 2 },
+    columns.map((column) => h(Cell, { key: column.name, column, value: row[column.name], onCopy })),
+  ),
+);
+
+function Cell({ column, value, onCopy }) {
+  const text = isPresent(value) ? shownText(value, column) : "";
+  const title = isId(value) ? value : !column.isNumber && text.length > LONG_TEXT ? text : undefined;
+  return h("td", { className: kind(column), title }, content(value, text, onCopy));
+}
+
+function content(value, text, onCopy) {
+  if (!isPresent(value)) return h("span", { className: "empty", role: "img", "aria-label": "no value" }, "–");
+  if (!isId(value)) return text;
+  const label = { "aria-label": `Copy ${value}`, title: "Copy" };
+  return h(
+    Fragment,
     null,
-    columns.map((column) => h("td", { key: column.name, className: kind(column) }, cell(column.name, row[column.name]))),
+    text,
+    h("button", { type: "button", className: "copy", ...label, onClick: () => onCopy(value) }, COPY_ICON),
   );
 }
 
-function kind({ isNumber, isDate }) {
+function kind({ isNumber, isDate, isId: isOfIds }) {
   if (isNumber) return "number";
-  return isDate ? "date" : undefined;
+  if (isDate) return "date";
+  return isOfIds ? "id" : undefined;
 }
 
 /** A name that may wrap before a capital letter. */
@@ -68,10 +120,4 @@ function breakable(name) {
   return name
     .split(/(?<=[a-z])(?=[A-Z])/)
     .flatMap((word, index) => (index === 0 ? word : [h("wbr", { key: index }), word]));
-}
-
-function cell(name, value) {
-  if (!isPresent(value)) return h("span", { className: "empty", role: "img", "aria-label": "no value" }, "–");
-  if (typeof value !== "number") return plainText(value);
-  return measureOf(name) === "rate" ? formatShare(value, 1) : formatNumber(value);
 }

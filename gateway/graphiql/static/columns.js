@@ -1,0 +1,56 @@
+// The columns of rows: their kinds, the ones that the page computes, and their order.
+
+import { isId, isPresent } from "./cells.js";
+import { measureOf } from "./measures.js";
+
+const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
+
+/** Returns the columns ({name, isNumber, isDate, isId, measure}) of rows; `measure` is undefined if it has none. */
+export function describeColumns(rows) {
+  const names = new Set();
+  for (const row of rows) for (const name in row) names.add(name);
+  return [...names].map((name) => {
+    const values = rows.map((row) => row[name]).filter(isPresent);
+    const every = (test) => values.length > 0 && values.every(test);
+    const isNumber = every((value) => typeof value === "number");
+    const measure = isNumber ? measureOf(name) : undefined;
+    return { name, isNumber, measure, isDate: every((value) => DATE.test(value)), isId: every(isId) };
+  });
+}
+
+/** Adds columns of unassigned licenses and rates, if the answer lacks them and has the numbers for them. */
+export function addComputed({ rows, columns }) {
+  const nameOf = (measure) => columns.find((column) => column.measure === measure)?.name;
+  const [sold, deployed] = [nameOf("sold"), nameOf("deployed")];
+  const missing = ["unassigned", "rate"].filter((measure) => nameOf(measure) === undefined);
+  if (sold === undefined || deployed === undefined || missing.length === 0) return { rows, columns };
+  const computed = rows.map((row) => {
+    const [bought, used] = [row[sold], row[deployed]];
+    const isKnown = isPresent(bought) && isPresent(used);
+    const values = {
+      unassigned: isKnown ? Math.max(0, bought - used) : null,
+      rate: isKnown && bought > 0 ? used / bought : null,
+    };
+    return missing.reduce((all, measure) => ({ ...all, [measure]: values[measure] }), row);
+  });
+  const added = missing.map((measure) => ({ name: measure, isNumber: true, measure, isComputed: true }));
+  const place = columns.findLastIndex(({ isNumber }) => isNumber) + 1;
+  return { rows: computed, columns: columns.toSpliced(place, 0, ...added) };
+}
+
+/** Says how the page has computed a column. */
+export function describeComputed({ measure }) {
+  return measure === "rate"
+    ? "Computed by this page: licenses deployed, divided by those sold."
+    : "Computed by this page: licenses sold, less those deployed. In a group of rows, licensesUnassigned can be higher.";
+}
+
+/** Returns the columns for a phone: names and numbers come first, then other texts, dates and ids. */
+export function forPhone(columns) {
+  const rank = ({ name, isNumber, isDate, isId: isOfIds }) => {
+    if (isNumber) return 1;
+    if (isDate) return 3;
+    return isOfIds ? 4 : /name$/i.test(name) ? 0 : 2;
+  };
+  return [...columns].sort((a, b) => rank(a) - rank(b));
+}
