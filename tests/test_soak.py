@@ -30,8 +30,8 @@ RESULTS = {
 }  # fmt: skip
 EVENTS = {*CODES, "slow", "redis", "reprocessed"} | ({"killed"} if WORKERS > 1 else set())
 
-# Small enough that the load fills it at once. A larger cache would hide a leak: the number of objects that it holds depends
-# on how many of its blocks are packed, and changes by a tenth within minutes.
+# Small enough that the load fills it at once. A larger cache would hide a leak: the number of objects that it holds
+# depends on how many of its blocks are packed, and changes by a tenth within minutes.
 MEMORY_BYTES = 2_097_152
 NEW_TOKENS = 100
 
