@@ -19,7 +19,8 @@ from schema.execution.prepared_documents import PreparedDocument
 MAX_BYTES = 134_217_728
 
 # Larger operations take at most half together, so that ordinary ones have the other half. One token takes at most a
-# quarter (our choices). An ordinary operation has fewer than ten fields and less than 8 kB of variables.
+# quarter of what the others leave, so that any number of tokens leave something (our choices). An ordinary operation
+# has fewer than ten fields and less than 8 kB of variables.
 LARGE_BYTES = 262_144
 LARGE_SHARE, OWNER_SHARE = 0.5, 0.25
 
@@ -122,12 +123,13 @@ class RunningOperations:
 
     def _exceeds(self, owner: bytes, own_bytes: int, shared_bytes: int) -> bool:
         """Return True if parts of these sizes exceed a bound. The only operation of its kind may exceed it."""
-        extra_bytes = own_bytes + shared_bytes
+        extra_bytes, owner_bytes = own_bytes + shared_bytes, self._owners.get(owner, 0)
+        left_bytes = self.max_bytes - self.used_bytes + owner_bytes
         large_bytes = (own_bytes > LARGE_BYTES) * own_bytes + (shared_bytes > LARGE_BYTES) * shared_bytes
         return (
             _is_over(self.used_bytes, extra_bytes, self.max_bytes)
             or _is_over(self._large_bytes, large_bytes, self.max_bytes * LARGE_SHARE)
-            or _is_over(self._owners.get(owner, 0), extra_bytes, self.max_bytes * OWNER_SHARE)
+            or _is_over(owner_bytes, extra_bytes, left_bytes * OWNER_SHARE)
         )
 
     def _add(self, owner: bytes, size_bytes: int) -> None:

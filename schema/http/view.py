@@ -121,7 +121,7 @@ class GraphQLView:
         """Return the response to an operation on the ordinary path."""
         context = self._context(scope, shows_cost=parameters.wants_cost)
         try:
-            with self.running.operation(context.buffer.owner) as running:
+            with self.running.operation(self.proven.owner(context.buffer.owner)) as running:
                 may_mutate = scope["method"] == "POST"
                 work = self._run(text, parameters, context, running, may_mutate=may_mutate)
                 outcome = await unless_disconnected(receive, work)
