@@ -33,7 +33,7 @@ def raise_open_files() -> None:
     except ImportError:
         return  # Windows has no such limit
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+    with suppress(ValueError, OSError):  # macOS has a lower limit than it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

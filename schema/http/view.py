@@ -110,7 +110,7 @@ class GraphQLView:
         # A plan's stored rendering has no cost.
         planned = None if parameters.wants_cost or key is None else await self._planned(scope, key)
         if planned is not None:
-            # What has a plan is valid.
+            # A document with a plan is valid.
             self.documents.store(parameters.document_id(), text)
             return planned
         return await self._executed(scope, receive, text, parameters, key)

@@ -58,7 +58,7 @@ def test_every_base_is_one_exact_version() -> None:
 
 
 def test_packages_come_from_locks_with_digests_and_from_the_wheel() -> None:
-    """No other step fetches a package, and none of these builds one."""
+    """Other steps fetch no package, and these build none."""
     commands = [command for stage in STAGES.values() for run in stage.all("RUN") for command in run.split(" && ")]
     for command in [command for command in commands if re.search(r"\bpip\b.* install ", command)]:
         assert "--require-hashes -r" in command or "--no-index --no-deps /wheel/*.whl" in command

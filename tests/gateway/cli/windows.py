@@ -1,6 +1,6 @@
 """Run the command line almost as on Windows: ``python -m tests.gateway.cli.windows export --help``.
 
-Other libraries are imported first: they have code of their own for Windows, which needs Windows. Then everything is
+Other libraries are imported first: their code for Windows needs Windows. Then everything is
 removed that Python lacks there, and ``sys.platform`` becomes ``win32``.
 """
 
@@ -53,7 +53,7 @@ def import_foreign_modules() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
-                # A name may be a module of its own.
+                # A name may be a separate module.
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             for name in names:
                 if name.partition(".")[0] not in ("gateway", "schema", *MODULES, "msvcrt"):
