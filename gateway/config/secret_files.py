@@ -31,8 +31,8 @@ def from_files(variables: Mapping[str, str], names: Iterable[str]) -> tuple[dict
         try:
             values[name] = _text(Path(path))
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            faults.append(f"{file_name}: the file cannot be read: {reason.lower()}")
+            reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+            faults.append(f"{file_name}: the file cannot be read: {reason}")
     return values, faults
 
 

@@ -52,10 +52,10 @@ class CrossSite:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         named = named_headers(scope)
-        # Browsers send these headers to identify the requesting site. A request without them cannot be checked, and
-        # passes.
         if self._origins:
             send = _varying(send)
+        # Browsers send these headers to identify the requesting site. A request without them cannot be checked, and
+        # passes.
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
             return self._app(scope, receive, send)
         headers = Headers(scope=scope)
@@ -102,7 +102,6 @@ class CrossSite:
                 "Access-Control-Allow-Methods": "GET, POST",
                 "Access-Control-Allow-Headers": self._allowed_headers,
                 "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
-                "Vary": "Origin",
             },
         )
 

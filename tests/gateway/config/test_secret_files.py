@@ -46,7 +46,7 @@ def test_every_setting_whose_url_may_hold_a_password_has_a_file(tmp_path: Path) 
         (None, "the file cannot be read: no such file or directory"),
         (b"", "the file cannot be read: it is empty"),
         (b" \n", "the file cannot be read: it is empty"),
-        (b"\xff", "the file cannot be read: it is not text in utf-8"),
+        (b"\xff", "the file cannot be read: it is not text in UTF-8"),
         (b"x" * (MAX_BYTES + 1), f"the file cannot be read: it has more than {MAX_BYTES} bytes"),
     ],
 )
