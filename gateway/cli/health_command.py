@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 from http.client import HTTPConnection, HTTPException
+from threading import Thread
 
 import click
 
 from gateway.config.settings import SettingsError, read_settings
+
+# Of another server's text that is printed (our choice; the gateway's own reasons are shorter).
+MAX_CHARACTERS = 500
 
 # Every address of the machine: the gateway is asked at loopback.
 _ANY = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  # read, not bound
@@ -47,20 +51,41 @@ def _upstream_for(host: str | None) -> str | None:
 
 def _asked(host: str, port: int, timeout_seconds: float) -> tuple[int, str]:
     """Return the status of ``/readyz``, and the reasons in its body. Raises click.ClickException."""
-    connection = HTTPConnection(host, port, timeout=timeout_seconds)
+    answers: list[tuple[int, str] | Exception] = []
+    # The library limits only the time between two bytes; a thread is left behind after the whole time.
+    asking = Thread(target=lambda: answers.append(_exchange(host, port, timeout_seconds)), daemon=True)
+    asking.start()
+    asking.join(timeout_seconds)
+    answer = answers[0] if answers else TimeoutError("timed out")
+    if not isinstance(answer, Exception):
+        return answer
+    cause = getattr(answer, "strerror", None) or (
+        str(answer) if isinstance(answer, OSError) else "it does not speak HTTP"
+    )
+    raise click.ClickException(f"No gateway answers at {_printable(host)} port {port}: {cause.lower()}.")
+
+
+def _exchange(host: str, port: int, timeout_seconds: float) -> tuple[int, str] | Exception:
     try:
+        connection = HTTPConnection(host, port, timeout=timeout_seconds)
         connection.request("GET", "/readyz")
         response = connection.getresponse()
         return response.status, _reasons(response.read(65_536))
+    except UnicodeError:
+        return OSError("there is no such host")
     except (OSError, HTTPException) as error:
-        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise click.ClickException(f"No gateway answers at {host} port {port}: {cause.lower()}.") from None
-    finally:
-        connection.close()
+        return error
 
 
 def _reasons(body: bytes) -> str:
     try:
-        return " ".join(json.loads(body)["reasons"])
-    except (ValueError, KeyError, TypeError):
+        reasons = json.loads(body)["reasons"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
+    is_known = isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons)
+    return _printable(" ".join(reasons)) if is_known else ""
+
+
+def _printable(text: str) -> str:
+    """Return the start of ``text``, without what would control a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:MAX_CHARACTERS])

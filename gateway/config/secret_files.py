@@ -5,6 +5,8 @@ Container engines and Kubernetes mount secrets as files, which unlike variables 
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -38,7 +40,11 @@ def from_files(variables: Mapping[str, str], names: Iterable[str]) -> tuple[dict
 
 def _text(path: Path) -> str:
     """Return the file's text. Raises OSError, and ValueError with the reason."""
-    with path.open("rb") as file:
+    # Opening a pipe would wait for its writer. Windows has no such flag.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -72,6 +74,9 @@ REASONS = b'{"status": "not ready", "reasons": ["The gateway is shutting down."]
         (b"HTTP/1.1 503 Service Unavailable", REASONS, "Not ready: The gateway is shutting down."),
         (b"HTTP/1.1 503 Service Unavailable", b"<html>", "Not ready: status 503"),
         (b"HTTP/1.1 404 Not Found", b"[]", "Not ready: status 404"),
+        (b"HTTP/1.1 503 No", b'{"reasons": ["\\u001b]0;x\\u0007", "y"]}', "Not ready: ?]0;x? y"),
+        (b"HTTP/1.1 503 No", b'{"reasons": "abc"}', "Not ready: status 503"),
+        (b"HTTP/1.1 503 No", b"[" * 60_000, "Not ready: status 503"),
     ],
 )
 def test_another_status_is_not_ready(head: bytes, body: bytes, said: str) -> None:
@@ -85,6 +90,27 @@ def test_a_response_that_is_none_is_not_ready(body: bytes) -> None:
     done = health("--port", str(answering(body)))
     assert done.returncode == 1
     assert done.stderr.startswith("Error: No gateway answers at 127.0.0.1 port ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_sends_byte_by_byte_is_not_waited_for() -> None:
+    bound = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with bound, bound.accept()[0] as client, suppress(OSError):
+            while True:
+                client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                time.sleep(0.05)
+
+    threading.Thread(target=drip, daemon=True).start()
+    done = health("--port", str(bound.getsockname()[1]), "--timeout", "1")
+    assert (done.returncode, done.stderr.endswith("timed out.\n")) == (1, True)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "a b"])
+def test_a_host_that_cannot_exist_is_not_ready(host: str) -> None:
+    done = health("--host", host, "--port", "1")
+    assert (done.returncode, done.stderr.startswith("Error: No gateway answers at")) == (1, True)
     assert "Traceback" not in done.stderr
 
 

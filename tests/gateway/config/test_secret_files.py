@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_a_file_that_cannot_be_used_prevents_the_start(tmp_path: Path, content: 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert faults_of({"GATEWAY_CACHE_URL_FILE": str(tmp_path)}) == [
         "GATEWAY_CACHE_URL_FILE: the file cannot be read: is a directory"
+    ]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert faults_of({"GATEWAY_CACHE_URL_FILE": str(tmp_path / "pipe")}) == [
+        "GATEWAY_CACHE_URL_FILE: the file cannot be read: it is not a regular file"
     ]
 
 
