@@ -7,7 +7,6 @@ It does not follow redirects.
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -28,14 +27,12 @@ from gateway.network.causes import cause_of
 from gateway.network.trust import empty_store, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
+from gateway.upstream.connection_pool import IDLE_SECONDS, ConnectionPool
 from gateway.upstream.retry import Failure, Retry
-
-# Load balancers in front of Azure services drop idle connections after minutes; the default of httpx is 5 s.
-IDLE_SECONDS = 30.0
 
 
 class Connections:
-    """Two pools: ``reusing`` keeps connections for later requests, ``single_use`` opens one for each request.
+    """Two transports: ``reusing`` keeps connections for later requests, ``single_use`` opens one for each request.
 
     A custom ``transport``, such as an embedded application's, replaces both. Raises TrustFault.
     """
@@ -44,11 +41,14 @@ class Connections:
         # Below WARNING, these loggers log every request with its address and headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        self.reusing: httpx.AsyncBaseTransport
+        self.single_use: httpx.AsyncBaseTransport
         if transport is None:
             trust = trust_store() if config.base_url.startswith("https:") else empty_store()
-            # With fewer idle connections, httpcore may close one that it has just assigned to a request.
-            self.reusing = _pool(config, trust, config.max_connections)
-            self.single_use = _pool(config, trust, 0)
+            one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
+            none_kept = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
+            self.reusing = ConnectionPool(partial(transport_to, trust, one, config.proxy))
+            self.single_use = transport_to(trust, none_kept, config.proxy)
         else:
             self.reusing = self.single_use = transport
 
@@ -56,13 +56,6 @@ class Connections:
         await self.reusing.aclose()
         if self.single_use is not self.reusing:
             await self.single_use.aclose()
-
-
-def _pool(config: UpstreamConfig, trust: ssl.SSLContext, idle: int) -> httpx.AsyncBaseTransport:
-    limits = httpx.Limits(
-        max_connections=config.max_connections, max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS
-    )
-    return transport_to(trust, limits, config.proxy)
 
 
 class EmbeddedTransport(httpx.AsyncBaseTransport):
