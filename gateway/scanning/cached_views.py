@@ -17,7 +17,7 @@ from gateway.page import Budget, CacheState, Caller, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.building import Building, Demand
 from gateway.scanning.scan import Scan, ScanRules
-from gateway.scanning.scan_permits import ScanPermit, scan_limiter
+from gateway.scanning.scan_permits import ScanPermit, ScanPermits
 from gateway.scanning.tables import ScannedTable, grouped_table, import_tables, unpacked_table
 from gateway.scanning.view import View
 from gateway.scheduling.worker_thread import WorkerThread
@@ -30,8 +30,8 @@ class CachedViews:
     A view is as fresh as its oldest block. A stale one is answered at once while the next one is built. Callers that
     ask for the same view share one scan.
 
-    ``limiter`` bounds the scans that hold rows. Each keeps its permit until its view is in the cache, which counts it,
-    or is returned uncached.
+    ``scan_permits`` bound the scans that hold rows. Each keeps its permit until its view is in the cache, which counts
+    it, or is returned uncached.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class CachedViews:
         self._pages = pages
         self._rules = rules
         self._thread = thread or WorkerThread()
-        self.limiter = scan_limiter()
+        self.scan_permits = ScanPermits()
         self._has_imported = False
         self._importing = asyncio.Lock()
         self._buildings: dict[str, Building] = {}
@@ -123,7 +123,7 @@ class CachedViews:
     def _start(self, key: str, query: PageQuery, caller: Caller, *, is_refresh: bool = False) -> Building:
         """Start to build a view for callers who will wait for it, or to refresh a stale one."""
         demand = Demand(is_refresh, waiters=int(is_refresh))
-        permit = ScanPermit(self.limiter, caller.token.locator, demand.is_patient)
+        permit = ScanPermit(self.scan_permits, caller.token.locator, demand.is_patient)
         scan = Scan(self._source, query, caller, self._rules, demand.is_wanted, permit)
         task = asyncio.create_task(self._built(key, query, caller, scan, permit), context=contextvars.Context())
         building = Building(task, caller.token.locator, scan.progress, permit, demand)
