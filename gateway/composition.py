@@ -242,7 +242,7 @@ def _graphql(
         max_request_bytes=settings.max_request_bytes,
         page=graphiql.page_response if graphiql else None,
         plans=Plans(cache) if settings.fast_path else None,
-        thread=scheduler.thread,
+        scheduler=scheduler,
     )
 
 

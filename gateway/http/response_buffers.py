@@ -19,9 +19,6 @@ COMPRESSED_PART = 4
 # The share of the buffer for several responses of one token (our choice).
 OWNER_SHARE = 0.5
 
-# The owner of responses to requests without a usable token.
-NO_OWNER = b""
-
 # Most clients read a response within seconds. Clients that stop reading are disconnected after a minute.
 RETRY_AFTER_SECONDS = 5
 

@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.content_negotiation import coding_for, refuses_identity
 from gateway.http.request_headers import list_header
-from gateway.http.response_buffers import COMPRESSED_PART, NO_OWNER, buffer_of
+from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
 from gateway.http.zstandard_codec import zstd
 from gateway.page import Renderings
+from gateway.scheduling.proven_owners import NO_OWNER
 from gateway.scheduling.worker_thread import WorkerThread
 
 # Smaller responses fit into one network packet, so compression does not pay.

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 # Says whether a waiting caller is patient now.
 Patience = Callable[[], bool]
@@ -89,11 +90,24 @@ class Permits:
 class _Queue:
     """The callers of one token, both holding a permit and waiting."""
 
-    __slots__ = ("callers", "permits")
+    __slots__ = ("callers", "permits", "refusal", "refusals")
 
     def __init__(self, permits: int) -> None:
         self.permits = Permits(permits)
         self.callers = 0
+        self.refusals = 0
+        self.refusal: Callable[[], Exception] | None = None
+
+    def refuse_waiting(self, error: Callable[[], Exception]) -> None:
+        """Let everybody who waits fail with what ``error`` returns, and whoever now waits for another permit, too."""
+        self.refusals += 1
+        self.refusal = error
+        self.permits.refuse_waiting(error)
+
+    def check(self, refusals: int) -> None:
+        """Raise the error of the last refusal if there were others than ``refusals``."""
+        if self.refusal is not None and self.refusals != refusals:
+            raise self.refusal()
 
 
 class TokenPermits:
@@ -115,20 +129,23 @@ class TokenPermits:
         """Let everybody who waits for a permit of a token fail with what ``error`` returns."""
         queue = self._queues.get(locator)
         if queue is not None:
-            queue.permits.refuse_waiting(error)
+            queue.refuse_waiting(error)
 
     @asynccontextmanager
     async def hold(
         self, locator: bytes, deadline: float, timeout_error: Callable[[], Exception], *, is_patient: Patience = never
-    ) -> AsyncIterator[None]:
-        """Hold a permit of a token during the context, as ``Permits.hold`` does."""
+    ) -> AsyncIterator[Callable[[], None]]:
+        """Hold a permit of a token during the context, as ``Permits.hold`` does.
+
+        The context's function raises the error of ``refuse_waiting`` if it was called meanwhile.
+        """
         queue = self._queues.get(locator)
         if queue is None:
             queue = self._queues[locator] = _Queue(self._per_token)
         queue.callers += 1
         try:
             async with queue.permits.hold(deadline, timeout_error, is_patient=is_patient):
-                yield
+                yield partial(queue.check, queue.refusals)
         finally:
             queue.callers -= 1
             if not queue.callers:

@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.scheduling.backlog import Backlog
+from gateway.scheduling.proven_owners import ProvenOwners
 from gateway.scheduling.rotation import Rotation, Turns
 from gateway.scheduling.worker_thread import InThread, WorkerThread
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Long work runs in ``slices`` of the event loop or in ``thread``; rows arrive when the ``backlog`` has room."""
+    """Long work runs in ``slices`` of the event loop or in ``thread``; rows arrive when the ``backlog`` has room.
+
+    The ``proven`` owners take turns of their own; all others share one place.
+    """
 
     slices: Rotation = field(default_factory=Rotation)
     thread: WorkerThread = field(default_factory=WorkerThread)
     backlog: Backlog = field(default_factory=Backlog)
+    proven: ProvenOwners = field(default_factory=ProvenOwners)
 
     def turns_of(self, owner: bytes) -> tuple[Turns, InThread]:
         """Return what gives turns of ``owner`` on the event loop, and what runs work in the thread."""

@@ -67,10 +67,12 @@ class UpstreamClient:
     ) -> None:
         self._config = config
         self._route = route_of(config.base_url, config.proxy)
-        self.limiter = ConcurrencyLimiter(per_token=config.max_concurrency, total=config.max_connections)
         self._connections = Connections(config, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._scheduler = scheduler or Scheduler()
+        self.limiter = ConcurrencyLimiter(
+            per_token=config.max_concurrency, total=config.max_connections, proven=self._scheduler.proven
+        )
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random = clock, sleep, random
         self._observe = observer or _ignore
@@ -150,6 +152,7 @@ class UpstreamClient:
                 # The same token would be refused again, in each of its calls.
                 self.limiter.refuse_waiting(locator, partial(copy, result.error))
         if isinstance(result, UpstreamResponse):
+            self._scheduler.proven.note(locator)
             cost.rows_read += len(result.rows)
         record.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
         return result

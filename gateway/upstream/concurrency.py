@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -17,11 +18,19 @@ no_connection_left = partial(ServiceUnavailable, "All upstream connections of th
 
 
 class ConcurrencyLimiter:
-    """Limits concurrent upstream calls; ``held`` counts those in flight. A token's queue exists only while in use."""
+    """Limits concurrent upstream calls; ``held`` counts those in flight. A token's queue exists only while in use.
 
-    def __init__(self, *, per_token: int, total: int) -> None:
+    Tokens that are not ``proven`` share half of all permits, so that made-up ones do not delay accepted ones. Among
+    them, tokens with no call in flight are first: further calls are wasted if the upstream refuses the token.
+    """
+
+    def __init__(self, *, per_token: int, total: int, proven: Container[bytes] = ()) -> None:
         self._tokens = TokenPermits(per_token)
         self._all = Permits(total)
+        self._proven = proven
+        self._unproven = Permits((total + 1) // 2)
+        # The calls in flight of each token that is not proven.
+        self._unproven_held: Counter[bytes] = Counter()
         self.held = 0
         # Patient callers that wait.
         self._patient = 0
@@ -49,10 +58,13 @@ class ConcurrencyLimiter:
             was_patient = is_patient()
             self._patient += was_patient
             try:
-                await stack.enter_async_context(
+                check_refusal = await stack.enter_async_context(
                     self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient)
                 )
+                if locator not in self._proven:
+                    await stack.enter_async_context(self._hold_unproven(locator, deadline, is_patient))
                 await stack.enter_async_context(self._all.hold(deadline, no_connection_left, is_patient=is_patient))
+                check_refusal()
             finally:
                 self._patient -= was_patient
             self.held += 1
@@ -60,3 +72,17 @@ class ConcurrencyLimiter:
                 yield
             finally:
                 self.held -= 1
+
+    @asynccontextmanager
+    async def _hold_unproven(self, locator: bytes, deadline: float, is_patient: Patience) -> AsyncIterator[None]:
+        def is_further() -> bool:
+            return self._unproven_held[locator] > 0 or is_patient()
+
+        async with self._unproven.hold(deadline, no_connection_left, is_patient=is_further):
+            self._unproven_held[locator] += 1
+            try:
+                yield
+            finally:
+                self._unproven_held[locator] -= 1
+                if not self._unproven_held[locator]:
+                    del self._unproven_held[locator]

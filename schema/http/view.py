@@ -16,25 +16,19 @@ from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenti
 from gateway.held_rows import HeldRows
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.request_headers import list_header
-from gateway.http.response_buffers import (
-    NO_OWNER,
-    PIECE_BYTES,
-    ResponseBuffer,
-    ResponseBuffers,
-    attach_buffer,
-    buffer_of,
-)
+from gateway.http.response_buffers import PIECE_BYTES, ResponseBuffer, ResponseBuffers, attach_buffer, buffer_of
 from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.scanning.sources import RowSources
-from gateway.scheduling.worker_thread import WorkerThread
+from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.scheduler import Scheduler
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations, Outcome
 from schema.execution.plans import MAX_KEY_CHARACTERS, PlanKey, Plans, plan_key
 from schema.http.disconnect import correlation_id_of, cost_of, note_facts, unless_disconnected
+from schema.http.operation_starts import OperationStarts
 from schema.http.persisted_documents import Documents
-from schema.http.proven_owners import ProvenOwners
 from schema.http.request import Parameters, access_token, locale_of, read_parameters, take_variables
 from schema.http.request_bodies import RequestBodies
 from schema.http.response import VARY, RenderedResponse, outcome_response, refusal
@@ -61,11 +55,11 @@ class GraphQLView:
     page: Callable[[], Response] | None = None
     plans: Plans | None = None
     body_timeout_seconds: float = BODY_TIMEOUT_SECONDS
-    thread: WorkerThread = field(default_factory=WorkerThread)
+    scheduler: Scheduler = field(default_factory=Scheduler)
     held_rows: HeldRows = field(default_factory=HeldRows)
     bodies: RequestBodies = field(default_factory=RequestBodies)
     running: RunningOperations = field(default_factory=RunningOperations)
-    proven: ProvenOwners = field(default_factory=ProvenOwners)
+    starts: OperationStarts = field(default_factory=OperationStarts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; each error becomes a response in GraphQL form."""
@@ -121,12 +115,12 @@ class GraphQLView:
         """Return the response to an operation on the ordinary path."""
         context = self._context(scope, shows_cost=parameters.wants_cost)
         try:
-            with self.running.operation(self.proven.owner(context.buffer.owner)) as running:
+            with self.running.operation(self.scheduler.proven.owner(context.buffer.owner)) as running:
                 may_mutate = scope["method"] == "POST"
                 work = self._run(text, parameters, context, running, may_mutate=may_mutate)
                 outcome = await unless_disconnected(receive, work)
             if context.cache_state is not None:
-                self.proven.note(context.buffer.owner)
+                self.scheduler.proven.note(context.buffer.owner)
             if self.plans is not None and key is not None and outcome.data and not outcome.errors:
                 self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(
@@ -136,7 +130,7 @@ class GraphQLView:
                 cache=context.cache_state,
                 rows=context.rows,
             )
-            return await outcome_response(scope, context, outcome, self.thread)
+            return await outcome_response(scope, context, outcome, self.scheduler.thread)
         finally:
             context.release()
 
@@ -154,15 +148,19 @@ class GraphQLView:
         parameters.release()
         # A plan's key contains the text of short variables.
         kept_bytes = sys.getsizeof(text) + min(len(parameters.variables), MAX_KEY_CHARACTERS)
-        document = self.operations.known(text)
+        owner, document = running.owner, self.operations.known(text)
+        is_new = document is None
         if document is None:
             self.running.hold(running, kept_bytes + len(parameters.variables) + OPERATION_BYTES)
-            document = await self.operations.prepared(text, self.proven.owner(context.buffer.owner))
+            document = await self.operations.prepared(text, owner)
         if document.is_valid:
             self.documents.store(document_id, text)
         variables, variables_bytes = take_variables(parameters, document.uses)
         kept_bytes += operation_bytes(variables_bytes, document.root_fields)
         self.running.hold(running, kept_bytes, document)
+        # A new document had its turn when it was prepared.
+        if not is_new:
+            await self.starts.wait(owner, document.root_fields, self.operations.limits.operation_timeout_seconds)
         request = OperationRequest(document, parameters.operationName, variables, may_mutate=may_mutate)
         return await self.operations.run(request, context)
 

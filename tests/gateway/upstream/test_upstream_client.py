@@ -358,7 +358,8 @@ async def test_many_rows_are_decoded_when_fewer_wait_to_be_rendered_and_few_at_o
 
 async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
     gate = Gate(2)
-    async with upstream(gate) as up, client(up.url, max_connections=2) as it:
+    # Tokens that were never accepted share half of the limit.
+    async with upstream(gate) as up, client(up.url, max_connections=4) as it:
         calls = [asyncio.ensure_future(it.call(page_query(), caller(name), deadline=FAR)) for name in ("one", "two")]
         await gate.full.wait()
         with pytest.raises(ServiceUnavailable):
@@ -366,6 +367,18 @@ async def test_calls_beyond_the_connection_limit_wait_and_then_fail() -> None:
         gate.open.set()
         await asyncio.gather(*calls)
         assert len(up.requests) == 2
+
+
+async def test_calls_of_an_accepted_token_do_not_wait_for_those_of_new_tokens() -> None:
+    gate = Gate(2)
+    async with upstream(GOOD, gate, gate, GOOD) as up, client(up.url, max_connections=4) as it:
+        await it.call(page_query(), caller("accepted"), deadline=FAR)
+        calls = [asyncio.ensure_future(it.call(page_query(), caller(str(n)), deadline=FAR)) for n in range(8)]
+        await gate.full.wait()
+        await it.call(page_query(), caller("accepted"), deadline=FAR)
+        assert len(up.requests) == 4
+        gate.open.set()
+        await asyncio.gather(*calls)
 
 
 async def test_a_call_times_out_while_its_token_is_at_the_limit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 import httpx
@@ -119,7 +120,7 @@ async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
 
     Finished calls do not count.
     """
-    limiter = ConcurrencyLimiter(per_token=1, total=2)
+    limiter = ConcurrencyLimiter(per_token=1, total=2, proven={b"first", b"second", b"third"})
     loop = asyncio.get_running_loop()
     async with limiter.hold(b"first", float("inf")), limiter.hold(b"second", float("inf")):
         assert (limiter.held, limiter.waiting) == (2, 0)
@@ -132,6 +133,57 @@ async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
         assert (limiter.held, limiter.waiting) == (2, 1)
     await waiting
     assert (limiter.held, limiter.waiting) == (0, 0)
+
+
+async def test_unproven_tokens_share_half_of_the_permits_and_those_with_no_call_in_flight_are_first() -> None:
+    limiter = ConcurrencyLimiter(per_token=4, total=4, proven={b"proven"})
+    begun: list[str] = []
+    ends = {name: asyncio.Event() for name in ("a1", "a2", "a3", "b1", "c1", "c2", "p1", "p2")}
+
+    async def call(name: str, locator: bytes) -> None:
+        async with limiter.hold(locator, float("inf")):
+            begun.append(name)
+            await ends[name].wait()
+
+    async def end(name: str) -> None:
+        ends[name].set()
+        await asyncio.sleep(0.001)
+
+    tasks = [
+        asyncio.create_task(call(name, b"proven" if name[0] == "p" else name[:1].encode()))
+        for name in ("a1", "a2", "a3", "b1", "c1", "c2", "p1", "p2")
+    ]
+    await asyncio.sleep(0.001)
+    assert begun == ["a1", "a2", "p1", "p2"]
+    for ended, next_one in (("p1", None), ("a1", "b1"), ("a2", "a3"), ("b1", "c1"), ("a3", "c2")):
+        count = len(begun)
+        await end(ended)
+        assert begun[count:] == ([next_one] if next_one else [])
+    for event in ends.values():
+        event.set()
+    await asyncio.gather(*tasks)
+    assert (limiter.held, limiter.waiting, len(limiter)) == (0, 0, 0)
+    assert not limiter._unproven_held
+
+
+async def test_a_refused_token_fails_wherever_its_calls_wait() -> None:
+    """Also those that have its token's permit, and wait for the process's."""
+    limiter = ConcurrencyLimiter(per_token=3, total=2)
+    gate = asyncio.Event()
+
+    async def call() -> None:
+        async with limiter.hold(b"refused", float("inf")):
+            await gate.wait()
+
+    calls = [asyncio.create_task(call()) for _ in range(5)]
+    await asyncio.sleep(0.001)
+    assert (limiter.held, limiter.waiting) == (1, 4)
+    limiter.refuse_waiting(b"refused", partial(Unauthenticated, "refused"))
+    gate.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None)] + [Unauthenticated] * 4
+    # A later call of the token asks the upstream again.
+    await call()
 
 
 async def _hold(limiter: ConcurrencyLimiter, locator: bytes) -> None:

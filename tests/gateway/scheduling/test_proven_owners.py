@@ -1,4 +1,4 @@
-"""Tokens that have not had rows share one place, however many a caller invents."""
+"""Tokens that were never accepted share one place, however many a caller invents."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.http.response_buffers import NO_OWNER
+from gateway.scheduling.proven_owners import NO_OWNER, ProvenOwners
 from schema.execution.operations import Operations
 from schema.execution.prepared_documents import PreparedDocument
-from schema.http.proven_owners import ProvenOwners
 
 if TYPE_CHECKING:
     from tests.conftest import StartGateway
 
 
-def test_only_owners_with_rows_have_their_own_place() -> None:
+def test_only_owners_that_were_accepted_have_their_own_place() -> None:
     proven = ProvenOwners(max_owners=2)
     assert proven.owner(b"a") == NO_OWNER
     for owner in (b"a", b"b", b"a", b"c"):
@@ -23,7 +22,7 @@ def test_only_owners_with_rows_have_their_own_place() -> None:
     assert [proven.owner(owner) for owner in (b"a", b"b", b"c")] == [b"a", NO_OWNER, b"c"]
 
 
-def test_new_documents_of_tokens_without_rows_wait_as_one(
+def test_new_documents_of_tokens_that_were_never_accepted_wait_as_one(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[bytes] = []

@@ -1,32 +1,36 @@
-"""The tokens that have had rows: the upstream accepted them, perhaps some time ago.
+"""The tokens that the upstream has accepted, perhaps some time ago.
 
-A caller can invent any number of tokens. Where tokens take turns, all that have not had rows share one place.
+A caller can invent any number of tokens. Where tokens take turns, all that were never accepted share one place.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from gateway.http.response_buffers import NO_OWNER
+# The owner of requests without a token.
+NO_OWNER = b""
 
 # A locator takes about 150 bytes: more tokens than a process is expected to serve (our choice).
 MAX_OWNERS = 10_000
 
 
 class ProvenOwners:
-    """The locators of the tokens that had rows most recently."""
+    """The locators of the tokens that were accepted most recently."""
 
     def __init__(self, max_owners: int = MAX_OWNERS) -> None:
         self._max_owners = max_owners
         self._owners: OrderedDict[bytes, None] = OrderedDict()
 
     def note(self, owner: bytes) -> None:
-        """Note that the token has had rows."""
+        """Note that the upstream has accepted the token."""
         self._owners[owner] = None
         self._owners.move_to_end(owner)
         if len(self._owners) > self._max_owners:
             self._owners.popitem(last=False)
 
     def owner(self, owner: bytes) -> bytes:
-        """Return ``owner`` if its token has had rows, else the one that all others share."""
+        """Return ``owner`` if its token was accepted, else the one that all others share."""
         return owner if owner in self._owners else NO_OWNER
+
+    def __contains__(self, owner: object) -> bool:
+        return owner in self._owners
