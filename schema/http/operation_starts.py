@@ -12,9 +12,12 @@ from gateway.errors import ServiceUnavailable
 from gateway.scheduling.proven_owners import NO_OWNER
 from gateway.scheduling.rotation import Rotation
 
-# After each start, other requests have the event loop for three times as long (our choice): the calls of the operation,
+# After each start, other requests have the event loop for as long as it took (our choice): the calls of the operation,
 # and everybody else.
-REST_SHARE = 3.0
+REST_SHARE = 1.0
+
+# Operations with at most this many root fields do not wait for larger ones (our choice: a page of a frontend).
+FEW_FIELDS = 3
 
 RETRY_SECONDS = 5
 
@@ -26,14 +29,15 @@ class OperationStarts:
     """
 
     def __init__(self) -> None:
-        self._turns = Rotation(rest_share=REST_SHARE)
+        self._small_turns, self._large_turns = Rotation(rest_share=REST_SHARE), Rotation(rest_share=REST_SHARE)
 
     async def wait(self, owner: bytes, root_fields: int, timeout_seconds: float) -> None:
         """Wait until an operation of ``owner`` may start. Raises ServiceUnavailable if its turn does not come."""
         if owner != NO_OWNER and root_fields <= 1:
             return
+        turns = self._small_turns if root_fields <= FEW_FIELDS else self._large_turns
         try:
-            async with asyncio.timeout(timeout_seconds), self._turns.turn(owner):
+            async with asyncio.timeout(timeout_seconds), turns.turn(owner):
                 # The rotation counts what follows directly after the turn.
                 pass
         except TimeoutError:
