@@ -1,8 +1,9 @@
 """Targets of an export: a stream, or a partial file with a resume point, which survive a kill at any moment.
 
-``FILE.partial`` grows page by page. After each page, ``FILE.partial.json`` is replaced by a resume point: the number of
-valid bytes and the cursor of the last row. The next run truncates the file to its valid bytes. ``FILE``
-itself appears or changes only at the end. Only the owner can read the other files.
+``FILE.partial`` grows page by page. Before the first page and after each one, ``FILE.partial.json`` is replaced by a
+resume point: the number of valid bytes and the cursor of the last row. The next run truncates the file to its valid
+bytes. So a file with content and without a resume point is no unfinished export, and stays as it is. ``FILE`` itself
+appears or changes only at the end. Only the owner can read the other files.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import click
 import msgspec
 
 from gateway.cli.export.file_lock import let_go, lock
-from gateway.cli.export.private_file import create_private, open_private, read_private
+from gateway.cli.export.private_file import create_private, make_private, open_private, read_private
 from gateway.cli.export.replacement import replace_file
 
 VERSION = 2
@@ -64,6 +65,10 @@ class ResumePoint(msgspec.Struct, frozen=True):
     is_incomplete: bool = False
     version: int = VERSION
 
+    @property
+    def has_page(self) -> bool:
+        return self.cursor is not None or self.is_complete
+
     def after(self, step: Step) -> ResumePoint:
         return msgspec.structs.replace(
             self,
@@ -97,7 +102,7 @@ class PartialFile:
         self._partial_path = path.with_name(f"{path.name}.partial")
         self._resume_path = path.with_name(f"{path.name}.partial.json")
         self._file = self._open_locked()
-        previous = None if restart else self._read_resume_point()
+        previous = None if restart else self._previous()
         if previous is not None and not resume:
             raise click.UsageError(
                 f"{self._partial_path} is an unfinished export. Continue it with --resume, or discard it with"
@@ -107,6 +112,8 @@ class PartialFile:
             self.resume_point = start if previous is None else previous.continued_by(start)
         except ValueError as error:
             raise click.UsageError(f"{self._partial_path} belongs to another {error}, or use --restart.") from None
+        make_private(self._file)
+        self._write_resume_point()
         self._file.truncate(self.resume_point.size_bytes)
         self._file.seek(self.resume_point.size_bytes)
 
@@ -115,6 +122,9 @@ class PartialFile:
         self._file.write(step.data)
         _sync(self._file)
         self.resume_point = self.resume_point.after(step)
+        self._write_resume_point()
+
+    def _write_resume_point(self) -> None:
         new_path = self._resume_path.with_name(f"{self._resume_path.name}.new")
         with create_private(new_path) as file:
             file.write(msgspec.json.encode(self.resume_point))
@@ -139,8 +149,9 @@ class PartialFile:
     def close(self) -> None:
         """Close the partial file and keep it for another run, or delete it if it holds no page yet."""
         let_go(self._file)
-        if self.resume_point.cursor is None and not self.resume_point.is_complete:
+        if not self.resume_point.has_page:
             self._partial_path.unlink(missing_ok=True)
+            self._resume_path.unlink(missing_ok=True)
         self._file.close()
 
     def _open_locked(self) -> BinaryIO:
@@ -162,14 +173,24 @@ class PartialFile:
             ) from None
         return file
 
-    def _read_resume_point(self) -> ResumePoint | None:
-        """Return the resume point of an unfinished export, or None if the export cannot be continued."""
+    def _previous(self) -> ResumePoint | None:
+        """Return the resume point of an unfinished export, or None if no page was written.
+
+        Raises click.UsageError for a file whose content no unfinished export can have left.
+        """
+        size_bytes = os.fstat(self._file.fileno()).st_size
         try:
-            resume_point = msgspec.json.decode(read_private(self._resume_path), type=ResumePoint)
+            point = msgspec.json.decode(read_private(self._resume_path), type=ResumePoint)
         except (OSError, ValueError):
-            return None
-        has_all_bytes = os.fstat(self._file.fileno()).st_size >= resume_point.size_bytes
-        return resume_point if resume_point.version == VERSION and has_all_bytes else None
+            point = None
+        if point is not None and point.version == VERSION and point.size_bytes <= size_bytes:
+            return point if point.has_page else None
+        if size_bytes:
+            raise click.UsageError(
+                f"{self._partial_path} has content, but no resume point that fits. If it is not needed, discard it with"
+                " --restart. Otherwise move it, or choose another --output."
+            )
+        return None
 
 
 def _sync(file: BinaryIO) -> None:

@@ -27,7 +27,7 @@ def create_private(path: Path) -> BinaryIO:
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open the file of an earlier run, or create it, with access only for its owner.
+    """Open what may be the file of an earlier run, unchanged, or create it with access only for its owner.
 
     Raises OSError and click.UsageError.
     """
@@ -45,9 +45,13 @@ def open_private(path: Path) -> BinaryIO:
     if not _is_from_earlier_run(status):
         os.close(descriptor)
         raise foreign(path)
-    if status.st_mode & 0o077 and hasattr(os, "geteuid"):
-        os.fchmod(descriptor, _PRIVATE_MODE)
     return os.fdopen(descriptor, "r+b")
+
+
+def make_private(file: BinaryIO) -> None:
+    """Let only the owner read an open file."""
+    if os.fstat(file.fileno()).st_mode & 0o077 and hasattr(os, "geteuid"):
+        os.fchmod(file.fileno(), _PRIVATE_MODE)
 
 
 def read_private(path: Path) -> bytes:

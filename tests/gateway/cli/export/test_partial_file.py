@@ -47,24 +47,44 @@ def test_bytes_after_the_resume_point_are_truncated(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"question": "q", "size_bytes": 4, "version": 1}', b"[]"])
-def test_an_unreadable_resume_point_starts_again(tmp_path: Path, damage: bytes) -> None:
-    path = tmp_path / "rows.csv"
-    started(path).close()
-    (tmp_path / "rows.csv.partial.json").write_bytes(damage)
-    partial = PartialFile(path, ResumePoint("q"), resume=True)
-    assert partial.resume_point.rows == 0
+@pytest.mark.parametrize("damage", [None, b"", b"{", b'{"question": "q", "size_bytes": 4, "version": 1}', b"[]"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_without_a_resume_point_that_fits_is_kept(tmp_path: Path, damage: bytes | None, resume: bool) -> None:
+    """It may be another program's file that happens to have this name."""
+    path, partial_path = tmp_path / "rows.csv", tmp_path / "rows.csv.partial"
+    partial_path.write_bytes(b"precious")
+    partial_path.chmod(0o644)
+    if damage is not None:
+        (tmp_path / "rows.csv.partial.json").write_bytes(damage)
+    with pytest.raises(click.UsageError, match="discard it with --restart"):
+        PartialFile(path, ResumePoint("q"), resume=resume)
+    assert (partial_path.read_bytes(), partial_path.stat().st_mode & 0o777) == (b"precious", 0o644)
+    partial = PartialFile(path, ResumePoint("q"), restart=True)
+    assert (partial.resume_point.rows, partial_path.read_bytes()) == (0, b"")
     partial.close()
-    assert not (tmp_path / "rows.csv.partial").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_partial_file_shorter_than_its_resume_point_starts_again(tmp_path: Path) -> None:
+def test_a_partial_file_shorter_than_its_resume_point_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     started(path).close()
     (tmp_path / "rows.csv.partial").write_bytes(b"on")
-    partial = PartialFile(path, ResumePoint("q"), resume=True)
-    assert partial.resume_point.rows == 0
+    with pytest.raises(click.UsageError, match="no resume point that fits"):
+        PartialFile(path, ResumePoint("q"), resume=True)
+    assert (tmp_path / "rows.csv.partial").read_bytes() == b"on"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_export_that_was_killed_in_its_first_page_starts_again(tmp_path: Path, resume: bool) -> None:
+    path = tmp_path / "rows.csv"
+    killed = PartialFile(path, ResumePoint("q"))
+    killed._file.write(b"half a pa")
+    killed._file.close()
+    partial = PartialFile(path, ResumePoint("another query"), resume=resume)
+    partial.append(Step(b"one\n", 1, None, is_complete=True))
+    partial.finish()
     partial.close()
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"one\n", [path])
 
 
 def test_a_partial_file_is_neither_discarded_nor_mixed_with_another_by_accident(tmp_path: Path) -> None:
