@@ -20,7 +20,7 @@ _INSTALL_SECONDS = 120
 GATEWAY, REDIS, PLAIN = "gateway", "gateway with Redis", "plain Strawberry"
 # The same gateway with `nodes` where the case has `edges`, so that both are measured in one run.
 GATEWAY_NODES = "gateway, nodes"
-PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant reply"
+PROXY, PROXY_1000, CONSTANT = "REST proxy", "REST proxy, top=1000", "constant response"
 MERCURIUS, YOGA, TAILCALL = "Mercurius", "GraphQL Yoga", "Tailcall"
 NODE_PEERS = (MERCURIUS, YOGA)
 # Contenders measured on the process of another contender.
