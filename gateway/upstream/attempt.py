@@ -138,13 +138,16 @@ class Exchanger:
         accept_foreign: bool,
     ) -> None:
         echo = _echo(response.headers, ids)
-        self._echoes = echo is True
+        # Other servers, which know no ids, may answer with an error in front of the upstream.
+        if echo is not None or response.status_code == 200:
+            self._echoes = echo is True
         record.is_foreign = echo is False
         if echo is True:
             self._echoes_others = False
         elif echo is None:
-            # This upstream echoes ids, so a successful response without ids may belong to another caller's request.
-            if is_reused and response.status_code == 200:
+            # This upstream echoes ids, so a response without them may belong to another caller's request. An error may
+            # be its own, too: a new connection decides.
+            if is_reused:
                 raise AttemptFailed(_foreign())
         elif is_reused or not (accept_foreign or self._echoes_others):
             raise AttemptFailed(_foreign())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 
@@ -19,10 +18,12 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     Each connection has a transport of its own, made by ``new_transport``. The library's pool asks the operating system
     about each of its idle connections, twice for each request: with 100 of them, that takes 2 ms. The caller limits how
     many requests are sent at once. A connection that was idle for IDLE_SECONDS is closed when a later request ends.
+    Without ``keeps``, each request has a new connection, which is closed after its response.
     """
 
-    def __init__(self, new_transport: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(self, new_transport: Callable[[], httpx.AsyncBaseTransport], *, keeps: bool = True) -> None:
         self._new_transport = new_transport
+        self._keeps = keeps
         self._transports: set[httpx.AsyncBaseTransport] = set()
         # With the time since when they are idle, on the loop's clock; the one that was used last is the last.
         self._idle: deque[tuple[float, httpx.AsyncBaseTransport]] = deque()
@@ -36,47 +37,65 @@ class ConnectionPool(httpx.AsyncBaseTransport):
         self._transports.add(transport)
         try:
             response = await transport.handle_async_request(request)
-        except BaseException:
-            await self._close(transport)
+        except BaseException as error:
+            await self.drop(transport)
+            if _is_of_lost_socket(error):
+                raise httpx.ReadError("the connection was reset") from error
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Body(response.stream, partial(self._give_back, transport))
+        response.stream = _Body(response.stream, self, transport)
         return response
 
     async def aclose(self) -> None:
         """Close all connections; the requests on them fail."""
         self._idle.clear()
         for transport in list(self._transports):
-            await self._close(transport)
+            await self.drop(transport)
 
-    async def _give_back(self, transport: httpx.AsyncBaseTransport) -> None:
+    async def give_back(self, transport: httpx.AsyncBaseTransport) -> None:
+        """Keep a connection whose response is complete, or close it."""
         if transport not in self._transports:
+            return
+        if not self._keeps:
+            await self.drop(transport)
             return
         now = asyncio.get_running_loop().time()
         self._idle.append((now, transport))
         # Each request that ends adds one connection, so closing two is enough.
         for _ in range(2):
             if self._idle and now - self._idle[0][0] >= IDLE_SECONDS:
-                await self._close(self._idle.popleft()[1])
+                await self.drop(self._idle.popleft()[1])
 
-    async def _close(self, transport: httpx.AsyncBaseTransport) -> None:
+    async def drop(self, transport: httpx.AsyncBaseTransport) -> None:
+        """Close a connection for good."""
         self._transports.discard(transport)
         await transport.aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of a response. ``on_close`` runs once it is closed."""
+    """The body of a response, which leaves its connection to ``pool`` once it is closed."""
 
-    def __init__(self, body: httpx.AsyncByteStream, on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, body: httpx.AsyncByteStream, pool: ConnectionPool, transport: httpx.AsyncBaseTransport) -> None:
         self._body = body
-        self._on_close = on_close
+        self._pool = pool
+        self._transport = transport
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body.__aiter__()
 
     async def aclose(self) -> None:
-        """Close the body, then its connection unless the body was read to its end."""
+        """Close the body, and unless it was read to its end, its connection."""
         try:
             await self._body.aclose()
-        finally:
-            await self._on_close()
+        except BaseException as error:
+            # A close that was canceled leaves the connection busy for ever: the next request would wait for its end.
+            await self._pool.drop(self._transport)
+            if not _is_of_lost_socket(error):
+                raise
+        else:
+            await self._pool.give_back(self._transport)
+
+
+def _is_of_lost_socket(error: BaseException) -> bool:
+    """Return True for the error of a library that asks for the peer of a socket that was reset at once (anyio 4.16)."""
+    return isinstance(error, AttributeError) and error.obj is None and error.name == "getpeername"

@@ -46,9 +46,9 @@ class Connections:
         if transport is None:
             trust = trust_store() if config.base_url.startswith("https:") else empty_store()
             one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
-            none_kept = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
-            self.reusing = ConnectionPool(partial(transport_to, trust, one, config.proxy))
-            self.single_use = transport_to(trust, none_kept, config.proxy)
+            new_transport = partial(transport_to, trust, one, config.proxy)
+            self.reusing = ConnectionPool(new_transport)
+            self.single_use = ConnectionPool(new_transport, keeps=False)
         else:
             self.reusing = self.single_use = transport
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -115,6 +117,50 @@ async def test_a_body_that_is_not_read_to_its_end_closes_its_connection_only() -
         await response.aclose()
         assert await get(pool, up) == b"rows"
         assert [request.connection for request in up.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+async def test_after_a_canceled_close_the_connection_is_not_used_again(steps: int) -> None:
+    """The library leaves such a connection busy for ever, and a request on it would wait for its end."""
+    async with pool_of(OK) as (pool, up):
+        response = await pool.handle_async_request(httpx.Request("GET", up.url))
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        assert [part async for part in response.stream] == [b"rows"]
+        closing = asyncio.ensure_future(response.stream.aclose())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        async with asyncio.timeout(5):
+            assert await get(pool, up) == b"rows"
+        assert len(pool) == 1
+
+
+async def test_without_keeping_each_request_has_its_own_connection() -> None:
+    async with upstream(OK) as up:
+        pool = ConnectionPool(lambda: httpx.AsyncHTTPTransport(limits=ONE), keeps=False)
+        for _ in range(3):
+            assert await get(pool, up) == b"rows"
+        assert (up.connections, len(pool)) == (3, 0)
+        await asyncio.wait_for(up.all_closed.wait(), 5)
+
+
+async def test_a_connection_that_is_reset_at_once_is_an_error_of_the_network() -> None:
+    """The library asks such a socket for its peer, and fails with an AttributeError."""
+
+    def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    pool = ConnectionPool(lambda: httpx.AsyncHTTPTransport(limits=ONE))
+    async with server:
+        results = await asyncio.gather(
+            *(pool.handle_async_request(httpx.Request("GET", url)) for _ in range(200)), return_exceptions=True
+        )
+    assert {type(result) for result in results} <= {httpx.ReadError, httpx.WriteError, httpx.ConnectError}
+    assert len(pool) == 0
 
 
 async def test_closing_the_pool_closes_busy_and_idle_connections() -> None:
