@@ -19,7 +19,7 @@ from starlette.types import Lifespan as StarletteLifespan
 from gateway.config.proxies import Network
 from gateway.errors import BadRequest
 from gateway.http.compression import Compress
-from gateway.http.cors import CrossSite
+from gateway.http.cors import CrossOriginResponses, CrossSite
 from gateway.http.error_responses import error_response
 from gateway.http.forwarded import ForwardedHeaders, public_prefix
 from gateway.http.header_lists import BoundedHeaderLists
@@ -159,6 +159,7 @@ def _middleware(
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
     return [
+        *([Middleware(CrossOriginResponses, origins=tuple(cors_origins))] if cors_origins else ()),
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
         Middleware(BoundedHeaderLists),
         *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
