@@ -17,7 +17,7 @@ from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import RateLimited, ServiceUnavailable, Unauthenticated, UpstreamBadResponse
-from gateway.network.causes import cause_of, route_of
+from gateway.network.causes import Cause, route_of
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.scheduling.scheduler import Scheduler
@@ -176,21 +176,24 @@ class UpstreamClient:
                 )
         except TimeoutError as error:
             timeout = Failure(timed_out(), Retry.TIMEOUT)
-            return self._failure(error, timeout, caller, is_connecting=guard.is_connecting)
+            return self._failure(error, timeout, guard.cause_of(error, self._config), caller, guard.is_connecting)
         except AttemptFailed as failed:
             return failed.failure
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-            return self._failure(error, failure_of(error), caller, is_connecting=is_connecting)
+            return self._failure(error, failure_of(error), guard.cause_of(error, self._config), caller, is_connecting)
 
-    def _failure(self, error: Exception, failure: Failure, caller: Caller, *, is_connecting: bool) -> Failure:
+    def _failure(
+        self, error: Exception, failure: Failure, cause: Cause, caller: Caller, is_connecting: bool
+    ) -> Failure:
         """Log a failed attempt with host and cause, and return ``failure``, which names them only to operators."""
         facts = {"reason": reason_of(error), "correlation_id": caller.correlation_id}
         if not is_connecting:
-            log.warning("an upstream attempt failed", host=self._route, cause=cause_of(error).text, **facts)
+            log.warning("an upstream attempt failed", host=self._route, cause=cause.text, **facts)
             return failure
-        detailed = cannot_reach(error, self._route, is_timeout=failure.retry is Retry.TIMEOUT)
-        log.warning(detailed.error.message.rstrip("."), **facts)
+        remedy = {"remedy": cause.remedy} if cause.remedy else {}
+        log.warning(f"Cannot reach {self._route}: {cause.text}", **facts, **remedy)
+        detailed = cannot_reach(cause, self._route, is_timeout=failure.retry is Retry.TIMEOUT)
         return detailed if self._config.names_host else failure
 
     async def _interpret(

@@ -12,6 +12,7 @@ import click
 
 from gateway.config.groups import UpstreamConfig
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.network.causes import route_of
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def doctor(upstream: str | None, token_file: Path | None, token_stdin: bool) -> 
         raise click.UsageError(f"Invalid settings:\n{error}") from None
     report = asyncio.run(examine(settings, token))
     click.echo(report_text(settings, report))
+    for message in dict.fromkeys(unreachable(settings, report)):
+        click.echo(message, err=True)
     sys.exit(0 if report.is_complete else 1)
 
 
@@ -62,6 +65,12 @@ async def examine(settings: Settings, token: AccessToken) -> Report:
         return await Examination(prober, DATASETS[0][0]).run()
     finally:
         await prober.aclose()
+
+
+def unreachable(settings: Settings, report: Report) -> list[str]:
+    """Return what the operator should read about failed connections: hosts and remedies, which no issue should show."""
+    route = route_of(settings.upstream_url, UpstreamConfig.of(settings, settings.upstream_url).proxy)
+    return [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
 
 
 def report_text(settings: Settings, report: Report) -> str:

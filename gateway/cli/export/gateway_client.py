@@ -86,13 +86,10 @@ class GatewayClient:
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._failure(error) from None
 
-    def _failure(self, error: Exception) -> Exception:
-        cause = cause_of(error)
+    def _failure(self, error: Exception) -> StepFailed:
         if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             return StepFailed(BROKEN)
-        if cause.is_permanent:
-            return ExportFailed(f"Cannot reach {self._place}: {cause.text}.")
-        return StepFailed(unreachable(self._place, cause))
+        return StepFailed(unreachable(self._place, cause_of(error)))
 
 
 def _decoded(response: httpx.Response) -> httpx.Response:

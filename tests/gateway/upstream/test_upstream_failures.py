@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamRejected
+from gateway.network.causes import TRUST_REMEDY
 from gateway.query import Comparison
 from gateway.sandbox import create_sandbox
 from gateway.upstream.status import MAX_QUERY_CHARACTERS
@@ -46,16 +47,17 @@ async def silent_server() -> AsyncIterator[int]:
 # Host and cause
 
 
-async def check(url: str, cause: str, **changes: Any) -> None:
-    """Check that log and operator read the cause, and that remote callers read neither host nor cause."""
+async def check(url: str, cause: str, remedy: str = "", **changes: Any) -> None:
+    """Check that log and operator read cause and remedy, and that remote callers read neither host nor cause."""
     place = url.removeprefix("https://").removeprefix("http://")
     place += "" if ":" in place else ":443"
     error, lines = await failure(url, **changes)
-    assert next(line["event"] for line in lines if line["log_level"] == "warning") == f"Cannot reach {place}: {cause}"
+    warning = next(line for line in lines if line["log_level"] == "warning")
+    assert (warning["event"], warning.get("remedy", "")) == (f"Cannot reach {place}: {cause}", remedy)
     assert place not in error.message
     assert cause not in error.message
     error, _ = await failure(url, names_host=True, **changes)
-    assert error.message == f"Cannot reach {place}: {cause}."
+    assert error.message == f"Cannot reach {place}: {cause}. {remedy}".rstrip()
 
 
 async def test_a_refused_connection_is_named() -> None:
@@ -73,7 +75,7 @@ async def test_a_server_that_does_not_answer_the_handshake_is_named() -> None:
 
 async def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
     with tls_server(create_sandbox(), tmp_path) as server:
-        await check(server.url, "certificate not trusted")
+        await check(server.url, "certificate not trusted", TRUST_REMEDY)
 
 
 async def test_a_certificate_for_another_host_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
