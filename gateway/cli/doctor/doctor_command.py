@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.config.groups import UpstreamConfig
+from gateway.config.groups import EMBEDDED_SANDBOX_URL, UpstreamConfig
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
-from gateway.network.causes import route_of
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ async def examine(settings: Settings, token: AccessToken) -> Report:
     # Imported lazily: other commands need none of it.
     from gateway.cli.doctor.examination import Examination
     from gateway.cli.doctor.prober import Prober
-    from gateway.composition import EMBEDDED_SANDBOX_URL
     from gateway.sandbox import create_sandbox
     from gateway.upstream.transport import EmbeddedTransport
     from schema.build import DATASETS
@@ -69,7 +67,7 @@ async def examine(settings: Settings, token: AccessToken) -> Report:
 
 def unreachable(settings: Settings, report: Report) -> list[str]:
     """Return what the operator should read about failed connections: hosts and remedies, which no issue should show."""
-    route = route_of(settings.upstream_url, UpstreamConfig.of(settings, settings.upstream_url).proxy)
+    route = UpstreamConfig.of(settings, settings.upstream_url).route
     return [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
 
 
