@@ -530,6 +530,7 @@ def test_certificates_of_the_cache_are_read_at_the_start(tmp_path: Path) -> None
     [
         "", "redis", "redis://", "redis://:6379", "redis:cache", "REDIS://cache", "valkey://cache", "http://cache",
         "unix:///tmp/redis.sock", "redis://cache:0", "redis://cache:port", "redis://cache:65536", "redis://cache/x",
+        "redis://password@cache", "rediss://user:@cache",
         "redis://cache/1/2", "redis://cache/-1", "redis://cache/0#x", "redis://ca che",
         "redis://:p@ss/word@cache", "memory://x", "redis://[::1",
     ],
