@@ -140,7 +140,8 @@ def _export(options: ExportOptions) -> None:
     is_parquet = format_name == "parquet"
     if is_parquet and find_spec("pyarrow") is None:
         raise click.UsageError(
-            "Parquet needs one more package. Run: .venv/bin/pip install -c requirements.lock '.[parquet]'"
+            "Parquet needs the extra 'parquet'. Run: pip install 'partner-center-graphql[parquet]', or in a clone:"
+            " .venv/bin/pip install -c requirements.lock '.[parquet]'"
         )
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)

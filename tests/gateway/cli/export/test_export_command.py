@@ -605,7 +605,8 @@ def test_without_pyarrow_the_message_has_the_command_of_the_documents(monkeypatc
     done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ["--output", "rows.parquet"])
     install = ".venv/bin/pip install -c requirements.lock '.[parquet]'"
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"Parquet needs one more package. Run: {install}\n" in done.stderr
+    from_index = "pip install 'partner-center-graphql[parquet]'"
+    assert f"Parquet needs the extra 'parquet'. Run: {from_index}, or in a clone: {install}\n" in done.stderr
     assert f"`{install}`" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
