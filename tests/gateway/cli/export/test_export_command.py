@@ -196,6 +196,9 @@ def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
+NO_COLUMN = "The order has licensesUnassigned, but the file has no such column. Use --query for it.\n"
+
+
 @pytest.mark.parametrize(
     ("group_by", "dimensions"),
     [
@@ -210,7 +213,7 @@ def test_groups_and_their_order_are_named_like_columns_or_as_in_graphql(
 ) -> None:
     order = ("--order-by", f"licensesUnassigned:desc,{group_by}")
     code, out, err = exported("--url", gateway.url, "--format", "ndjson", "--group-by", group_by, *order)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, NO_COLUMN)
     terms = "".join(f", {{field: {dimension.strip()}}}" for dimension in dimensions.split(","))
     fields = "customerTenantId customerName productName serviceName channel licensesDeployed licensesSold"
     arguments = f"groupBy: [{dimensions}], orderBy: [{{field: LICENSES_UNASSIGNED, direction: DESC}}{terms}]"
@@ -580,6 +583,9 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         ),
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
+        (("--group-by", "channel,bogus"), "--group-by has 'bogus', which it does not take. Choose from SERVICE_CODE, "),
+        (("--order-by", "bogus:desc"), "PRODUCT_NAME, LICENSES_DEPLOYED, LICENSES_SOLD, LICENSES_UNASSIGNED, "),
+        (("--order-by", "channel:down"), "--order-by has the direction 'DOWN'. Write :ASC or :DESC."),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
         (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
@@ -630,10 +636,17 @@ def test_a_missing_token_is_a_usage_error() -> None:
 
 
 def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
-    code, _, err = exported("--url", gateway.url, "--group-by", "CUSTOMER")
-    assert code == 1
-    assert "LicenseDeploymentDimension" in err
-    assert "BAD_USER_INPUT" in err
+    code, _, err = exported("--url", gateway.url, "--group-by", "CHANNEL", "--order-by", "productName")
+    assert code == 2
+    assert err.startswith("Error: --order-by: 'orderBy' has PRODUCT_NAME, which is null in every group.")
+    code, _, err = exported("--url", gateway.url, "--filter", '{"bogus": {"eq": "x"}}')
+    assert (code, err.startswith("Error: --filter: ")) == (2, True)
+
+
+def test_an_order_by_a_field_that_is_no_column_says_how_to_get_the_column(gateway: Gateway) -> None:
+    code, _, err = exported("--url", gateway.url, "--order-by", "licensesUnassigned:desc", token="sample")
+    assert code == 0
+    assert err == NO_COLUMN
 
 
 def test_a_url_that_is_not_a_gateway_gives_an_error(upstream: Upstream) -> None:
