@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from gateway.config.upstream_proxy import upstream_proxy
-from gateway.network.causes import route_of
-from gateway.network.proxies import ProxyAddress
+from gateway.network.proxies import ProxyAddress, route_of
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings

@@ -7,11 +7,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 
-from gateway.network.proxies import ProxyAddress
 from gateway.network.tunnels import ProxyRefused, ProxySilent, ProxyUnreachable
 
 # OpenSSL's verification errors (x509_vfy.h) that have their own words; all others mean an unknown authority.
@@ -29,7 +27,10 @@ _TEMPORARY_TLS = (
 )
 
 # What an operator can do about some causes.
-TRUST_REMEDY = "If a company's own authority issued it, name the file of that authority in SSL_CERT_FILE."
+TRUST_REMEDY = (
+    "If a company's own authority issued it, name a PEM file in SSL_CERT_FILE with that authority, and with"
+    " intermediate ones that the server does not send."
+)
 PROXY_REMEDY = "Check the proxy's address in HTTPS_PROXY or GATEWAY_UPSTREAM_PROXY."
 _SIGN_IN_REMEDY = "Put them into the proxy's address: http://user:password@proxy.example:8080."
 _RULES_REMEDY = "Ask the proxy's administrator to allow this host and port, or list the host in NO_PROXY."
@@ -64,15 +65,6 @@ def cause_of(error: BaseException) -> Cause:
     if not any(isinstance(one, ProxyUnreachable) for one in errors):
         return cause
     return Cause(f"the proxy cannot be reached ({cause.text})", cause.is_permanent, cause.remedy or PROXY_REMEDY)
-
-
-def route_of(url: str, proxy: ProxyAddress | None) -> str:
-    """Return host and port of ``url``, and the proxy if there is one, for display: without user name and password."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return place if proxy is None else f"{place} through the proxy {proxy.place}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -20,8 +20,8 @@ from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
-from gateway.network.causes import cause_of, route_of
-from gateway.network.proxies import ProxyAddress, proxy_for
+from gateway.network.causes import cause_of
+from gateway.network.proxies import ProxyAddress, proxy_for, route_of
 from gateway.network.trust import empty_store, trust_faults, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.observability.logging import configure_logging

@@ -17,8 +17,8 @@ import msgspec
 
 from gateway.cli.token.entra_errors import sign_in_error
 from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
-from gateway.network.causes import cause_of, route_of
-from gateway.network.proxies import proxy_for
+from gateway.network.causes import cause_of
+from gateway.network.proxies import proxy_for, route_of
 from gateway.network.trust import trust_store
 from gateway.network.tunnels import transport_to
 

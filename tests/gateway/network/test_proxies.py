@@ -288,6 +288,7 @@ def test_the_settings_are_printed_without_passwords(name: str) -> None:
         ("*.example", True),
         ("other.example, api.example", True),
         ("i.example", False),
+        ("api.example.", True),
         ("api.example:443", True),
         ("api.example:8443", False),
         ("10.0.0.0/8", False),
@@ -301,7 +302,9 @@ def test_hosts_are_exempt_by_name_domain_and_port(exemptions: str, is_direct: bo
 @pytest.mark.parametrize(
     ("host", "exemptions", "is_direct"),
     [("10.1.2.3", "10.0.0.0/8", True), ("11.1.2.3", "10.0.0.0/8", False), ("[fd00::1]", "fd00::/8", True),
-     ("[::1]", "[::1]", True), ("127.0.0.1", "127.0.0.1", True)],
+     ("[::1]", "[::1]", True), ("127.0.0.1", "127.0.0.1", True), ("10.1.2.3", "10.*", True), ("10.1.2.3", "10.", True),
+     ("10.1.2.3", "10.1.*.*", True), ("10.1.2.3", "10.1.2.*", True), ("10.1.2.3", "10.2.*", False),
+     ("110.1.2.3", "10.*", False), ("10.12.2.3", "10.1.*", False), ("10.example", "10.*", False)],
 )  # fmt: skip
 def test_addresses_are_exempt_by_network(host: str, exemptions: str, is_direct: bool) -> None:
     found = proxy_for(f"https://{host}", {"HTTPS_PROXY": "p:1", "NO_PROXY": exemptions})

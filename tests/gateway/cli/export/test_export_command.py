@@ -545,7 +545,24 @@ def test_a_malformed_token_is_not_sent(token: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(token, encoding="utf-8")
     code, _, err = exported("--url", "http://127.0.0.1:1", "--token-file", str(file), token=None)
-    assert (code, err) == (3, "Error: The access token is malformed. Get a new one.\n")
+    assert code == 3
+    assert err.startswith("Error: The access token is malformed: give the token alone, without Bearer, quotes or")
+
+
+@pytest.mark.parametrize(
+    "content", ["sample\r\n".encode("utf-8-sig"), "sample\r\n".encode("utf-16"), b"sample\n\n"], ids=repr
+)
+def test_token_files_are_read_as_editors_and_powershell_write_them(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    code, out, _ = exported("--token-file", str(file), token=None)
+    assert (code, out.count(b"\r\n")) == (0, 3)
+
+
+def test_a_byte_order_mark_on_standard_input_is_not_part_of_the_token() -> None:
+    running = Export("--token-stdin", stdin=subprocess.PIPE)
+    out, _ = running.process.communicate("sample\r\n".encode("utf-8-sig"))
+    assert (running.process.returncode, out.count(b"\r\n")) == (0, 3)
 
 
 def test_the_token_comes_from_a_file_or_standard_input(gateway: Gateway, tmp_path: Path) -> None:
