@@ -12,7 +12,7 @@ from pathlib import Path
 
 SUFFIX = "_FILE"
 
-# Values of these settings that are no URLs.
+# Values of these settings that are words instead of URLs.
 WORDS = ("off",)
 
 # A URL with a password has a few hundred characters (our choice).

@@ -154,6 +154,14 @@ def test_a_json_log_has_events_for_start_and_end_and_no_banner(start: Start, wor
     assert "hidden" not in said
 
 
+def test_the_log_does_not_show_methods_that_callers_invent(start: Start) -> None:
+    """It has OpenTelemetry's word for them, as metrics and traces have."""
+    running = start("--port", "0", GATEWAY_LOG_FORMAT="text", FORCE_COLOR="")
+    httpx.request("PROPFIND", f"{running.url}/graphql", trust_env=False)
+    running.read_until("_OTHER /graphql 405")
+    assert b"PROPFIND" not in running.said
+
+
 def test_the_start_event_has_the_variables_that_affect_connections(start: Start) -> None:
     running = start("--port", "0", GATEWAY_LOG_FORMAT="json", **CONNECTIONS)
     assert running.url
