@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,7 +18,8 @@ from starlette.types import Lifespan as StarletteLifespan
 from gateway.config.proxies import Network
 from gateway.errors import BadRequest
 from gateway.http.compression import Compress
-from gateway.http.cors import CrossSite
+from gateway.http.cors import CrossOriginResponses, CrossSite
+from gateway.http.descriptions import description_routes
 from gateway.http.error_responses import error_response
 from gateway.http.forwarded import ForwardedHeaders, public_prefix
 from gateway.http.header_lists import BoundedHeaderLists
@@ -66,8 +66,7 @@ def create_app(
         *graphiql_routes,
         *export_routes,
         *health.routes,
-        *_schema_routes(sdl),
-        *_openapi_routes(openapi),
+        *description_routes(sdl, openapi, is_forwarded=bool(trusted_proxies)),
         *(_metrics_routes(metrics, scrape) if show_metrics else ()),
     ]
     middleware = _middleware(
@@ -159,6 +158,7 @@ def _middleware(
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
     return [
+        *([Middleware(CrossOriginResponses, origins=tuple(cors_origins))] if cors_origins else ()),
         Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
         Middleware(BoundedHeaderLists),
         *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
@@ -167,22 +167,6 @@ def _middleware(
         Middleware(CrossSite, origins=tuple(cors_origins), headers=tuple(cors_headers)),
         Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),
     ]
-
-
-def _schema_routes(sdl: str | None) -> list[Route]:
-    return [] if sdl is None else [Route("/schema.graphql", _endpoint(lambda: PlainTextResponse(sdl)))]
-
-
-def _openapi_routes(document: Mapping[str, Any] | None) -> list[Route]:
-    if document is None:
-        return []
-
-    async def respond(request: Request) -> Response:
-        # A server's address is relative to the document's.
-        servers = [{"url": public_prefix(request.scope) or "/"}]
-        return Response(msgspec.json.encode({**document, "servers": servers}), media_type="application/json")
-
-    return [Route("/openapi.json", respond)]
 
 
 def _metrics_routes(metrics: Metrics, scrape: Scrape | None) -> list[Route]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
@@ -13,7 +14,7 @@ from gateway.app import create_app
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_tier import RedisTier
-from gateway.config.groups import NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
+from gateway.config.groups import EMBEDDED_SANDBOX_URL, NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
 from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import cache_address
@@ -48,9 +49,6 @@ from schema.export.shares import Shares
 from schema.export.spreadsheet_formulas import FORMULAS
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import GraphQLView
-
-# The embedded sandbox's URL; RFC 6761 reserves the ending, so it can never be a real host.
-EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
 
 
 def build(
@@ -123,10 +121,16 @@ def operations_of(
 
 
 def create(workers: Workers | None = None) -> Starlette:
-    """Return the gateway for this process's environment; each of several ``workers`` runs it."""
-    settings = read_settings(os.environ)
-    configure_logging(settings.log_format, settings.log_level)
-    return build(settings, opentelemetry_for(os.environ), workers)
+    """Return the gateway for this process's environment; each of several ``workers`` runs it.
+
+    If the settings have become invalid, such as by the removal of a file, the process ends with one line.
+    """
+    try:
+        settings = read_settings(os.environ)
+        configure_logging(settings.log_format, settings.log_level)
+        return build(settings, opentelemetry_for(os.environ), workers)
+    except SettingsError as error:
+        sys.exit(f"Error: Invalid settings: {'; '.join(str(error).splitlines())}")
 
 
 def _redis_tier(settings: Settings, metrics: Metrics, scheduler: Scheduler) -> RedisTier | None:

@@ -16,10 +16,11 @@ from aiocache.serializers import NullSerializer
 from redis.asyncio import BlockingConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from gateway.cache.sealing import Entry
 from gateway.config.redis_url import RedisAddress, TLSFiles
+from gateway.network.causes import Cause, cause_of
 from gateway.network.trust import private_context
 
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
@@ -33,6 +34,17 @@ MAX_CONNECTIONS = 32
 
 # Replaces a value that no gateway can have stored. Decrypting it fails with every key.
 UNUSABLE = b""
+
+
+def redis_cause(error: BaseException) -> Cause:
+    """Return the cause of a failed operation; the remedy names the setting."""
+    if isinstance(error, AuthenticationError):
+        remedy = "Correct them in GATEWAY_CACHE_URL: redis://:password@host, or redis://user:password@host."
+        return Cause("it wants another user name or password", remedy=remedy)
+    if isinstance(error, NoPermissionError):
+        remedy = "Allow it GET, SET, EXPIRE and similar commands for keys that begin with pcg:."
+        return Cause("the user lacks a permission", remedy=remedy)
+    return cause_of(error)
 
 
 class TLSConnection(SSLConnection):

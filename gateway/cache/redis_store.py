@@ -12,12 +12,11 @@ import structlog
 from redis.exceptions import ResponseError
 
 from gateway.access_token import AccessToken
-from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
+from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache, redis_cause
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.server_clock import ServerClock
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.redis_url import RedisAddress
-from gateway.network.causes import cause_of
 
 # The expiry of a probe's value, and the prefix of its key; the rest of the key is random per process.
 PROBE_SECONDS, PROBE_PREFIX = 1.0, "pcg:probe:"
@@ -180,8 +179,11 @@ class Breaker:
         self._failures += 1
         if self._recovery is None and (at_once or self._failures >= FAILURES_TO_OPEN):
             # Log only the class name: a library's message may contain a key, an address or part of a value.
-            reason, cause = type(error).__name__, cause_of(error).text
-            self._log.warning("redis is not used until it answers again", reason=reason, host=self._place, cause=cause)
+            cause = redis_cause(error)
+            facts = {"reason": type(error).__name__, "host": self._place, "cause": cause.text}
+            if cause.remedy:
+                facts["remedy"] = cause.remedy
+            self._log.warning("redis is not used until it answers again", **facts)
             self._recovery = asyncio.create_task(self._recover(), context=contextvars.Context())
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import structlog
 
+from gateway.config.library_variables import used_variables
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, masked, sources, variable
 from gateway.config.upstream_proxy import upstream_proxy
@@ -47,13 +48,21 @@ class Announcer:
 
 
 def of_gateway(settings: Settings, overrides: Mapping[str, Any]) -> Announcer:
-    """Return the announcer of `gateway serve`. The event has the settings that differ from their defaults."""
+    """Return the announcer of `gateway serve`.
+
+    The event has the settings that differ from their defaults, and the variables of libraries that affect connections.
+    """
     origins = sources(os.environ, overrides)
     given = {variable(name): shown(getattr(settings, name)) for name, origin in origins.items() if origin != "default"}
     return Announcer(
         as_json=is_json(settings.log_format),
         banner=_banner(settings),
-        facts={"upstream": settings.upstream_url, **_proxy(settings), "settings": given},
+        facts={
+            "upstream": settings.upstream_url,
+            **_proxy(settings),
+            "settings": given,
+            "environment": {name: masked(value) for name, value in used_variables(os.environ).items()},
+        },
     )
 
 

@@ -21,8 +21,8 @@ _ANY = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  # read, not bound
 @click.command(
     help="""Ask a running gateway whether it is ready.
 
-    Exit code 0 means that `/readyz` answers 200, and 1 that it does not: for health checks of containers, whose images
-    need no curl. The address is that of GATEWAY_HOST and GATEWAY_PORT.
+    Exit code 0 means that its `/readyz` answers 200, and 1 that it does not, or that another program answers: for
+    health checks of containers, whose images need no curl. The address is that of GATEWAY_HOST and GATEWAY_PORT.
     """,
 )
 @click.option("--host", help="Address of the gateway; overrides GATEWAY_HOST.")
@@ -39,7 +39,12 @@ def health(host: str | None, port: int | None, timeout_seconds: float) -> None:
         raise click.ClickException("GATEWAY_PORT=0 picks a free port. Pass the one it picked with --port.")
     address = "localhost" if settings.host in _ANY else settings.host.strip("[]")
     status, reasons = _asked(address, settings.port, timeout_seconds)
-    if status != 200:
+    if reasons is None:
+        raise click.ClickException(
+            f"Something other than a gateway answers at {_printable(address)} port {settings.port} (status {status})."
+            " Check host and port."
+        )
+    if status != 200 or reasons:
         raise click.ClickException(f"Not ready: {reasons or f'status {status}'}")
     click.echo("ready")
 
@@ -49,9 +54,12 @@ def _upstream_for(host: str | None) -> str | None:
     return "sandbox" if host is not None and "GATEWAY_UPSTREAM_URL" not in os.environ else None
 
 
-def _asked(host: str, port: int, timeout_seconds: float) -> tuple[int, str]:
-    """Return the status of ``/readyz``, and the reasons in its body. Raises click.ClickException."""
-    answers: list[tuple[int, str] | Exception] = []
+def _asked(host: str, port: int, timeout_seconds: float) -> tuple[int, str | None]:
+    """Return the status of ``/readyz``, and the reasons in its body; None if it is not a gateway's.
+
+    Raises click.ClickException.
+    """
+    answers: list[tuple[int, str | None] | Exception] = []
     # The library limits only the time between two bytes; a thread is left behind after the whole time.
     asking = Thread(target=lambda: answers.append(_exchange(host, port, timeout_seconds)), daemon=True)
     asking.start()
@@ -65,7 +73,7 @@ def _asked(host: str, port: int, timeout_seconds: float) -> tuple[int, str]:
     raise click.ClickException(f"No gateway answers at {_printable(host)} port {port}: {cause.lower()}.")
 
 
-def _exchange(host: str, port: int, timeout_seconds: float) -> tuple[int, str] | Exception:
+def _exchange(host: str, port: int, timeout_seconds: float) -> tuple[int, str | None] | Exception:
     try:
         connection = HTTPConnection(host, port, timeout=timeout_seconds)
         connection.request("GET", "/readyz")
@@ -77,13 +85,15 @@ def _exchange(host: str, port: int, timeout_seconds: float) -> tuple[int, str] |
         return error
 
 
-def _reasons(body: bytes) -> str:
+def _reasons(body: bytes) -> str | None:
+    """Return the reasons why a gateway is not ready, "" if it is; None if ``body`` is not that of ``/readyz``."""
     try:
-        reasons = json.loads(body)["reasons"]
+        document = json.loads(body)
+        reasons, is_ready = document["reasons"], document["status"] == "ready"
     except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
+        return None
     is_known = isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons)
-    return _printable(" ".join(reasons)) if is_known else ""
+    return _printable(" ".join(reasons)) if is_known and is_ready == (not reasons) else None
 
 
 def _printable(text: str) -> str:

@@ -16,6 +16,7 @@ from gateway.cli.export.export_command import export
 from gateway.cli.health_command import health
 from gateway.cli.token.token_command import token
 from gateway.config.injected_names import injected_names
+from gateway.config.library_variables import used_variables
 from gateway.config.settings import (
     Settings,
     SettingsError,
@@ -171,7 +172,8 @@ def schema(file: Path | None) -> None:
 @commands.command(
     help="""Print every setting.
 
-    Each line shows the value, the default and where the value came from.
+    Each line shows the value, the default and where the value came from. Variables of libraries follow that affect
+    connections, such as HTTPS_PROXY and SSL_CERT_FILE.
     """,
 )
 @_with_serve_options
@@ -182,6 +184,8 @@ def settings(**overrides: Any) -> None:
     for name, field in Settings.model_fields.items():
         value, default = shown(getattr(current, name)), shown(field.default) or "none"
         click.echo(f"{variable(name)}={value}  (default {default}; from {origins[name]})")
+    for name, value in used_variables(os.environ).items():
+        click.echo(f"{name}={shown(value)}  (default none; from environment)")
 
 
 def _settings(overrides: dict[str, Any]) -> Settings:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from gateway.config.upstream_proxy import upstream_proxy
-from gateway.network.proxies import ProxyAddress
+from gateway.network.proxies import ProxyAddress, route_of
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
+
+# The address of the sandbox in this process; no real host name ends like this (RFC 6761).
+EMBEDDED_SANDBOX_URL = "http://sandbox.invalid"
 
 NEW_TOKEN = "Get a new one and try again."  # noqa: S105  # a sentence
 
@@ -36,6 +39,16 @@ class UpstreamConfig:
     token_remedy: str = NEW_TOKEN
     proxy: ProxyAddress | None = None
     names_host: bool = False
+
+    @property
+    def is_embedded(self) -> bool:
+        """True if the upstream is the sandbox in this process."""
+        return self.base_url == EMBEDDED_SANDBOX_URL
+
+    @property
+    def route(self) -> str:
+        """The upstream's host and port, and the proxy if there is one, for logs."""
+        return "embedded sandbox" if self.is_embedded else route_of(self.base_url, self.proxy)
 
     @property
     def identity(self) -> str:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Of these, other programs read lower-case names, too, which win.
+_ALSO_IN_LOWER_CASE = frozenset({"HTTPS_PROXY", "NO_PROXY"})
+
 # The default of sys.int_info, which bounds the quadratic time of reading a number.
 _MAX_DIGITS = 4_300
 
@@ -163,6 +166,13 @@ LIBRARY_VARIABLES: tuple[LibraryVariable, ...] = (
         ("OPENSSL_CONF",), "OpenSSL", Handling.USED, "The system's rules for TLS, such as the oldest version allowed."
     ),
 )
+
+
+def used_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables in ``environment`` that have an effect on connections, by the names that count."""
+    names = [name for variable in LIBRARY_VARIABLES if variable.handling is Handling.USED for name in variable.names]
+    spelled = [name.lower() if name in _ALSO_IN_LOWER_CASE and name.lower() in environment else name for name in names]
+    return {name: environment[name] for name in spelled if environment.get(name)}
 
 
 def switch_faults(environment: Mapping[str, str], *, only_secrets: bool = False) -> Iterator[str]:

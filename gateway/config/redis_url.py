@@ -57,6 +57,11 @@ def cache_address(url: str) -> RedisAddress | None:
             "set it to `memory://`, or to redis://host:port or rediss://host:port (with TLS); a password goes before"
             " the host, as in redis://:password@host:port, with its special characters percent-encoded"
         )
+    if parts.username and not parts.password:
+        raise ValueError(
+            "a user name needs a password, as in redis://user:password@host:port; for a password alone put a colon"
+            " before it, as in redis://:password@host:port"
+        )
     if parts.fragment or not re.fullmatch(r"/?|/\d{1,5}", parts.path, re.ASCII):
         raise ValueError(
             "after the host allow only a database number, as in redis://host:port/2; percent-encode the special"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 SUFFIX = "_FILE"
 
+# Values of these settings that are words instead of URLs.
+WORDS = ("off",)
+
 # A URL with a password has a few hundred characters (our choice).
 MAX_BYTES = 65_536
 
@@ -31,10 +34,16 @@ def from_files(variables: Mapping[str, str], names: Iterable[str]) -> tuple[dict
             faults.append(f"{file_name}: {name} is set too; remove one of them")
             continue
         try:
-            values[name] = _text(Path(path))
+            text = _text(Path(path))
         except (OSError, ValueError) as error:
             reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
             faults.append(f"{file_name}: the file cannot be read: {reason}")
+            continue
+        if "://" in text or text.lower() in WORDS:
+            values[name] = text
+        else:
+            # A password alone might be taken for a host name, which is shown.
+            faults.append(f"{file_name}: write the file's text as a URL, with a scheme, ://, and a host")
     return values, faults
 
 

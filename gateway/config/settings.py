@@ -30,8 +30,8 @@ OPTIONS = {"host": "--host", "port": "--port", "upstream_url": "--upstream", "wo
 # Fields that may hold a password, which ``<variable>_FILE`` reads from a file.
 SECRETS = ("upstream_proxy", "cache_url")
 
-# Secrets in a URL: the user info, and a query parameter of Redis clients.
-_SECRET = re.compile(r"(?<=://)\S+(?=@)|(?<=[?&]password=)[^&\s]+")
+# Secrets in a URL: the user info, also of a proxy without a scheme, and a query parameter of Redis clients.
+_SECRET = re.compile(r"(?<=://)\S+(?=@)|^[^\s/]+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 # RFC 9110, section 5.1, without punctuation that no header's name has. In CORS, "*" would not include Authorization.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9._-]+")

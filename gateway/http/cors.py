@@ -1,7 +1,8 @@
 """CORS: cross-site requests from browsers are refused unless their origin is listed.
 
 Browsers have no credential to send automatically, but refusing also stops sites from probing a gateway on loopback.
-Requests without a browser's headers pass.
+Requests without a browser's headers pass. Refusing and permitting are separate layers: pages of listed origins must be
+able to read every response, also those that other layers send.
 """
 
 from __future__ import annotations
@@ -37,6 +38,32 @@ PREFLIGHT_SECONDS = 600
 _PUBLIC = ("/healthz", "/readyz")
 
 
+class CrossOriginResponses:
+    """ASGI middleware that lets pages of the listed ``origins``, which may include ``*``, read every response."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        origin = Headers(scope=scope).get("origin")
+        if origin is None or self._origins.isdisjoint(("*", origin)):
+            return self._app(scope, receive, _varying(send))
+        return self._app(scope, receive, _varying(self._permitting(send, origin)))
+
+    def _permitting(self, send: Send, origin: str) -> Send:
+        async def permitting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+                headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+            await send(message)
+
+        return permitting
+
+
 class CrossSite:
     """ASGI middleware that answers CORS preflights and refuses cross-site requests.
 
@@ -52,8 +79,6 @@ class CrossSite:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         named = named_headers(scope)
-        if self._origins:
-            send = _varying(send)
         # Browsers send these headers to identify the requesting site. A request without them cannot be checked, and
         # passes.
         if b"origin" not in named and b"sec-fetch-site" not in named and scope["method"] != "OPTIONS":
@@ -62,10 +87,10 @@ class CrossSite:
         origin = headers.get("origin")
         allowed = origin is not None and self._allows(origin)
         if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
-            return self._preflight(scope, origin, allowed)(scope, receive, send)
+            return self._preflight(scope, allowed)(scope, receive, send)
         if not allowed and self._is_cross_site(scope, headers, origin):
             return self._refusal(scope)(scope, receive, send)
-        return self._app(scope, receive, self._granting(send, origin) if origin is not None and allowed else send)
+        return self._app(scope, receive, send)
 
     def _allows(self, origin: str) -> bool:
         return "*" in self._origins or origin in self._origins
@@ -82,23 +107,12 @@ class CrossSite:
         # The scheme is not compared, because it is unknown behind a proxy that ends TLS. "null" has no host.
         return not is_host_of(origin, public_host(scope))
 
-    def _granting(self, send: Send, origin: str) -> Send:
-        async def granting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
-                headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-            await send(message)
-
-        return granting
-
-    def _preflight(self, scope: Scope, origin: str, allowed: bool) -> Response:
+    def _preflight(self, scope: Scope, allowed: bool) -> Response:
         if not allowed:
             return self._refusal(scope)
         return Response(
             status_code=204,
             headers={
-                "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
                 "Access-Control-Allow-Methods": "GET, POST",
                 "Access-Control-Allow-Headers": self._allowed_headers,
                 "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
@@ -119,7 +133,9 @@ def _varying(send: Send) -> Send:
 
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).add_vary_header("Origin")
+            headers = MutableHeaders(scope=message)
+            if "origin" not in (name.strip() for name in headers.get("vary", "").lower().split(",")):
+                headers.add_vary_header("Origin")
         await send(message)
 
     return varying

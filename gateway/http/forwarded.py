@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.config.proxies import Network, is_within
 from gateway.http.request_headers import named_headers
 
+PREFIX_HEADER = "X-Forwarded-Prefix"
+_PREFIX_NAME = PREFIX_HEADER.lower().encode()
+
 # RFC 3986, section 3.2.2, without user information and percent-encoding: a name, an address, or an IP literal.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -39,7 +42,7 @@ class ForwardedHeaders:
                 scope["state"]["forwarded_host"] = host.lower()
             if (scheme := _first(named.get(b"x-forwarded-proto")).lower()) in _DEFAULT_PORTS:
                 scope["scheme"] = scheme
-            prefix = _first(named.get(b"x-forwarded-prefix")).removesuffix("/")
+            prefix = _first(named.get(_PREFIX_NAME)).removesuffix("/")
             if _PREFIX.fullmatch(prefix) and not {".", ".."} & set(prefix.split("/")):
                 scope["state"]["forwarded_prefix"] = prefix
         return self._app(scope, receive, send)

@@ -7,15 +7,15 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 
-from gateway.network.proxies import ProxyAddress
-from gateway.network.tunnels import ProxyRefused
+from gateway.network.tunnels import ProxyRefused, ProxySilent, ProxyUnreachable
 
 # OpenSSL's verification errors (x509_vfy.h) that have their own words; all others mean an unknown authority.
 EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
+
+_UNTRUSTED = "certificate not trusted"
 
 # The other side hung up during the handshake, which may be an outage, or the handshake was still waiting for data.
 _TEMPORARY_TLS = (
@@ -26,33 +26,45 @@ _TEMPORARY_TLS = (
     ssl.SSLWantWriteError,
 )
 
+# What an operator can do about some causes.
+TRUST_REMEDY = (
+    "If a company's own authority issued it, name a PEM file in SSL_CERT_FILE with that authority, and with"
+    " intermediate ones that the server does not send."
+)
+PROXY_REMEDY = "Check the proxy's address in HTTPS_PROXY or GATEWAY_UPSTREAM_PROXY."
+_SIGN_IN_REMEDY = "Put them into the proxy's address: http://user:password@proxy.example:8080."
+_RULES_REMEDY = "Ask the proxy's administrator to allow this host and port, or list the host in NO_PROXY."
+
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The cause of a failed connection. ``is_permanent`` is True if an operator must change something first."""
+    """The cause of a failed connection. ``is_permanent`` is True if an operator must change something first.
+
+    ``remedy`` is a sentence that says what to change; it is empty if nothing is known.
+    """
 
     text: str
     is_permanent: bool = False
+    remedy: str = ""
+
+    def unreachable(self, route: str) -> str:
+        """Return the message that ``route`` cannot be reached, for operators."""
+        return " ".join(filter(None, (f"Cannot reach {route}: {self.text}.", self.remedy)))
+
+
+SILENT_PROXY = Cause("the proxy does not answer", remedy=PROXY_REMEDY)
 
 
 def cause_of(error: BaseException) -> Cause:
     """Return the cause of an error of the HTTP library or the operating system. It quotes neither of them."""
     errors = list(_chain(error))
-    for one in reversed(errors):
-        if cause := _known(one):
-            return cause
-    return Cause(type(errors[-1]).__name__)
-
-
-def route_of(url: str, proxy: ProxyAddress | None) -> str:
-    """Return host and port of ``url``, and the proxy if there is one, for display: without user name and password."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return place if proxy is None else f"{place} through the proxy {proxy.place}"
+    causes = filter(None, map(_known, reversed(errors)))
+    cause = next(causes, Cause(type(errors[-1]).__name__))
+    if not any(isinstance(one, ProxyUnreachable) for one in errors):
+        return cause
+    return Cause(f"the proxy cannot be reached ({cause.text})", cause.is_permanent, cause.remedy or PROXY_REMEDY)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -69,8 +81,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _known(error: BaseException) -> Cause | None:
     if isinstance(error, ProxyRefused):
         return _refusal(error.status)
+    if isinstance(error, ProxySilent):
+        return SILENT_PROXY
     if isinstance(error, ssl.SSLError) and not isinstance(error, _TEMPORARY_TLS):
-        return Cause(_tls_text(error), is_permanent=True)
+        text = _tls_text(error)
+        return Cause(text, is_permanent=True, remedy=TRUST_REMEDY if text == _UNTRUSTED else "")
     if isinstance(error, socket.gaierror):
         return Cause("name not found")
     if isinstance(error, ConnectionRefusedError):
@@ -88,11 +103,13 @@ def _known(error: BaseException) -> Cause | None:
 
 def _refusal(status: int) -> Cause:
     if status == 0:
-        return Cause("the proxy does not speak HTTP", is_permanent=True)
+        return Cause("the proxy does not speak HTTP", is_permanent=True, remedy=PROXY_REMEDY)
     if status == 407:
-        return Cause("the proxy wants another user name or password (status 407)", is_permanent=True)
+        text = "the proxy wants another user name or password (status 407)"
+        return Cause(text, is_permanent=True, remedy=_SIGN_IN_REMEDY)
     # A proxy reports the target's outage with 502, 503 or 504.
-    return Cause(f"the proxy refused with status {status}", is_permanent=status < 500)
+    is_permanent = status < 500
+    return Cause(f"the proxy refused with status {status}", is_permanent, _RULES_REMEDY if is_permanent else "")
 
 
 def _tls_text(error: ssl.SSLError) -> str:
@@ -100,7 +117,7 @@ def _tls_text(error: ssl.SSLError) -> str:
         code = getattr(error, "verify_code", None)
         if code == EXPIRED:
             return "certificate expired"
-        return "certificate is for another host" if code in (OTHER_HOST, OTHER_ADDRESS) else "certificate not trusted"
+        return "certificate is for another host" if code in (OTHER_HOST, OTHER_ADDRESS) else _UNTRUSTED
     if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
         return "it does not speak TLS at this port"
     return f"TLS handshake failed ({(error.reason or 'no reason given').replace('_', ' ').lower()})"

@@ -13,6 +13,9 @@ OFF = "off"
 # For a proxy without a port: those of the scheme.
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_ADDRESS_START = re.compile(r"(\d{1,3}\.){1,3}\*?(\.\*)*")
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyAddress:
@@ -53,6 +56,15 @@ def proxy_address(text: str) -> ProxyAddress:
     )
 
 
+def route_of(url: str, proxy: ProxyAddress | None) -> str:
+    """Return host and port of ``url``, and the proxy if there is one, for display: without user name and password."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return place if proxy is None else f"{place} through the proxy {proxy.place}"
+
+
 def proxy_for(url: str, environment: Mapping[str, str]) -> ProxyAddress | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY name for ``url``; None for plain http. Raises ValueError.
 
@@ -85,6 +97,9 @@ def _names(entry: str, host: str, port: int) -> bool:
     """Return True if an entry of NO_PROXY names ``host``: itself, a domain above it, or a network around it."""
     if entry == "*":
         return True
+    # The beginning of an IPv4 address, such as 192.168.* or 10., as browsers and Java take it.
+    if _ADDRESS_START.fullmatch(entry) and _ADDRESS.fullmatch(host):
+        return host.startswith(entry.rstrip("*.") + ".")
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
@@ -95,4 +110,6 @@ def _names(entry: str, host: str, port: int) -> bool:
             return False
         entry = name
     entry = entry.strip("[]").removeprefix("*").lstrip(".")
+    # A dot at the end makes a name absolute (RFC 1034, section 3.1).
+    entry, host = entry.rstrip("."), host.rstrip(".")
     return bool(entry) and (host == entry or host.endswith(f".{entry}"))

@@ -32,6 +32,14 @@ class ProxyRefused(httpcore.ProxyError):
         self.status = status
 
 
+class ProxyUnreachable(httpcore.ConnectError):
+    """No connection to the proxy itself, or it was broken off before the tunnel was open; the cause says why."""
+
+
+class ProxySilent(httpcore.ConnectTimeout):
+    """The proxy did not answer in time."""
+
+
 def transport_to(trust: ssl.SSLContext, limits: httpx.Limits, proxy: ProxyAddress | None) -> httpx.AsyncHTTPTransport:
     """Return a transport that reads no environment variables. Raises TrustFault."""
     if proxy is None:
@@ -53,7 +61,10 @@ class _TunneledTransport(httpx.AsyncHTTPTransport):
 
 
 class _Tunnels(httpcore.AsyncNetworkBackend):
-    """Opens connections through tunnels of ``proxy``. Failures are those of an ordinary connection, or ProxyRefused."""
+    """Opens connections through tunnels of ``proxy``.
+
+    Raises ProxyRefused, ProxyUnreachable and ProxySilent; all other failures are those of the tunneled connection.
+    """
 
     def __init__(self, proxy: ProxyAddress) -> None:
         self._proxy = proxy
@@ -69,25 +80,32 @@ class _Tunnels(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Return a stream to ``host`` through the proxy."""
-        proxy = self._proxy
-        stream = await self._backend.connect_tcp(proxy.host, proxy.port, timeout, local_address, socket_options)
+        proxy, target = self._proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            stream = await self._backend.connect_tcp(proxy.host, proxy.port, timeout, local_address, socket_options)
+            return await self._opened(stream, target, timeout)
+        except httpcore.TimeoutException as error:
+            raise ProxySilent from error
+        except httpcore.NetworkError as error:
+            raise ProxyUnreachable from error
+
+    async def _opened(
+        self,
+        stream: httpcore.AsyncNetworkStream,
+        target: str,
+        timeout: float | None,  # noqa: ASYNC109  # as above
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the stream to ``target`` inside ``stream`` to the proxy, which is closed if there will be none."""
         try:
             if self._trust is not None:
-                stream = await stream.start_tls(self._trust, proxy.host, timeout)
-            await stream.write(_request(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", proxy), timeout)
+                stream = await stream.start_tls(self._trust, self._proxy.host, timeout)
+            await stream.write(_request(target, self._proxy), timeout)
             status = await _status(stream, timeout)
-        except httpcore.TimeoutException:
-            await stream.aclose()
-            raise httpcore.ConnectTimeout("no answer from the proxy") from TimeoutError()
-        except httpcore.NetworkError as error:
-            await stream.aclose()
-            raise httpcore.ConnectError("the proxy broke off") from error
+            if not 200 <= status <= 299:
+                raise ProxyRefused(status)
         except BaseException:
             await stream.aclose()
             raise
-        if not 200 <= status <= 299:
-            await stream.aclose()
-            raise ProxyRefused(status)
         return stream
 
     async def sleep(self, seconds: float) -> None:

@@ -111,7 +111,7 @@ class RequestLog:
         write_line = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
         write_line(
             "request",
-            method=scope["method"],
+            method=method_of(scope["method"]),
             route=route,
             status=status,
             milliseconds=round(1_000 * seconds, 1),
@@ -136,7 +136,7 @@ def _cost_headers(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def method_of(method: str) -> str:
-    """Return the label of ``method`` in metrics and traces."""
+    """Return the label of ``method`` in metrics, logs and traces. Callers can invent any other method."""
     return method if method in _METHODS else "_OTHER"
 
 

@@ -41,7 +41,8 @@ def opentelemetry_for(environment: Mapping[str, str]) -> OpenTelemetry:
         import structlog
 
         structlog.get_logger("gateway").warning(
-            "no traces and metrics: the extra 'otel' is not installed; run: pip install -c requirements.lock '.[otel]'"
+            "no traces and metrics: the extra 'otel' is not installed; run: pip install 'partner-center-graphql[otel]',"
+            " or in a clone: pip install -c requirements.lock '.[otel]'"
         )
         return NOTHING
     return OpenTelemetry(

@@ -34,6 +34,9 @@ from gateway.sandbox.switches import (
     text_value,
 )
 
+# Of an unknown fault's name in the message (our choice; the longest known name is shorter).
+MAX_SHOWN_CHARACTERS = 40
+
 
 @dataclass(frozen=True, slots=True)
 class RowFaults:
@@ -199,7 +202,8 @@ class Faults:
     def with_switch(self, name: str, value: str) -> Faults:
         """Return these faults with one more switch. Raises FaultError."""
         if name not in _BY_NAME:
-            raise FaultError(f"unknown fault {name!r}; known are {', '.join(sorted(_BY_NAME))}")
+            shown = name[:MAX_SHOWN_CHARACTERS]
+            raise FaultError(f"unknown fault {shown!r}; known are {', '.join(sorted(_BY_NAME))}")
         group, target, switch = _BY_NAME[name]
         try:
             values = {target: switch.parse(value)}

@@ -14,6 +14,10 @@ from gateway.sandbox.faults import Faults, switches_help
 from gateway.sandbox.responses import Refusal, refusal_with
 from gateway.sandbox.switches import FaultError
 
+# The code of a token with an unknown fault, or with a value that its fault does not take. Partner Center has no such
+# code.
+UNKNOWN_FAULT: Final = "UnknownFault"
+
 
 @dataclass(frozen=True, slots=True)
 class SandboxToken:
@@ -67,7 +71,8 @@ def authenticate(header: str | None) -> SandboxToken:
     try:
         return SandboxToken(text, ACCOUNTS[account], parse_faults(switches))
     except FaultError as error:
-        raise Refusal(400, 800002, str(error)) from None
+        text = f"The sandbox refuses this token: {error}."
+        raise Refusal(400, UNKNOWN_FAULT, text) from None
 
 
 def parse_faults(switches: list[str]) -> Faults:

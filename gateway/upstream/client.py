@@ -16,8 +16,8 @@ import structlog
 from gateway.access_token import AccessToken
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
-from gateway.errors import RateLimited, ServiceUnavailable, Unauthenticated, UpstreamBadResponse
-from gateway.network.causes import cause_of, route_of
+from gateway.errors import RateLimited, ServiceUnavailable, Unauthenticated, UpstreamBadResponse, UpstreamErrorFacts
+from gateway.network.causes import Cause
 from gateway.page import Caller
 from gateway.query import Dataset, PageQuery
 from gateway.scheduling.scheduler import Scheduler
@@ -34,7 +34,7 @@ from gateway.upstream.decode import (
     decode_strictly,
 )
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
-from gateway.upstream.status import failure_for, response_facts
+from gateway.upstream.status import description_of, failure_for, response_facts
 from gateway.upstream.transport import Connections, HandshakeGuard, cannot_reach, failure_of, reason_of, timed_out
 
 log = structlog.get_logger("gateway")
@@ -66,7 +66,6 @@ class UpstreamClient:
         observer: Callable[[UpstreamAttempt], None] | None = None,
     ) -> None:
         self._config = config
-        self._route = route_of(config.base_url, config.proxy)
         self._connections = Connections(config, transport)
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._scheduler = scheduler or Scheduler()
@@ -176,21 +175,25 @@ class UpstreamClient:
                 )
         except TimeoutError as error:
             timeout = Failure(timed_out(), Retry.TIMEOUT)
-            return self._failure(error, timeout, caller, is_connecting=guard.is_connecting)
+            return self._failure(error, timeout, guard.cause_of(error, self._config), caller, guard.is_connecting)
         except AttemptFailed as failed:
             return failed.failure
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-            return self._failure(error, failure_of(error), caller, is_connecting=is_connecting)
+            return self._failure(error, failure_of(error), guard.cause_of(error, self._config), caller, is_connecting)
 
-    def _failure(self, error: Exception, failure: Failure, caller: Caller, *, is_connecting: bool) -> Failure:
+    def _failure(
+        self, error: Exception, failure: Failure, cause: Cause, caller: Caller, is_connecting: bool
+    ) -> Failure:
         """Log a failed attempt with host and cause, and return ``failure``, which names them only to operators."""
         facts = {"reason": reason_of(error), "correlation_id": caller.correlation_id}
         if not is_connecting:
-            log.warning("an upstream attempt failed", host=self._route, cause=cause_of(error).text, **facts)
+            log.warning("an upstream attempt failed", host=self._config.route, cause=cause.text, **facts)
             return failure
-        detailed = cannot_reach(error, self._route, is_timeout=failure.retry is Retry.TIMEOUT)
-        log.warning(detailed.error.message.rstrip("."), **facts)
+        remedy = {"remedy": cause.remedy} if cause.remedy else {}
+        route = self._config.route
+        log.warning(f"Cannot reach {route}: {cause.text}", **facts, **remedy)
+        detailed = cannot_reach(cause, route, is_timeout=failure.retry is Retry.TIMEOUT)
         return detailed if self._config.names_host else failure
 
     async def _interpret(
@@ -204,14 +207,31 @@ class UpstreamClient:
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )
         pause_seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
-        if response.status >= 500:
-            ids_of_call = {"request_id": facts.request_id, "correlation_id": ids.correlation}
-            log.warning("the upstream failed", host=self._route, status=response.status, code=facts.code, **ids_of_call)
-        length = len(query.query_string)
-        failure = failure_for(facts, pause_seconds, self._config.token_remedy, query_characters=length)
+        self._log_refusal(facts, ids)
+        failure = failure_for(
+            facts,
+            pause_seconds,
+            self._config.token_remedy,
+            query_characters=len(query.query_string),
+            own_text=description_of(response.body) if self._config.is_embedded else None,
+        )
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)
         return failure
+
+    def _log_refusal(self, facts: UpstreamErrorFacts, ids: RequestIds) -> None:
+        """Log a response that is an error, except those of callers: a refused token, and throttling."""
+        if facts.status in (401, 429):
+            return
+        event = "the upstream failed" if facts.status is None or facts.status >= 500 else "the upstream refused"
+        log.warning(
+            event,
+            host=self._config.route,
+            status=facts.status,
+            code=facts.code,
+            request_id=facts.request_id,
+            correlation_id=ids.correlation,
+        )
 
 
 def _ignore(_: UpstreamAttempt) -> None:

@@ -43,12 +43,20 @@ _ADVICE = {
 # IIS refuses longer query strings, with 404 (its documentation, requestLimits: maxQueryString).
 MAX_QUERY_CHARACTERS = 2_048
 
+# The sandbox's own code; Partner Center has no such code.
+UNKNOWN_FAULT = "UnknownFault"
+_UNKNOWN_FAULT_TEXT = "The sandbox does not know a fault in this token. Run `gateway sandbox --help` for all faults."
+
 GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CODE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CODE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 # Larger JSON numbers than 64 bits hold are not valid codes.
 _MAX_CODE = 2**63 - 1
+
+
+class _SandboxError(msgspec.Struct):
+    description: str
 
 
 def response_facts(status: int, body: bytes, *, response_id: str | None, sent_id: str) -> UpstreamErrorFacts:
@@ -63,6 +71,14 @@ def error_code(body: bytes) -> int | str | None:
     except (ValueError, RecursionError):
         return None
     return next((code for code in map(_usable, _candidates(document)) if code is not None), None)
+
+
+def description_of(body: bytes) -> str | None:
+    """Return the description in an error body of the embedded sandbox, whose texts are the gateway's own."""
+    try:
+        return msgspec.json.decode(body, type=_SandboxError).description
+    except (ValueError, RecursionError):
+        return None
 
 
 def _candidates(document: Any) -> Iterable[Any]:
@@ -86,12 +102,18 @@ def _usable(value: Any) -> int | str | None:
 
 
 def failure_for(
-    facts: UpstreamErrorFacts, retry_after_seconds: int, token_remedy: str = NEW_TOKEN, *, query_characters: int = 0
+    facts: UpstreamErrorFacts,
+    retry_after_seconds: int,
+    token_remedy: str = NEW_TOKEN,
+    *,
+    query_characters: int = 0,
+    own_text: str | None = None,
 ) -> Failure:
     """Return the failure for a response with a status other than 200.
 
     ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
-    ``query_characters`` is the length of the query string, which may be what the upstream refuses.
+    ``query_characters`` is the length of the query string, which may be what the upstream refuses. ``own_text`` is
+    what the embedded sandbox says.
     """
     status = facts.status or 0
     if status == 429:
@@ -101,6 +123,8 @@ def failure_for(
             f"The upstream refused a long query with status {status}. Its filter may be too long: use a shorter one."
         )
         return Failure(UpstreamRejected(message, upstream=facts))
+    if facts.code == UNKNOWN_FAULT:
+        return Failure(UpstreamRejected(own_text or _UNKNOWN_FAULT_TEXT, upstream=facts))
     kind, message = _explanation(status, facts.code, token_remedy)
     return Failure(kind(message, upstream=facts), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
 

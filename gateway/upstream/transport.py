@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.network.causes import cause_of
+from gateway.network.causes import SILENT_PROXY, Cause, cause_of
 from gateway.network.trust import empty_store, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
@@ -88,19 +88,19 @@ async def _run_to_the_end(app: Any, scope: Any, receive: Any, send: Any) -> None
 class HandshakeGuard:
     """Closes a connection whose TLS handshake is canceled; the library would leave it open.
 
-    ``is_connecting`` is True from the start of a connection until its handshake is complete. Pass one as the ``trace``
-    extension of each request (httpx documentation, request extensions).
+    ``is_connecting`` is True from the start of a connection until its handshake is complete, and ``is_opening`` until
+    the handshake begins. Pass one as the ``trace`` extension of each request (httpx documentation, request extensions).
     """
 
     def __init__(self) -> None:
-        self.is_connecting = False
+        self.is_connecting = self.is_opening = False
         self._stream: Any = None
 
     async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
         if event in ("connection.connect_tcp.started", "connection.start_tls.started"):
-            self.is_connecting = True
+            self.is_connecting, self.is_opening = True, event == "connection.connect_tcp.started"
         elif event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self.is_connecting = False
+            self.is_connecting = self.is_opening = False
         # Behind a proxy, the names are the same: the tunnel is part of connect_tcp.
         if event == "connection.connect_tcp.complete":
             self._stream = details["return_value"]
@@ -108,6 +108,12 @@ class HandshakeGuard:
             self._stream = None
         elif event == "connection.start_tls.failed" and self._stream is not None:
             await self._stream.aclose()
+
+    def cause_of(self, error: BaseException, config: UpstreamConfig) -> Cause:
+        """Return the cause of a failed request. If time ran out before a tunnel was open, the proxy is the cause."""
+        if isinstance(error, TimeoutError) and self.is_opening and config.proxy is not None:
+            return SILENT_PROXY
+        return cause_of(error)
 
 
 timed_out = partial(UpstreamTimeout, "The upstream did not answer in time. Try again, or request fewer rows.")
@@ -158,13 +164,12 @@ def reason_of(error: BaseException) -> str:
     return type(error).__name__ if cause is None else reason_of(cause)
 
 
-def cannot_reach(error: BaseException, route: str, *, is_timeout: bool = False) -> Failure:
-    """Return the failure of a connection, with host and cause, for a reader who is the operator."""
-    cause = cause_of(error)
-    facts: dict[str, Any] = {"permanent": True} if cause.is_permanent else {}
-    message = f"Cannot reach {route}: {cause.text}."
+def cannot_reach(cause: Cause, route: str, *, is_timeout: bool = False) -> Failure:
+    """Return the failure of a connection, with host, cause and remedy, for a reader who is the operator."""
+    facts: dict[str, Any] = {"unreachable": True, **({"permanent": True} if cause.is_permanent else {})}
+    message = cause.unreachable(route)
     if is_timeout:
-        return Failure(UpstreamTimeout(message), Retry.TIMEOUT)
+        return Failure(UpstreamTimeout(message, **facts), Retry.TIMEOUT)
     return Failure(UpstreamUnavailable(message, **facts), Retry.NEVER if cause.is_permanent else Retry.BACKOFF)
 
 

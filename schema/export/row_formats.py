@@ -79,9 +79,10 @@ CSV = RowFormat(
 
 NDJSON = RowFormat(
     "ndjson",
-    # https://github.com/ndjson/ndjson-spec, section 3.3.
-    "application/x-ndjson",
-    "application/x-ndjson",
+    # https://github.com/ndjson/ndjson-spec, section 3.3. The format is always UTF-8, but Windows PowerShell 5.1 reads
+    # text without a charset as ISO-8859-1.
+    "application/x-ndjson; charset=utf-8",
+    "application/x-ndjson; charset=utf-8",
     lambda names: b"",
     # A list, because the library never frees the iterator of anything else.
     lambda rows, cells, raw: _JSON.encode_lines(list(rows)),

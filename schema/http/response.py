@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -24,6 +23,7 @@ from gateway.errors import (
 from gateway.http.content_negotiation import GRAPHQL_JSON, response_type
 from gateway.http.error_responses import error_response, status_headers
 from gateway.http.request_headers import list_header
+from gateway.http.validators import entity_tag, make_conditional
 from gateway.scheduling.worker_thread import InThread, WorkerThread
 from schema.execution.context import OperationContext
 from schema.execution.operations import Outcome
@@ -112,20 +112,9 @@ def _cache_headers(context: OperationContext) -> Mapping[str, str]:
 
 async def _make_conditional(scope: Scope, response: Response, body: bytes, in_thread: InThread) -> None:
     """Let the client cache the response, but revalidate it (RFC 9111, section 5.2.2.4; RFC 9110, section 13.1.2)."""
-    digest = await in_thread(_digest, body) if len(body) >= LARGE_BYTES else _digest(body)
-    etag = f'W/"{digest}"'
+    tag = await in_thread(entity_tag, body) if len(body) >= LARGE_BYTES else entity_tag(body)
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["ETag"] = etag
-    # RFC 9110, section 13.1.2: weak comparison, which ignores W/.
-    known = {tag.strip().removeprefix("W/") for tag in list_header(scope, b"if-none-match").split(",")}
-    if etag.removeprefix("W/") in known or "*" in known:
-        response.status_code = 304
-        response.body = b""
-        del response.headers["content-length"]
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+    make_conditional(scope, response, tag)
 
 
 async def _send_once(response: OutcomeResponse | RenderedResponse, send: Send) -> None:

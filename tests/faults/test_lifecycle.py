@@ -30,6 +30,8 @@ from tests.gateway.upstream.scripted import envelope, page_query, rows
 from tests.schema.http.responses import check_error
 
 GRACE_SECONDS = 8
+# The site of a page that may use the gateway.
+ORIGIN = "https://dashboard.example"
 
 
 @dataclass
@@ -53,8 +55,8 @@ class Busy:
 
 
 def post(url: str, token: str) -> httpx.Response:
-    """Send one operation over a new connection."""
-    headers = {"Authorization": f"Bearer {token}"}
+    """Send one operation over a new connection, as a page of ORIGIN does."""
+    headers = {"Authorization": f"Bearer {token}", "Origin": ORIGIN}
     return httpx.post(f"{url}/graphql", json={"query": QUERY}, headers=headers, timeout=60, trust_env=False)
 
 
@@ -65,7 +67,7 @@ def busy(workers: int, grace_seconds: float, held_request: HeldRequest) -> Itera
         upstream.script("held_request", held_request.step)
         running = Running(
             ("--port", "0", "--workers", str(workers), "--upstream", upstream.url),
-            {"GATEWAY_SHUTDOWN_GRACE_SECONDS": str(grace_seconds)},
+            {"GATEWAY_SHUTDOWN_GRACE_SECONDS": str(grace_seconds), "GATEWAY_CORS_ORIGINS": ORIGIN},
         )
         try:
             response = pool.submit(post, running.url, "held_request")
@@ -74,6 +76,15 @@ def busy(workers: int, grace_seconds: float, held_request: HeldRequest) -> Itera
         finally:
             held_request.release()
             kill(running.process)
+
+
+def check_refused_readably(response: httpx.Response) -> None:
+    """Check for the refusal of a gateway that shuts down. Pages see only a network error unless it names their site."""
+    check_error(response, "SERVICE_UNAVAILABLE", 503)
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert response.headers["Retry-After"] == "1"
+    assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
+    assert response.headers["Vary"] == "Origin"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -89,7 +100,7 @@ def test_after_sigterm_accepted_requests_are_answered_and_new_ones_get_503(worke
         assert ready is not None
         assert ready.json() == {"status": "not ready", "reasons": ["The gateway is shutting down."]}
         late = post(url, "late")
-        check_error(late, "SERVICE_UNAVAILABLE", 503)
+        check_refused_readably(late)
         assert late.headers["Connection"] == "close"
         alive = gateway.get("/healthz")
         assert alive is not None
@@ -119,7 +130,7 @@ def test_after_sigterm_the_grace_time_limits_the_wait_for_a_hanging_upstream(wor
     held_request = HeldRequest()
     with busy(workers, 1, held_request) as gateway:
         status, output, took_seconds = gateway.running.end(signal.SIGTERM)
-        check_error(gateway.response.result(timeout=30), "SERVICE_UNAVAILABLE", 503)
+        check_refused_readably(gateway.response.result(timeout=30))
     assert (status, "Traceback" in output) == (0, False), output
     assert 1 <= took_seconds < 1 + END_SECONDS
     assert held_request.disconnected.wait(10)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.config.groups import UpstreamConfig
+from gateway.config.groups import EMBEDDED_SANDBOX_URL, UpstreamConfig
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.version import VERSION
 
@@ -42,6 +42,8 @@ def doctor(upstream: str | None, token_file: Path | None, token_stdin: bool) -> 
         raise click.UsageError(f"Invalid settings:\n{error}") from None
     report = asyncio.run(examine(settings, token))
     click.echo(report_text(settings, report))
+    for message in dict.fromkeys(unreachable(settings, report)):
+        click.echo(message, err=True)
     sys.exit(0 if report.is_complete else 1)
 
 
@@ -50,7 +52,6 @@ async def examine(settings: Settings, token: AccessToken) -> Report:
     # Imported lazily: other commands need none of it.
     from gateway.cli.doctor.examination import Examination
     from gateway.cli.doctor.prober import Prober
-    from gateway.composition import EMBEDDED_SANDBOX_URL
     from gateway.sandbox import create_sandbox
     from gateway.upstream.transport import EmbeddedTransport
     from schema.build import DATASETS
@@ -62,6 +63,12 @@ async def examine(settings: Settings, token: AccessToken) -> Report:
         return await Examination(prober, DATASETS[0][0]).run()
     finally:
         await prober.aclose()
+
+
+def unreachable(settings: Settings, report: Report) -> list[str]:
+    """Return what the operator should read about failed connections: hosts and remedies, which no issue should show."""
+    route = UpstreamConfig.of(settings, settings.upstream_url).route
+    return [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
 
 
 def report_text(settings: Settings, report: Report) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.access_token import AccessToken
 from gateway.config.groups import UpstreamConfig
-from gateway.network.causes import cause_of
+from gateway.network.causes import Cause
 from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream.attempt import RequestIds, request_for
@@ -29,7 +29,10 @@ MAX_CODE = 999_999
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The upstream's response to one call; ``failure`` says why it is missing or cannot be read."""
+    """The upstream's response to one call; ``failure`` says why it is missing or cannot be read.
+
+    ``cause`` is set if there was no connection.
+    """
 
     seconds: float
     ids: RequestIds
@@ -39,6 +42,7 @@ class Answer:
     document: Any = field(default=None, repr=False)
     headers: httpx.Headers = field(default_factory=httpx.Headers, repr=False)
     has_bom: bool = False
+    cause: Cause | None = None
 
     @property
     def is_success(self) -> bool:
@@ -79,11 +83,11 @@ class Prober:
         await self._connections.aclose()
 
     async def _attempt(self, config: UpstreamConfig, query: PageQuery) -> Answer:
-        caller, started = Caller(self._token), time.perf_counter()
+        caller, started, guard = Caller(self._token), time.perf_counter(), HandshakeGuard()
         ids = RequestIds.of(caller)
         try:
             async with asyncio.timeout(config.timeout_seconds):
-                request = request_for(config, query, caller, ids, HandshakeGuard())
+                request = request_for(config, query, caller, ids, guard)
                 response = await self._connections.single_use.handle_async_request(request)
                 try:
                     return await self._read(response, ids, started)
@@ -92,7 +96,9 @@ class Prober:
         except AttemptFailed:
             return Answer(time.perf_counter() - started, ids, failure="the body is too large or corrupt")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            return Answer(time.perf_counter() - started, ids, failure=cause_of(error).text)
+            cause = guard.cause_of(error, config)
+            seconds, is_unreachable = time.perf_counter() - started, guard.is_connecting
+            return Answer(seconds, ids, failure=cause.text, cause=cause if is_unreachable else None)
 
     async def _read(self, response: httpx.Response, ids: RequestIds, started: float) -> Answer:
         assert isinstance(response.stream, httpx.AsyncByteStream)

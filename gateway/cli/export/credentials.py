@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from gateway.errors import Unauthenticated
 # The environment variable of the token. It has no GATEWAY_ prefix, because it is not a setting.
 TOKEN_VARIABLE = "PARTNER_CENTER_TOKEN"  # noqa: S105  # its name, not a token
 
+BOM = codecs.BOM_UTF8.decode()
+
 
 def read_token(file: Path | None, *, from_stdin: bool, hint: str = "") -> AccessToken:
     """Return the access token. Raises click.UsageError if it is missing, and TokenRefused if it is malformed."""
@@ -33,13 +36,22 @@ def read_token(file: Path | None, *, from_stdin: bool, hint: str = "") -> Access
     except OSError as error:
         raise click.UsageError(f"Cannot read {file}: {(error.strerror or 'no such file').lower()}.") from None
     except (UnicodeDecodeError, Unauthenticated):
-        raise TokenRefused("The access token is malformed. Get a new one.") from None
+        raise TokenRefused(
+            "The access token is malformed: give the token alone, without Bearer, quotes or further lines. If it is"
+            " alone, get a new one."
+        ) from None
 
 
 def _secret(file: Path | None, *, from_stdin: bool) -> str:
     if file is not None:
-        return file.read_text(encoding="utf-8")
-    return sys.stdin.read() if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
+        return _decoded(file.read_bytes())
+    return sys.stdin.read().lstrip(BOM) if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of a file. Windows PowerShell 5.1 writes UTF-16 with ``>``, and UTF-8 with a byte order mark."""
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 class _TenantClaims(msgspec.Struct):

@@ -9,11 +9,13 @@ from typing import Annotated
 import httpx
 import msgspec
 
-from gateway.cli.export.exit_codes import ExportFailed
+from gateway.cli.export.exit_codes import ExportFailed, OptionRefused
 from gateway.cli.export.gateway_client import GatewayClient, GatewayPayload, payload_of
+from gateway.cli.export.parameters import OPTIONS
 from gateway.cli.export.partial_file import ResumePoint, Step, request_digest
 from gateway.cli.export.progress import Progress
 from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed
+from gateway.errors import BadUserInput
 from gateway.page import INCOMPLETE
 
 
@@ -49,7 +51,7 @@ class DatasetExport:
         splitter = RowSplitter(self.page_rows, is_csv=is_csv, has_header=is_csv and point.cursor is None)
         async with gateway.response_to("GET", self.path, params=parameters) as response:
             if response.status_code != 200:
-                await payload_of(response, _RefusalPayload)
+                await _refuse(response)
             empty = _empty_step(response, progress)
             try:
                 async for chunk in response.aiter_bytes():
@@ -68,6 +70,18 @@ class DatasetExport:
                 yield replace(empty, data=data, rows=rows, is_complete=not is_broken)
             if is_broken:
                 raise StepFailed(BROKEN)
+
+
+async def _refuse(response: httpx.Response) -> None:
+    """Raise the error of a refusal; one that is about an argument names the option."""
+    try:
+        await payload_of(response, _RefusalPayload)
+    except StepFailed as failed:
+        facts = failed.error.extensions
+        option = OPTIONS.get(str(facts.get("argument"))) if facts.get("code") == BadUserInput.code else None
+        if option is None:
+            raise
+        raise OptionRefused(f"{option}: {failed.error.message}") from None
 
 
 def _empty_step(response: httpx.Response, progress: Progress) -> Step:

@@ -27,6 +27,12 @@ class ExportFailed(ExportEnded):
     """The export failed, and would fail again."""
 
 
+class OptionRefused(ExportEnded):
+    """The gateway refused the value of an option."""
+
+    exit_code = 2
+
+
 class TokenRefused(ExportEnded):
     """The export needs another access token."""
 

@@ -17,7 +17,7 @@ import click
 
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
 from gateway.cli.export.output import OutputFile, OutputStream, output_at
-from gateway.cli.export.parameters import endpoint_parameters, json_object
+from gateway.cli.export.parameters import endpoint_parameters, json_object, missing_columns
 
 if TYPE_CHECKING:
     from gateway.cli.export.dataset_export import DatasetExport
@@ -140,7 +140,8 @@ def _export(options: ExportOptions) -> None:
     is_parquet = format_name == "parquet"
     if is_parquet and find_spec("pyarrow") is None:
         raise click.UsageError(
-            "Parquet needs one more package. Run: .venv/bin/pip install -c requirements.lock '.[parquet]'"
+            "Parquet needs the extra 'parquet'. Run: pip install 'partner-center-graphql[parquet]', or in a clone:"
+            " .venv/bin/pip install -c requirements.lock '.[parquet]'"
         )
     hint = token_hint(options.url, options.upstream)
     token = read_token(options.token_file, from_stdin=options.token_stdin, hint=hint)
@@ -203,6 +204,7 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
     written_as = f"{format_name}{' raw' if options.raw else ''}"
     # Parquet is made of the NDJSON lines.
     row_format = CSV if format_name == "csv" else NDJSON
+    dataset, _ = DATASETS[0]
     parameters = endpoint_parameters(
         {
             "filter": options.filter,
@@ -211,7 +213,8 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
             "search": options.search,
             "having": options.having,
             "orderBy": options.order_by,
-        }
+        },
+        dataset,
     )
     if options.query is not None:
         if parameters:
@@ -225,7 +228,10 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
         return source, document.columns
     if options.variables is not None:
         raise click.UsageError("--variables needs --query.")
-    dataset, _ = DATASETS[0]
+    if missing := missing_columns(parameters, dataset):
+        click.echo(
+            f"The order has {', '.join(missing)}, but the file has no such column. Use --query for it.", err=True
+        )
     if options.raw:
         parameters["raw"] = "1"
     path = f"/export/{dataset.name}.{row_format.extension}"

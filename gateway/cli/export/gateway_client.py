@@ -20,8 +20,8 @@ from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
-from gateway.network.causes import cause_of, route_of
-from gateway.network.proxies import ProxyAddress, proxy_for
+from gateway.network.causes import cause_of
+from gateway.network.proxies import ProxyAddress, proxy_for, route_of
 from gateway.network.trust import empty_store, trust_faults, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.observability.logging import configure_logging
@@ -86,13 +86,10 @@ class GatewayClient:
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise self._failure(error) from None
 
-    def _failure(self, error: Exception) -> Exception:
-        cause = cause_of(error)
+    def _failure(self, error: Exception) -> StepFailed:
         if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             return StepFailed(BROKEN)
-        if cause.is_permanent:
-            return ExportFailed(f"Cannot reach {self._place}: {cause.text}.")
-        return StepFailed(unreachable(self._place, cause))
+        return StepFailed(unreachable(self._place, cause_of(error)))
 
 
 def _decoded(response: httpx.Response) -> httpx.Response:

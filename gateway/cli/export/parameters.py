@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from gateway.query import Dataset
+
 # Options by the endpoint's parameter.
-_OPTIONS = {
+OPTIONS = {
     "filter": "--filter",
     "groupBy": "--group-by",
     "processedDateTime": "--processed-date-time",
@@ -18,6 +21,11 @@ _OPTIONS = {
     "orderBy": "--order-by",
 }
 _JSON = ("filter", "having")
+
+_DIRECTIONS = ("ASC", "DESC")
+
+# Characters of a wrong value that are shown (our choice).
+MAX_SHOWN = 40
 
 # Between two words of a column's name.
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -29,20 +37,27 @@ _EXAMPLES = {
 }
 
 
-def endpoint_parameters(texts: Mapping[str, str | None]) -> dict[str, str]:
+def endpoint_parameters(texts: Mapping[str, str | None], dataset: Dataset) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
     parameters = {name: text for name, text in texts.items() if text is not None}
     for name, text in parameters.items():
         if name in _JSON:
-            json_object(text, _OPTIONS[name])
+            json_object(text, OPTIONS[name])
         # The endpoint treats an empty parameter as absent.
         elif text == "":
-            raise click.UsageError(f"{_OPTIONS[name]} is empty. Give a value, or leave it out.")
+            raise click.UsageError(f"{OPTIONS[name]} is empty. Give a value, or leave it out.")
     if "groupBy" in parameters:
-        parameters["groupBy"] = ",".join(map(_enum_name, parameters["groupBy"].split(",")))
+        names = parameters["groupBy"].split(",")
+        parameters["groupBy"] = ",".join(_known(names, dataset.dimensions, OPTIONS["groupBy"]))
     if "orderBy" in parameters:
-        parameters["orderBy"] = _order(parameters["orderBy"])
+        parameters["orderBy"] = _order(parameters["orderBy"], dataset)
     return parameters
+
+
+def missing_columns(parameters: Mapping[str, str], dataset: Dataset) -> list[str]:
+    """Return the fields of the order that are no columns of the export."""
+    derived = dataset.derived.names if dataset.derived else ()
+    return [name for name in derived if f'"{_enum_name(name)}"' in parameters.get("orderBy", "")]
 
 
 def json_object(text: str, option: str) -> Mapping[str, Any]:
@@ -58,13 +73,31 @@ def json_object(text: str, option: str) -> Mapping[str, Any]:
         ) from None
 
 
-def _order(text: str) -> str:
-    """Return terms such as ``licensesSold:DESC`` as JSON for the endpoint, which checks their names."""
+def _order(text: str, dataset: Dataset) -> str:
+    """Return terms such as ``licensesSold:DESC`` as JSON for the endpoint. Raises UsageError."""
     import msgspec
 
+    option = OPTIONS["orderBy"]
     terms = [term.strip().partition(":") for term in text.split(",")]
-    steps = [{"field": _enum_name(field), "direction": direction.upper() or "ASC"} for field, _, direction in terms]
+    derived = dataset.derived.names if dataset.derived else ()
+    fields = _known([term[0] for term in terms], (*dataset.dimensions, *dataset.measures, *derived), option)
+    directions = [term[2].strip().upper() or "ASC" for term in terms]
+    for direction in directions:
+        if direction not in _DIRECTIONS:
+            raise click.UsageError(f"{option} has the direction '{direction[:MAX_SHOWN]}'. Write :ASC or :DESC.")
+    steps = [{"field": field, "direction": direction} for field, direction in zip(fields, directions, strict=True)]
     return msgspec.json.encode(steps).decode()
+
+
+def _known(names: Sequence[str], fields: Sequence[str], option: str) -> list[str]:
+    """Return the enum names of ``names``, which must be among ``fields``. Raises UsageError."""
+    allowed = [_enum_name(field) for field in fields]
+    for name in names:
+        if _enum_name(name) not in allowed:
+            raise click.UsageError(
+                f"{option} has '{name.strip()[:MAX_SHOWN]}', which it does not take. Choose from {', '.join(allowed)}."
+            )
+    return [_enum_name(name) for name in names]
 
 
 def _enum_name(field: str) -> str:

@@ -204,6 +204,7 @@ class StreamTarget:
     def __init__(self, stream: RawIOBase | BinaryIO) -> None:
         self._stream = stream
         self.is_blocked = False
+        self.is_empty = True
         self.resume_point = ResumePoint("")
 
     def append(self, step: Step) -> None:
@@ -213,7 +214,7 @@ class StreamTarget:
     def write(self, data: bytes) -> None:
         """Write all of ``data``. ``is_blocked`` is true during the write, which may never end if nobody reads."""
         unwritten = memoryview(data)
-        self.is_blocked = True
+        self.is_blocked, self.is_empty = True, False
         try:
             while unwritten:
                 written = self._stream.write(unwritten)

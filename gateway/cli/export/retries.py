@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,6 +13,9 @@ from gateway.network.causes import Cause
 
 # Pauses before each retry of one step (our choice: half a minute in total; the gateway itself retries, too).
 RETRY_SECONDS = (1, 2, 4, 8, 16)
+
+# The retries of a host that this run has never reached: its address is probably wrong.
+FIRST_CONTACT_RETRIES = 2
 
 # Maximum waits of one step for throttling, each as long as the upstream asks (our choice).
 MAX_THROTTLED = 20
@@ -34,8 +38,9 @@ BROKEN = ErrorPayload("The gateway broke the response off.", {"code": "UPSTREAM_
 
 def unreachable(place: str, cause: Cause) -> ErrorPayload:
     """Return the error of a gateway at ``place`` that could not be reached."""
-    facts = {"code": "UPSTREAM_UNAVAILABLE"}
-    return ErrorPayload(f"Cannot reach {place}: {cause.text}.", facts)
+    remedy = cause.remedy or "Check --url, and that a gateway listens there."
+    facts = {"code": "UPSTREAM_UNAVAILABLE", "unreachable": True, "permanent": cause.is_permanent}
+    return ErrorPayload(replace(cause, remedy=remedy).unreachable(place), facts)
 
 
 class StepFailed(Exception):
@@ -47,10 +52,12 @@ class StepFailed(Exception):
 
 
 class ExportRetries:
-    """The retries of one step of an export."""
+    """The retries of one step of an export; ``is_first`` is True before this run has received a row."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, is_first: bool = False) -> None:
         self._progress = progress
+        self._is_first = is_first
+        self._unreachable = 0
         self._pauses = iter(RETRY_SECONDS)
         self._throttled = 0
 
@@ -62,10 +69,13 @@ class ExportRetries:
             await self._progress.wait(error.message.partition(".")[0], _retry_after_seconds(error))
             return
         is_temporary = code in TEMPORARY_CODES and not error.extensions.get("permanent")
+        if self._is_first and error.extensions.get("unreachable"):
+            self._unreachable += 1
+            is_temporary &= self._unreachable <= FIRST_CONTACT_RETRIES
         pause = next(self._pauses, None) if is_temporary else None
         if pause is None:
             raise _export_ended(error)
-        await self._progress.wait(error.message, pause)
+        await self._progress.wait(error.message.partition(". ")[0], pause)
 
 
 def _retry_after_seconds(error: ErrorPayload) -> float:
@@ -76,7 +86,9 @@ def _retry_after_seconds(error: ErrorPayload) -> float:
 def _export_ended(error: ErrorPayload) -> ExportEnded:
     code = error.extensions.get("code")
     correlation_id = error.extensions.get("correlationId")
-    message = f"{error.message} ({code}{f', correlation id {correlation_id}' if correlation_id else ''})"
+    message = error.message
+    if not error.extensions.get("unreachable"):
+        message += f" ({code}{f', correlation id {correlation_id}' if correlation_id else ''})"
     if code in TOKEN_CODES:
         return TokenRefused(message)
     if code in SNAPSHOT_CODES or error.extensions.get("argument") == "snapshot":

@@ -61,7 +61,7 @@ async def write_rows(
     source: DatasetExport | QueryExport, gateway: GatewayClient, target: Target, progress: Progress
 ) -> None:
     """Append all rows of ``source`` after the target's resume point, retrying failed steps. Raises ExportEnded."""
-    retries = ExportRetries(progress)
+    retries = ExportRetries(progress, is_first=True)
     while not target.resume_point.is_complete:
         rows = target.resume_point.rows
         try:
@@ -76,9 +76,13 @@ async def write_rows(
 
 
 def _advice(error: ExportEnded, target: Target) -> str:
-    """Return what the user can do with the rows written so far."""
+    """Return what the user can do with the rows written so far, and how to go on."""
     if isinstance(target, StreamTarget) or not target.resume_point.rows:
-        return ""
+        if not isinstance(error, ExportStopped):
+            return ""
+        is_cut = isinstance(target, StreamTarget) and not target.is_empty
+        rows = "The output is incomplete and cannot be continued." if is_cut else "No rows are kept."
+        return f" {rows} Run the command again to start from the first row."
     rows = f" {target.resume_point.rows:,} rows are kept."
     if isinstance(error, DataChanged):
         return f"{rows} Use --restart to start again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +17,8 @@ import msgspec
 
 from gateway.cli.token.entra_errors import sign_in_error
 from gateway.cli.token.sign_in_endings import IdentityServiceFailed, IdentityServiceUnreachable
-from gateway.network.causes import cause_of, route_of
-from gateway.network.proxies import proxy_for
+from gateway.network.causes import cause_of
+from gateway.network.proxies import proxy_for, route_of
 from gateway.network.trust import trust_store
 from gateway.network.tunnels import transport_to
 
@@ -89,16 +90,10 @@ class IdentityService:
 
 def _failure(url: str, error: Exception) -> IdentityServiceFailed:
     host, cause = route_of(url, proxy_for(url, os.environ)), cause_of(error)
-    if isinstance(error, httpx.ProxyError):
-        return IdentityServiceFailed(f"Cannot reach {host}: {cause.text}. Check HTTPS_PROXY.")
-    if cause.is_permanent:
-        return IdentityServiceFailed(
-            f"Cannot reach {host}: {cause.text}. To trust a company's own certificate authority, set SSL_CERT_FILE to"
-            " its file."
-        )
-    return IdentityServiceUnreachable(
-        f"Cannot reach {host}: {cause.text}. Check the network, HTTPS_PROXY and --authority."
-    )
+    if cause.is_permanent or isinstance(error, httpx.ProxyError):
+        return IdentityServiceFailed(cause.unreachable(host))
+    remedy = cause.remedy or "Check the network, HTTPS_PROXY and --authority."
+    return IdentityServiceUnreachable(replace(cause, remedy=remedy).unreachable(host))
 
 
 def _document(host: str, status: int, body: bytes) -> dict[str, Any]:

@@ -57,7 +57,10 @@ so is the extra `token`. The token is not stored; run this again when it has exp
 @click.option("--scope", default=SCOPE, show_default=True, help="Scope of the token.")
 def token(client_id: UUID | None, tenant: str | None, authority: str, scope: str) -> None:
     if find_spec("msal") is None:
-        raise SignInEnded("Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'")
+        raise SignInEnded(
+            "Signing in needs the extra 'token'. Run: pip install 'partner-center-graphql[token]', or in a clone:"
+            " .venv/bin/pip install -c requirements.lock '.[token]'"
+        )
     required = {"--client-id or AZURE_CLIENT_ID": client_id, "--tenant or AZURE_TENANT_ID": tenant}
     missing = [name for name, value in required.items() if not value]
     if missing:

@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from gateway.cache.redis_client import MAX_VALUE_BYTES, OPERATION_TIMEOUT_SECONDS
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
-from gateway.config.redis_url import RedisAddress
+from gateway.config.redis_url import RedisAddress, cache_address
 from gateway.errors import Forbidden
 from gateway.page import CacheState
 from tests.gateway.cache.test_shared_pages import Process, Processes
@@ -288,3 +289,30 @@ async def test_a_refusal_that_redis_missed_applies_in_this_process_at_once(bench
     assert (await bench.process.ask()).cache is MISS
     assert (await bench.beside.ask()).cache is HIT
     assert bench.processes.calls == 2
+
+
+@pytest.mark.parametrize("credentials", ["", ":wrong@", "nobody:wrong@"])
+async def test_a_wrong_password_is_named_with_the_setting_to_change(credentials: str) -> None:
+    with redis_server() as server:
+        server.client.config_set("requirepass", "right")
+        address = cache_address(server.url.replace("//", f"//{credentials}"))
+        assert address is not None
+        store = RedisStore(address, UPSTREAM)
+        with capture_logs() as lines:
+            await store.start()
+        await store.aclose()
+    assert lines[0]["cause"] == "it wants another user name or password"
+    assert "GATEWAY_CACHE_URL" in lines[0]["remedy"]
+    assert "wrong" not in str(lines)
+
+
+async def test_a_missing_permission_is_named() -> None:
+    with redis_server() as server:
+        server.client.execute_command("ACL", "SETUSER", "reader", "on", ">word", "~pcg:*", "+get", "+select")
+        address = cache_address(server.url.replace("//", "//reader:word@"))
+        assert address is not None
+        store = RedisStore(address, UPSTREAM)
+        with capture_logs() as lines:
+            await store.start()
+        await store.aclose()
+    assert lines[0]["cause"] == "the user lacks a permission"

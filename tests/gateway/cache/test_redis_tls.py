@@ -37,6 +37,7 @@ async def test_a_server_is_used_when_its_certificate_is_trusted_and_names_it(
             await store.start()
         causes = {"certificate not trusted"} if not is_trusted else {"certificate is for another host"}
         assert {(line["host"], line["cause"]) for line in lines} <= {(redis_address.place, cause) for cause in causes}
+        assert is_trusted or "SSL_CERT_FILE" in lines[0]["remedy"]
         assert store.is_left_out == (not is_trusted or address != "127.0.0.1")
         await store.aclose()
 

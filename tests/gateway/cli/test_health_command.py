@@ -72,17 +72,40 @@ REASONS = b'{"status": "not ready", "reasons": ["The gateway is shutting down."]
     ("head", "body", "said"),
     [
         (b"HTTP/1.1 503 Service Unavailable", REASONS, "Not ready: The gateway is shutting down."),
-        (b"HTTP/1.1 503 Service Unavailable", b"<html>", "Not ready: status 503"),
-        (b"HTTP/1.1 404 Not Found", b"[]", "Not ready: status 404"),
-        (b"HTTP/1.1 503 No", b'{"reasons": ["\\u001b]0;x\\u0007", "y"]}', "Not ready: ?]0;x? y"),
-        (b"HTTP/1.1 503 No", b'{"reasons": "abc"}', "Not ready: status 503"),
-        (b"HTTP/1.1 503 No", b"[" * 60_000, "Not ready: status 503"),
+        (b"HTTP/1.1 503 No", b'{"status": "", "reasons": ["\\u001b]0;x\\u0007", "y"]}', "Not ready: ?]0;x? y"),
+        (b"HTTP/1.1 503 No", b'{"status": "ready", "reasons": []}', "Not ready: status 503"),
+        (b"HTTP/1.1 200 OK", REASONS, "Not ready: The gateway is shutting down."),
     ],
 )
 def test_another_status_is_not_ready(head: bytes, body: bytes, said: str) -> None:
     port = answering(head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     done = health("--port", str(port))
     assert (done.returncode, done.stderr) == (1, f"Error: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"HTTP/1.1 200 OK", b"ok"),
+        (b"HTTP/1.1 200 OK", b"<html>Sign in</html>"),
+        (b"HTTP/1.1 200 OK", b'{"status": "ok"}'),
+        (b"HTTP/1.1 200 OK", b'{"status": "UP", "reasons": []}'),
+        (b"HTTP/1.1 302 Found", b""),
+        (b"HTTP/1.1 404 Not Found", b"[]"),
+        (b"HTTP/1.1 503 No", b'{"reasons": "abc"}'),
+        (b"HTTP/1.1 503 No", b"[" * 60_000),
+    ],
+)
+def test_another_program_is_not_taken_for_a_gateway(head: bytes, body: bytes) -> None:
+    """Such as one that has the port, or a proxy that signs users in."""
+    port = answering(head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    done = health("--port", str(port))
+    status = head.split()[1].decode()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: Something other than a gateway answers at 127.0.0.1 port {port} (status {status}). Check host and"
+        " port.\n"
+    )
 
 
 @pytest.mark.parametrize("body", [b"SSH-2.0-x\r\n", b""])

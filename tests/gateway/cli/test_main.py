@@ -154,6 +154,21 @@ def test_a_json_log_has_events_for_start_and_end_and_no_banner(start: Start, wor
     assert "hidden" not in said
 
 
+def test_the_log_does_not_show_methods_that_callers_invent(start: Start) -> None:
+    """It has OpenTelemetry's word for them, as metrics and traces have."""
+    running = start("--port", "0", GATEWAY_LOG_FORMAT="text", FORCE_COLOR="")
+    httpx.request("PROPFIND", f"{running.url}/graphql", trust_env=False)
+    running.read_until("_OTHER /graphql 405")
+    assert b"PROPFIND" not in running.said
+
+
+def test_the_start_event_has_the_variables_that_affect_connections(start: Start) -> None:
+    running = start("--port", "0", GATEWAY_LOG_FORMAT="json", **CONNECTIONS)
+    assert running.url
+    (started,) = [line for line in events(running.end(signal.SIGTERM)[1]) if line["event"] == "started"]
+    assert started["environment"] == {"https_proxy": "http://***@proxy.example:3128", "NO_PROXY": ".local"}
+
+
 def test_a_sandbox_logs_its_start_and_end_too(start: Start) -> None:
     running = start("sandbox", "--port", "0")
     address = running.url
@@ -416,6 +431,25 @@ def test_settings_are_shown_with_their_value_default_and_origin() -> None:
     assert "GATEWAY_GRAPHIQL=off  (default on; from environment)" in lines
     assert "GATEWAY_UPSTREAM_URL=sandbox  (default sandbox; from default)" in lines
     assert "GATEWAY_CACHE_FRESH_SECONDS=900  (default 900; from default)" in lines
+
+
+CONNECTIONS = {
+    "https_proxy": "http://user:hidden@proxy.example:3128", "HTTPS_PROXY": "http://other.example", "NO_PROXY": ".local",
+    "REQUESTS_CA_BUNDLE": "", "HTTP_PROXY": "http://ignored.example",
+}  # fmt: skip
+
+
+def test_variables_that_affect_connections_are_shown_behind_the_settings(tmp_path: Path) -> None:
+    """The lower-case name wins, as in other programs."""
+    (tmp_path / "authorities").mkdir()
+    done = run("settings", **CONNECTIONS, SSL_CERT_DIR=str(tmp_path / "authorities"))
+    assert done.stdout.splitlines()[len(Settings.model_fields) :] == [
+        "https_proxy=http://***@proxy.example:3128  (default none; from environment)",
+        "NO_PROXY=.local  (default none; from environment)",
+        f"SSL_CERT_DIR={tmp_path / 'authorities'}  (default none; from environment)",
+    ]
+    without_scheme = run("settings", HTTPS_PROXY="user:hidden@proxy.example:3128").stdout
+    assert "HTTPS_PROXY=***@proxy.example:3128 " in without_scheme
 
 
 def test_large_and_small_numbers_are_shown_in_full() -> None:

@@ -58,6 +58,22 @@ def test_a_file_that_cannot_be_used_prevents_the_start(tmp_path: Path, content: 
     assert faults_of({"GATEWAY_CACHE_URL_FILE": str(file)}) == [f"GATEWAY_CACHE_URL_FILE: {fault}"]
 
 
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("text", ["s3cret-of-the-proxy", "s3cret:8080", "user:s3cret@proxy"])
+def test_a_password_alone_is_refused_and_not_shown(tmp_path: Path, name: str, text: str) -> None:
+    """It could be taken for a host name."""
+    (tmp_path / "password").write_text(text)
+    variable_name = f"{variable(name)}_FILE"
+    assert faults_of({variable_name: str(tmp_path / "password")}) == [
+        f"{variable_name}: write the file's text as a URL, with a scheme, ://, and a host"
+    ]
+
+
+def test_a_file_may_switch_the_proxy_off(tmp_path: Path) -> None:
+    (tmp_path / "proxy").write_text("off\n")
+    assert read_settings({"GATEWAY_UPSTREAM_PROXY_FILE": str(tmp_path / "proxy")}).upstream_proxy == "off"
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert faults_of({"GATEWAY_CACHE_URL_FILE": str(tmp_path)}) == [
         "GATEWAY_CACHE_URL_FILE: the file cannot be read: is a directory"

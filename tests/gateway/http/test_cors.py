@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.http.cors import CrossSite
 from tests.schema.http.responses import check_error, exchange, raw_post
 
 if TYPE_CHECKING:
@@ -191,6 +192,33 @@ def test_a_listed_origin_may_read_errors_too(friendly: Gateway, query: str) -> N
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
     response = friendly.client.post("/graphql", content=b"", headers={"Origin": FRIEND})
     assert response.status_code == 415
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/graphql", {"Accept": "text/html," * 300}, 431),
+        ("/nowhere", {}, 404),
+        ("/export/licenseDeployments.csv", {}, 401),
+    ],
+)
+def test_a_listed_origin_may_read_refusals_of_every_layer(
+    friendly: Gateway, path: str, headers: dict[str, str], status: int
+) -> None:
+    response = friendly.client.get(path, headers={"Origin": FRIEND, **headers})
+    assert response.status_code == status
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+    assert response.headers["Vary"].split(", ").count("Origin") == 1
+    assert "Access-Control-Allow-Origin" not in friendly.client.get(path, headers={"Origin": ELSEWHERE}).headers
+
+
+def test_a_listed_origin_may_read_the_response_to_an_unforeseen_error(
+    friendly: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CrossSite, "_allows", None)
+    response = friendly.client.post("/graphql", json=QUERY, headers={"Origin": FRIEND})
+    check_error(response, "INTERNAL_SERVER_ERROR", 500)
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
 
 

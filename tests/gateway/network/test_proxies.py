@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.composition import build
 from gateway.config.settings import SettingsError, read_settings
@@ -20,6 +21,7 @@ from gateway.sandbox import create_sandbox
 from tests.connect_proxy import CUT, GARBAGE, HANG_UP, SILENT, STALL, RunningProxy, connect_proxy
 from tests.gateway.running import Running, environment, eventually, kill
 from tests.gateway.upstream.scripted import RecordingObserver, caller, client, page_query
+from tests.ports import free_port
 from tests.tls_server import TLSServer, tls_server
 
 PASSWORD = "p%40ss-word"
@@ -103,7 +105,58 @@ def test_an_export_names_the_proxy_that_wants_a_password(tmp_path: Path) -> None
         done = run("export", "--url", "https://a.example", PARTNER_CENTER_TOKEN=TOKEN, HTTPS_PROXY=proxy.url)
     assert done.returncode == 1
     route, cause = f"a.example:443 through the proxy {proxy.place}", "the proxy wants another user name or password"
-    assert done.stderr == f"Error: Cannot reach {route}: {cause} (status 407).\n"
+    remedy = "Put them into the proxy's address: http://user:password@proxy.example:8080."
+    assert done.stderr == f"Error: Cannot reach {route}: {cause} (status 407). {remedy}\n"
+
+
+@pytest.mark.parametrize("option", ["--url", "--upstream"])
+def test_an_export_behind_a_dead_proxy_names_the_proxy_within_seconds(option: str) -> None:
+    place = f"127.0.0.1:{free_port()}"
+    variables = {"HTTPS_PROXY": f"http://user:{PASSWORD}@{place}", "GATEWAY_UPSTREAM_MAX_RETRIES": "0"}
+    done = run("export", option, "https://a.example", PARTNER_CENTER_TOKEN=TOKEN, **variables)
+    assert done.returncode == 4
+    cause = "the proxy cannot be reached (connection refused)"
+    problem = f"Cannot reach a.example:443 through the proxy {place}: {cause}"
+    assert f"Error: {problem}. Check the proxy's address in HTTPS_PROXY or GATEWAY_UPSTREAM_PROXY. No" in done.stderr
+    assert [line for line in done.stderr.splitlines() if "waiting" in line] == [
+        f"{problem}; waiting {seconds} s." for seconds in (1, 2)
+    ]
+
+
+async def test_the_log_names_a_proxy_in_trouble(trusted: TLSServer, tmp_path: Path) -> None:
+    """Whether it is dead, silent, hangs up or refuses: not the upstream is the obstacle."""
+    dead = f"127.0.0.1:{free_port()}"
+    assert await problem_with(trusted, proxy_address(dead)) == "the proxy cannot be reached (connection refused)"
+    for mode, cause in (
+        (HANG_UP, "the proxy cannot be reached (connection closed)"),
+        (STALL, "the proxy does not answer"),
+        (SILENT, "timed out"),
+        ("refuse-403", "the proxy refused with status 403"),
+        (GARBAGE, "the proxy does not speak HTTP"),
+    ):
+        with connect_proxy(tmp_path, mode) as proxy:
+            assert await problem_with(trusted, proxy_address(proxy.url)) == cause, mode
+
+
+async def test_a_proxy_whose_certificate_is_not_trusted_is_told_from_the_upstream(
+    trusted: TLSServer, tmp_path: Path
+) -> None:
+    (tmp_path / "proxy").mkdir()
+    with tls_server(create_sandbox(), tmp_path / "proxy") as other:
+        address = ProxyAddress("127.0.0.1", other.port, tls=True)
+        assert await problem_with(trusted, address) == "the proxy cannot be reached (certificate not trusted)"
+
+
+async def problem_with(server: TLSServer, proxy: ProxyAddress) -> str:
+    """Return the cause that the log names for one failed attempt."""
+    with capture_logs() as lines:
+        async with client(server.url, proxy=proxy, max_retries=0, timeout_seconds=0.5) as upstream_client:
+            with pytest.raises(GatewayError):
+                await upstream_client.call(page_query(), caller(TOKEN), deadline=float("inf"))
+    prefix = f"Cannot reach 127.0.0.1:{server.port} through the proxy {proxy.place}: "
+    (event, *_) = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert event.startswith(prefix)
+    return str(event.removeprefix(prefix))
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -235,6 +288,7 @@ def test_the_settings_are_printed_without_passwords(name: str) -> None:
         ("*.example", True),
         ("other.example, api.example", True),
         ("i.example", False),
+        ("api.example.", True),
         ("api.example:443", True),
         ("api.example:8443", False),
         ("10.0.0.0/8", False),
@@ -248,7 +302,9 @@ def test_hosts_are_exempt_by_name_domain_and_port(exemptions: str, is_direct: bo
 @pytest.mark.parametrize(
     ("host", "exemptions", "is_direct"),
     [("10.1.2.3", "10.0.0.0/8", True), ("11.1.2.3", "10.0.0.0/8", False), ("[fd00::1]", "fd00::/8", True),
-     ("[::1]", "[::1]", True), ("127.0.0.1", "127.0.0.1", True)],
+     ("[::1]", "[::1]", True), ("127.0.0.1", "127.0.0.1", True), ("10.1.2.3", "10.*", True), ("10.1.2.3", "10.", True),
+     ("10.1.2.3", "10.1.*.*", True), ("10.1.2.3", "10.1.2.*", True), ("10.1.2.3", "10.2.*", False),
+     ("110.1.2.3", "10.*", False), ("10.12.2.3", "10.1.*", False), ("10.example", "10.*", False)],
 )  # fmt: skip
 def test_addresses_are_exempt_by_network(host: str, exemptions: str, is_direct: bool) -> None:
     found = proxy_for(f"https://{host}", {"HTTPS_PROXY": "p:1", "NO_PROXY": exemptions})

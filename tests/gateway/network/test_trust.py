@@ -21,6 +21,7 @@ import truststore
 from gateway.composition import build
 from gateway.config.settings import SettingsError, read_settings
 from gateway.errors import UpstreamUnavailable
+from gateway.network.causes import TRUST_REMEDY
 from gateway.network.trust import VARIABLES, TrustFault, trust_store
 from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import opentelemetry_for
@@ -90,7 +91,9 @@ def test_an_untrusted_certificate_ends_an_export_at_once(upstream: TLSServer, op
 
 def test_the_error_of_an_export_by_url_names_host_and_cause(upstream: TLSServer) -> None:
     done = export("--url", upstream.url)
-    assert f"Error: Cannot reach 127.0.0.1:{upstream.port}: certificate not trusted." in done.stderr
+    problem = f"Error: Cannot reach 127.0.0.1:{upstream.port}: certificate not trusted."
+    assert f"{problem} {TRUST_REMEDY}\n" in done.stderr
+    assert "SSL_CERT_FILE" in TRUST_REMEDY
 
 
 async def test_a_tls_fault_is_not_retried(upstream: TLSServer) -> None:

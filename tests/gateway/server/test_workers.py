@@ -66,6 +66,24 @@ def test_workers_that_start_slowly_are_not_replaced(tmp_path: Path) -> None:
         kill(running.process)
 
 
+def test_a_replaced_worker_ends_with_one_line_if_the_settings_have_become_invalid(tmp_path: Path) -> None:
+    """Here a secret file has been removed, and the supervisor replaces a worker that was killed."""
+    secret = tmp_path / "url"
+    secret.write_text("memory://")
+    running = Running(("--port", "0", "--workers", "2"), {"GATEWAY_CACHE_URL_FILE": str(secret)})
+    try:
+        assert httpx.get(f"{running.url}/healthz", trust_env=False).status_code == 200
+        secret.unlink()
+        workers = [pid for pid in processes_of(running.process.pid) if pid != running.process.pid]
+        os.kill(max(workers), signal.SIGKILL)
+        running.read_until(
+            "\nError: Invalid settings: GATEWAY_CACHE_URL_FILE: the file cannot be read: no such file or directory\n"
+        )
+        assert b"Traceback" not in running.said
+    finally:
+        kill(running.process)
+
+
 def test_a_request_in_flight_is_answered_after_the_supervisor_is_killed() -> None:
     """The port is free meanwhile."""
     port = free_port()

@@ -17,13 +17,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamRejected
+from gateway.network.causes import TRUST_REMEDY
 from gateway.query import Comparison
-from gateway.sandbox import create_sandbox
-from gateway.upstream.status import MAX_QUERY_CHARACTERS
+from gateway.sandbox import create_sandbox, tokens
+from gateway.upstream.status import MAX_QUERY_CHARACTERS, UNKNOWN_FAULT
 from tests.gateway.running import Running, environment, kill
 from tests.gateway.upstream.scripted import GOOD, caller, client, hang, page_query, reset, respond, upstream
 from tests.ports import free_port
 from tests.tls_server import tls_server
+
+QUERY = {"query": "{ licenseDeployments { totalCount } }"}
 
 
 async def failure(url: str, **changes: Any) -> tuple[GatewayError, list[Any]]:
@@ -46,16 +49,17 @@ async def silent_server() -> AsyncIterator[int]:
 # Host and cause
 
 
-async def check(url: str, cause: str, **changes: Any) -> None:
-    """Check that log and operator read the cause, and that remote callers read neither host nor cause."""
+async def check(url: str, cause: str, remedy: str = "", **changes: Any) -> None:
+    """Check that log and operator read cause and remedy, and that remote callers read neither host nor cause."""
     place = url.removeprefix("https://").removeprefix("http://")
     place += "" if ":" in place else ":443"
     error, lines = await failure(url, **changes)
-    assert next(line["event"] for line in lines if line["log_level"] == "warning") == f"Cannot reach {place}: {cause}"
+    warning = next(line for line in lines if line["log_level"] == "warning")
+    assert (warning["event"], warning.get("remedy", "")) == (f"Cannot reach {place}: {cause}", remedy)
     assert place not in error.message
     assert cause not in error.message
     error, _ = await failure(url, names_host=True, **changes)
-    assert error.message == f"Cannot reach {place}: {cause}."
+    assert error.message == f"Cannot reach {place}: {cause}. {remedy}".rstrip()
 
 
 async def test_a_refused_connection_is_named() -> None:
@@ -73,7 +77,7 @@ async def test_a_server_that_does_not_answer_the_handshake_is_named() -> None:
 
 async def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
     with tls_server(create_sandbox(), tmp_path) as server:
-        await check(server.url, "certificate not trusted")
+        await check(server.url, "certificate not trusted", TRUST_REMEDY)
 
 
 async def test_a_certificate_for_another_host_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +124,61 @@ async def test_a_failed_upstream_is_a_warning_with_its_status(status: int) -> No
     ]
 
 
+@pytest.mark.parametrize(("status", "warnings"), [(302, 1), (400, 1), (403, 1), (404, 1), (401, 0), (429, 0)])
+async def test_a_refusal_is_a_warning_with_host_status_code_and_ids(status: int, warnings: int) -> None:
+    """Refused tokens and throttling are the callers' business."""
+    async with upstream(respond({"code": 2000}, status)) as scripted:
+        error, lines = await failure(scripted.url, max_retries=0)
+    facts = [line for line in lines if line["log_level"] == "warning"]
+    assert [(line["event"], line["host"], line["status"], line["code"]) for line in facts] == [
+        ("the upstream refused", scripted.url.removeprefix("http://"), status, 2000)
+    ] * warnings
+    assert error.upstream is not None
+    assert all(line["request_id"] == error.upstream.request_id and line["correlation_id"] for line in facts)
+
+
+def test_the_log_calls_the_embedded_sandbox_by_its_name() -> None:
+    gateway = Running(("--port", "0"), {})
+    try:
+        headers = {"Authorization": "Bearer sample+status=404"}
+        httpx.post(f"{gateway.url}/graphql", json=QUERY, headers=headers, trust_env=False, timeout=30)
+        gateway.read_until('"event":"request"')
+        (refused,) = [line for line in gateway.said.decode().splitlines() if "the upstream refused" in line]
+    finally:
+        kill(gateway.process)
+    assert '"host":"embedded sandbox"' in refused
+
+
+@pytest.mark.parametrize("fault", ["bogus=3", "latency=soon"])
+def test_an_unknown_fault_of_the_sandbox_is_named_with_the_known_ones(fault: str) -> None:
+    gateway = Running(("--port", "0"), {})
+    try:
+        headers = {"Authorization": f"Bearer contoso+{fault}"}
+        response = httpx.post(f"{gateway.url}/graphql", json=QUERY, headers=headers, trust_env=False, timeout=30)
+    finally:
+        kill(gateway.process)
+    message = response.json()["errors"][0]["message"]
+    assert message.startswith("The sandbox refuses this token: ")
+    assert fault.partition("=")[0] in message
+    assert ("hang-body, " in message) == (fault == "bogus=3")
+
+
+async def test_the_text_of_another_sandbox_is_not_shown() -> None:
+    """Any host could claim to be one."""
+    body = {"code": UNKNOWN_FAULT, "description": "secret"}
+    async with upstream(respond(body, 400)) as scripted:
+        error, _ = await failure(scripted.url)
+    assert "secret" not in error.message
+    assert "gateway sandbox --help" in error.message
+    assert UNKNOWN_FAULT == tokens.UNKNOWN_FAULT
+
+
 def test_a_gateway_logs_the_cause_and_its_caller_does_not_read_it() -> None:
     port = free_port()
     gateway = Running(("--port", "0", "--upstream", f"https://127.0.0.1:{port}"), {"GATEWAY_UPSTREAM_MAX_RETRIES": "1"})
     try:
-        query, headers = {"query": "{ licenseDeployments { totalCount } }"}, {"Authorization": "Bearer sample"}
-        body = httpx.post(f"{gateway.url}/graphql", json=query, headers=headers, trust_env=False, timeout=30).text
+        headers = {"Authorization": "Bearer sample"}
+        body = httpx.post(f"{gateway.url}/graphql", json=QUERY, headers=headers, trust_env=False, timeout=30).text
         gateway.read_until(f"Cannot reach 127.0.0.1:{port}: connection refused")
         gateway.read_until('"retry":1')
     finally:

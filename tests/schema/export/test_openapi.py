@@ -89,6 +89,23 @@ def test_behind_a_trusted_proxy_the_address_has_its_prefix(start_gateway: StartG
     gateway = start_gateway(trusted_proxies=("127.0.0.1",))
     response = gateway.client.get("/openapi.json", headers={"X-Forwarded-Prefix": "/licenses"})
     assert response.json()["servers"] == [{"url": "/licenses"}]
+    assert "X-Forwarded-Prefix" in response.headers["Vary"].split(", ")
+    other = gateway.client.get("/openapi.json")
+    assert "X-Forwarded-Prefix" in other.headers["Vary"].split(", ")
+    assert other.headers["ETag"] != response.headers["ETag"]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/schema.graphql"])
+def test_clients_ask_whether_a_description_has_changed(gateway: Gateway, path: str) -> None:
+    first = gateway.client.get(path)
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert "X-Forwarded-Prefix" not in first.headers.get("Vary", "")
+    for coding in ("identity", "gzip"):
+        headers = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": coding}
+        again = gateway.client.get(path, headers=headers)
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    changed = gateway.client.get(path, headers={"If-None-Match": '"other"'})
+    assert (changed.status_code, changed.text) == (200, first.text)
 
 
 def test_it_is_hidden_without_introspection_and_without_exports(start_gateway: StartGateway, tmp_path: Path) -> None:

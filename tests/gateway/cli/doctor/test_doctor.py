@@ -15,11 +15,15 @@ from gateway.access_token import AccessToken
 from gateway.cli.doctor.examination import NOT_ASKED, Examination, Report
 from gateway.cli.doctor.prober import Prober
 from gateway.config.groups import UpstreamConfig
+from gateway.network.causes import PROXY_REMEDY, TRUST_REMEDY
+from gateway.network.proxies import proxy_address
+from gateway.query import PageQuery
 from gateway.sandbox import FAULTS_HELP, create_sandbox
 from gateway.upstream.transport import EmbeddedTransport
 from schema.build import DATASETS
-from tests.connect_proxy import connect_proxy
+from tests.connect_proxy import STALL, connect_proxy
 from tests.gateway.running import environment
+from tests.ports import free_port
 from tests.tls_server import tls_server
 
 # One example of each switch, as `gateway sandbox --help` lists them.
@@ -173,7 +177,36 @@ def test_it_goes_through_the_proxy_of_the_gateway(tmp_path: Path) -> None:
     assert proxy.place not in done.stdout
 
 
-def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_named_with_what_to_do(tmp_path: Path) -> None:
     with tls_server(create_sandbox(), tmp_path) as server:
         done = run("--upstream", server.url, PARTNER_CENTER_TOKEN="sample")
     assert (done.returncode, "| configured address | certificate not trusted |" in done.stdout) == (1, True)
+    assert done.stderr == f"Cannot reach 127.0.0.1:{server.port}: certificate not trusted. {TRUST_REMEDY}\n"
+
+
+def test_a_dead_proxy_is_the_obstacle() -> None:
+    """The report does not show its address, but standard error does."""
+    place = f"127.0.0.1:{free_port()}"
+    variables = {"GATEWAY_UPSTREAM_PROXY": f"http://user:secret@{place}", "PARTNER_CENTER_TOKEN": "sample"}
+    done = run("--upstream", "https://a.example", **variables)
+    cause = "the proxy cannot be reached (connection refused)"
+    assert (done.returncode, f"| configured address | {cause} |" in done.stdout) == (1, True)
+    assert done.stderr == f"Cannot reach a.example:443 through the proxy {place}: {cause}. {PROXY_REMEDY}\n"
+    assert place not in done.stdout
+
+
+def test_a_refusing_proxy_is_the_obstacle(tmp_path: Path) -> None:
+    with connect_proxy(tmp_path, "refuse-403") as proxy:
+        done = run("--upstream", "https://a.example", HTTPS_PROXY=proxy.url, PARTNER_CENTER_TOKEN="sample")
+    assert (done.returncode, "| configured address | the proxy refused with status 403 |" in done.stdout) == (1, True)
+    problem = f"Cannot reach a.example:443 through the proxy {proxy.place}: the proxy refused with status 403."
+    assert done.stderr.startswith(f"{problem} Ask the proxy's administrator")
+
+
+async def test_a_silent_proxy_is_the_obstacle(tmp_path: Path) -> None:
+    with connect_proxy(tmp_path, STALL) as proxy:
+        config = UpstreamConfig("https://a.example", timeout_seconds=0.3, proxy=proxy_address(proxy.url))
+        prober = Prober(config, AccessToken("sample"), None)
+        answer = await prober.ask(PageQuery(DATASETS[0][0], top=1))
+        await prober.aclose()
+    assert answer.failure == "the proxy does not answer"

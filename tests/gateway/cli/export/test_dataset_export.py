@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from gateway.cli.export.dataset_export import DatasetExport, RowSplitter
 from gateway.cli.export.embedded_app import StreamingTransport
-from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped
+from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped, OptionRefused
 from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.retries import RETRY_SECONDS
 from gateway.config.groups import Limits
@@ -153,7 +153,8 @@ def test_a_response_that_never_gets_further_stops_the_export() -> None:
     [
         (error("SNAPSHOT_CHANGED"), DataChanged),
         (error("BAD_USER_INPUT", argument="snapshot"), DataChanged),
-        (error("BAD_USER_INPUT", argument="groupBy"), ExportFailed),
+        (error("BAD_USER_INPUT", argument="groupBy"), OptionRefused),
+        (error("BAD_USER_INPUT", argument="raw"), ExportFailed),
         (httpx.Response(200, content=b"hello"), ExportFailed),
         (httpx.Response(404, content=b"{}"), ExportFailed),
         (httpx.Response(502, content=b"<html>"), ExportFailed),

@@ -196,6 +196,9 @@ def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
+NO_COLUMN = "The order has licensesUnassigned, but the file has no such column. Use --query for it.\n"
+
+
 @pytest.mark.parametrize(
     ("group_by", "dimensions"),
     [
@@ -210,7 +213,7 @@ def test_groups_and_their_order_are_named_like_columns_or_as_in_graphql(
 ) -> None:
     order = ("--order-by", f"licensesUnassigned:desc,{group_by}")
     code, out, err = exported("--url", gateway.url, "--format", "ndjson", "--group-by", group_by, *order)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, NO_COLUMN)
     terms = "".join(f", {{field: {dimension.strip()}}}" for dimension in dimensions.split(","))
     fields = "customerTenantId customerName productName serviceName channel licensesDeployed licensesSold"
     arguments = f"groupBy: [{dimensions}], orderBy: [{{field: LICENSES_UNASSIGNED, direction: DESC}}{terms}]"
@@ -368,7 +371,12 @@ def test_a_reader_that_stops_reading_does_not_prevent_ctrl_c(
         # By now it waits: the rest is larger than any pipe.
         time.sleep(1)
         running.process.send_signal(number)
-        assert running.ended() == (4, b"", "Error: Interrupted.\n")
+        code, out, err = running.ended()
+    assert (code, out) == (4, b"")
+    assert err == (
+        "Error: Interrupted. The output is incomplete and cannot be continued. Run the command again to start from the"
+        " first row.\n"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -424,7 +432,8 @@ def test_one_ctrl_c_ends_the_wait_for_the_first_rows(
     eventually(lambda: bool(upstream.calls_of(token)), START_SECONDS)
     started = time.monotonic()
     running.process.send_signal(number)
-    assert running.ended() == (4, b"", "Error: Interrupted.\n")
+    advice = "No rows are kept. Run the command again to start from the first row."
+    assert running.ended() == (4, b"", f"Error: Interrupted. {advice}\n")
     assert time.monotonic() - started < 10
     assert not path.exists()
 
@@ -536,7 +545,24 @@ def test_a_malformed_token_is_not_sent(token: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(token, encoding="utf-8")
     code, _, err = exported("--url", "http://127.0.0.1:1", "--token-file", str(file), token=None)
-    assert (code, err) == (3, "Error: The access token is malformed. Get a new one.\n")
+    assert code == 3
+    assert err.startswith("Error: The access token is malformed: give the token alone, without Bearer, quotes or")
+
+
+@pytest.mark.parametrize(
+    "content", ["sample\r\n".encode("utf-8-sig"), "sample\r\n".encode("utf-16"), b"sample\n\n"], ids=repr
+)
+def test_token_files_are_read_as_editors_and_powershell_write_them(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    code, out, _ = exported("--token-file", str(file), token=None)
+    assert (code, out.count(b"\r\n")) == (0, 3)
+
+
+def test_a_byte_order_mark_on_standard_input_is_not_part_of_the_token() -> None:
+    running = Export("--token-stdin", stdin=subprocess.PIPE)
+    out, _ = running.process.communicate("sample\r\n".encode("utf-8-sig"))
+    assert (running.process.returncode, out.count(b"\r\n")) == (0, 3)
 
 
 def test_the_token_comes_from_a_file_or_standard_input(gateway: Gateway, tmp_path: Path) -> None:
@@ -574,6 +600,9 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         ),
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
+        (("--group-by", "channel,bogus"), "--group-by has 'bogus', which it does not take. Choose from SERVICE_CODE, "),
+        (("--order-by", "bogus:desc"), "PRODUCT_NAME, LICENSES_DEPLOYED, LICENSES_SOLD, LICENSES_UNASSIGNED, "),
+        (("--order-by", "channel:down"), "--order-by has the direction 'DOWN'. Write :ASC or :DESC."),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
         (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
@@ -599,7 +628,8 @@ def test_without_pyarrow_the_message_has_the_command_of_the_documents(monkeypatc
     done = CliRunner(env={"PARTNER_CENTER_TOKEN": "contoso"}).invoke(command, ["--output", "rows.parquet"])
     install = ".venv/bin/pip install -c requirements.lock '.[parquet]'"
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"Parquet needs one more package. Run: {install}\n" in done.stderr
+    from_index = "pip install 'partner-center-graphql[parquet]'"
+    assert f"Parquet needs the extra 'parquet'. Run: {from_index}, or in a clone: {install}\n" in done.stderr
     assert f"`{install}`" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
@@ -623,10 +653,17 @@ def test_a_missing_token_is_a_usage_error() -> None:
 
 
 def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
-    code, _, err = exported("--url", gateway.url, "--group-by", "CUSTOMER")
-    assert code == 1
-    assert "LicenseDeploymentDimension" in err
-    assert "BAD_USER_INPUT" in err
+    code, _, err = exported("--url", gateway.url, "--group-by", "CHANNEL", "--order-by", "productName")
+    assert code == 2
+    assert err.startswith("Error: --order-by: 'orderBy' has PRODUCT_NAME, which is null in every group.")
+    code, _, err = exported("--url", gateway.url, "--filter", '{"bogus": {"eq": "x"}}')
+    assert (code, err.startswith("Error: --filter: ")) == (2, True)
+
+
+def test_an_order_by_a_field_that_is_no_column_says_how_to_get_the_column(gateway: Gateway) -> None:
+    code, _, err = exported("--url", gateway.url, "--order-by", "licensesUnassigned:desc", token="sample")
+    assert code == 0
+    assert err == NO_COLUMN
 
 
 def test_a_url_that_is_not_a_gateway_gives_an_error(upstream: Upstream) -> None:
@@ -665,13 +702,17 @@ def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_pa
     assert output.decode().endswith("\r\x1b[K12,000 rows\r\n")
 
 
-def test_an_unreachable_gateway_is_retried() -> None:
-    """Nobody listens there. Retries last half a minute, so this test only checks for the first wait."""
-    running = Export("--url", "http://127.0.0.1:1", token="contoso")
-    assert running.process.stderr is not None
-    assert running.process.stderr.readline() == b"Cannot reach 127.0.0.1:1: connection refused; waiting 1 s.\n"
-    running.process.send_signal(signal.SIGINT)
-    assert running.ended()[0] == 4
+def test_an_unreachable_gateway_is_named_at_once_and_retried_briefly() -> None:
+    """Nobody listens there."""
+    started = time.monotonic()
+    code, _, err = exported("--url", "http://127.0.0.1:1", token="contoso")
+    assert (code, time.monotonic() - started < 10) == (4, True)
+    problem = "Cannot reach 127.0.0.1:1: connection refused"
+    assert err == (
+        f"{problem}; waiting 1 s.\n{problem}; waiting 2 s.\n"
+        f"Error: {problem}. Check --url, and that a gateway listens there. No rows are kept. Run the command again to"
+        " start from the first row.\n"
+    )
 
 
 def test_rows_can_be_searched_selected_and_ordered(gateway: Gateway) -> None:

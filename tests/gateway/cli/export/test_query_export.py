@@ -81,7 +81,6 @@ def test_endless_throttling_stops_the_export() -> None:
     "step",
     [
         *map(error, ("UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE", "DEADLINE_EXCEEDED", "SERVICE_UNAVAILABLE")),
-        httpx.ConnectError("no"),
         httpx.RemoteProtocolError("no"),
         httpx.ReadTimeout("no"),
     ],
@@ -92,6 +91,19 @@ def test_temporary_errors_are_retried_with_growing_pauses(step: Any) -> None:
     assert rows(gateway) == b'{"a":1}\n'
     assert gateway.waits == [1, 2]
     endless = ScriptedGateway(step)
+    with pytest.raises(ExportStopped):
+        rows(endless)
+    assert endless.waits == list(RETRY_SECONDS)
+
+
+def test_a_gateway_that_was_never_reached_is_retried_briefly() -> None:
+    """Its address is probably wrong. One that has sent rows may be starting again."""
+    refused = httpx.ConnectError("no")
+    endless = ScriptedGateway(refused)
+    with pytest.raises(ExportStopped):
+        rows(endless)
+    assert endless.waits == [1, 2]
+    endless = ScriptedGateway(page(pageInfo={"hasNextPage": True, "endCursor": "c1"}), refused)
     with pytest.raises(ExportStopped):
         rows(endless)
     assert endless.waits == list(RETRY_SECONDS)

@@ -419,7 +419,9 @@ def without_msal(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_the_extra_the_error_says_how_to_install_it() -> None:
     done = without_msal("token")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Error: Signing in needs the package msal. Run: pip install -c requirements.lock '.[token]'\n"
+    from_index = "pip install 'partner-center-graphql[token]'"
+    in_clone = ".venv/bin/pip install -c requirements.lock '.[token]'"
+    assert done.stderr == f"Error: Signing in needs the extra 'token'. Run: {from_index}, or in a clone: {in_clone}\n"
 
 
 def test_without_the_extra_the_other_commands_work() -> None:
