@@ -35,7 +35,8 @@ class ScanPermits:
     """At most ``total`` scans at once hold a permit, and ``per_token`` of one token.
 
     The next one is a scan whose token has the fewest permits, then one whose token used the least time lately, then the
-    one that has waited longest. So a token that scans much does not delay one that scans little. Patient scans come
+    one that has waited longest. So a token that scans much does not delay one that scans little. The last free permit
+    is only for a token without any: a few tokens that the upstream answers slowly do not hold all. Patient scans come
     after all others.
     """
 
@@ -86,11 +87,10 @@ class ScanPermits:
 
     def _candidates(self) -> list[asyncio.Future[None]]:
         """Return the waiting scans that may have a permit, in the order of their arrival."""
+        most = self._per_token if self.held < self._total - 1 else 1
         # A canceled scan leaves the queue when it runs again.
         return [
-            turn
-            for turn, waiting in self._waiting.items()
-            if not turn.done() and self._running[waiting.locator] < self._per_token
+            turn for turn, waiting in self._waiting.items() if not turn.done() and self._running[waiting.locator] < most
         ]
 
     def _rank(self, turn: asyncio.Future[None]) -> tuple[bool, int, float]:

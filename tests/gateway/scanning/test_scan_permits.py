@@ -144,8 +144,8 @@ async def test_tokens_with_many_scans_do_not_delay_another_ones() -> None:
     assert len(source.entered) == SCANS
     source.later.set()
     await calm[0]
-    # "c" and "d" have no scan yet either, and have waited longer; "a" and "b" have two each.
-    assert source.entered[:7] == ["a", "a", "b", "b", "c", "d", "calm"]
+    # "d" has no scan yet either, and has waited longer. The last permit is for a token without any.
+    assert source.entered[:6] == ["a", "a", "b", "c", "d", "calm"]
     assert not all(task.done() for task in busy)
     await asyncio.gather(*busy)
 
@@ -185,6 +185,18 @@ async def test_the_next_scan_is_of_the_token_that_used_the_least_time_lately() -
         await order.end(name)
     await asyncio.gather(*tasks)
     assert (order.permits.held, order.permits.waiting) == (0, 0)
+
+
+async def test_two_slow_tokens_leave_a_permit_to_others() -> None:
+    order = Order(ScanPermits())
+    tasks = [await order.start(f"{token} {n}", token.encode()) for token in ("slow", "stuck") for n in range(3)]
+    assert order.begun == ["slow 0", "slow 1", "stuck 0"]
+    tasks.append(await order.start("other 0", b"other"))
+    assert order.begun[-1] == "other 0"
+    for name in ("other 0", *order.begun, "stuck 1", "slow 2", "stuck 2"):
+        await order.end(name)
+    await asyncio.gather(*tasks)
+    assert order.permits.held == 0
 
 
 async def test_the_time_of_earlier_scans_fades(monkeypatch: pytest.MonkeyPatch) -> None:
