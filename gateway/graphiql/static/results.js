@@ -6,10 +6,11 @@ import { MAX_BARS } from "./bars.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { Awaited, bestView, TokenNeeded, useEnterInTokenField, useFirstRun } from "./first_view.js";
 import { Happened } from "./happened.js";
 import { chooseMeasure, Headline } from "./headline.js";
 import { counted } from "./numbers.js";
-import { Action, AroundResult, Room, Summary, ViewButtons, VIEWS } from "./panel.js";
+import { Action, AroundResult, Room, Summary, ViewButtons } from "./panel.js";
 import { Problems } from "./problems.js";
 import { useRun } from "./runs.js";
 import { linkTo } from "./share.js";
@@ -20,26 +21,31 @@ import { Table } from "./table.js";
 import { otherTokenNotice, useTokens } from "./tokens.js";
 import { Totals } from "./totals.js";
 
-const { createElement: h, useCallback, useEffect, useMemo, useState } = window.React;
+const { createElement: h, useCallback, useEffect, useMemo, useRef, useState } = window.React;
 const { useEditorContext, useExecutionContext } = window.GraphiQL.React;
 
 const NOT_COPIED = "The browser forbids copying.";
 
 /**
- * Sits in GraphiQL's footer and renders the panel above the result pane. `url` is the endpoint, `tokenHint` says where
- * to enter a token on this page, `runs` knows what was sent, and `sandboxTokens` are the tokens that are not secret.
+ * Sits in GraphiQL's footer and renders the panel above the result pane. `runs` knows what was sent. Of the `page`,
+ * `url` is the endpoint, `tokenHint` says where to enter a token, `sandboxTokens` are the tokens that are not secret,
+ * `upstream` is the host of a real one, and `runsAtOnce` if the first example needs no click.
  */
-export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) {
+export function Results({ page, authorization, runs }) {
+  const { url, tokenHint, sandboxTokens, upstream } = page;
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
   const { isFetching } = execution;
   const text = useText(editors.responseEditor);
-  const [view, setView] = useState(VIEWS[0]);
+  const [chosenView, setView] = useState(null);
   const [chosenName, setChosenName] = useState(null);
   const [wantedSort, setSort] = useState(null);
   const [wantedMeasure, setMeasure] = useState(null);
   const [notice, setNotice] = useState("");
   const answer = useMemo(() => readAnswer(text), [text]);
+  const lastView = useRef("Chart");
+  const view = chosenView ?? (text === "" ? lastView.current : bestView(answer));
+  lastView.current = view;
   const found = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
   const tabId = editors.tabs[editors.activeTabIndex].id;
   const run = useRun(runs, tabId);
@@ -50,6 +56,8 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
   const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
+  useFirstRun(page.runsAtOnce, editors, execution.run);
+  useEnterInTokenField(execution);
   // A hidden editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
   useEffect(() => setNotice(""), [text, view, tokens.token]);
@@ -73,7 +81,8 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
   const hint = list?.rows.length === 0 ? filterHint(editors) : "";
-  const status = statusText({ text, answer, list, isFetching, note: run.note, hint });
+  const needsToken = upstream !== "" && tokens.token === undefined && text === "" && !isFetching;
+  const status = statusText({ text, answer, list, isFetching, note: run.note, hint, needsToken });
   const isShown = view !== "JSON" && !isFetching && rows.length > 0;
   const shown =
     view === "Table"
@@ -91,6 +100,8 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
     view !== "JSON" && !isFetching && h(Totals, { totals: answer.totals }),
     hasChoice && h(Headline, { list, shownCount, choice, onChoose: setMeasure }),
+    needsToken && h(TokenNeeded, { upstream }),
+    view !== "JSON" && isFetching && h(Awaited),
     isShown && h(Room, { view, list }, shown),
   );
 }
