@@ -45,7 +45,7 @@ def faults(graphiql: GraphiqlPage, axe: str) -> list[str]:
 @pytest.mark.timeout(300)  # The first test to run waits for npm.
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, axe: str, scheme: str) -> None:
-    """The audits cover: no response, each view, an error, several lists, derived measures, and a phone."""
+    """The audits cover: the first view, each view, an error, several lists, derived measures, and a phone."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": scheme}
     with chromium.graphiql(**options) as graphiql:
         graphiql.open()
@@ -132,6 +132,7 @@ def test_tab_accepts_a_suggestion_if_there_is_one(graphiql: GraphiqlPage) -> Non
 
 
 def test_editors_have_accessible_names(graphiql: GraphiqlPage) -> None:
+    graphiql.show("JSON")
     for name in ("Query", "Variables", "Answer"):
         expect(graphiql.page.get_by_role("textbox", name=name, exact=True)).to_have_count(1)
     graphiql.page.get_by_role("button", name="Headers", exact=True).click()
@@ -176,7 +177,7 @@ def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium) -> No
         graphiql.open()
         editor = graphiql.page.locator(".graphiql-query-editor .CodeMirror")
         tabs = graphiql.page.get_by_role("tab")
-        for number, name in enumerate(("SoldAndDeployed", "NextPage", "FilterByProduct")):
+        for number, name in ((1, "NextPage"), (2, "FilterByProduct")):
             tabs.nth(number).click()
             graphiql.wait_for_operation(name)
             expect(editor.get_by_text("totalCount")).to_be_in_viewport(ratio=1)

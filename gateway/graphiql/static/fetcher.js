@@ -47,10 +47,10 @@ export function createFetcher(url, prepareHeaders, runs, clock) {
 }
 
 /**
- * Returns the response, or a response with an error. Calls `onHeaders` with the response as soon as it begins, and `onExchange`
+ * Sends an operation to `url`. Returns the response, or a response with an error. Calls `onHeaders` with the response as soon as it begins, and `onExchange`
  * with the facts about it once it is complete.
  */
-async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
+export async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
   let requestHeaders;
   try {
     requestHeaders = new Headers(headers);

@@ -10,9 +10,12 @@ import { Awaited, bestView, TokenNeeded, useEnterInTokenField, useFirstRun } fro
 import { Happened } from "./happened.js";
 import { chooseMeasure, Headline } from "./headline.js";
 import { counted } from "./numbers.js";
+import { PageButtons } from "./page_buttons.js";
+import { useHeld, usePager, useTurning } from "./pager.js";
 import { Action, AroundResult, Room, Summary, ViewButtons } from "./panel.js";
 import { Problems } from "./problems.js";
 import { useRun } from "./runs.js";
+import { useSaveAll } from "./save_all.js";
 import { linkTo } from "./share.js";
 import { numbersOf, orderOf, shownList } from "./shown_list.js";
 import { sortRows } from "./sorting.js";
@@ -36,7 +39,10 @@ export function Results({ page, authorization, runs }) {
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
   const { isFetching } = execution;
-  const text = useText(editors.responseEditor);
+  const turning = useTurning(isFetching);
+  const [isTurning] = turning;
+  // While a page is turned, its rows stay.
+  const text = useHeld(useText(editors.responseEditor), isTurning && isFetching);
   const [chosenView, setView] = useState(null);
   const [chosenName, setChosenName] = useState(null);
   const [wantedSort, setSort] = useState(null);
@@ -48,7 +54,8 @@ export function Results({ page, authorization, runs }) {
   lastView.current = view;
   const found = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
   const tabId = editors.tabs[editors.activeTabIndex].id;
-  const run = useRun(runs, tabId);
+  const latestRun = useRun(runs, tabId);
+  const run = useHeld(latestRun, isTurning && isFetching);
   const choice = chooseMeasure({ numbers: numbersOf(found), order: orderOf(run, found), wanted: wantedMeasure });
   const list = useMemo(() => shownList(found, choice.column), [found, choice.column]);
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;
@@ -56,6 +63,12 @@ export function Results({ page, authorization, runs }) {
   const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
+  const headersOf = () => authorization.prepareHeaders(JSON.parse(editors.headerEditor.getValue() || "{}"));
+  const isOutdated = outdated !== "";
+  const mayAsk = runs.mayAsk;
+  const shownPage = { url, editors, execution, turning, list, run, answer, isOutdated, mayAsk, headersOf, notify: setNotice };
+  const { connection, pager } = usePager(shownPage);
+  const saving = useSaveAll(setNotice);
   useFirstRun(page.runsAtOnce, editors, execution.run);
   useEnterInTokenField(execution);
   // A hidden editor could not measure its lines.
@@ -80,29 +93,35 @@ export function Results({ page, authorization, runs }) {
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
+  const saveAll = (format) => {
+    const name = fileName(editors.queryEditor.operationName, list, answer.lists);
+    saving.save({ connection, name, format, page: url, headers: headersOf() });
+  };
   const hint = list?.rows.length === 0 ? filterHint(editors) : "";
   const needsToken = upstream !== "" && tokens.token === undefined && text === "" && !isFetching;
-  const status = statusText({ text, answer, list, isFetching, note: run.note, hint, needsToken });
-  const isShown = view !== "JSON" && !isFetching && rows.length > 0;
+  const status = statusText({ text, answer, list, isFetching, note: latestRun.note, hint, needsToken });
+  const isAwaited = isFetching && !isTurning;
+  const isShown = view !== "JSON" && !isAwaited && rows.length > 0;
   const shown =
     view === "Table"
       ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId })
       : h(Chart, { list, choice });
   const hasChoice = isShown && choice.column !== undefined && (view === "Chart" || list.compared);
   const shownCount = view === "Chart" ? Math.min(rows.length, MAX_BARS) : null;
-  const happened = h(Happened, { exchange: run.exchange, isFetching, run: execution.run, stop: execution.stop });
+  const happened = h(Happened, { exchange: latestRun.exchange, isFetching, run: execution.run, stop: execution.stop });
   return h(
     AroundResult,
-    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
+    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
     h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),
-    !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
-    view !== "JSON" && !isFetching && h(Totals, { totals: answer.totals }),
+    !isAwaited && h(Problems, { problems: answer.problems, tokenHint }),
+    view !== "JSON" && !isAwaited && h(Totals, { totals: answer.totals }),
     hasChoice && h(Headline, { list, shownCount, choice, onChoose: setMeasure }),
     needsToken && h(TokenNeeded, { upstream }),
-    view !== "JSON" && isFetching && h(Awaited),
-    isShown && h(Room, { view, list }, shown),
+    view !== "JSON" && isAwaited && h(Awaited),
+    isShown && h(Room, { view, list, isTurning }, shown),
+    view !== "JSON" && !isAwaited && h(PageButtons, { pager, saving, onSave: mayAsk && !isOutdated && saveAll }),
   );
 }
 
