@@ -72,7 +72,7 @@ _FAULTS_FIELD: Final = (
 )
 SANDBOX_NOTE: Final = (
     f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS} {_FAULTS_FIELD}</p>\n'
-    '  <p class="aside">A reload clears answers and history.</p>'
+    '  <p class="aside">A reload keeps only the tabs\' text.</p>'
 )
 # Not a password field, because browsers offer to store passwords. Without autocompletion they do not restore it either.
 ASK_NOTE: Final = Template(

@@ -8,8 +8,8 @@ import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { takeSharedTab } from "./share.js";
-import { createStorage } from "./storage.js";
-import { openingTabs, tabState } from "./tabs.js";
+import { createStorage, readTabs } from "./storage.js";
+import { openingTabs, tabState, useKeptTabs } from "./tabs.js";
 import { connectTokenBar } from "./token_bar.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -37,10 +37,11 @@ async function loadExamples() {
 }
 
 /** Replaces GraphiQL's link to its own site with nothing, and gets access to the editors. */
-function Editors({ authorization }) {
+function Editors({ authorization, examples }) {
   const editors = useEditors();
   const { headerEditor } = editors;
   useFocusInNewTab(editors);
+  useKeptTabs(editors, examples);
   React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
   return h("span");
 }
@@ -58,7 +59,7 @@ const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
 const shared = takeSharedTab();
 const examples = await loadExamples();
-const opening = openingTabs(examples, shared);
+const opening = openingTabs({ examples, kept: readTabs(), shared });
 const current = opening.tabs[opening.active];
 const storage = createStorage();
 storage.setItem("graphiql:tabState", tabState(opening));
@@ -89,7 +90,7 @@ ReactDOM.createRoot(root).render(
       inputValueDeprecation: true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
-    h(GraphiQL.Logo, null, h(Editors, { authorization })),
+    h(GraphiQL.Logo, null, h(Editors, { authorization, examples })),
     h(GraphiQL.Footer, null, h(Results, { page, authorization, runs })),
   ),
 );

@@ -1,14 +1,23 @@
-// The tabs that the page opens with.
+// The tabs that the page opens with, and keeps for a reload.
+
+import { keepTabs } from "./storage.js";
+
+const { useEffect } = window.React;
+
+// The start of a JSON Web Token. Nobody needs one in an operation, so it is there by mistake.
+const JWT = /\beyJ[\w-]+\.[\w-]+\./;
 
 /**
  * Returns the `tabs` ({query, variables}) and the index of the `active` one. `isFresh` if nobody but the page has chosen
- * them: then the first example may run at once. `shared` is the operation of a link, or null.
+ * them: then the first example may run at once. `kept` are those of storage.js, and `shared` is the operation of a link;
+ * both may be null.
  */
-export function openingTabs(examples, shared) {
-  if (shared === null) return { tabs: examples, active: 0, isFresh: true };
-  const same = examples.findIndex((tab) => isSame(tab, shared));
-  if (same >= 0) return { tabs: examples, active: same, isFresh: false };
-  return { tabs: [shared, ...examples], active: 0, isFresh: false };
+export function openingTabs({ examples, kept, shared }) {
+  const { tabs, active } = kept ?? { tabs: examples, active: 0 };
+  if (shared === null) return { tabs, active, isFresh: kept === null };
+  const same = tabs.findIndex((tab) => isSame(tab, shared));
+  if (same >= 0) return { tabs, active: same, isFresh: false };
+  return { tabs: [shared, ...tabs], active: 0, isFresh: false };
 }
 
 /** Returns the text of the tabs for GraphiQL's storage. Its own property for first tabs always opens the first one. */
@@ -24,6 +33,31 @@ export function tabState({ tabs, active }) {
     response: null,
   }));
   return JSON.stringify({ tabs: state, activeTabIndex: active });
+}
+
+/** Keeps the text of the tabs when the page is left, unless they are the examples as they were. */
+export function useKeptTabs({ tabs, activeTabIndex, queryEditor, variableEditor }, examples) {
+  useEffect(() => {
+    if (!queryEditor || !variableEditor) return undefined;
+    const keep = () => {
+      // GraphiQL takes over the text of the editors after a while.
+      const current = { query: queryEditor.getValue(), variables: variableEditor.getValue() };
+      const texts = tabs.map(({ query, variables }, index) => (index === activeTabIndex ? current : { query, variables }));
+      const isUnchanged = texts.length === examples.length && texts.every((tab, index) => isSame(tab, examples[index]));
+      keepTabs(isUnchanged ? null : withoutTokens(texts, activeTabIndex));
+    };
+    window.addEventListener("pagehide", keep);
+    document.addEventListener("visibilitychange", keep);
+    return () => {
+      window.removeEventListener("pagehide", keep);
+      document.removeEventListener("visibilitychange", keep);
+    };
+  }, [tabs, activeTabIndex, queryEditor, variableEditor]);
+}
+
+function withoutTokens(tabs, active) {
+  const left = tabs.filter(({ query, variables }) => !JWT.test(`${query} ${variables}`));
+  return left.length === 0 ? null : { tabs: left, active: Math.max(0, left.indexOf(tabs[active])) };
 }
 
 /** Returns the name of the first operation, as GraphiQL itself finds it. */

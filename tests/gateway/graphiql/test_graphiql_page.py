@@ -101,13 +101,13 @@ async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL
 def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
     """A token in the URL would get into the history, into logs and into pasted links.
 
-    Only ``storage.js`` uses localStorage: it stores the theme. Only ``share.js`` uses the history: it removes the
-    operation of a link from the URL.
+    Only ``storage.js`` uses localStorage, for the theme, and sessionStorage, for the text of tabs. Only ``share.js``
+    uses the history: it removes the operation of a link from the URL.
     """
     traces = re.compile(r"history\.|location\.(?!pathname)|document\.cookie|sessionStorage|indexedDB|localStorage")
     scripts = {path.name: path.read_text() for path in (FOLDER / "static").glob("*.js")}
     traces_by_file = {name: set(traces.findall(text)) for name, text in scripts.items()}
-    assert traces_by_file.pop("storage.js") == {"localStorage"}
+    assert traces_by_file.pop("storage.js") == {"localStorage", "sessionStorage"}
     assert traces_by_file.pop("share.js") == {"history."}
     assert scripts["share.js"].count("history.") == 1
     assert 'window.history.replaceState(null, "", page.pathname + page.search);' in scripts["share.js"]
