@@ -34,12 +34,16 @@ function Turns({ pager }) {
 }
 
 function SaveAll({ totalCount, onSave }) {
-  const what = totalCount === null ? "Save all rows as" : `Save all ${formatNumber(totalCount)} rows as`;
+  const what = `Save ${totalCount === null ? "all rows" : allRows(totalCount)} as`;
   const button = (format, text) => {
     const title = `${what} ${text}, with all columns of the report`;
     return h("button", { type: "button", title, "aria-label": `${what} ${text}`, onClick: () => onSave(format) }, text);
   };
   return h("div", { className: "save-all" }, h("span", null, what), button("csv", "CSV"), button("ndjson", "NDJSON"));
+}
+
+function allRows(totalCount) {
+  return totalCount === 1 ? "1 row" : `all ${formatNumber(totalCount)} rows`;
 }
 
 function Progress({ name, rows, total, cancel }) {
