@@ -105,16 +105,17 @@ def test_odd_text_in_the_storage_opens_the_examples(graphiql: GraphiqlPage) -> N
 
 
 def test_a_link_to_an_example_opens_its_tab(graphiql: GraphiqlPage) -> None:
-    """It does not run by itself, and there is no second tab with the same text."""
-    graphiql.open_example(6, "MostUnassigned")
+    """It does not run by itself, and there is no second tab with the same text. The tab is in sight on a phone."""
+    graphiql.open_example(9, "Totals")
     query = graphiql.query()
+    graphiql.page.set_viewport_size({"width": 390, "height": 844})
     graphiql.page.goto("about:blank")
     graphiql.page.goto(f"{graphiql.url}/graphql#query={quote(query)}")
     expect(graphiql.page.locator(".graphiql-editor-tool .CodeMirror")).to_have_count(2)
-    graphiql.wait_for_operation("MostUnassigned")
+    graphiql.wait_for_operation("Totals")
     expect(graphiql.page.get_by_role("tab")).to_have_count(10)
-    expect(graphiql.page.get_by_role("tab").nth(6)).to_have_attribute("aria-selected", "true")
-    expect(graphiql.page.get_by_role("tab").nth(6)).to_be_in_viewport(ratio=1)
+    expect(graphiql.page.get_by_role("tab").nth(9)).to_have_attribute("aria-selected", "true")
+    expect(graphiql.page.get_by_role("tab").nth(9)).to_be_in_viewport(ratio=0.9)
     expect(results(graphiql).get_by_text(NOTHING_ASKED)).to_be_visible()
 
 

@@ -9,7 +9,7 @@ import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { takeSharedTab } from "./share.js";
 import { createStorage, readTabs } from "./storage.js";
-import { openingTabs, tabState, useKeptTabs } from "./tabs.js";
+import { openingTabs, tabState, useKeptTabs, useTabInView } from "./tabs.js";
 import { connectTokenBar } from "./token_bar.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
@@ -42,6 +42,7 @@ function Editors({ authorization, examples }) {
   const { headerEditor } = editors;
   useFocusInNewTab(editors);
   useKeptTabs(editors, examples);
+  useTabInView(editors.activeTabIndex);
   React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
   return h("span");
 }

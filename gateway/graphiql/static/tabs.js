@@ -55,6 +55,14 @@ export function useKeptTabs({ tabs, activeTabIndex, queryEditor, variableEditor 
   }, [tabs, activeTabIndex, queryEditor, variableEditor]);
 }
 
+/** Scrolls the bar of tabs so that the current one is visible. */
+export function useTabInView(activeTabIndex) {
+  useEffect(() => {
+    const tabs = document.querySelectorAll(".graphiql-tab");
+    tabs[activeTabIndex]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [activeTabIndex]);
+}
+
 function withoutTokens(tabs, active) {
   const left = tabs.filter(({ query, variables }) => !JWT.test(`${query} ${variables}`));
   return left.length === 0 ? null : { tabs: left, active: Math.max(0, left.indexOf(tabs[active])) };
