@@ -12,7 +12,7 @@ const WRITTEN = {
   orderBy: JSON.stringify,
 };
 
-/** Returns the address for a connection (page_arguments.js) in a format, "csv" or "ndjson"; `page` is that of GraphiQL. */
+/** Returns the address for a connection (page_arguments.js) in a format, "csv" or "ndjson"; `page` is GraphiQL's own. */
 export function exportAddress({ name, values }, format, page) {
   const given = Object.keys(WRITTEN).filter((key) => isPresent(values[key]));
   const parameters = new URLSearchParams(given.map((key) => [key, WRITTEN[key](values[key])]));

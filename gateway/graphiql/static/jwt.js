@@ -27,7 +27,9 @@ export function describeToken(token, now) {
     expiry: isExpired ? "expired" : expires === null ? "expiry unknown" : `expires in ${duration(expires - now)}`,
     problems: [
       isExpired && `It expired ${duration(now - expires)} ago: get a new one.`,
-      starts !== null && starts > now + EARLY_SECONDS && `It is valid only in ${duration(starts - now)}: wait, or get a new one.`,
+      starts !== null &&
+        starts > now + EARLY_SECONDS &&
+        `It is valid only in ${duration(starts - now)}: wait, or get a new one.`,
       ...refusals(claims),
     ].filter(Boolean),
   };
@@ -51,10 +53,12 @@ function refusals({ aud, amr, idtyp, scp, ver }) {
   // Version 2.0 tokens never have the claim amr.
   const isSilent = (amr ?? null) === null && ver === "2.0";
   return [
-    ![aud].flat().some(isKnown) && "Its audience is not Partner Center: get one for https://api.partnercenter.microsoft.com.",
+    ![aud].flat().some(isKnown) &&
+      "Its audience is not Partner Center: get one for https://api.partnercenter.microsoft.com.",
     (idtyp === "app" || (scp ?? null) === null) &&
       "It belongs to an application, not to a user: sign in as a user of the partner tenant.",
-    !isSilent && ![amr].flat().includes("mfa") &&
+    !isSilent &&
+      ![amr].flat().includes("mfa") &&
       "The user signed in without multi-factor authentication: sign in again with it.",
   ];
 }

@@ -42,7 +42,8 @@ export function editsForPage(operation, key, wanted) {
   const change = { query: operation.query, fields, scope, uses, variables, dropped };
   const edits = fields.map((field) => {
     const kept = field.arguments.flatMap((node) => argumentText(node, wanted, change) ?? []);
-    const added = PAGING.filter((name) => isPresent(wanted[name]) && !field.arguments.some((node) => node.name.value === name));
+    const taken = new Set(field.arguments.map((node) => node.name.value));
+    const added = PAGING.filter((name) => isPresent(wanted[name]) && !taken.has(name));
     return listEdit(operation.query, field, [...kept, ...added.map((name) => written(name, wanted[name]))]);
   });
   const definitions = scope.operation.variableDefinitions ?? [];

@@ -48,10 +48,11 @@ function allRows(totalCount) {
 
 function Progress({ name, rows, total, cancel }) {
   const of = total === null ? "" : ` of ${formatNumber(total)}`;
+  const value = total === null ? {} : { value: rows, max: Math.max(1, total) };
   return h(
     "div",
     { className: "save-all" },
-    h("progress", { "aria-label": `Rows of ${name}`, ...(total === null ? {} : { value: rows, max: Math.max(1, total) }) }),
+    h("progress", { "aria-label": `Rows of ${name}`, ...value }),
     h("span", null, `${formatNumber(rows)}${of} rows`),
     h("button", { type: "button", onClick: cancel }, "Cancel saving"),
   );

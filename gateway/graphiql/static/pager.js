@@ -1,5 +1,6 @@
 // Turns the pages of the list that is shown: it writes the cursor into the operation, and runs it.
 
+import { isPresent } from "./cells.js";
 import { ask } from "./fetcher.js";
 import { formatNumber } from "./numbers.js";
 import { connectionArguments, cursorsOperation, editsForPage } from "./page_arguments.js";
@@ -46,8 +47,10 @@ export function usePager({ url, editors, execution, turning, list, run, answer, 
   const count = rows.length;
   const page = pageOf(answer.data[key]);
   const place = placeOf(connection.values, page, { count, totalCount });
-  noteCursors(page, place.start, count);
   const isCertain = !answer.problems.some(({ code }) => code === NOT_ALL);
+  // Missing rows may be anywhere.
+  const start = isCertain ? place.start : null;
+  noteCursors(page, start, count);
   if (place.hasPrevious === false && place.hasNext === false) return { connection, pager: null };
 
   const turn = async (step) => {
@@ -58,6 +61,8 @@ export function usePager({ url, editors, execution, turning, list, run, answer, 
       setTurning(false);
       return notify(end);
     }
+    // The user may have typed, or opened another tab, while the cursor was awaited.
+    if (editors.queryEditor.getValue() !== run.operation.query) return setTurning(false);
     write(editors, editsForPage(run.operation, key, wanted));
     execution.run();
   };
@@ -67,18 +72,19 @@ export function usePager({ url, editors, execution, turning, list, run, answer, 
     const found = await ask(url, cursorsOperation(run.operation, key), headersOf());
     if (!found.data?.[key]) return { end: found.errors?.[0]?.message ?? "There is no answer." };
     const other = pageOf(found.data[key]);
-    noteCursors(other, place.start, count);
+    noteCursors(other, start, count);
     if (step > 0 ? !other.hasNextPage : !other.hasPreviousPage) return { end: "There are no further rows." };
     return { wanted: besidePage(connection.values, other, step, count) };
   };
-  const hasCursors = mayAsk || (page.endCursor !== null && page.startCursor !== null);
+  const hasOffset = isPresent(connection.values.offset);
+  const hasCursors = mayAsk || hasOffset || (page.endCursor !== null && page.startCursor !== null);
   const pager = {
     ...place,
     totalCount,
     turn,
     isTurning,
-    rowsText: isCertain && count > 0 ? describePlace(place, count, totalCount) : "",
-    reason: reasonAgainst({ isEdited, isOutdated, hasCursors, isEmpty: count === 0 && connection.values.offset == null }),
+    rowsText: describePlace(start, count, totalCount),
+    reason: reasonAgainst({ isEdited, isOutdated, hasCursors, isEmpty: count === 0 && !hasOffset }),
   };
   return { connection, pager };
 }
@@ -91,8 +97,8 @@ function reasonAgainst({ isEdited, isOutdated, hasCursors, isEmpty }) {
 }
 
 /** Returns, for example, "Rows 21 to 40 of 2,061"; "" if it is unknown which rows these are. */
-function describePlace({ start }, count, totalCount) {
-  if (start === null) return "";
+function describePlace(start, count, totalCount) {
+  if (start === null || count === 0) return "";
   const [first, last] = [formatNumber(start + 1), formatNumber(start + count)];
   const rows = count === 1 ? `Row ${first}` : `Rows ${first} to ${last}`;
   return totalCount === null ? rows : `${rows} of ${formatNumber(totalCount)}`;

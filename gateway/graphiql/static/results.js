@@ -66,8 +66,8 @@ export function Results({ page, authorization, runs }) {
   const headersOf = () => authorization.prepareHeaders(JSON.parse(editors.headerEditor.getValue() || "{}"));
   const isOutdated = outdated !== "";
   const mayAsk = runs.mayAsk;
-  const shownPage = { url, editors, execution, turning, list, run, answer, isOutdated, mayAsk, headersOf, notify: setNotice };
-  const { connection, pager } = usePager(shownPage);
+  const shownPage = { editors, execution, turning, list, run, answer, isOutdated };
+  const { connection, pager } = usePager({ ...shownPage, url, mayAsk, headersOf, notify: setNotice });
   const saving = useSaveAll(setNotice);
   useFirstRun(page.runsAtOnce, editors, execution.run);
   useEnterInTokenField(execution);

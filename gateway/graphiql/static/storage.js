@@ -45,7 +45,10 @@ export function keepTabs(kept) {
 export function readTabs() {
   try {
     const { tabs, active } = JSON.parse(browserStorage("sessionStorage").getItem(TABS_KEY));
-    const texts = tabs.map(({ query, variables }) => ({ query: String(query ?? ""), variables: variables && String(variables) }));
+    const texts = tabs.map(({ query, variables }) => ({
+      query: String(query ?? ""),
+      variables: variables && String(variables),
+    }));
     return texts[active] ? { tabs: texts, active } : null;
   } catch {
     return null;

@@ -42,7 +42,7 @@ export function useKeptTabs({ tabs, activeTabIndex, queryEditor, variableEditor 
     const keep = () => {
       // GraphiQL takes over the text of the editors after a while.
       const current = { query: queryEditor.getValue(), variables: variableEditor.getValue() };
-      const texts = tabs.map(({ query, variables }, index) => (index === activeTabIndex ? current : { query, variables }));
+      const texts = tabs.map((tab, index) => textOf(index === activeTabIndex ? current : tab));
       const isUnchanged = texts.length === examples.length && texts.every((tab, index) => isSame(tab, examples[index]));
       keepTabs(isUnchanged ? null : withoutTokens(texts, activeTabIndex));
     };
@@ -61,6 +61,10 @@ export function useTabInView(activeTabIndex) {
     const tabs = document.querySelectorAll(".graphiql-tab");
     tabs[activeTabIndex]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [activeTabIndex]);
+}
+
+function textOf({ query, variables }) {
+  return { query, variables };
 }
 
 function withoutTokens(tabs, active) {
