@@ -223,7 +223,7 @@ def _graphiql(settings: Settings) -> GraphiQL | None:
         return None
     return GraphiQL(
         FORMULAS,
-        sandbox=settings.upstream_url == SANDBOX,
+        upstream=None if settings.upstream_url == SANDBOX else settings.upstream_url,
         trusted_only=settings.trusted_documents is not None,
         block_rows=settings.block_rows,
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -50,6 +51,8 @@ ASSET_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # One of the files is a page.
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
 }
 _TOKENS: Final = {
     "contoso": "12,000 rows",
@@ -69,13 +72,16 @@ _FAULTS_FIELD: Final = (
 )
 SANDBOX_NOTE: Final = (
     f'<p role="group" aria-label="Token of the sandbox">Made-up data. Token: {_BUTTONS} {_FAULTS_FIELD}</p>\n'
-    '  <p class="aside">A reload clears tabs and history.</p>'
+    '  <p class="aside">A reload keeps only the tabs\' text.</p>'
 )
 # Not a password field, because browsers offer to store passwords. Without autocompletion they do not restore it either.
-ASK_NOTE: Final = (
-    '<p class="token"><label for="token">Paste an access token:</label> '
-    '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"></p>\n'
-    '  <p class="aside">Every tab uses it, from this page\'s memory. A reload clears it, tabs and history.</p>'
+ASK_NOTE: Final = Template(
+    '<p class="token"><label for="token">Paste an access token for $upstream:</label> '
+    '<input id="token" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" size="16"'
+    ' aria-describedby="token-expiry token-problems"> <span id="token-expiry"></span> '
+    '<a href="$assets/static/access-token.html" target="_blank">How to get one</a></p>\n'
+    '  <p class="aside">Only in this page\'s memory.</p>\n'
+    '  <p id="token-problems" role="status"></p>'
 )
 FOLDER: Final = Path(__file__).parent
 # As GATEWAY_BLOCK_ROWS is by default.
@@ -85,16 +91,16 @@ BLOCK_ROWS: Final = 10_000
 class GraphiQL:
     """The page for one gateway.
 
-    With ``sandbox`` it offers the sandbox's tokens, otherwise a field for a real one. With ``trusted_only`` it has no
-    examples, because none would run. ``formulas`` are the patterns of formulas that its CSV files show as text. A
-    scan's calls are estimated from ``block_rows``.
+    Without ``upstream``, the origin of a real one, it offers the sandbox's tokens, otherwise a field for a token of
+    that upstream. With ``trusted_only`` it has no examples, because none would run. ``formulas`` are the patterns of
+    formulas that its CSV files show as text. A scan's calls are estimated from ``block_rows``.
     """
 
     def __init__(
         self,
         formulas: Mapping[str, str],
         *,
-        sandbox: bool,
+        upstream: str | None = None,
         trusted_only: bool = False,
         block_rows: int = BLOCK_ROWS,
         folder: Path = FOLDER,
@@ -102,12 +108,16 @@ class GraphiQL:
         self._assets = load_assets(folder)
         page = (folder / "page.html").read_text(encoding="utf-8")
         if self.is_complete(self._assets, page):
+            assets = f"graphiql/{self._assets.digest}"
+            # The host alone: the page needs no token, so everyone may read it.
+            host = html.escape(urlsplit(upstream).netloc.rpartition("@")[2]) if upstream else ""
             self._html = Template(page).substitute(
-                assets=f"graphiql/{self._assets.digest}",
-                note=SANDBOX_NOTE if sandbox else ASK_NOTE,
+                assets=assets,
+                note=ASK_NOTE.substitute(upstream=host, assets=assets) if upstream else SANDBOX_NOTE,
                 formulas=html.escape(json.dumps(formulas)),
                 block_rows=block_rows,
-                modes=" data-sandbox" * sandbox + " data-trusted" * trusted_only,
+                upstream=host,
+                modes=" data-sandbox" * (not upstream) + " data-trusted" * trusted_only,
             )
         else:
             self._html = (folder / "missing.html").read_text(encoding="utf-8")

@@ -72,11 +72,13 @@ class GraphiqlPage:
             self.complaints.append(message.text)
 
     def open(self) -> None:
-        """Load the page, and wait for the schema, which GraphiQL fetches after its editors."""
+        """Load the page; wait for the schema, which GraphiQL fetches after its editors, and for the first answer."""
         with self.page.expect_response(lambda response: response.request.method == "POST"):
             self.page.goto(f"{self.url}/graphql")
         expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
         expect(self.page.locator(".graphiql-editor-tool .CodeMirror")).to_have_count(2)
+        if self.page.locator("#graphiql[data-sandbox]:not([data-trusted])").count() > 0:
+            expect(self.page.locator(".happened .facts")).to_be_visible()
 
     def text(self, pane: str) -> str:
         """Return the whole text of a CodeMirror editor, which renders only visible lines."""

@@ -27,8 +27,9 @@ def connection_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_paging_continues_at_the_cursor(graphiql: GraphiqlPage) -> None:
-    """As the comment describes, the cursor of one page goes into the variables of the next."""
+    """The cursor of one page goes into the variables of the next, also without the button."""
     graphiql.open_example(1, "NextPage")
+    graphiql.show("JSON")
     first = connection_of(graphiql.run())
     assert [edge["node"] for edge in first["edges"]] == rows(0, 5)
     graphiql.type_variables(json.dumps({"first": 5, "after": first["pageInfo"]["endCursor"]}))
@@ -45,6 +46,7 @@ def customers_of(*products: str) -> set[str]:
 def test_the_filter_example_lists_the_customers_of_one_product(graphiql: GraphiqlPage) -> None:
     """All customers are listed, and the operators that the comment suggests instead of eq work."""
     graphiql.open_example(2, "FilterByProduct")
+    graphiql.show("JSON")
     connection = connection_of(graphiql.run())["nodes"]
     assert {node["customerName"] for node in connection} == customers_of("OFFICE 365 E3")
     assert len(connection) == len(customers_of("OFFICE 365 E3"))
@@ -54,7 +56,7 @@ def test_the_filter_example_lists_the_customers_of_one_product(graphiql: Graphiq
         graphiql.run()
     expect(graphiql.page.locator(".result-window")).not_to_be_empty()
     several = customers_of("POWER BI PRO", "VISIO PLAN 2")
-    expect(results(graphiql).get_by_text(f"{len(several)} rows")).to_be_visible()
+    expect(results(graphiql).get_by_text(f"{len(several)} rows", exact=True)).to_be_visible()
 
 
 def test_a_filter_field_without_matches_shows_a_reason(graphiql: GraphiqlPage) -> None:
@@ -115,6 +117,7 @@ def test_the_order_example_lists_the_customers_with_the_most_unassigned_licenses
 def test_the_search_example_finds_customers(graphiql: GraphiqlPage) -> None:
     """Neither case nor accents matter, as the comment says; other words go into the variables."""
     graphiql.open_example(7, "FindCustomer")
+    graphiql.show("JSON")
     names = {node["customerName"] for node in connection_of(graphiql.run())["nodes"]}
     assert names == {"Straße & Söhne GmbH", "STRASSE & SÖHNE GMBH"}
     graphiql.type_variables('{"words": "topaz software"}')

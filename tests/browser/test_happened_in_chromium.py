@@ -28,12 +28,13 @@ def press_run(graphiql: GraphiqlPage) -> None:
 
 
 def test_the_line_has_status_time_cache_calls_and_size(graphiql: GraphiqlPage) -> None:
+    graphiql.open_example(3, "GroupByCustomer")
     expect(line(graphiql)).to_be_hidden()
     use_token(graphiql, "contoso+as=happened")
     graphiql.run()
     facts = line(graphiql).locator(".facts")
     expect(facts).to_have_text(
-        re.compile(rf"^HTTP 200 · ({TAKEN}) · cache: miss · 1 upstream call, 176 rows read · \d+ kB$")
+        re.compile(rf"^HTTP 200 · ({TAKEN}) · cache: miss · 1 upstream call, 2,061 rows read · \d+ kB$")
     )
     for view in ("Table", "Chart", "JSON"):
         graphiql.show(view)

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import running_gateway
 from tests.browser.results import connection, download, product, results
+from tests.browser.test_graphiql_in_chromium import ONE_CALL
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
@@ -21,6 +22,7 @@ def mark(graphiql: GraphiqlPage) -> Locator:
 @pytest.mark.parametrize("view", ["JSON", "Table", "Chart"])
 def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view: str) -> None:
     """The mark appears at once in every view. Choosing the earlier token or running the operation removes it."""
+    graphiql.type_query(ONE_CALL)
     graphiql.run()
     graphiql.show(view)
     expect(mark(graphiql)).to_be_empty()

@@ -62,12 +62,13 @@ def test_a_cold_scan_shows_its_cost(graphiql: GraphiqlPage) -> None:
 
 def test_an_ordinary_query_asks_for_nothing_else(graphiql: GraphiqlPage) -> None:
     """Neither does an order of so few rows that the answer comes at once."""
+    graphiql.open_example(1, "NextPage")
     received = responses(graphiql)
     use_token(graphiql, "contoso+latency=2")
     answer = graphiql.run()
     assert len(received) == 1
     assert "extensions" not in answer
-    expect(status(graphiql)).to_have_text("176 rows")
+    expect(status(graphiql)).to_have_text("5 of 12,000 rows")
     graphiql.open_example(MOST_UNASSIGNED, "MostUnassigned")
     use_token(graphiql, "sample")
     with graphiql.page.expect_response("**/graphql"):

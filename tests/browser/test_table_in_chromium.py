@@ -237,6 +237,7 @@ def test_every_state_has_a_text(graphiql: GraphiqlPage, view: str) -> None:
     The permanent live region has the text, so that screen readers announce it. Errors are alerts.
     """
     page = graphiql.page
+    graphiql.open_example(1, "NextPage")
     graphiql.show(view)
     status = results(graphiql).locator(".about").get_by_role("status")
     expect(status).to_have_text(NOTHING_ASKED)

@@ -24,6 +24,7 @@ def lines(graphiql: GraphiqlPage) -> Locator:
 def test_the_totals_of_the_query_are_above_table_and_chart(graphiql: GraphiqlPage, view: str) -> None:
     """They are those of the sandbox's rows. In JSON they are part of the text."""
     graphiql.open_example(TOTALS, "Totals")
+    graphiql.show("JSON")
     graphiql.run()
     expect(lines(graphiql)).to_have_count(0)
     graphiql.show(view)

@@ -8,11 +8,11 @@ import { measureOf } from "./measures.js";
 export const ALIAS = "alias";
 
 /**
- * Parses the text of the result pane. `isRead` is false if it is not a JSON object. `problems` ({code, message,
- * progress, isWarning}) are GraphQL's errors and the gateway's warnings. `cost` is the operation's, if the response
- * has it. Each of `totals` has a `name` (the path of its connection) and `values`. Each of `lists` has a `name` (its
- * path in the response), its `keys` (first parts of that path), `rows` (flat objects), `columns` (those of columns.js)
- * and `totalCount` (null if the response has none).
+ * Parses the text of the result pane. `isRead` is false if it is not a JSON object. `data` is that of the response.
+ * `problems` ({code, message, progress, isWarning}) are GraphQL's errors and the gateway's warnings. `cost` is the
+ * operation's, if the response has it. Each of `totals` has a `name` (the path of its connection) and `values`. Each of
+ * `lists` has a `name` (its path in the response), its `keys` (first parts of that path), `rows` (flat objects),
+ * `columns` (those of columns.js) and `totalCount` (null if the response has none).
  */
 export function readAnswer(text) {
   let answer;
@@ -21,7 +21,7 @@ export function readAnswer(text) {
   } catch {
     answer = null;
   }
-  if (!isObject(answer)) return { isRead: false, problems: [], lists: [], totals: [] };
+  if (!isObject(answer)) return { isRead: false, data: {}, problems: [], lists: [], totals: [] };
   const errors = objectsIn(answer.errors).map(({ message, extensions }) => ({
     code: extensions?.code,
     message,
@@ -32,6 +32,7 @@ export function readAnswer(text) {
   const lists = findLists(data, []);
   return {
     isRead: true,
+    data,
     problems: [...errors, ...warnings],
     cost: answer.extensions?.cost,
     totals: findTotals(data, []),

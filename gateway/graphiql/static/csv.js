@@ -7,7 +7,7 @@ const { start, hidden } = JSON.parse(document.getElementById("graphiql").dataset
 const FORMULA_START = new RegExp(start);
 const HIDDEN_FORMULA = new RegExp(hidden, "g");
 // A byte order mark: without it, Excel does not detect UTF-8.
-const BYTE_ORDER_MARK = "\ufeff";
+export const BYTE_ORDER_MARK = "\ufeff";
 
 /** Returns all `rows` as RFC 4180; formulas in text get an apostrophe in front. */
 export function toCsv(columns, rows) {
@@ -27,13 +27,18 @@ function withoutFormulas(text) {
   return FORMULA_START.test(text) ? `'${shown}` : shown;
 }
 
-/** Saves `text` as a file through the browser. */
-export function saveCsv(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+/** Saves a Blob as a file through the browser. */
+export function saveFile(name, blob) {
+  const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;
-  link.download = `${name}.csv`;
+  link.download = name;
   link.click();
   // The browser reads the file only after this turn of the event loop.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** Saves `text` as a CSV file. */
+export function saveCsv(name, text) {
+  saveFile(`${name}.csv`, new Blob([text], { type: "text/csv;charset=utf-8" }));
 }

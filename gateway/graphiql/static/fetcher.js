@@ -9,9 +9,9 @@ const INTROSPECTION = "IntrospectionQuery";
 
 /**
  * Returns a GraphiQL fetcher for `url`; `prepareHeaders` makes the sent headers from those of the Headers pane. `runs`
- * is notified of each operation of the user.
+ * is notified of each operation of the user, and `clock` of the gateway's time.
  */
-export function createFetcher(url, prepareHeaders, runs) {
+export function createFetcher(url, prepareHeaders, runs, clock) {
   // Returns an observable, because GraphiQL's stop button can cancel one, which cancels the request and the gateway's
   // work. A promise could not be canceled.
   return (operation, { headers = {} } = {}) => {
@@ -23,7 +23,11 @@ export function createFetcher(url, prepareHeaders, runs) {
         const sent = prepareHeaders(headers);
         const stopWaiting = () => waiting.abort();
         const onExchange = isOfUser ? (exchange) => !abort.signal.aborted && runs.noteExchange(exchange) : undefined;
-        const notify = { onHeaders: stopWaiting, onExchange };
+        const onHeaders = (response) => {
+          stopWaiting();
+          clock.note(response.headers.get("Date"));
+        };
+        const notify = { onHeaders, onExchange };
         ask(url, { ...operation, ...extensionsOf(operation) }, sent, abort.signal, notify).then((answer) => {
           stopWaiting();
           if (abort.signal.aborted) return;
@@ -43,10 +47,10 @@ export function createFetcher(url, prepareHeaders, runs) {
 }
 
 /**
- * Returns the response, or a response with an error. Calls `onHeaders` as soon as the response begins, and `onExchange`
+ * Sends an operation to `url`. Returns the response, or a response with an error. Calls `onHeaders` with the response as soon as it begins, and `onExchange`
  * with the facts about it once it is complete.
  */
-async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
+export async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
   let requestHeaders;
   try {
     requestHeaders = new Headers(headers);
@@ -67,7 +71,7 @@ async function ask(url, operation, headers, signal, { onHeaders = () => {}, onEx
       redirect: "manual",
       signal,
     });
-    onHeaders();
+    onHeaders(response);
     // The gateway never redirects an operation.
     if (response.type === "opaqueredirect") {
       return failure("REDIRECTED", "Something in between redirected the request, such as a sign-in. Reload this page.");

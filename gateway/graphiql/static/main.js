@@ -2,12 +2,15 @@
 // define globals.
 
 import { Authorization } from "./authorization.js";
+import { Clock } from "./clock.js";
 import { useEditors, useFocusInNewTab } from "./editors.js";
 import { createFetcher } from "./fetcher.js";
 import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { takeSharedTab } from "./share.js";
-import { createStorage } from "./storage.js";
+import { createStorage, readTabs } from "./storage.js";
+import { openingTabs, tabState, useKeptTabs, useTabInView } from "./tabs.js";
+import { connectTokenBar } from "./token_bar.js";
 
 const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
 const root = document.getElementById("graphiql");
@@ -33,30 +36,13 @@ async function loadExamples() {
   }
 }
 
-/** The buttons in the bar that choose a token of the sandbox; only the sandbox's page has them. */
-function connectTokenButtons(authorization) {
-  const buttons = document.querySelectorAll("button[data-token]");
-  for (const button of buttons) button.addEventListener("click", () => authorization.choose(button.dataset.token));
-  authorization.watch((token) => {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.token === token));
-  });
-}
-
-/** The field in the bar for a real access token, or for a token of the sandbox with faults. */
-function connectTokenField(authorization) {
-  const field = document.getElementById("token");
-  if (field === null) return;
-  field.addEventListener("input", () => authorization.choose(field.value.replace(/^\s*bearer\s+/i, "").trim()));
-  authorization.watch((token = "") => {
-    if (field.value.trim() !== token) field.value = token;
-  });
-}
-
 /** Replaces GraphiQL's link to its own site with nothing, and gets access to the editors. */
-function Editors({ authorization }) {
+function Editors({ authorization, examples }) {
   const editors = useEditors();
   const { headerEditor } = editors;
   useFocusInNewTab(editors);
+  useKeptTabs(editors, examples);
+  useTabInView(editors.activeTabIndex);
   React.useEffect(() => (headerEditor ? authorization.attach(headerEditor) : undefined), [headerEditor]);
   return h("span");
 }
@@ -68,35 +54,45 @@ const endpoint = new URL(window.location.pathname, import.meta.url).href;
 const tokenHint = isSandbox ? "Choose a token at the top of this page." : "Paste one at the top of this page.";
 const sandboxTokens = new Set([...document.querySelectorAll("button[data-token]")].map(({ dataset }) => dataset.token));
 const authorization = new Authorization(isSandbox);
+const clock = new Clock();
 // Only trusted documents run there, so the page cannot ask for a number of rows.
 const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
 const shared = takeSharedTab();
 const examples = await loadExamples();
-const tabs = shared === null ? examples : [shared, ...examples];
+const opening = openingTabs({ examples, kept: readTabs(), shared });
+const current = opening.tabs[opening.active];
+const storage = createStorage();
+storage.setItem("graphiql:tabState", tabState(opening));
+const page = {
+  url: endpoint,
+  tokenHint,
+  sandboxTokens,
+  upstream: root.dataset.upstream,
+  runsAtOnce: opening.isFresh && isSandbox && !isTrustedOnly,
+};
 
 ReactDOM.createRoot(root).render(
   h(
     GraphiQL,
     {
       // Page and endpoint have the same URL, even behind a proxy that adds a path.
-      fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders, runs),
-      storage: createStorage(),
+      fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders, runs, clock),
+      storage,
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
       // Show the Headers pane only on demand, because it contains the token. On a phone the query needs its space too.
       defaultEditorToolsVisibility: isPhone ? false : "variables",
       defaultQuery: isTrustedOnly ? TRUSTED_QUERY : NEW_QUERY,
       defaultHeaders: headers,
-      // GraphiQL takes only the query of the first tab from here.
-      variables: tabs[0].variables ?? undefined,
-      defaultTabs: tabs.map((tab) => ({ ...tab, headers })),
+      // GraphiQL opens the tab in its storage that has this text.
+      query: current.query,
+      variables: current.variables ?? undefined,
       inputValueDeprecation: true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
     },
-    h(GraphiQL.Logo, null, h(Editors, { authorization })),
-    h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint, authorization, runs, sandboxTokens })),
+    h(GraphiQL.Logo, null, h(Editors, { authorization, examples })),
+    h(GraphiQL.Footer, null, h(Results, { page, authorization, runs })),
   ),
 );
-connectTokenButtons(authorization);
-connectTokenField(authorization);
+connectTokenBar(authorization, clock);

@@ -37,7 +37,8 @@ export function extensionsOf(operation) {
   return readOperation(operation).scans.length > 0 ? { extensions: { cost: true } } : {};
 }
 
-function scopeOf({ definitions }, variables, operationName) {
+/** Returns an operation of a document with the values of its variables, and its fragments. */
+export function scopeOf({ definitions }, variables, operationName) {
   const operations = definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const operation = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
   const defaults = (operation.variableDefinitions ?? []).map(({ variable, defaultValue }) => [
@@ -53,7 +54,7 @@ function scopeOf({ definitions }, variables, operationName) {
 }
 
 /** Returns the operation's fields by response key: a key may occur several times. */
-function connectionsOf(scope) {
+export function connectionsOf(scope) {
   const connections = new Map();
   for (const field of fieldsOf([scope.operation], scope)) {
     const key = (field.alias ?? field.name).value;
@@ -130,15 +131,18 @@ function isIncluded(selection, values) {
 
 /** Returns an operation that asks for the number of rows of each scan. It reads the block that the scan reads first. */
 export function countingOperation({ scans, definitions }, variables, blockRows) {
-  const used = new Set();
-  for (const argument of scans.flatMap(({ kept }) => kept)) {
-    visit(argument, { Variable: ({ name }) => void used.add(name.value) });
-  }
-  const declared = definitions.filter(({ variable }) => used.has(variable.name.value)).map(print);
   const fields = scans.map(({ name, kept }, index) => {
     const place = [`offset: ${blockRows - 1}`, "first: 1"];
     return `rows${index}: ${name}(${[...kept.map(print), ...place].join(" ")}) { totalCount }`;
   });
+  return operationOf(fields, scans.flatMap(({ kept }) => kept), definitions, variables);
+}
+
+/** Returns an operation of these `fields`, with the variables that their `nodes` of arguments use. */
+export function operationOf(fields, nodes, definitions, variables) {
+  const used = new Set();
+  for (const node of nodes) visit(node, { Variable: ({ name }) => void used.add(name.value) });
+  const declared = definitions.filter(({ variable }) => used.has(variable.name.value)).map(print);
   const head = declared.length > 0 ? `query (${declared.join(" ")})` : "query";
   const values = Object.entries(variables ?? {}).filter(([name]) => used.has(name));
   return { query: `${head} { ${fields.join(" ")} }`, variables: Object.fromEntries(values) };

@@ -39,8 +39,9 @@ export function Action(props) {
 }
 
 /** A scrolling box; it is focusable so that the keyboard can scroll it. */
-export function Room({ view, list, children }) {
-  const region = { className: "results-scroll", role: "region", "aria-label": `${view} of ${list.name}`, tabIndex: 0 };
+export function Room({ view, list, isTurning, children }) {
+  const label = `${view} of ${list.name}`;
+  const region = { className: "results-scroll", role: "region", "aria-label": label, "aria-busy": isTurning, tabIndex: 0 };
   return h("div", { className: "results-room" }, h("div", region, children));
 }
 

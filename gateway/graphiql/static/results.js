@@ -6,12 +6,16 @@ import { MAX_BARS } from "./bars.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { Awaited, bestView, TokenNeeded, useEnterInTokenField, useFirstRun } from "./first_view.js";
 import { Happened } from "./happened.js";
 import { chooseMeasure, Headline } from "./headline.js";
 import { counted } from "./numbers.js";
-import { Action, AroundResult, Room, Summary, ViewButtons, VIEWS } from "./panel.js";
+import { PageButtons } from "./page_buttons.js";
+import { useHeld, usePager, useTurning } from "./pager.js";
+import { Action, AroundResult, Room, Summary, ViewButtons } from "./panel.js";
 import { Problems } from "./problems.js";
 import { useRun } from "./runs.js";
+import { useSaveAll } from "./save_all.js";
 import { linkTo } from "./share.js";
 import { numbersOf, orderOf, shownList } from "./shown_list.js";
 import { sortRows } from "./sorting.js";
@@ -20,29 +24,38 @@ import { Table } from "./table.js";
 import { otherTokenNotice, useTokens } from "./tokens.js";
 import { Totals } from "./totals.js";
 
-const { createElement: h, useCallback, useEffect, useMemo, useState } = window.React;
+const { createElement: h, useCallback, useEffect, useMemo, useRef, useState } = window.React;
 const { useEditorContext, useExecutionContext } = window.GraphiQL.React;
 
 const NOT_COPIED = "The browser forbids copying.";
 
 /**
- * Sits in GraphiQL's footer and renders the panel above the result pane. `url` is the endpoint, `tokenHint` says where
- * to enter a token on this page, `runs` knows what was sent, and `sandboxTokens` are the tokens that are not secret.
+ * Sits in GraphiQL's footer and renders the panel above the result pane. `runs` knows what was sent. Of the `page`,
+ * `url` is the endpoint, `tokenHint` says where to enter a token, `sandboxTokens` are the tokens that are not secret,
+ * `upstream` is the host of a real one, and `runsAtOnce` if the first example needs no click.
  */
-export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) {
+export function Results({ page, authorization, runs }) {
+  const { url, tokenHint, sandboxTokens, upstream } = page;
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
   const { isFetching } = execution;
-  const text = useText(editors.responseEditor);
-  const [view, setView] = useState(VIEWS[0]);
+  const turning = useTurning(isFetching);
+  const [isTurning] = turning;
+  // While a page is turned, its rows stay.
+  const text = useHeld(useText(editors.responseEditor), isTurning && isFetching);
+  const [chosenView, setView] = useState(null);
   const [chosenName, setChosenName] = useState(null);
   const [wantedSort, setSort] = useState(null);
   const [wantedMeasure, setMeasure] = useState(null);
   const [notice, setNotice] = useState("");
   const answer = useMemo(() => readAnswer(text), [text]);
+  const lastView = useRef("Chart");
+  const view = chosenView ?? (text === "" ? lastView.current : bestView(answer));
+  lastView.current = view;
   const found = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
   const tabId = editors.tabs[editors.activeTabIndex].id;
-  const run = useRun(runs, tabId);
+  const latestRun = useRun(runs, tabId);
+  const run = useHeld(latestRun, isTurning && isFetching);
   const choice = chooseMeasure({ numbers: numbersOf(found), order: orderOf(run, found), wanted: wantedMeasure });
   const list = useMemo(() => shownList(found, choice.column), [found, choice.column]);
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;
@@ -50,6 +63,14 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
   const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
+  const headersOf = () => authorization.prepareHeaders(JSON.parse(editors.headerEditor.getValue() || "{}"));
+  const isOutdated = outdated !== "";
+  const mayAsk = runs.mayAsk;
+  const shownPage = { editors, execution, turning, list, run, answer, isOutdated };
+  const { connection, pager } = usePager({ ...shownPage, url, mayAsk, headersOf, notify: setNotice });
+  const saving = useSaveAll(setNotice);
+  useFirstRun(page.runsAtOnce, editors, execution.run);
+  useEnterInTokenField(execution);
   // A hidden editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
   useEffect(() => setNotice(""), [text, view, tokens.token]);
@@ -72,26 +93,35 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     h(Action, { key: "curl", title: "Copy the operation as a curl command", onClick: copyCurl }, "Copy as curl"),
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
+  const saveAll = (format) => {
+    const name = fileName(editors.queryEditor.operationName, list, answer.lists);
+    saving.save({ connection, name, format, page: url, headers: headersOf() });
+  };
   const hint = list?.rows.length === 0 ? filterHint(editors) : "";
-  const status = statusText({ text, answer, list, isFetching, note: run.note, hint });
-  const isShown = view !== "JSON" && !isFetching && rows.length > 0;
+  const needsToken = upstream !== "" && tokens.token === undefined && text === "" && !isFetching;
+  const status = statusText({ text, answer, list, isFetching, note: latestRun.note, hint, needsToken });
+  const isAwaited = isFetching && !isTurning;
+  const isShown = view !== "JSON" && !isAwaited && rows.length > 0;
   const shown =
     view === "Table"
       ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId })
       : h(Chart, { list, choice });
   const hasChoice = isShown && choice.column !== undefined && (view === "Chart" || list.compared);
   const shownCount = view === "Chart" ? Math.min(rows.length, MAX_BARS) : null;
-  const happened = h(Happened, { exchange: run.exchange, isFetching, run: execution.run, stop: execution.stop });
+  const happened = h(Happened, { exchange: latestRun.exchange, isFetching, run: execution.run, stop: execution.stop });
   return h(
     AroundResult,
-    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
+    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
     h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),
-    !isFetching && h(Problems, { problems: answer.problems, tokenHint }),
-    view !== "JSON" && !isFetching && h(Totals, { totals: answer.totals }),
+    !isAwaited && h(Problems, { problems: answer.problems, tokenHint }),
+    view !== "JSON" && !isAwaited && h(Totals, { totals: answer.totals }),
     hasChoice && h(Headline, { list, shownCount, choice, onChoose: setMeasure }),
-    isShown && h(Room, { view, list }, shown),
+    needsToken && h(TokenNeeded, { upstream }),
+    view !== "JSON" && isAwaited && h(Awaited),
+    isShown && h(Room, { view, list, isTurning }, shown),
+    view !== "JSON" && !isAwaited && h(PageButtons, { pager, saving, onSave: mayAsk && !isOutdated && saveAll }),
   );
 }
 

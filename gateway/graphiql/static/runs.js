@@ -5,7 +5,7 @@ import { describeScans } from "./scan_estimate.js";
 
 const { useEffect, useRef, useState } = window.React;
 
-const NO_RUN = { ordered: new Set(), note: "", exchange: null };
+const NO_RUN = { operation: null, ordered: new Set(), note: "", exchange: null };
 
 /** The operation that the page has sent last. `blockRows` is the size of the blocks that the gateway reads. */
 export class Runs {
@@ -17,9 +17,14 @@ export class Runs {
     this.#blockRows = blockRows;
   }
 
+  /** Whether the page may send operations of its own. */
+  get mayAsk() {
+    return this.#blockRows > 0;
+  }
+
   /** Notes a run. */
   begin(operation) {
-    this.#notify({ ...NO_RUN, ordered: readOperation(operation).ordered });
+    this.#notify({ ...NO_RUN, operation, ordered: readOperation(operation).ordered });
   }
 
   /** Notes the facts about the response to the latest run. */
@@ -30,7 +35,7 @@ export class Runs {
   /** Shows what the run will cost, if it is slow and needs all rows; `ask` sends operations. Aborting `signal` ends it. */
   async estimate(operation, ask, signal) {
     const { scans, definitions } = readOperation(operation);
-    if (scans.length === 0 || this.#blockRows === 0) return;
+    if (scans.length === 0 || !this.mayAsk) return;
     const counting = { scans, definitions, variables: operation.variables };
     const note = await describeScans(counting, ask, this.#blockRows, signal);
     if (!signal.aborted) this.#notify({ note });

@@ -7,8 +7,9 @@ import { describeCost } from "./scan_estimate.js";
 const NOT_SENT = /^(Headers|Variables) are (invalid JSON|not a JSON object)/;
 
 /** Returns the line. `note` is about the operation that is running, `hint` about a list without rows. */
-export function statusText({ text, answer, list, isFetching, note, hint }) {
+export function statusText({ text, answer, list, isFetching, note, hint, needsToken }) {
   if (isFetching) return ["Waiting for the answer …", note].filter(Boolean).join(" ");
+  if (text === "" && needsToken) return "Waiting for an access token.";
   if (text === "") return "Press ▶ (or Ctrl-Enter), and the answer appears here.";
   const [about, cost] = [describeAnswer({ text, answer, list, hint }), describeCost(answer.cost)];
   if (!cost) return about;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -14,7 +15,9 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
+from gateway.access_token import AccessToken
 from gateway.app import create_app
+from gateway.cli.token.token_warnings import AUDIENCES, token_warnings
 from gateway.config.settings import read_settings
 from gateway.graphiql.assets import load_examples
 from gateway.graphiql.html_page import BLOCK_ROWS, FOLDER, PAGE_HEADERS, GraphiQL
@@ -22,6 +25,7 @@ from gateway.observability.metrics import Metrics
 from schema.build import sdl
 
 VENDOR_FILES = re.findall(r'\$assets/(vendor/[^"]+)"', (FOLDER / "page.html").read_text())
+REAL = "https://api.partnercenter.microsoft.com"
 INLINE_HANDLER = re.compile(r"\son[a-z]+\s*=", re.IGNORECASE)
 
 
@@ -38,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(folder: Path) -> GraphiQL:
-    return GraphiQL({}, sandbox=True, folder=folder)
+    return GraphiQL({}, folder=folder)
 
 
 @pytest.fixture
@@ -97,13 +101,13 @@ async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL
 def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
     """A token in the URL would get into the history, into logs and into pasted links.
 
-    Only ``storage.js`` uses localStorage: it stores the theme. Only ``share.js`` uses the history: it removes the
-    operation of a link from the URL.
+    Only ``storage.js`` uses localStorage, for the theme, and sessionStorage, for the text of tabs. Only ``share.js``
+    uses the history: it removes the operation of a link from the URL.
     """
     traces = re.compile(r"history\.|location\.(?!pathname)|document\.cookie|sessionStorage|indexedDB|localStorage")
     scripts = {path.name: path.read_text() for path in (FOLDER / "static").glob("*.js")}
     traces_by_file = {name: set(traces.findall(text)) for name, text in scripts.items()}
-    assert traces_by_file.pop("storage.js") == {"localStorage"}
+    assert traces_by_file.pop("storage.js") == {"localStorage", "sessionStorage"}
     assert traces_by_file.pop("share.js") == {"history."}
     assert scripts["share.js"].count("history.") == 1
     assert 'window.history.replaceState(null, "", page.pathname + page.search);' in scripts["share.js"]
@@ -112,22 +116,56 @@ def test_own_scripts_write_nothing_to_url_cookies_or_storage() -> None:
 
 
 def test_the_sandbox_lists_its_tokens_and_a_real_gateway_requires_one(folder: Path) -> None:
-    sandbox, real = html(GraphiQL({}, sandbox=True, folder=folder)), html(GraphiQL({}, sandbox=False, folder=folder))
+    sandbox, real = html(GraphiQL({}, folder=folder)), html(GraphiQL({}, upstream=REAL, folder=folder))
     for token in ("contoso", "fabrikam", "tailspin", "sample"):
         assert f'data-token="{token}"' in sandbox
         assert token not in real
     assert "data-sandbox" in sandbox
     assert "data-sandbox" not in real
-    assert "Paste an access token" in real
+    assert "Paste an access token for api.partnercenter.microsoft.com:" in real
+    assert 'data-upstream="api.partnercenter.microsoft.com"' in real
+
+
+@pytest.mark.parametrize("origin", ["http://10.0.0.7:9000", "http://user:secret@10.0.0.7:9000/private/path?key=1"])
+def test_the_page_names_the_host_of_the_upstream_and_nothing_else(folder: Path, origin: str) -> None:
+    text = html(GraphiQL({}, upstream=origin, folder=folder))
+    assert "token for 10.0.0.7:9000:" in text
+    assert re.search("secret|private|key=1", text) is None
+
+
+async def test_the_page_on_tokens_has_the_commands_of_the_documentation(folder: Path) -> None:
+    """The field links to it. It is the gateway's own, because there may be no internet."""
+    page = GraphiQL({}, upstream=REAL, folder=folder)
+    app = create_app(Starlette(), metrics=Metrics(), lifespan=nullcontext, sandbox=True, graphiql_routes=page.routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
+        [path] = [path for path in asset_paths(page) if path.endswith("access-token.html")]
+        response = await client.get(path)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"] == PAGE_HEADERS["Content-Security-Policy"]
+    guide = (FOLDER.parents[1] / "docs" / "authentication.md").read_text(encoding="utf-8")
+    commands = [line for block in re.findall("<pre[^>]*>([^<]+)</pre>", response.text) for line in block.splitlines()]
+    assert len(commands) == 3
+    assert [command for command in commands if command not in guide] == []
+
+
+def test_the_page_has_the_warnings_of_the_command_line() -> None:
+    """The audiences and the sentences of `gateway token`; the page has no option --scope."""
+    script = (FOLDER / "static" / "jwt.js").read_text(encoding="utf-8")
+    assert set(re.findall(r'^  "(\S+)",$', script, re.MULTILINE)) == AUDIENCES
+    claims = {"aud": "other", "idtyp": "app", "ver": "1.0"}
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    warnings = token_warnings(AccessToken(f"e30.{body}.sig"))
+    assert len(warnings) == 3
+    assert [text for text in warnings if text.replace(" omit --scope.", "") not in script] == []
 
 
 def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
-    assert "data-trusted" in html(GraphiQL({}, sandbox=False, trusted_only=True, folder=folder))
-    assert "data-trusted" not in html(GraphiQL({}, sandbox=False, folder=folder))
+    assert "data-trusted" in html(GraphiQL({}, upstream=REAL, trusted_only=True, folder=folder))
+    assert "data-trusted" not in html(GraphiQL({}, upstream=REAL, folder=folder))
 
 
 def test_the_page_estimates_calls_from_the_size_of_blocks(folder: Path) -> None:
-    assert 'data-block-rows="500"' in html(GraphiQL({}, sandbox=True, block_rows=500, folder=folder))
+    assert 'data-block-rows="500"' in html(GraphiQL({}, block_rows=500, folder=folder))
     assert read_settings({}).block_rows == BLOCK_ROWS
 
 
@@ -189,12 +227,12 @@ async def test_other_paths_get_404_as_json(page: GraphiQL, client: httpx.AsyncCl
 def test_changing_any_file_changes_every_url(folder: Path, page: GraphiQL) -> None:
     before = set(asset_paths(page))
     (folder / "static" / "page.css").write_text("body {}")
-    assert before.isdisjoint(asset_paths(GraphiQL({}, sandbox=True, folder=folder)))
+    assert before.isdisjoint(asset_paths(GraphiQL({}, folder=folder)))
 
 
 def test_an_unbuilt_source_tree_shows_how_to_build(folder: Path) -> None:
     shutil.rmtree(folder / "vendor")
-    page = GraphiQL({}, sandbox=True, folder=folder)
+    page = GraphiQL({}, folder=folder)
     assert page.page_response().status_code == 200
     assert "pip install -e ." in html(page)
     assert page.page_response().headers["content-security-policy"]
