@@ -46,7 +46,7 @@ export function createFetcher(url, prepareHeaders, runs) {
  * Returns the response, or a response with an error. Calls `onHeaders` as soon as the response begins, and `onExchange`
  * with the facts about it once it is complete.
  */
-async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
+export async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
   let requestHeaders;
   try {
     requestHeaders = new Headers(headers);

@@ -1,15 +1,18 @@
-// Assembles GraphiQL. The page loads React, ReactDOM, GraphiQL and its explorer before this module; these browser builds
-// define globals.
+// Assembles GraphiQL. The page loads React, ReactDOM and GraphiQL before this module; these browser builds define
+// globals.
 
 import { Authorization } from "./authorization.js";
+import { openingWith } from "./builder/opening.js";
+import { builderPlugin } from "./builder/plugin.js";
 import { useEditors, useFocusInNewTab } from "./editors.js";
-import { createFetcher } from "./fetcher.js";
+import { ask, createFetcher } from "./fetcher.js";
+import { describeProblem } from "./problems.js";
 import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { takeSharedTab } from "./share.js";
 import { createStorage } from "./storage.js";
 
-const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
+const { GraphiQL, React, ReactDOM } = window;
 const root = document.getElementById("graphiql");
 const h = React.createElement;
 
@@ -71,6 +74,13 @@ const authorization = new Authorization(isSandbox);
 // Only trusted documents run there, so the page cannot ask for a number of rows.
 const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
+const storage = createStorage();
+const builder = builderPlugin({
+  ask: (operation, sent, signal) =>
+    ask(window.location.pathname, operation, authorization.prepareHeaders(sent), signal),
+  describeProblem: (problem) => describeProblem(problem, tokenHint),
+  isPhone,
+});
 const shared = takeSharedTab();
 const examples = await loadExamples();
 const tabs = shared === null ? examples : [shared, ...examples];
@@ -81,7 +91,7 @@ ReactDOM.createRoot(root).render(
     {
       // Page and endpoint have the same URL, even behind a proxy that adds a path.
       fetcher: createFetcher(window.location.pathname, authorization.prepareHeaders, runs),
-      storage: createStorage(),
+      storage,
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: true,
       // Show the Headers pane only on demand, because it contains the token. On a phone the query needs its space too.
@@ -92,7 +102,10 @@ ReactDOM.createRoot(root).render(
       variables: tabs[0].variables ?? undefined,
       defaultTabs: tabs.map((tab) => ({ ...tab, headers })),
       inputValueDeprecation: true,
-      plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
+      // Where only trusted documents run, nothing can be built.
+      plugins: isTrustedOnly ? [] : [builder],
+      // On a phone, the builder would cover the query.
+      ...(isPhone || isTrustedOnly ? {} : openingWith(builder, storage)),
     },
     h(GraphiQL.Logo, null, h(Editors, { authorization })),
     h(GraphiQL.Footer, null, h(Results, { url: endpoint, tokenHint, authorization, runs, sandboxTokens })),

@@ -6,6 +6,7 @@ import { MAX_BARS } from "./bars.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { useText } from "./editors.js";
 import { Happened } from "./happened.js";
 import { chooseMeasure, Headline } from "./headline.js";
 import { counted } from "./numbers.js";
@@ -93,19 +94,6 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     hasChoice && h(Headline, { list, shownCount, choice, onChoose: setMeasure }),
     isShown && h(Room, { view, list }, shown),
   );
-}
-
-/** Returns an editor's text, and updates it. */
-function useText(editor) {
-  const [text, setText] = useState("");
-  useEffect(() => {
-    if (!editor) return undefined;
-    const follow = () => setText(editor.getValue());
-    follow();
-    editor.on("changes", follow);
-    return () => editor.off("changes", follow);
-  }, [editor]);
-  return text;
 }
 
 async function copied({ queryEditor, variableEditor, headerEditor }, url, whereTokenIs) {

@@ -1,8 +1,11 @@
 // GraphiQL stores queries, headers and responses in its storage. Headers contain access tokens, and responses contain
-// customers' names, so this storage is the page's memory, which ends with the page. Only the choice between light and
-// dark is stored in the browser.
+// customers' names, so this storage is the page's memory, which ends with the page. Only the choices between light and
+// dark, and of the open plugin, are stored in the browser.
 
-const KEPT_KEYS = new Map([["graphiql:theme", new Set(["light", "dark"])]]);
+const KEPT_KEYS = new Map([
+  ["graphiql:theme", new Set(["light", "dark"])],
+  ["graphiql:visiblePlugin", new Set(["Builder", "Documentation Explorer", "none"])],
+]);
 
 /** A storage for GraphiQL's `storage` prop: memory for everything but the theme. */
 export function createStorage(durable = browserStorage()) {

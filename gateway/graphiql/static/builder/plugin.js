@@ -1,0 +1,156 @@
+// The builder: a plugin of GraphiQL whose clicks write the operation, and that follows what is typed.
+
+import { useText } from "../editors.js";
+import { Dates, Order, Search } from "./arrangement.js";
+import { groupsOf, togglingField, togglingGroup } from "./edits.js";
+import { Filters } from "./filters.js";
+import { Chips, Choice, Section } from "./parts.js";
+import { newField } from "./reading.js";
+import { Thresholds } from "./thresholds.js";
+import { addQuery, datasetsIn, queriesIn, writeQuery } from "./workspace.js";
+
+const { createElement: h, Fragment, useMemo, useState } = window.React;
+const { useEditorContext, useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
+
+const TITLE = "Builder";
+
+/**
+ * Returns GraphiQL's plugin. `ask` sends an operation with headers; `describeProblem` says an error in a sentence.
+ * `isPhone` if the builder covers the answer.
+ */
+export function builderPlugin(options) {
+  return { title: TITLE, icon: Icon, content: () => h(Builder, options) };
+}
+
+/** Three sliders. */
+function Icon() {
+  const lines = h("path", { d: "M3 5h6m4 0h4M3 10h1m4 0h9M3 15h9m4 0h1" });
+  const knobs = [
+    [11, 5],
+    [6, 10],
+    [14, 15],
+  ].map(([cx, cy]) => h("circle", { key: cy, cx, cy, r: 2 }));
+  const look = { viewBox: "0 0 20 20", fill: "none", stroke: "currentColor", strokeWidth: 1.5, strokeLinecap: "round" };
+  return h("svg", { ...look, "aria-hidden": true, focusable: false }, lines, knobs);
+}
+
+function Builder({ ask, describeProblem, isPhone }) {
+  const editors = useEditorContext({ nonNull: true });
+  const execution = useExecutionContext({ nonNull: true });
+  const { schema, fetchError, isFetching } = useSchemaStore();
+  const { setVisiblePlugin } = usePluginStore();
+  const [text, variablesText] = [useText(editors.queryEditor), useText(editors.variableEditor)];
+  const [chosen, setChosen] = useState(0);
+  const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, editors.queryEditor]);
+  const query = read.queries[chosen] ?? read.queries[0];
+  const askHere = async (operation, signal) => {
+    const headers = readHeaders(editors.headerEditor);
+    return headers ? ask(operation, headers, signal) : { errors: [{ message: "The headers are not JSON." }] };
+  };
+  const change = (edit) => {
+    const { queries } = queriesIn(editors, schema);
+    const before = queries[chosen] ?? queries[0];
+    if (before) writeQuery(editors, before, edit(before));
+  };
+  const run = () => {
+    execution.run();
+    if (isPhone) setVisiblePlugin(null);
+  };
+  const body = schema
+    ? query
+      ? h(Sections, { query, change, ask: askHere, describeProblem, tab: editors.activeTabIndex })
+      : h(NoQuery, { read, datasets: datasetsIn(schema), onStart: (set) => addQuery(editors, read.operation, set) })
+    : h("p", { className: "builder-hint" }, describeSchema(isFetching, fetchError));
+  return h(
+    "section",
+    { className: "builder", "aria-labelledby": "builder-title" },
+    h("h2", { id: "builder-title" }, TITLE),
+    query && h(About, { read, query, datasets: datasetsIn(schema), setChosen, change }),
+    body,
+    query && h("div", { className: "builder-foot" }, h("button", { type: "button", onClick: run }, "Run")),
+  );
+}
+
+function describeSchema(isFetching, fetchError) {
+  if (isFetching && !fetchError) return "Loading the schema …";
+  return "The builder needs the schema, which this gateway does not show (GATEWAY_INTROSPECTION).";
+}
+
+/** Returns the headers in the Headers pane, or null if they are no JSON object. */
+function readHeaders(editor) {
+  try {
+    return Object(JSON.parse(editor?.getValue() || "{}"));
+  } catch {
+    return null;
+  }
+}
+
+/** Says what the builder works on. */
+function About({ read, query, datasets, setChosen, change }) {
+  const { queries, operation } = read;
+  const name = operation.name ? ` of ${operation.name.value}` : "";
+  const keys = query.keys.join(" and ");
+  const choose = (value) => setChosen(Number(value));
+  const options = queries.map((each, index) => [String(index), each.keys.join(" and ")]);
+  const which =
+    queries.length > 1
+      ? h(Choice, { label: "Field to build", value: String(queries.indexOf(query)), options, onChange: choose })
+      : h("code", null, keys);
+  const replace = (next) => {
+    const dataset = datasets.find((each) => each.name === next);
+    change((current) => current.replacing([newField(dataset)]));
+  };
+  const sets = datasets.map((dataset) => [dataset.name, dataset.name]);
+  return h(
+    Fragment,
+    null,
+    h("p", { className: "builder-hint" }, "Every click changes ", which, `${name}.`),
+    datasets.length > 1 && h(Choice, { label: "Dataset", value: query.dataset.name, options: sets, onChange: replace }),
+  );
+}
+
+function Sections({ query, change, ask, describeProblem, tab }) {
+  const { dimensions, measures } = query.dataset;
+  const groups = groupsOf(query);
+  return h(
+    Fragment,
+    null,
+    h(
+      Section,
+      { title: "Group by" },
+      h(Chips, {
+        items: dimensions,
+        isOn: (dimension) => groups.includes(dimension),
+        onToggle: (dimension) => change((current) => togglingGroup(current, dimension)),
+      }),
+    ),
+    h(
+      Section,
+      { title: "Show" },
+      h(Chips, {
+        items: measures,
+        isOn: ({ name }) => query.selects(name),
+        onToggle: (measure) => change((current) => togglingField(current, measure)),
+      }),
+    ),
+    h(Filters, { key: `${tab} ${query.dataset.name}`, query, change, ask, describeProblem }),
+    h(Thresholds, { query, change }),
+    h(Search, { query, change }),
+    h(Order, { query, change }),
+    h(Dates, { query, change }),
+  );
+}
+
+/** Says why there is nothing to build, and offers to start. */
+function NoQuery({ read, datasets, onStart }) {
+  const canStart = read.isEmpty || read.operation;
+  const buttons = datasets.map((dataset) =>
+    h("button", { key: dataset.name, type: "button", onClick: () => onStart(dataset) }, `Start with ${dataset.name}`),
+  );
+  return h(
+    Fragment,
+    null,
+    h("p", { role: "status", className: "builder-problem" }, read.problem),
+    canStart && h("div", { className: "builder-chips" }, buttons),
+  );
+}
