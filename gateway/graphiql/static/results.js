@@ -3,6 +3,7 @@
 
 import { readAnswer } from "./answer.js";
 import { MAX_BARS } from "./bars.js";
+import { useDrillMenu } from "./builder/drill_menu.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
@@ -51,6 +52,8 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
   const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
+  const { pick, menu } = useDrillMenu({ editors, execution, list });
+
   // A hidden editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
   useEffect(() => setNotice(""), [text, view, tokens.token]);
@@ -78,8 +81,8 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
   const isShown = view !== "JSON" && !isFetching && rows.length > 0;
   const shown =
     view === "Table"
-      ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId })
-      : h(Chart, { list, choice });
+      ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId, pick })
+      : h(Chart, { list, choice, pick });
   const hasChoice = isShown && choice.column !== undefined && (view === "Chart" || list.compared);
   const shownCount = view === "Chart" ? Math.min(rows.length, MAX_BARS) : null;
   const happened = h(Happened, { exchange: run.exchange, isFetching, run: execution.run, stop: execution.stop });
@@ -93,6 +96,7 @@ export function Results({ url, tokenHint, authorization, runs, sandboxTokens }) 
     view !== "JSON" && !isFetching && h(Totals, { totals: answer.totals }),
     hasChoice && h(Headline, { list, shownCount, choice, onChoose: setMeasure }),
     isShown && h(Room, { view, list }, shown),
+    menu,
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { comparedWith, datesOf, uncompared, withDate } from "./dates.js";
 import { orderableBy, orderOf, withFirst, withOrder, withSearch } from "./edits.js";
-import { Adder, Choice, DraftField, FromVariable, Remove, Section } from "./parts.js";
+import { Adder, Choice, DraftField, FromVariable, LabeledField, Remove, Section } from "./parts.js";
 
 const { createElement: h } = window.React;
 
@@ -52,7 +52,7 @@ function OrderStep({ step, choices, onChange, onRemove }) {
   const { field, isDescending } = step;
   const chosen = choices.find(({ order }) => order === field);
   const isNumber = chosen?.operators.includes("gt");
-  const [up, down] = isNumber ? ["lowest first", "highest first"] : ["A to Z", "Z to A"];
+  const [up, down] = isNumber ? ["lowest", "highest"] : ["A to Z", "Z to A"];
   const fields = choices.map(({ order, label }) => [order, label]);
   const directions = [
     ["ASC", up],
@@ -75,10 +75,9 @@ function OrderStep({ step, choices, onChange, onRemove }) {
 function RowCount({ query, change }) {
   const value = query.resolvedArgument("first");
   return h(
-    "label",
-    { className: "builder-row" },
-    h("span", { className: "row-name" }, "Number of rows"),
-    h(DraftField, {
+    LabeledField,
+    {
+      label: "Number of rows",
       type: "number",
       min: 1,
       max: MAX_ROWS,
@@ -86,7 +85,7 @@ function RowCount({ query, change }) {
       value: String(value ?? ""),
       isValid: (text) => /^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= MAX_ROWS,
       onCommit: (text) => change((current) => withFirst(current, Number(text))),
-    }),
+    },
     h(FromVariable, { name: query.variableOf("first") }),
   );
 }
@@ -113,10 +112,8 @@ export function Dates({ query, change }) {
 function DateField({ label, value, onCommit }) {
   const isValid = (text) => text >= FIRST_DATE;
   return h(
-    "label",
-    { className: "builder-row" },
-    h("span", { className: "row-name" }, label),
-    h(DraftField, { type: "date", value, isValid, isClearable: true, onCommit }),
+    LabeledField,
+    { label, type: "date", value, isValid, isClearable: true, onCommit },
     value !== "" && h(Remove, { label: `Remove the date: ${label}`, onClick: () => onCommit("") }),
   );
 }

@@ -68,6 +68,9 @@ export function withOrder(query, steps) {
 }
 
 export function withSearch(query, text) {
+  const variable = query.variableOf("search");
+  // A blank search finds everything, and its variable may be required.
+  if (variable !== undefined) return fromStart(query).withVariable(variable, text);
   return fromStart(query).with("search", text === "" ? undefined : text);
 }
 

@@ -76,6 +76,13 @@ export function DraftField({ value, isValid = () => true, isClearable = false, o
   return h("input", { ...attributes, value: draft ?? value, onChange: change, onBlur: leave });
 }
 
+/** A row with a named field (`attributes` are those of DraftField) and, behind it, its children. */
+export function LabeledField({ label, children, ...attributes }) {
+  const id = useId();
+  const name = h("label", { htmlFor: id, className: "row-name" }, label);
+  return h("div", { className: "builder-row" }, name, h(DraftField, { id, ...attributes }), children);
+}
+
 /** Names the variable that has a value. */
 export function FromVariable({ name }) {
   return name !== undefined && h("span", { className: "builder-hint" }, `from $${name}`);

@@ -24,7 +24,8 @@ export function writeQuery({ queryEditor, variableEditor }, before, query) {
   const { text, variables } = query.written();
   replaceText(queryEditor, text);
   const isChanged = JSON.stringify(variables) !== JSON.stringify(before.variables);
-  if (isChanged) replaceText(variableEditor, JSON.stringify(variables, null, 2));
+  const isEmpty = Object.keys(variables).length === 0;
+  if (isChanged) replaceText(variableEditor, isEmpty ? "" : JSON.stringify(variables, null, 2));
 }
 
 /** Adds a query of a dataset to the operation in the editor. */
