@@ -10,7 +10,7 @@ import { Thresholds } from "./thresholds.js";
 import { addQuery, datasetsIn, queriesIn, writeQuery } from "./workspace.js";
 
 const { createElement: h, Fragment, useMemo, useState } = window.React;
-const { useEditorContext, useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
+const { useEditorContext, useExecutionContext, useSchemaStore } = window.GraphiQL.React;
 
 const TITLE = "Builder";
 
@@ -38,7 +38,6 @@ function Builder({ ask, describeProblem, isPhone }) {
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
   const { schema, fetchError, isFetching } = useSchemaStore();
-  const { setVisiblePlugin } = usePluginStore();
   const [text, variablesText] = [useText(editors.queryEditor), useText(editors.variableEditor)];
   const [chosen, setChosen] = useState(0);
   const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, editors.queryEditor]);
@@ -54,7 +53,8 @@ function Builder({ ask, describeProblem, isPhone }) {
   };
   const run = () => {
     execution.run();
-    if (isPhone) setVisiblePlugin(null);
+    // GraphiQL uncovers the answer only if its own button is clicked.
+    if (isPhone) document.querySelector(`.graphiql-sidebar [aria-label="Hide ${TITLE}"]`)?.click();
   };
   const body = schema
     ? query

@@ -5,6 +5,7 @@ const { Kind, print, visit } = window.GraphiQL.GraphQL;
 /** Returns the text and the values of variables of `source` (query.js), with `fields` in the place of its nodes. */
 export function rewritten(source, fields, variables) {
   const { text, operation, nodes } = source;
+  if (fields.length === nodes.length && fields.every((field, index) => field === nodes[index])) return { text, variables };
   const changed = withFields(operation, nodes, fields);
   const unused = unusedVariables(source, changed);
   const kept = Object.fromEntries(Object.entries(variables).filter(([name]) => !unused.has(name)));

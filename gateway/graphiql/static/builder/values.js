@@ -69,7 +69,10 @@ export function useValues(query, dimension, ask) {
 
 function readAnswer(answer, dimension, measure) {
   const rows = answer.data?.rows;
-  if (!rows) return { values: [], problem: answer.errors?.[0] ?? { message: "The gateway sent no values." } };
+  if (!rows) {
+    const { message = "The gateway sent no values.", extensions } = answer.errors?.[0] ?? {};
+    return { values: [], problem: { message, ...extensions } };
+  }
   const present = rows.nodes.filter((node) => isPresent(node[dimension.name]));
   const values = present.map((node) => ({ text: node[dimension.name], count: measure ? node[measure.name] : null }));
   return { values, total: rows.totalCount ?? values.length };
