@@ -98,7 +98,7 @@ def test_chips_write_the_groups_and_the_fields_that_rows_show(graphiql: Graphiql
 def test_chips_follow_what_is_typed(graphiql: GraphiqlPage) -> None:
     assert pressed(graphiql, "Group by") == ["Product name"]
     assert pressed(graphiql, "Show") == ["Licenses deployed", "Licenses sold"]
-    graphiql.type_query("{ licenseDeployments(groupBy: CHANNEL, search: \"a b\") { edges { node { deploymentRate } } } }")
+    graphiql.type_query('{ licenseDeployments(groupBy: CHANNEL, search: "a b") { edges { node { deploymentRate } } } }')
     expect(chip(graphiql, "Group by", "Channel")).to_have_attribute("aria-pressed", "true")
     assert pressed(graphiql, "Group by") == ["Channel"]
     assert pressed(graphiql, "Show") == ["Deployment rate"]
@@ -218,7 +218,9 @@ def test_a_date_and_its_comparison_with_an_earlier_one(graphiql: GraphiqlPage) -
     assert "processedDateTime" not in graphiql.query()
     field(graphiql, "Compare with").fill(EARLIER)
     chip(graphiql, "Show", "Licenses deployed").click()
-    assert writes(graphiql, f'earlier: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000 processedDateTime: "{EARLIER}")')
+    assert writes(
+        graphiql, f'earlier: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000 processedDateTime: "{EARLIER}")'
+    )
     assert writes(graphiql, "later: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000)")
     assert "licensesDeployed" not in graphiql.query()
     data = rerun(graphiql)
@@ -277,7 +279,7 @@ fragment Counts on LicenseDeployment { licensesSold }
     expect(section(graphiql, "Filter")).to_contain_text("or as typed")
     chip(graphiql, "Show", "Licenses deployed").click()
     field(graphiql, "Number of rows").fill("6")
-    assert writes(graphiql, 'first: 6) { nodes { who: customerName ...Counts licensesDeployed } }')
+    assert writes(graphiql, "first: 6) { nodes { who: customerName ...Counts licensesDeployed } }")
     for kept in (
         "# First.",
         "kind: __typename",
@@ -289,7 +291,9 @@ fragment Counts on LicenseDeployment { licensesSold }
 
 
 def test_one_of_several_fields_is_chosen(graphiql: GraphiqlPage) -> None:
-    graphiql.type_query("{ a: licenseDeployments(first: 1) { totalCount } b: licenseDeployments(first: 2) { totalCount } }")
+    graphiql.type_query(
+        "{ a: licenseDeployments(first: 1) { totalCount } b: licenseDeployments(first: 2) { totalCount } }"
+    )
     expect(field(graphiql, "Number of rows")).to_have_value("1")
     field(graphiql, "Field to build").select_option("b")
     field(graphiql, "Number of rows").fill("3")
