@@ -97,7 +97,7 @@ class GraphiqlPage:
         return self.text(".graphiql-editor-tool")
 
     def focused(self) -> str:
-        """Return the accessible name of the focused element, or its text; that of a date, if one of its parts has it."""
+        """Return the accessible name of the focused element, or its text. The parts of a date have its name."""
         script = """() => {
           const element = document.activeElement;
           const named = element.labels?.[0] ?? element;

@@ -22,6 +22,7 @@ from tests.browser.builder import (
     variables,
     writes,
 )
+from tests.browser.conftest import running_gateway
 from tests.browser.results import SOLD
 from tests.gateway.sandbox.rows import rows_of
 
@@ -249,9 +250,22 @@ def test_values_of_variables_are_written_to_the_variables(graphiql: GraphiqlPage
     assert variables(graphiql) == {"name": "POWER BI PRO", "least": 10, "words": "bi", "after": None, "n": 9}
     assert graphiql.query() == before
     values = open_filter(graphiql, "Product name")
-    values.get_by_role("checkbox", checked=True).uncheck()
+    values.get_by_role("checkbox", checked=True).click()
     assert "$name" not in graphiql.query()
     assert "name" not in variables(graphiql)
+
+
+def test_values_of_another_token_are_not_shown(graphiql: GraphiqlPage) -> None:
+    values = open_filter(graphiql, "Channel")
+    graphiql.page.get_by_role("button", name="tailspin", exact=True).click()
+    expect(values).to_have_count(0)
+
+
+def test_without_introspection_there_is_no_builder(chromium: Chromium) -> None:
+    with running_gateway(GATEWAY_INTROSPECTION="off") as url, chromium.at(url).graphiql() as graphiql:
+        graphiql.open()
+        expect(builder(graphiql)).to_contain_text("The builder needs the schema, which did not arrive.")
+        expect(builder(graphiql).get_by_role("button")).to_have_count(0)
 
 
 def test_what_the_builder_does_not_know_is_kept(graphiql: GraphiqlPage) -> None:

@@ -42,6 +42,19 @@ def test_a_bar_drills_down(graphiql: GraphiqlPage) -> None:
     assert graphiql.focused() == "Chart"
 
 
+def test_drilling_down_leaves_the_conditions_on_the_group_behind(graphiql: GraphiqlPage) -> None:
+    """Search and `having` found the customer; applied to its products, they would find nothing."""
+    graphiql.open_example(7, "FindCustomer")
+    field(graphiql, "Add a number").select_option("Licenses sold")
+    graphiql.run()
+    graphiql.show("Chart")
+    drawn(graphiql).get_by_role("listitem").get_by_role("button").first.click()
+    rerun_from_menu(graphiql, "Product name")
+    assert graphiql.result()["data"]["licenseDeployments"]["nodes"]
+    assert "$words" not in graphiql.query()
+    assert "having" not in graphiql.query()
+
+
 def test_a_bar_filters_and_excludes(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Chart")

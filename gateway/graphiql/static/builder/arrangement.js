@@ -1,7 +1,8 @@
 // Search, order, number of rows, and dates.
 
+import { isNumber } from "./datasets.js";
 import { comparedWith, datesOf, uncompared, withDate } from "./dates.js";
-import { orderableBy, orderOf, withFirst, withOrder, withSearch } from "./edits.js";
+import { groupsOf, orderableBy, orderOf, withFirst, withOrder, withSearch } from "./edits.js";
 import { Adder, Choice, DraftField, FromVariable, LabeledField, Remove, Section } from "./parts.js";
 
 const { createElement: h } = window.React;
@@ -16,7 +17,7 @@ export function Search({ query, change }) {
   const commit = (text) => change((current) => withSearch(current, text));
   return h(
     Section,
-    { title: "Search" },
+    { title: "Search", hint: groupsOf(query).length > 0 && "It looks into what the rows are grouped by." },
     h(DraftField, { type: "search", "aria-label": "Search all texts", placeholder: "Words in any text", value, onCommit: commit }),
     h(FromVariable, { name: query.variableOf("search") }),
   );
@@ -37,7 +38,7 @@ export function Order({ query, change }) {
       onRemove: () => set(steps.toSpliced(index, 1)),
     }),
   );
-  const add = (choice) => set([...steps, { field: choice.order, isDescending: query.dataset.measures.includes(choice) }]);
+  const add = (choice) => set([...steps, { field: choice.order, isDescending: isNumber(choice) }]);
   const title = steps.length > 0 ? "Then by" : "Order by";
   return h(
     Section,
@@ -51,8 +52,7 @@ export function Order({ query, change }) {
 function OrderStep({ step, choices, onChange, onRemove }) {
   const { field, isDescending } = step;
   const chosen = choices.find(({ order }) => order === field);
-  const isNumber = chosen?.operators.includes("gt");
-  const [up, down] = isNumber ? ["lowest", "highest"] : ["A to Z", "Z to A"];
+  const [up, down] = chosen && isNumber(chosen) ? ["lowest", "highest"] : ["A to Z", "Z to A"];
   const fields = choices.map(({ order, label }) => [order, label]);
   const directions = [
     ["ASC", up],

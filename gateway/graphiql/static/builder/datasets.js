@@ -31,7 +31,7 @@ function datasetOf({ name, args, type }) {
     .filter((field) => valuesOf(grouped).includes(constant(field.name)))
     .map((field) => ({ ...field, ...orderOf(field, orders), operators: operatorsOf(types.filter, field) }));
   const measures = fields
-    .filter(({ kind }) => NUMBERS.includes(kind))
+    .filter(isNumber)
     .map((field) => ({ ...field, ...orderOf(field, orders), operators: operatorsOf(types.having, field) }));
   const dates = args.filter((argument) => getNamedType(argument.type).name === DATE).map((argument) => argument.name);
   return { name, types, dimensions, measures, dates };
@@ -69,13 +69,17 @@ export function isCount({ kind }) {
   return WHOLE_NUMBERS.includes(kind);
 }
 
+export function isNumber({ kind }) {
+  return NUMBERS.includes(kind);
+}
+
 /** Returns the name of a field as an enumeration has it: "productName" is PRODUCT_NAME. */
-export function constant(name) {
+function constant(name) {
   return wordsOf(name).join("_").toUpperCase();
 }
 
 /** Returns the name of a field for people: "productName" is "Product name". */
-export function labelOf(name) {
+function labelOf(name) {
   const text = wordsOf(name).join(" ").toLowerCase();
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

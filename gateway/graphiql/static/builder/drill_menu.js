@@ -82,11 +82,20 @@ function Menu({ picked, query, dimensions, apply, onClose }) {
       "div",
       { className: "drill-dimensions" },
       further.map((dimension) => {
-        const drill = () => apply((current) => withGroups(withOnly(current, whole), [dimension]));
+        const drill = () => apply((current) => drilledDown(current, whole, dimension));
         return h("button", { key: dimension.name, type: "button", onClick: drill }, dimension.label);
       }),
     ),
   );
+}
+
+/**
+ * Returns the query for the rows with these values, grouped by another dimension. Search and `having` have found their
+ * group, and would be applied to its parts.
+ */
+function drilledDown(query, pairs, dimension) {
+  const found = ["search", "having"].reduce((result, name) => result.with(name, undefined), query);
+  return withGroups(withOnly(found, pairs), [dimension]);
 }
 
 function conditionButtons(dimension, value, apply) {

@@ -37,17 +37,18 @@ function Icon() {
 function Builder({ ask, describeProblem, isPhone }) {
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
-  const { schema, fetchError, isFetching } = useSchemaStore();
-  const [text, variablesText] = [useText(editors.queryEditor), useText(editors.variableEditor)];
+  const { schema, fetchError } = useSchemaStore();
+  const { queryEditor, variableEditor, headerEditor } = editors;
+  const [text, variablesText, headers] = [queryEditor, variableEditor, headerEditor].map((editor) => useText(editor));
   const [chosen, setChosen] = useState(0);
-  const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, editors.queryEditor]);
+  const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, queryEditor]);
   const query = read.queries[chosen] ?? read.queries[0];
   const askHere = async (operation, signal) => {
-    const headers = readHeaders(editors.headerEditor);
-    return headers ? ask(operation, headers, signal) : { errors: [{ message: "The headers are not JSON." }] };
+    const sent = readHeaders(headers);
+    return sent ? ask(operation, sent, signal) : { errors: [{ message: "The headers are not JSON." }] };
   };
   const change = (edit) => {
-    const { queries } = queriesIn(editors, schema);
+    const { queries } = queriesIn(editors, schema, query.source.operation.name?.value);
     const before = queries[chosen] ?? queries[0];
     if (before) writeQuery(editors, before, edit(before));
   };
@@ -58,9 +59,9 @@ function Builder({ ask, describeProblem, isPhone }) {
   };
   const body = schema
     ? query
-      ? h(Sections, { query, change, ask: askHere, describeProblem, tab: editors.activeTabIndex })
+      ? h(Sections, { query, change, ask: askHere, describeProblem, of: `${editors.activeTabIndex} ${headers}` })
       : h(NoQuery, { read, datasets: datasetsIn(schema), onStart: (set) => addQuery(editors, read.operation, set) })
-    : h("p", { className: "builder-hint" }, describeSchema(isFetching, fetchError));
+    : h("p", { className: "builder-hint" }, describeSchema(fetchError));
   return h(
     "section",
     { className: "builder", "aria-labelledby": "builder-title" },
@@ -71,15 +72,15 @@ function Builder({ ask, describeProblem, isPhone }) {
   );
 }
 
-function describeSchema(isFetching, fetchError) {
-  if (isFetching && !fetchError) return "Loading the schema …";
-  return "The builder needs the schema, which this gateway does not show (GATEWAY_INTROSPECTION).";
+function describeSchema(fetchError) {
+  if (!fetchError) return "Loading the schema …";
+  return "The builder needs the schema, which did not arrive. Introspection may be off (GATEWAY_INTROSPECTION).";
 }
 
-/** Returns the headers in the Headers pane, or null if they are no JSON object. */
-function readHeaders(editor) {
+/** Returns the headers in the text of the Headers pane, or null if it is no JSON. */
+function readHeaders(text) {
   try {
-    return Object(JSON.parse(editor?.getValue() || "{}"));
+    return Object(JSON.parse(text || "{}"));
   } catch {
     return null;
   }
@@ -109,7 +110,8 @@ function About({ read, query, datasets, setChosen, change }) {
   );
 }
 
-function Sections({ query, change, ask, describeProblem, tab }) {
+/** The controls; `of` changes with the tab and the token, whose values are different ones. */
+function Sections({ query, change, ask, describeProblem, of }) {
   const { dimensions, measures } = query.dataset;
   const groups = groupsOf(query);
   return h(
@@ -133,7 +135,7 @@ function Sections({ query, change, ask, describeProblem, tab }) {
         onToggle: (measure) => change((current) => togglingField(current, measure)),
       }),
     ),
-    h(Filters, { key: `${tab} ${query.dataset.name}`, query, change, ask, describeProblem }),
+    h(Filters, { key: `${query.dataset.name} ${of}`, query, change, ask, describeProblem }),
     h(Thresholds, { query, change }),
     h(Search, { query, change }),
     h(Order, { query, change }),

@@ -8,7 +8,7 @@ const { Kind, print } = window.GraphiQL.GraphQL;
 
 /**
  * A query of the operation: one field of a dataset, or several that differ only in alias and date. `source` is what
- * the editors have: `text`, its `document`, the `operation` in it, its `fragments` by name, the `nodes` of the query's
+ * the editors have: `text`, the `operation` in it, its `fragments` by name, the `nodes` of the query's
  * fields, and the `definitions` of variables by name. `fields` are the same nodes with the changes so far, and
  * `variables` the values of variables with theirs.
  */

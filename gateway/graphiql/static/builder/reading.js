@@ -65,7 +65,7 @@ function queriesOf(document, operation, text, datasets, variables) {
     if (!groups.has(key)) groups.set(key, { dataset, nodes: [] });
     groups.get(key).nodes.push(field);
   }
-  const source = { text, document, operation, fragments, definitions };
+  const source = { text, operation, fragments, definitions };
   return [...groups.values()].map(({ dataset, nodes }) => new Query(dataset, { ...source, nodes }, nodes, variables));
 }
 
@@ -78,7 +78,7 @@ export function withNewQuery(text, operation, dataset) {
   return `${text.trimEnd()}${text.trim() === "" ? "" : "\n"}${added}\n`;
 }
 
-/** Returns the first rows of a dataset, with their names and some of their measures. */
+/** Returns a field for the first rows of a dataset, with their names and some of their measures. */
 export function newField({ name, types, dimensions, measures }) {
   const named = dimensions.filter((dimension) => /name$/i.test(dimension.name));
   const shown = [...(named.length > 0 ? named : dimensions), ...measures.slice(0, MEASURES)];

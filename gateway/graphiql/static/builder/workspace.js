@@ -13,10 +13,10 @@ export function datasetsIn(schema) {
 
 const cached = new WeakMap();
 
-/** Reads the queries in the editors (reading.js). */
-export function queriesIn({ queryEditor, variableEditor }, schema) {
+/** Reads the queries in the editors (reading.js), of the named operation if there is one. */
+export function queriesIn({ queryEditor, variableEditor }, schema, operationName = queryEditor?.operationName) {
   const texts = { text: queryEditor?.getValue() ?? "", variablesText: variableEditor?.getValue() ?? "" };
-  return readQueries({ ...texts, operationName: queryEditor?.operationName }, datasetsIn(schema));
+  return readQueries({ ...texts, operationName }, datasetsIn(schema));
 }
 
 /** Writes a changed query into the editors. */
