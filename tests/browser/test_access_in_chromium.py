@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.builder import builder, field, open_filter, rerun
 from tests.browser.results import CANCELING, DEPLOYED, SOLD, connection, drawn, product, results
@@ -16,7 +16,7 @@ from tests.schema.http.node_packages import installed
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
-PHONE: Final = {"width": 390, "height": 844}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 # GraphiQL's own violations, by axe rule: a tab contains its close button, and scrollable editor parts take no focus.
 KNOWN: Final = {"nested-interactive": ".graphiql-tabs", "scrollable-region-focusable": ".CodeMirror"}
 LAST_HEADER: Final = "rate\ncomputed"

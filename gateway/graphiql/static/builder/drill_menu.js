@@ -76,7 +76,7 @@ function Menu({ picked, query, dimensions, apply, onClose }) {
   return h(
     "div",
     { ref: element, popover: "auto", role: "dialog", "aria-label": `Go on with ${title}`, className: "drill-menu" },
-    chosen.flatMap(([dimension, value]) => conditionButtons(dimension, value, apply)),
+    chosen.flatMap(([dimension, value]) => conditionButtons(query, dimension, value, apply)),
     further.length > 0 && h("p", null, `Drill down into ${title} by`),
     h(
       "div",
@@ -98,12 +98,13 @@ function drilledDown(query, pairs, dimension) {
   return withGroups(withOnly(found, pairs), [dimension]);
 }
 
-function conditionButtons(dimension, value, apply) {
+function conditionButtons(query, dimension, value, apply) {
   const filter = () => apply((current) => withOnly(current, [[dimension, value]]));
   const exclude = () => apply((current) => without(current, dimension, value));
   const text = shownText(value);
   return [
-    h("button", { key: dimension.name, type: "button", title: value, onClick: filter }, `Filter by ${text}`),
+    !isFixed(query, dimension, []) &&
+      h("button", { key: dimension.name, type: "button", title: value, onClick: filter }, `Filter by ${text}`),
     dimension.operators.includes("ne") &&
       h("button", { key: `not ${dimension.name}`, type: "button", title: value, onClick: exclude }, `Exclude ${text}`),
   ];
