@@ -79,7 +79,6 @@ const builder = builderPlugin({
   ask: (operation, sent, signal) =>
     ask(window.location.pathname, operation, authorization.prepareHeaders(sent), signal),
   describeProblem: (problem) => describeProblem(problem, tokenHint),
-  isPhone,
 });
 const shared = takeSharedTab();
 const examples = await loadExamples();

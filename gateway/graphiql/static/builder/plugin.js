@@ -13,10 +13,11 @@ const { createElement: h, Fragment, useMemo, useState } = window.React;
 const { useEditorContext, useExecutionContext, useSchemaStore } = window.GraphiQL.React;
 
 const TITLE = "Builder";
+// There, the builder covers the answer.
+const PHONE = window.matchMedia("(max-width: 700px)");
 
 /**
  * Returns GraphiQL's plugin. `ask` sends an operation with headers; `describeProblem` says an error in a sentence.
- * `isPhone` if the builder covers the answer.
  */
 export function builderPlugin(options) {
   return { title: TITLE, icon: Icon, content: () => h(Builder, options) };
@@ -34,7 +35,7 @@ function Icon() {
   return h("svg", { ...look, "aria-hidden": true, focusable: false }, lines, knobs);
 }
 
-function Builder({ ask, describeProblem, isPhone }) {
+function Builder({ ask, describeProblem }) {
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
   const { schema, fetchError } = useSchemaStore();
@@ -55,7 +56,7 @@ function Builder({ ask, describeProblem, isPhone }) {
   const run = () => {
     execution.run();
     // GraphiQL uncovers the answer only if its own button is clicked.
-    if (isPhone) document.querySelector(`.graphiql-sidebar [aria-label="Hide ${TITLE}"]`)?.click();
+    if (PHONE.matches) document.querySelector(`.graphiql-sidebar [aria-label="Hide ${TITLE}"]`)?.click();
   };
   const body = schema
     ? query
