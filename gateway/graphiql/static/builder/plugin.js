@@ -1,11 +1,11 @@
 // The builder: a plugin of GraphiQL whose clicks write the operation, and that follows what is typed.
 
 import { useText } from "../editors.js";
+import { About, NoQuery } from "./about.js";
 import { Dates, Order, Search } from "./arrangement.js";
 import { groupsOf, togglingField, togglingGroup } from "./edits.js";
 import { Filters } from "./filters.js";
-import { Chips, Choice, Section } from "./parts.js";
-import { newField } from "./reading.js";
+import { Chips, Section } from "./parts.js";
 import { Thresholds } from "./thresholds.js";
 import { addQuery, datasetsIn, queriesIn, writeQuery } from "./workspace.js";
 
@@ -36,41 +36,58 @@ function Icon() {
 }
 
 function Builder({ ask, describeProblem }) {
-  const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
-  const { schema, fetchError } = useSchemaStore();
-  const { queryEditor, variableEditor, headerEditor } = editors;
-  const [text, variablesText, headers] = [queryEditor, variableEditor, headerEditor].map((editor) => useText(editor));
-  const [chosen, setChosen] = useState(0);
-  const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, queryEditor]);
-  const query = read.queries[chosen] ?? read.queries[0];
+  const { editors, headers, schema, fetchError, read, query, setChosen, change } = useQuery();
+  if (!schema) return h(Frame, null, h("p", { className: "builder-hint" }, describeSchema(fetchError)));
+  const datasets = datasetsIn(schema);
+  if (!query) {
+    const start = (dataset) => addQuery(editors, read.operation, dataset);
+    return h(Frame, null, h(NoQuery, { read, datasets, onStart: start }));
+  }
   const askHere = async (operation, signal) => {
     const sent = readHeaders(headers);
     return sent ? ask(operation, sent, signal) : { errors: [{ message: "The headers are not JSON." }] };
-  };
-  const change = (edit) => {
-    const { queries } = queriesIn(editors, schema, query.source.operation.name?.value);
-    const before = queries[chosen] ?? queries[0];
-    if (before) writeQuery(editors, before, edit(before));
   };
   const run = () => {
     execution.run();
     // GraphiQL uncovers the answer only if its own button is clicked.
     if (PHONE.matches) document.querySelector(`.graphiql-sidebar [aria-label="Hide ${TITLE}"]`)?.click();
   };
-  const body = schema
-    ? query
-      ? h(Sections, { query, change, ask: askHere, describeProblem, of: `${editors.activeTabIndex} ${headers}` })
-      : h(NoQuery, { read, datasets: datasetsIn(schema), onStart: (set) => addQuery(editors, read.operation, set) })
-    : h("p", { className: "builder-hint" }, describeSchema(fetchError));
+  const of = `${editors.activeTabIndex} ${headers}`;
   return h(
-    "section",
-    { className: "builder", "aria-labelledby": "builder-title" },
-    h("h2", { id: "builder-title" }, TITLE),
-    query && h(About, { read, query, datasets: datasetsIn(schema), setChosen, change }),
-    body,
-    query && h("div", { className: "builder-foot" }, h("button", { type: "button", onClick: run }, "Run")),
+    Frame,
+    null,
+    h(About, { read, query, datasets, setChosen, change }),
+    h(Sections, { query, change, ask: askHere, describeProblem, of }),
+    h("div", { className: "builder-foot" }, h("button", { type: "button", onClick: run }, "Run")),
   );
+}
+
+function Frame({ children }) {
+  const title = h("h2", { id: "builder-title" }, TITLE);
+  return h("section", { className: "builder", "aria-labelledby": "builder-title" }, title, children);
+}
+
+/**
+ * Returns the editors, the text of the Headers pane, the schema or its `fetchError`, and what is `read` from the editors
+ * (reading.js): the `query` of `setChosen`, and `change`, which writes an edit of it.
+ */
+function useQuery() {
+  const editors = useEditorContext({ nonNull: true });
+  const { schema, fetchError } = useSchemaStore();
+  const { queryEditor } = editors;
+  const text = useText(queryEditor);
+  const variablesText = useText(editors.variableEditor);
+  const headers = useText(editors.headerEditor);
+  const [chosen, setChosen] = useState(0);
+  const read = useMemo(() => queriesIn(editors, schema), [text, variablesText, schema, queryEditor]);
+  const query = read.queries[chosen] ?? read.queries[0];
+  const change = (edit) => {
+    const { queries } = queriesIn(editors, schema, query.source.operation.name?.value);
+    const before = queries[chosen] ?? queries[0];
+    if (before) writeQuery(editors, before, edit(before));
+  };
+  return { editors, headers, schema, fetchError, read, query, setChosen, change };
 }
 
 function describeSchema(fetchError) {
@@ -85,30 +102,6 @@ function readHeaders(text) {
   } catch {
     return null;
   }
-}
-
-/** Says what the builder works on. */
-function About({ read, query, datasets, setChosen, change }) {
-  const { queries, operation } = read;
-  const name = operation.name ? ` of ${operation.name.value}` : "";
-  const keys = query.keys.join(" and ");
-  const choose = (value) => setChosen(Number(value));
-  const options = queries.map((each, index) => [String(index), each.keys.join(" and ")]);
-  const which =
-    queries.length > 1
-      ? h(Choice, { label: "Field to build", value: String(queries.indexOf(query)), options, onChange: choose })
-      : h("code", null, keys);
-  const replace = (next) => {
-    const dataset = datasets.find((each) => each.name === next);
-    change((current) => current.replacing([newField(dataset)]));
-  };
-  const sets = datasets.map((dataset) => [dataset.name, dataset.name]);
-  return h(
-    Fragment,
-    null,
-    h("p", { className: "builder-hint" }, "Every click changes ", which, `${name}.`),
-    datasets.length > 1 && h(Choice, { label: "Dataset", value: query.dataset.name, options: sets, onChange: replace }),
-  );
 }
 
 /** The controls; `of` changes with the tab and the token, whose values are different ones. */
@@ -141,19 +134,5 @@ function Sections({ query, change, ask, describeProblem, of }) {
     h(Search, { query, change }),
     h(Order, { query, change }),
     h(Dates, { query, change }),
-  );
-}
-
-/** Says why there is nothing to build, and offers to start. */
-function NoQuery({ read, datasets, onStart }) {
-  const canStart = read.isEmpty || read.operation;
-  const buttons = datasets.map((dataset) =>
-    h("button", { key: dataset.name, type: "button", onClick: () => onStart(dataset) }, `Start with ${dataset.name}`),
-  );
-  return h(
-    Fragment,
-    null,
-    h("p", { role: "status", className: "builder-problem" }, read.problem),
-    canStart && h("div", { className: "builder-chips" }, buttons),
   );
 }
