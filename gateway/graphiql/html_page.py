@@ -20,11 +20,11 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.graphiql.assets import Assets, load_assets
 
-# GraphiQL's editor (CodeMirror 5) writes style attributes, hence 'unsafe-inline' for styles; its icons and fonts are
-# data: URLs inside its style sheet. Scripts come from files of this origin only.
+# GraphiQL's editor (CodeMirror 5) writes style attributes, hence 'unsafe-inline' for styles; its icons are data: URLs
+# inside its style sheet. Scripts come from files of this origin only.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # The page needs no device features. Copying to the clipboard is not one of these.
 PERMISSIONS_POLICY: Final = ", ".join(

@@ -99,9 +99,13 @@ class GraphiqlPage:
         return self.text(".graphiql-editor-tool")
 
     def focused(self) -> str:
-        """Return the accessible name of the focused element, or its text."""
-        name = "element => element.ariaLabel ?? (element.innerText || element.id)"
-        return str(self.page.locator(":focus").evaluate(name)) if self.page.locator(":focus").count() else ""
+        """Return the accessible name of the focused element, or its text. The parts of a date have its name."""
+        script = """() => {
+          const element = document.activeElement;
+          const named = element.labels?.[0] ?? element;
+          return element === document.body ? "" : element.ariaLabel ?? (named.innerText || element.id);
+        }"""
+        return str(self.page.evaluate(script))
 
     def type_headers(self, text: str) -> None:
         self.page.get_by_role("button", name="Headers", exact=True).click()

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.browser.builder import builder, field, open_filter, rerun
 from tests.browser.conftest import running_gateway
-from tests.browser.results import CANCELING, DEPLOYED, SOLD, connection, product, results
+from tests.browser.results import CANCELING, DEPLOYED, SOLD, connection, drawn, product, results
 from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
 
-PHONE: Final = {"width": 390, "height": 844}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 # GraphiQL's own violations, by axe rule: a tab contains its close button, and scrollable editor parts take no focus.
 KNOWN: Final = {"nested-interactive": ".graphiql-tabs", "scrollable-region-focusable": ".CodeMirror"}
 LAST_HEADER: Final = "rate\ncomputed"
@@ -62,7 +63,8 @@ def test_an_accessibility_audit_finds_no_violations(chromium: Chromium, axe: str
             assert faults(graphiql, axe) == [], f"{view} of another token"
             graphiql.screenshot(f"outdated-{view.lower()}-{scheme}")
             graphiql.page.get_by_role("button", name="contoso").click()
-        graphiql.page.set_viewport_size({"width": 390, "height": 844})
+        graphiql.page.get_by_role("button", name="Hide Builder").click()
+        graphiql.page.set_viewport_size(PHONE)
         assert faults(graphiql, axe) == []
         graphiql.answer_with(connection(CANCELING, totals={SOLD: 120, "deploymentRate": 0.7}))
         graphiql.run()
@@ -116,6 +118,38 @@ def address_of_guide(graphiql: GraphiqlPage) -> str:
     return str(graphiql.page.locator(".bar a").evaluate("link => link.href"))
 
 
+@pytest.mark.timeout(300)  # The first test to run waits for npm.
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_audit_of_the_builder_finds_no_violations(chromium: Chromium, axe: str, scheme: str) -> None:
+    """It covers open filters, conditions, an order, two dates, a syntax error, the menu of a bar, and a phone."""
+    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 1400}, "color_scheme": scheme}
+    with chromium.graphiql(**options) as graphiql:
+        graphiql.open()
+        values = open_filter(graphiql, "Product name")
+        values.get_by_role("checkbox").first.check()
+        field(graphiql, "Add a number").select_option("Licenses sold")
+        field(graphiql, "Order by").select_option("Licenses sold")
+        field(graphiql, "Compare with").fill("2026-10-23")
+        assert faults(graphiql, axe) == []
+        graphiql.screenshot(f"builder-{scheme}")
+        builder(graphiql).get_by_role("button", name="Remove the date: Compare with").click()
+        rerun(graphiql)
+        graphiql.show("Chart")
+        drawn(graphiql).get_by_role("listitem").get_by_role("button").first.click()
+        expect(graphiql.page.get_by_role("dialog")).to_be_visible()
+        assert faults(graphiql, axe) == []
+        graphiql.screenshot(f"drill-menu-{scheme}")
+        graphiql.page.keyboard.press("Escape")
+        graphiql.page.set_viewport_size(PHONE)
+        expect(builder(graphiql)).to_be_in_viewport()
+        assert faults(graphiql, axe) == []
+        graphiql.screenshot(f"builder-phone-{scheme}")
+        graphiql.page.set_viewport_size({"width": 1280, "height": 800})
+        graphiql.type_query("{ licenseDeployments(")
+        expect(builder(graphiql)).to_contain_text("syntax error")
+        assert faults(graphiql, axe) == []
+
+
 def test_the_accessibility_audit_finds_a_planted_violation(graphiql: GraphiqlPage, axe: str) -> None:
     """One violation is planted in the panel, one in the bar."""
     graphiql.page.evaluate("() => { document.querySelector('.results-views button').textContent = '' }")
@@ -127,18 +161,18 @@ def visited_names(graphiql: GraphiqlPage, key: str, last: str) -> list[str]:
     """Press ``key`` until ``last`` has the focus; return the names of all elements that had it."""
     visited: list[str] = []
     while not visited or visited[-1] != last:
-        assert len(visited) < 60, visited
+        assert len(visited) < 100, visited
         graphiql.page.keyboard.press(key)
         visited.append(graphiql.focused())
-        assert is_outlined(graphiql.page.locator(":focus")), visited[-1]
+        assert is_outlined(graphiql.page), visited[-1]
     return visited
 
 
-def is_outlined(element: Locator) -> bool:
+def is_outlined(page: Page) -> bool:
     """Return whether the focus ring is visible; True for GraphiQL's own controls, which have other styles."""
-    if element.evaluate("element => element.closest('.bar, .results') === null"):
-        return True
-    return bool(element.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth) >= 2"))
+    script = """() => document.activeElement.closest('.bar, .builder, .results') === null
+        || parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2"""
+    return bool(page.evaluate(script))
 
 
 def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: GraphiqlPage) -> None:
@@ -150,9 +184,10 @@ def test_the_keyboard_reaches_every_control_in_both_directions(graphiql: Graphiq
     graphiql.page.mouse.click(2, 2)
     forward = visited_names(graphiql, "Tab", LAST_HEADER)
     order = [
-        "contoso", "fabrikam", "tailspin", "sample", "Show Documentation Explorer", "SoldAndDeployed", "Query",
-        "Execute query (Ctrl-Enter)", "Headers", "JSON", "Table", "Chart", "Copy as curl", "CSV",
-        "Table of licenseDeployments", "productName", SOLD, DEPLOYED, LAST_HEADER,
+        "contoso", "fabrikam", "tailspin", "sample", "Show Documentation Explorer", "Licenses sold", "Add a number",
+        "Search all texts", "Number of rows", "Run", "SoldAndDeployed", "Query", "Execute query (Ctrl-Enter)",
+        "Headers", "JSON", "Table", "Chart", "Copy as curl", "CSV", "Table of licenseDeployments", "productName",
+        SOLD, DEPLOYED, LAST_HEADER,
     ]  # fmt: skip
     assert [name for name in forward if name in order] == order
     # The pane's tab and its editor, but not the hidden JSON.
@@ -228,11 +263,3 @@ def test_the_query_of_an_example_is_visible_on_a_phone(chromium: Chromium) -> No
         assert empty is not None
         assert filled is not None
         assert filled["height"] < empty["height"]
-
-
-def test_a_wide_value_fits_into_the_query_builder(graphiql: GraphiqlPage) -> None:
-    graphiql.page.get_by_role("button", name="Show GraphiQL Explorer").click()
-    values = graphiql.page.locator(".docExplorerWrap input[type=text]")
-    expect(values.first).to_have_value("1000")
-    assert values.first.evaluate("input => input.scrollWidth <= input.clientWidth")
-    graphiql.complaints.clear()

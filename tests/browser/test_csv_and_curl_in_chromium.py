@@ -92,6 +92,7 @@ def test_notices_cause_no_layout_shift(graphiql: GraphiqlPage) -> None:
     assert graphiql.page.evaluate(places) == before
     copied(graphiql)
     assert graphiql.page.evaluate(places) == before
+    graphiql.page.get_by_role("button", name="Hide Builder").click()
     graphiql.page.set_viewport_size({"width": 390, "height": 844})
     graphiql.show("JSON")
     graphiql.show("Table")

@@ -10,8 +10,8 @@ export const MAX_BARS = 20;
 
 /**
  * Returns the chart of `list` for a choice (headline.js): `columns` maps its measures to the names of their columns,
- * `labels` are the names of the columns that label its bars. Each of `bars` has a `label`, the `values` of its
- * measures and `segments` ({measure, start, end}).
+ * `labels` are the names of the columns that label its bars. Each of `bars` has a `label`, its `row`, the `values`
+ * of its measures and `segments` ({measure, start, end}).
  */
 export function planChart(list, choice) {
   const { compared } = list;
@@ -20,10 +20,10 @@ export function planChart(list, choice) {
   const labels = labelColumns(list, rows);
   const texts = labelsOf(rows, labels);
   const bars = rows.map((row, index) => {
-    if (compared) return { label: texts[index], ...comparedBar(row, compared) };
+    if (compared) return { row, label: texts[index], ...comparedBar(row, compared) };
     const values = Object.fromEntries(Object.entries(columns).map(([measure, name]) => [measure, row[name] ?? null]));
     const segments = choice.column.measure === "rate" ? [rateSegment(values)] : countSegments(values);
-    return { label: texts[index], values, segments };
+    return { row, label: texts[index], values, segments };
   });
   return { columns, labels: labels.map(({ name }) => name), bars };
 }

@@ -6,14 +6,14 @@ import { describePart } from "./headline.js";
 import { comparedKeys, HATCHING, Legend, measureKeys } from "./legend.js";
 import { counted, formatNumber, formatShare, join } from "./numbers.js";
 
-const { createElement: h, Fragment, useMemo } = window.React;
+const { createElement: h, Fragment, useMemo, useRef } = window.React;
 
 const HEIGHT = 16;
 // The frame of sold licenses is this much higher than the segments inside it, at each edge.
 const INSET = 4;
 
-/** The chart of a list for a choice of measure (headline.js). */
-export function Chart({ list, choice }) {
+/** The chart of a list for a choice of measure (headline.js); a click on a bar picks its row (builder/drill_menu.js). */
+export function Chart({ list, choice, pick }) {
   const plan = useMemo(() => choice.column && planChart(list, choice), [list, choice.value, choice.keepsOrder]);
   if (!plan) {
     return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
@@ -35,18 +35,27 @@ export function Chart({ list, choice }) {
     h(
       "ol",
       { className: "bars" },
-      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, compared })),
+      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, compared, pick, labels })),
     ),
     isCut && h("p", { className: "message" }, `The table has all ${counted(list.rows.length, "row")} of this answer.`),
   );
 }
 
-function Bar({ label, values, segments, highest, compared }) {
+function Bar({ row, label, values, segments, highest, compared, pick, labels }) {
+  const button = useRef(null);
   const texts = compared ? comparedFigures(values, compared) : figures(values);
+  const canPick = labels.some((name) => pick.has(name) && isPresent(row[name]));
+  const open = () => pick.open(button.current, row, labels);
+  const name = h("span", null, label);
   return h(
     "li",
-    null,
-    h("p", { className: "bar-text" }, h("span", null, label), h("span", { className: "figures" }, texts)),
+    canPick ? { onClick: open } : null,
+    h(
+      "p",
+      { className: "bar-text" },
+      canPick ? h("button", { ref: button, type: "button", className: "pick", "aria-haspopup": "dialog" }, name) : name,
+      h("span", { className: "figures" }, texts),
+    ),
     h(
       "svg",
       { width: "100%", height: HEIGHT, "aria-hidden": true, focusable: false },

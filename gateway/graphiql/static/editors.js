@@ -2,7 +2,7 @@
 
 const NAMES = { queryEditor: "Query", variableEditor: "Variables", headerEditor: "Headers", responseEditor: "Answer" };
 
-const { useEffect, useRef } = window.React;
+const { useEffect, useRef, useState } = window.React;
 const { useEditorContext } = window.GraphiQL.React;
 
 /** Prepares each of GraphiQL's editors as soon as it exists, and returns all of them. */
@@ -22,6 +22,32 @@ export function useFocusInNewTab({ queryEditor, tabs }) {
     if (tabs.length > count.current) queryEditor?.focus();
     count.current = tabs.length;
   }, [tabs.length]);
+}
+
+/** Returns an editor's text, and updates it. */
+export function useText(editor) {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    if (!editor) return undefined;
+    const follow = () => setText(editor.getValue());
+    follow();
+    editor.on("changes", follow);
+    return () => editor.off("changes", follow);
+  }, [editor]);
+  return text;
+}
+
+/** Replaces an editor's text where it differs, so that the cursor and the scrolled place stay. */
+export function replaceText(editor, text) {
+  const old = editor.getValue();
+  if (old === text) return;
+  const shorter = Math.min(old.length, text.length);
+  let start = 0;
+  while (start < shorter && old[start] === text[start]) start += 1;
+  let end = 0;
+  while (end < shorter - start && old[old.length - 1 - end] === text[text.length - 1 - end]) end += 1;
+  const range = [start, old.length - end].map((index) => editor.posFromIndex(index));
+  editor.replaceRange(text.slice(start, text.length - end), ...range);
 }
 
 function prepare(editor, name) {

@@ -47,8 +47,8 @@ export function createFetcher(url, prepareHeaders, runs, clock) {
 }
 
 /**
- * Sends an operation to `url`. Returns the response, or a response with an error. Calls `onHeaders` with the response as soon as it begins, and `onExchange`
- * with the facts about it once it is complete.
+ * Sends an operation to `url`. Returns the response, or a response with an error. Calls `onHeaders` with the response as
+ * soon as it begins, and `onExchange` with the facts about it once it is complete.
  */
 export async function ask(url, operation, headers, signal, { onHeaders = () => {}, onExchange = () => {} } = {}) {
   let requestHeaders;

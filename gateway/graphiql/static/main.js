@@ -1,10 +1,13 @@
-// Assembles GraphiQL. The page loads React, ReactDOM, GraphiQL and its explorer before this module; these browser builds
-// define globals.
+// Assembles GraphiQL. The page loads React, ReactDOM and GraphiQL before this module; these browser builds define
+// globals.
 
 import { Authorization } from "./authorization.js";
+import { openingWith } from "./builder/opening.js";
+import { builderPlugin } from "./builder/plugin.js";
 import { Clock } from "./clock.js";
 import { useEditors, useFocusInNewTab } from "./editors.js";
-import { createFetcher } from "./fetcher.js";
+import { ask, createFetcher } from "./fetcher.js";
+import { describeProblem } from "./problems.js";
 import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { takeSharedTab } from "./share.js";
@@ -12,7 +15,7 @@ import { createStorage, readTabs } from "./storage.js";
 import { openingTabs, tabState, useKeptTabs, useTabInView } from "./tabs.js";
 import { connectTokenBar } from "./token_bar.js";
 
-const { GraphiQL, GraphiQLPluginExplorer, React, ReactDOM } = window;
+const { GraphiQL, React, ReactDOM } = window;
 const root = document.getElementById("graphiql");
 const h = React.createElement;
 
@@ -58,11 +61,16 @@ const clock = new Clock();
 // Only trusted documents run there, so the page cannot ask for a number of rows.
 const runs = new Runs(isTrustedOnly ? 0 : Number(root.dataset.blockRows));
 const headers = authorization.startHeaders();
+const storage = createStorage();
+const builder = builderPlugin({
+  ask: (operation, sent, signal) =>
+    ask(window.location.pathname, operation, authorization.prepareHeaders(sent), signal),
+  describeProblem: (problem) => describeProblem(problem, tokenHint),
+});
 const shared = takeSharedTab();
 const examples = await loadExamples();
 const opening = openingTabs({ examples, kept: readTabs(), shared });
 const current = opening.tabs[opening.active];
-const storage = createStorage();
 storage.setItem("graphiql:tabState", tabState(opening));
 const page = {
   url: endpoint,
@@ -89,7 +97,10 @@ ReactDOM.createRoot(root).render(
       query: current.query,
       variables: current.variables ?? undefined,
       inputValueDeprecation: true,
-      plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
+      // Where only trusted documents run, nothing can be built.
+      plugins: isTrustedOnly ? [] : [builder],
+      // On a phone, the builder would cover the query.
+      ...(isPhone || isTrustedOnly ? {} : openingWith(builder, storage)),
     },
     h(GraphiQL.Logo, null, h(Editors, { authorization, examples })),
     h(GraphiQL.Footer, null, h(Results, { page, authorization, runs })),

@@ -13,7 +13,7 @@ export function Problems({ problems, tokenHint }) {
       "li",
       { key: index, className: problem.isWarning ? "warning" : undefined },
       h("strong", null, problem.code ?? "ERROR"),
-      ` ${describe(problem, tokenHint)}`,
+      ` ${describeProblem(problem, tokenHint)}`,
     ),
   );
   const left = problems.length - items.length;
@@ -21,7 +21,8 @@ export function Problems({ problems, tokenHint }) {
   return items.length > 0 && h("div", { role: "alert" }, h("ul", { className: "problems" }, items, more));
 }
 
-function describe({ code, message, progress }, tokenHint) {
+/** Returns what went wrong, for people. */
+export function describeProblem({ code, message, progress }, tokenHint) {
   if (code === "UNAUTHENTICATED") return `${forPeople(message)} ${tokenHint}`;
   return typeof progress?.rowsRead === "number" ? describeProgress(progress) : message;
 }

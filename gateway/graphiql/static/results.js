@@ -3,9 +3,11 @@
 
 import { readAnswer } from "./answer.js";
 import { MAX_BARS } from "./bars.js";
+import { useDrillMenu } from "./builder/drill_menu.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { useText } from "./editors.js";
 import { Awaited, bestView, TokenNeeded, useEnterInTokenField, useFirstRun } from "./first_view.js";
 import { Happened } from "./happened.js";
 import { chooseMeasure, Headline } from "./headline.js";
@@ -71,6 +73,8 @@ export function Results({ page, authorization, runs }) {
   const saving = useSaveAll(setNotice);
   useFirstRun(page.runsAtOnce, editors, execution.run);
   useEnterInTokenField(execution);
+  const { pick, menu } = useDrillMenu({ editors, execution, list });
+
   // A hidden editor could not measure its lines.
   useEffect(() => editors.responseEditor?.refresh(), [view]);
   useEffect(() => setNotice(""), [text, view, tokens.token]);
@@ -104,8 +108,8 @@ export function Results({ page, authorization, runs }) {
   const isShown = view !== "JSON" && !isAwaited && rows.length > 0;
   const shown =
     view === "Table"
-      ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId })
-      : h(Chart, { list, choice });
+      ? h(Table, { list, rows, sort, onSort: setSort, onCopy: copyId, pick })
+      : h(Chart, { list, choice, pick });
   const hasChoice = isShown && choice.column !== undefined && (view === "Chart" || list.compared);
   const shownCount = view === "Chart" ? Math.min(rows.length, MAX_BARS) : null;
   const happened = h(Happened, { exchange: latestRun.exchange, isFetching, run: execution.run, stop: execution.stop });
@@ -122,20 +126,8 @@ export function Results({ page, authorization, runs }) {
     view !== "JSON" && isAwaited && h(Awaited),
     isShown && h(Room, { view, list, isTurning }, shown),
     view !== "JSON" && !isAwaited && h(PageButtons, { pager, saving, onSave: mayAsk && !isOutdated && saveAll }),
+    menu,
   );
-}
-
-/** Returns an editor's text, and updates it. */
-function useText(editor) {
-  const [text, setText] = useState("");
-  useEffect(() => {
-    if (!editor) return undefined;
-    const follow = () => setText(editor.getValue());
-    follow();
-    editor.on("changes", follow);
-    return () => editor.off("changes", follow);
-  }, [editor]);
-  return text;
 }
 
 async function copied({ queryEditor, variableEditor, headerEditor }, url, whereTokenIs) {

@@ -1,9 +1,13 @@
 // GraphiQL stores queries, headers and responses in its storage. Headers contain access tokens, and responses contain
-// customers' names, so this storage is the page's memory, which ends with the page. The browser stores two things: the
-// choice between light and dark, and, until its tab is closed, the text of edited operations and their variables.
+// customers' names, so this storage is the page's memory, which ends with the page. The browser stores three things: the
+// choices between light and dark and of the open plugin, and, until its tab is closed, the text of edited operations and
+// their variables.
 
 const TABS_KEY = "graphiql:keptTabs";
-const KEPT_KEYS = new Map([["graphiql:theme", new Set(["light", "dark"])]]);
+const KEPT_KEYS = new Map([
+  ["graphiql:theme", new Set(["light", "dark"])],
+  ["graphiql:visiblePlugin", new Set(["Builder", "Documentation Explorer", "none"])],
+]);
 
 /** A storage for GraphiQL's `storage` prop: memory for everything but the theme. */
 export function createStorage(durable = browserStorage("localStorage")) {

@@ -20,14 +20,17 @@ const COPY_ICON = h(
   h("path", { d: "M3.5 3.5v-2a1 1 0 0 1 1-1h6a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1h-2" }),
 );
 
-/** The table; clicking a header calls `onSort` with the next sort, and a copy button calls `onCopy` with an id. */
-export const Table = memo(({ list, rows, sort, onSort, onCopy }) => {
+/**
+ * The table; clicking a header calls `onSort` with the next sort, a copy button calls `onCopy` with an id, and a value
+ * picks its cell (builder/drill_menu.js).
+ */
+export const Table = memo(({ list, rows, sort, onSort, onCopy, pick }) => {
   const isPhone = useIsPhone();
   const columns = useMemo(() => (isPhone ? forPhone(list.columns) : list.columns), [list, isPhone]);
   const { ref, start, end, above, below } = useVisibleRows(rows.length, rows);
   const widths = useWidths(ref, columns, list.rows, isPhone);
   const shown = rows.slice(start, end).map((row, index) =>
-    h(Row, { key: start + index, row, index: start + index, columns, onCopy }),
+    h(Row, { key: start + index, row, index: start + index, columns, onCopy, pick }),
   );
   return h(
     "table",
@@ -83,18 +86,26 @@ function Header({ column, sort, onSort }) {
   );
 }
 
-const Row = memo(({ row, index, columns, onCopy }) =>
+const Row = memo(({ row, index, columns, onCopy, pick }) =>
   h(
     "tr",
     { "aria-rowindex": index + 2 },
-    columns.map((column) => h(Cell, { key: column.name, column, value: row[column.name], onCopy })),
+    columns.map((column) => h(Cell, { key: column.name, column, row, onCopy, pick })),
   ),
 );
 
-function Cell({ column, value, onCopy }) {
+function Cell({ column, row, onCopy, pick }) {
+  const value = row[column.name];
   const text = isPresent(value) ? shownText(value, column) : "";
   const title = isId(value) ? value : !column.isNumber && text.length > LONG_TEXT ? text : undefined;
-  return h("td", { className: kind(column), title }, content(value, text, onCopy));
+  return h("td", { className: kind(column), title }, content(value, pickable(text, column, row, pick), onCopy));
+}
+
+/** Returns a dimension's text as a button. */
+function pickable(text, { name }, row, pick) {
+  if (!pick.has(name)) return text;
+  const open = ({ currentTarget }) => pick.open(currentTarget, row, [name]);
+  return h("button", { type: "button", className: "pick", "aria-haspopup": "dialog", onClick: open }, text);
 }
 
 function content(value, text, onCopy) {
