@@ -24,24 +24,31 @@ _CAPITAL = re.compile("[A-Z]")
 Measure = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-@dataclass(frozen=True)
-class Derived:
-    """The measures computed from a dataset's licenses ``sold`` and ``deployed``, all by the names of their fields.
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A derived measure: max(0, larger - smaller) of a row, and the sum over its rows of a group or total.
 
-    Per row, ``unassigned`` is max(0, sold - deployed), ``overdeployed`` is max(0, deployed - sold), and ``rate`` is
-    deployed / sold. Groups and totals have the sums of the first two, and the quotient of two sums as rate.
+    ``larger`` and ``smaller`` are the names of two measures.
     """
 
-    sold: str
-    deployed: str
-    unassigned: str
-    overdeployed: str
-    rate: str
+    name: str
+    larger: str
+    smaller: str
 
-    @property
-    def names(self) -> tuple[str, str, str]:
-        """The names of the computed measures."""
-        return (self.unassigned, self.overdeployed, self.rate)
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A derived measure: dividend / divisor of a row, and the quotient of two sums of a group or total.
+
+    ``dividend`` and ``divisor`` are the names of two measures.
+    """
+
+    name: str
+    dividend: str
+    divisor: str
+
+
+Derived = Excess | Rate
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,8 @@ class Dataset:
 
     ``row`` is a :class:`msgspec.Struct` whose encoded field names are the upstream's. ``dimensions`` and ``measures``
     are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field with a row's
-    processed date, and ``service`` the dimension whose rows are processed together. ``derived`` names the measures
-    that the gateway computes itself. Measures must not be added up over several values of a dimension in
+    processed date, and ``service`` the dimension whose rows are processed together. ``derived`` are the
+    measures that the gateway computes itself. Measures must not be added up over several values of a dimension in
     ``not_additive``, because one license would count more than once.
     """
 
@@ -62,7 +69,7 @@ class Dataset:
     measures: tuple[str, ...]
     date: str
     service: str
-    derived: Derived | None = None
+    derived: tuple[Derived, ...] = ()
     not_additive: tuple[str, ...] = ()
 
     @cached_property
@@ -73,16 +80,14 @@ class Dataset:
     @cached_property
     def members(self) -> Mapping[str, str]:
         """Map the names of all fields, derived measures included, to attributes of the row type."""
-        names = self.derived.names if self.derived else ()
-        return {**self.attributes, **{name: _CAPITAL.sub(r"_\g<0>", name).lower() for name in names}}
+        names = {derived.name: _CAPITAL.sub(r"_\g<0>", derived.name).lower() for derived in self.derived}
+        return {**self.attributes, **names}
 
     @cached_property
     def group_row(self) -> type[msgspec.Struct]:
         """The type of groups that the gateway makes: a row whose excesses are sums of excesses."""
-        derived = self.derived
-        names = (derived.unassigned, derived.overdeployed) if derived else ()
-        fields = [(self.members[name], int | None, None) for name in names]
-        encoded_names = {self.members[name]: name for name in names}
+        encoded_names = {self.members[excess.name]: excess.name for excess in self.excesses}
+        fields = [(attribute, int | None, None) for attribute in encoded_names]
         return msgspec.defstruct(
             f"{self.row.__name__}Group", fields, bases=(self.row,), rename=encoded_names, frozen=True, gc=False
         )
@@ -90,7 +95,17 @@ class Dataset:
     @cached_property
     def exceptional(self) -> frozenset[str]:
         """The measures of a group that its other measures do not determine."""
-        return frozenset((self.derived.unassigned, self.derived.overdeployed) if self.derived else ())
+        return frozenset(excess.name for excess in self.excesses)
+
+    @cached_property
+    def excesses(self) -> tuple[Excess, ...]:
+        """The derived measures that are added up."""
+        return tuple(derived for derived in self.derived if isinstance(derived, Excess))
+
+    @cached_property
+    def rates(self) -> tuple[Rate, ...]:
+        """The derived measures that are quotients."""
+        return tuple(derived for derived in self.derived if isinstance(derived, Rate))
 
 
 @dataclass(frozen=True, slots=True, order=True)

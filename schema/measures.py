@@ -125,7 +125,7 @@ def totals_type(name: str, row: type) -> Any:
     kinds: dict[str, Any] = {field: (float if _is_rate(row, field) else Long) | None for field in measures}
     members: dict[str, Any] = {
         field: strawberry.field(
-            description=f"{noun.text}: the quotient of both totals; null if nothing was sold, or if one is unknown."
+            description=f"{noun.text}: the quotient of two totals; null if the second is 0, or if one is unknown."
             if _is_rate(row, field)
             else f"{noun.text}, added up over all rows; null if a number is unknown or the sum is beyond 64 bits."
         )

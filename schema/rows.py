@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 from strawberry.utils.str_converters import to_camel_case
 
-from gateway.query import Dataset, Derived, Measure
+from gateway.query import Dataset, Derived, Measure, Rate
 from schema.scalars import LONG_MAX, DateTime, Long
 
 
-def row_type(node: type, derived: Derived | None = None) -> type[msgspec.Struct]:
+def row_type(node: type, derived: tuple[Derived, ...] = ()) -> type[msgspec.Struct]:
     """Return the struct that rows are decoded to: flat, frozen, with the fields of the GraphQL type ``node``.
 
     Derived measures are properties, so they take neither memory nor time until they are read.
@@ -22,7 +22,7 @@ def row_type(node: type, derived: Derived | None = None) -> type[msgspec.Struct]
     stored = _stored(node, derived)
     fields = [(name, kinds.get(bare(kind), str) | None, None) for name, kind in stored.items()]
     attributes = {to_camel_case(name): name for name in kinds_of(node)}
-    namespace = {} if derived is None else _properties(derived, attributes)
+    namespace = {attributes[each.name]: property(_computation(each, attributes)) for each in derived}
     return msgspec.defstruct(f"{node.__name__}Row", fields, rename="camel", frozen=True, gc=False, namespace=namespace)
 
 
@@ -32,7 +32,7 @@ def dataset(
     name: str,
     path: str,
     service: str,
-    derived: Derived | None = None,
+    derived: tuple[Derived, ...] = (),
     not_additive: tuple[str, ...] = (),
 ) -> Dataset:
     """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
@@ -51,15 +51,11 @@ def dataset(
     )
 
 
-def _properties(derived: Derived, attributes: dict[str, str]) -> dict[str, Any]:
-    """Return the derived measures of a row as properties, by attribute."""
-    sold, deployed = attrgetter(attributes[derived.sold]), attrgetter(attributes[derived.deployed])
-    makers = {
-        derived.unassigned: _excess(sold, deployed),
-        derived.overdeployed: _excess(deployed, sold),
-        derived.rate: _rate(sold, deployed),
-    }
-    return {attributes[name]: property(make) for name, make in makers.items()}
+def _computation(derived: Derived, attributes: Mapping[str, str]) -> Callable[[Any], int | float | None]:
+    """Return the function that computes a derived measure of a row."""
+    if isinstance(derived, Rate):
+        return _rate(attrgetter(attributes[derived.dividend]), attrgetter(attributes[derived.divisor]))
+    return _excess(attrgetter(attributes[derived.larger]), attrgetter(attributes[derived.smaller]))
 
 
 def _excess(larger: Callable[[Any], int | None], smaller: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
@@ -72,32 +68,26 @@ def _excess(larger: Callable[[Any], int | None], smaller: Callable[[Any], int | 
     return excess
 
 
-def _rate(sold: Callable[[Any], int | None], deployed: Callable[[Any], int | None]) -> Callable[[Any], float | None]:
+def _rate(dividend: Callable[[Any], int | None], divisor: Callable[[Any], int | None]) -> Callable[[Any], float | None]:
     def rate(row: Any) -> float | None:
-        divisor, dividend = sold(row), deployed(row)
+        upper, lower = dividend(row), divisor(row)
         # Adding 0 turns -0.0 into 0.0.
-        return None if not divisor or dividend is None else dividend / divisor + 0.0
+        return None if not lower or upper is None else upper / lower + 0.0
 
     return rate
 
 
 def out_of_range(rows: Iterable[Any], dataset: Dataset, names: Collection[str]) -> int:
     """Count the values of the excesses ``names`` that are null because they do not fit into 64 bits."""
-    derived = dataset.derived
-    if derived is None:
-        return 0
-    operands = attrgetter(dataset.members[derived.sold], dataset.members[derived.deployed])
-    pairs = [pair for pair in map(operands, rows) if None not in pair]
-    has_unassigned, has_overdeployed = derived.unassigned in names, derived.overdeployed in names
-    return sum(
-        (has_unassigned and sold - deployed > LONG_MAX) + (has_overdeployed and deployed - sold > LONG_MAX)
-        for sold, deployed in pairs
-    )
+    excesses = [excess for excess in dataset.excesses if excess.name in names]
+    operands = [attrgetter(dataset.members[each.larger], dataset.members[each.smaller]) for each in excesses]
+    pairs = (operand(row) for row in rows for operand in operands)
+    return sum(None not in pair and pair[0] - pair[1] > LONG_MAX for pair in pairs)
 
 
-def _stored(node: type, derived: Derived | None) -> dict[str, Any]:
+def _stored(node: type, derived: tuple[Derived, ...]) -> dict[str, Any]:
     """Return the fields of ``node`` that the upstream sends, with their types."""
-    computed = () if derived is None else derived.names
+    computed = [each.name for each in derived]
     return {name: kind for name, kind in kinds_of(node).items() if to_camel_case(name) not in computed}
 
 

@@ -61,7 +61,6 @@ async def view_totals(view: View, refinement: Refinement, selected: SelectedFiel
 
 def empty_totals(dataset: Dataset) -> TotalsValue:
     """Return the totals of no rows."""
-    values: dict[str, int | None] = dict.fromkeys((*dataset.measures, *dataset.exceptional), 0)
-    if dataset.derived is not None:
-        values[dataset.derived.rate] = None
-    return TotalsValue(values, dataset.members)
+    values = dict.fromkeys((*dataset.measures, *dataset.exceptional), 0)
+    rates = dict.fromkeys((rate.name for rate in dataset.rates), None)
+    return TotalsValue({**values, **rates}, dataset.members)

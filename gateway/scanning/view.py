@@ -156,8 +156,7 @@ class View:
 
     @property
     def _derived_names(self) -> tuple[str, ...]:
-        derived = self.table.dataset.derived
-        return derived.names if derived else ()
+        return tuple(derived.name for derived in self.table.dataset.derived)
 
 
 def _array_bytes(array: Rows) -> int:

@@ -1,14 +1,14 @@
-"""Measures of a table's rows: stored ones, and those derived from the licenses sold and deployed."""
+"""Measures of a table's rows: stored ones, and those derived from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.query import Derived
+from gateway.query import Derived, Rate
 from gateway.views.measure_column import MeasureColumn, Rows, State
 from gateway.views.table import Table
 
@@ -17,19 +17,18 @@ _EXACT_IN_A_FLOAT = 2**53
 
 
 def measure(table: Table, name: str, rows: Rows | None = None) -> MeasureColumn:
-    """Return the measure ``name`` of ``rows``, or of all rows: int64, or float64 for the rate.
+    """Return the measure ``name`` of ``rows``, or of all rows: int64, or float64 for a rate.
 
     A derived measure has the worse state of its two operands. A difference beyond 2**63 - 1 is OUT_OF_RANGE, and a
-    rate of 0 sold is NULL. Grouped tables store their differences, which are sums. Raises KeyError for another name.
+    quotient by 0 is NULL. Grouped tables store their differences, which are sums. Raises KeyError for another name.
     """
     stored = table.measures.get(name)
     if stored is not None:
         return stored.take(rows)
-    derived = table.dataset.derived
-    if derived is None or name not in derived.names:
-        raise KeyError(name)
-    sold, deployed = (table.measures[operand].take(rows) for operand in (derived.sold, derived.deployed))
-    return derived_measure(derived, name, sold, deployed)
+    for derived in table.dataset.derived:
+        if derived.name == name:
+            return derived_measure(derived, table.measures, rows)
+    raise KeyError(name)
 
 
 def out_of_range(table: Table, names: Iterable[str], rows: Rows | None = None) -> int:
@@ -37,11 +36,11 @@ def out_of_range(table: Table, names: Iterable[str], rows: Rows | None = None) -
     return sum(measure(table, name, rows).out_of_range() for name in names)
 
 
-def derived_measure(derived: Derived, name: str, sold: MeasureColumn, deployed: MeasureColumn) -> MeasureColumn:
-    """Return the measure ``name`` of ``derived``, computed from its operands."""
-    if name == derived.rate:
-        return _rate(sold, deployed)
-    return _excess(sold, deployed) if name == derived.unassigned else _excess(deployed, sold)
+def derived_measure(derived: Derived, columns: Mapping[str, MeasureColumn], rows: Rows | None = None) -> MeasureColumn:
+    """Return the measure ``derived`` of ``rows``, or of all rows, computed from its operands in ``columns``."""
+    if isinstance(derived, Rate):
+        return _rate(columns[derived.dividend].take(rows), columns[derived.divisor].take(rows))
+    return _excess(columns[derived.larger].take(rows), columns[derived.smaller].take(rows))
 
 
 def _excess(larger: MeasureColumn, smaller: MeasureColumn) -> MeasureColumn:
@@ -56,15 +55,15 @@ def _excess(larger: MeasureColumn, smaller: MeasureColumn) -> MeasureColumn:
     return MeasureColumn.of(difference.astype(np.int64), states)
 
 
-def _rate(sold: MeasureColumn, deployed: MeasureColumn) -> MeasureColumn:
-    """Return deployed / sold, correctly rounded."""
-    states = _worse(sold, deployed)
-    states[(sold.values == 0) & (states == State.KNOWN)] = State.NULL
+def _rate(dividend: MeasureColumn, divisor: MeasureColumn) -> MeasureColumn:
+    """Return dividend / divisor, correctly rounded."""
+    states = _worse(dividend, divisor)
+    states[(divisor.values == 0) & (states == State.KNOWN)] = State.NULL
     # Missing values are 0, so they are not divided by.
-    divisor = np.where(states == State.KNOWN, sold.values, 1)
-    rates = deployed.values / divisor
-    for row in np.flatnonzero(_is_rounded(divisor) | _is_rounded(deployed.values)).tolist():
-        rates[row] = int(deployed.values[row]) / int(divisor[row])
+    divisors = np.where(states == State.KNOWN, divisor.values, 1)
+    rates = dividend.values / divisors
+    for row in np.flatnonzero(_is_rounded(divisors) | _is_rounded(dividend.values)).tolist():
+        rates[row] = int(dividend.values[row]) / int(divisors[row])
     # Adding 0 turns -0.0 into 0.0.
     return MeasureColumn.of(rates + 0.0, states)
 

@@ -17,13 +17,12 @@ from gateway.views.table import Table
 def summing_measures(
     table: Table, rows: Rows | None, group_of_row: NDArray[Any], groups: int, grouped_by: Collection[str] = ()
 ) -> Pieces[dict[str, MeasureColumn]]:
-    """Return the sums of all measures except the rate over groups of ``rows``; all rows for None.
+    """Return the sums of all measures except rates over groups of ``rows``; all rows for None.
 
     If the rows have several values of a dimension that measures must not be added over, and the groups do not have it
     in ``grouped_by``, all sums are UNKNOWN.
     """
-    derived = table.dataset.derived
-    names = (*table.dataset.measures, *((derived.unassigned, derived.overdeployed) if derived else ()))
+    names = (*table.dataset.measures, *(excess.name for excess in table.dataset.excesses))
     if not _is_additive(table, rows, grouped_by):
         unknown = MeasureColumn(np.zeros(groups, np.int64), np.full(groups, State.UNKNOWN, np.uint8))
         return dict.fromkeys(names, unknown)

@@ -28,17 +28,16 @@ class Totals:
 def totaling(table: Table, rows: Rows | None = None) -> Pieces[Totals]:
     """Return the totals of ``rows``, or of all rows for None.
 
-    Nulls are skipped; only nulls give null, and no rows give 0. The rate is that of the sums, null if either is null
-    or nothing was sold. A total with an unreadable value, or over several values of a dimension in ``not_additive``,
+    Nulls are skipped; only nulls give null, and no rows give 0. A rate is that of the sums, null if either is null
+    or the divisor is 0. A total with an unreadable value, or over several values of a dimension in ``not_additive``,
     is null.
     """
     row_count = len(table) if rows is None else len(np.arange(len(table))[rows])
     sums = yield from summing_measures(table, rows, np.zeros(row_count, np.int64), 1)
     if not row_count:
         sums = dict.fromkeys(sums, MeasureColumn(np.zeros(1, np.int64)))
-    derived = table.dataset.derived
-    if derived is not None:
-        sums[derived.rate] = derived_measure(derived, derived.rate, sums[derived.sold], sums[derived.deployed])
+    for rate in table.dataset.rates:
+        sums[rate.name] = derived_measure(rate, sums)
     return Totals(
         {name: column.python_values()[0] for name, column in sums.items()},
         tuple(name for name, column in sums.items() if column.out_of_range()),

@@ -5,7 +5,7 @@ Source: the Microsoft page "Get licenses deployment information".
 
 import strawberry
 
-from gateway.query import Derived
+from gateway.query import Excess, Rate
 from schema.dimensions import (
     dimension_enum,
     filter_input,
@@ -68,12 +68,10 @@ LICENSE_DEPLOYMENTS = dataset(
     name="licenseDeployments",
     path="analytics/commercial/deployment/license",
     service="serviceCode",
-    derived=Derived(
-        sold="licensesSold",
-        deployed="licensesDeployed",
-        unassigned="licensesUnassigned",
-        overdeployed="licensesOverdeployed",
-        rate="deploymentRate",
+    derived=(
+        Excess("licensesUnassigned", larger="licensesSold", smaller="licensesDeployed"),
+        Excess("licensesOverdeployed", larger="licensesDeployed", smaller="licensesSold"),
+        Rate("deploymentRate", dividend="licensesDeployed", divisor="licensesSold"),
     ),
 )
 

@@ -134,7 +134,7 @@ def _numbers(field: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the measures of the dataset that ``field`` queries, and its rates."""
     datasets: list[Dataset] = [dataset for dataset, _ in DATASETS if dataset.name == field]
     names = {name for dataset in datasets for name in (*dataset.measures, *dataset.exceptional)}
-    rates = {dataset.derived.rate for dataset in datasets if dataset.derived}
+    rates = {rate.name for dataset in datasets for rate in dataset.rates}
     return frozenset(names | rates), frozenset(rates)
 
 

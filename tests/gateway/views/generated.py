@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from gateway.query import Dataset, Derived, Measure
+from gateway.query import Dataset, Excess, Measure, Rate
 from gateway.views.table import Table
 from gateway.views.table_builder import TableBuilder
 from tests.gateway.views.reference import UNREADABLE, Row
@@ -42,12 +42,10 @@ DATASET = Dataset(
     measures=("licensesDeployed", "licensesSold"),
     date="processedDateTime",
     service="serviceCode",
-    derived=Derived(
-        sold="licensesSold",
-        deployed="licensesDeployed",
-        unassigned="licensesUnassigned",
-        overdeployed="licensesOverdeployed",
-        rate="deploymentRate",
+    derived=(
+        Excess("licensesUnassigned", larger="licensesSold", smaller="licensesDeployed"),
+        Excess("licensesOverdeployed", larger="licensesDeployed", smaller="licensesSold"),
+        Rate("deploymentRate", dividend="licensesDeployed", divisor="licensesSold"),
     ),
 )
 

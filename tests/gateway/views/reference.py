@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from gateway.clocks.instant import instant
-from gateway.query import Dataset, Derived
+from gateway.query import Dataset, Rate
 from gateway.views.conditions import AllOf, AnyOf, Condition, MeasureComparison, Not
 from gateway.views.order_term import OrderTerm
 
@@ -42,29 +42,25 @@ def text_key(text: str) -> str:
     return "".join(part.casefold() for part in parts if unicodedata.combining(part) == 0)
 
 
-def derived_of(dataset: Dataset) -> Derived:
-    """Return the derived measures of a dataset that has them."""
-    assert dataset.derived is not None
-    return dataset.derived
-
-
 def measure_names(dataset: Dataset) -> tuple[str, ...]:
     """Return the names of all measures, derived ones included."""
-    return (*dataset.measures, *derived_of(dataset).names)
+    return (*dataset.measures, *(derived.name for derived in dataset.derived))
 
 
 def measure(dataset: Dataset, row: Row, name: str) -> Any:
     """Return a measure of a row: int, float, None or Missing."""
     if name in row:
         return row[name]
-    derived = derived_of(dataset)
-    sold, deployed = row[derived.sold], row[derived.deployed]
+    (derived,) = (derived for derived in dataset.derived if derived.name == name)
+    is_rate = isinstance(derived, Rate)
+    names = (derived.dividend, derived.divisor) if isinstance(derived, Rate) else (derived.larger, derived.smaller)
+    one, other = (row[name] for name in names)
     for missing in (OUT_OF_RANGE, UNREADABLE, None):
-        if missing in (sold, deployed):
+        if missing in (one, other):
             return missing
-    if name == derived.rate:
-        return deployed / sold + 0.0 if sold else None
-    excess = max(0, sold - deployed if name == derived.unassigned else deployed - sold)
+    if is_rate:
+        return one / other + 0.0 if other else None
+    excess = max(0, one - other)
     return excess if excess in LONGS else OUT_OF_RANGE
 
 
@@ -89,9 +85,8 @@ def summed(values: Iterable[Any]) -> Any:
 
 
 def sums(dataset: Dataset, rows: Sequence[Row], *, additive: bool) -> dict[str, Any]:
-    """Return the sums of the measures of ``rows``, without the rate."""
-    derived = derived_of(dataset)
-    names = (*dataset.measures, derived.unassigned, derived.overdeployed)
+    """Return the sums of the measures of ``rows``, without rates."""
+    names = (*dataset.measures, *(excess.name for excess in dataset.excesses))
     return {name: summed(measure(dataset, row, name) for row in rows) if additive else UNREADABLE for name in names}
 
 
@@ -116,11 +111,11 @@ def grouped(dataset: Dataset, rows: Sequence[Row], dimensions: Sequence[str]) ->
 
 def totals(dataset: Dataset, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the totals of ``rows``, without distinction of nulls."""
-    derived = derived_of(dataset)
+    rates = [rate.name for rate in dataset.rates]
     if not rows:
-        return {**dict.fromkeys(measure_names(dataset), 0), derived.rate: None}
+        return dict.fromkeys(measure_names(dataset), 0) | dict.fromkeys(rates)
     total = sums(dataset, rows, additive=is_additive(dataset, rows))
-    return {**total, derived.rate: measure(dataset, total, derived.rate)}
+    return {**total, **{name: measure(dataset, total, name) for name in rates}}
 
 
 def ordered(dataset: Dataset, rows: Sequence[Row], terms: Sequence[OrderTerm]) -> list[int]:

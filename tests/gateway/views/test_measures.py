@@ -69,7 +69,7 @@ def test_another_name_is_refused() -> None:
 
 
 def test_a_dataset_without_derived_measures_has_only_its_own() -> None:
-    table = TableBuilder(replace(DATASET, derived=None)).build()
+    table = TableBuilder(replace(DATASET, derived=())).build()
     assert len(measure(table, "licensesSold")) == 0
     with pytest.raises(KeyError, match="deploymentRate"):
         measure(table, "deploymentRate")
