@@ -59,7 +59,8 @@ class Dataset:
     are upstream field names; a measure's type in a row is :data:`Measure`. ``date`` is the field with a row's
     processed date, and ``service`` the dimension whose rows are processed together. ``derived`` are the
     measures that the gateway computes itself. Measures must not be added up over several values of a dimension in
-    ``not_additive``, because one license would count more than once.
+    ``not_additive``, because one license would count more than once. ``other_spellings`` are pairs of a name that the
+    upstream may use as well, and the field that it stands for.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Dataset:
     service: str
     derived: tuple[Derived, ...] = ()
     not_additive: tuple[str, ...] = ()
+    other_spellings: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:

@@ -34,8 +34,12 @@ def dataset(
     service: str,
     derived: tuple[Derived, ...] = (),
     not_additive: tuple[str, ...] = (),
+    other_spellings: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime."""
+    """Return the Dataset of a GraphQL type: its dimensions are text, its measures Longs, its date a DateTime.
+
+    ``other_spellings`` maps names that the upstream may use as well to the fields that they stand for.
+    """
     kinds = {to_camel_case(field): bare(kind) for field, kind in _stored(node, derived).items()}
     (date,) = (field for field, kind in kinds.items() if kind is DateTime)
     return Dataset(
@@ -48,6 +52,7 @@ def dataset(
         service=service,
         derived=derived,
         not_additive=not_additive,
+        other_spellings=tuple((other_spellings or {}).items()),
     )
 
 

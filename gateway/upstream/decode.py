@@ -2,7 +2,8 @@
 
 Strict decoding reads a body in one typed pass. If that fails or meets an invalid value, lenient decoding reads the body
 without types, field by field, so that an invalid value costs only itself. Rows without a known field are also decoded
-leniently, because only that shows their keys: known names in another case are accepted, others are an error.
+leniently, because only that shows their keys: known names in another case are accepted, others are an error. A body
+with two spellings of one name is decoded leniently, too.
 """
 
 from __future__ import annotations
@@ -128,10 +129,15 @@ class Codec:
         # Decimals keep digits that a float would round.
         self._untyped = msgspec.json.Decoder(float_hook=exact)
         self._blank = dataset.row()
-        self._names = {name.casefold(): name for name in names}
+        self._others = dataset.other_spellings
+        self._names = {name.casefold(): name for name in (*names, *(other for other, _ in self._others))}
 
     def strict(self, text: Text) -> UpstreamResponse | None:
         """Decode a body in one typed pass; None if it needs lenient decoding."""
+        uniform = self._uniform(text)
+        if uniform is None:
+            return None
+        text = uniform
         try:
             envelope: Any = self._typed.decode(text)
         except msgspec.ValidationError:
@@ -157,11 +163,31 @@ class Codec:
 
     def chunk(self, text: bytes) -> tuple[Any, ...] | None:
         """Decode a list of rows; None if it is invalid or needs lenient decoding."""
+        uniform = self._uniform(text)
+        if uniform is None:
+            return None
         try:
-            rows: tuple[Any, ...] = self._chunk.decode(text)
+            rows: tuple[Any, ...] = self._chunk.decode(uniform)
         except (ValueError, RecursionError):
             return None
         return rows if self._have_dates(rows) else None
+
+    def _uniform(self, text: Text) -> Text | None:
+        """Return ``text`` with the fields' own names in place of other spellings; None if it has both of a name.
+
+        A quote inside a JSON text is escaped, so a quoted name before a colon is a key.
+        """
+        for other, name in self._others:
+            own_key, other_key = f'"{name}"'.encode(), f'"{other}"'.encode()
+            body = bytes(text)
+            if other_key not in body:
+                continue
+            if own_key in body:
+                return None
+            text = body.replace(other_key + b":", own_key + b":")
+            if other_key in text:
+                return None
+        return text
 
     def are_blank(self, rows: tuple[Any, ...]) -> bool:
         """Return True if there are rows and all their fields are null, perhaps because their keys are unknown."""
@@ -193,9 +219,13 @@ class Codec:
         objects = _objects(envelope)
         spelling = self._spelling(objects)
         readers = [(spelling.get(name, name), attribute, read) for name, attribute, read in self._readers]
+        others = [(spelling.get(other, other), spelling.get(name, name)) for other, name in self._others]
         unreadable_values = 0
         rows = []
         for fields in objects:
+            for other, name in others:
+                if fields.get(name) is None:
+                    fields[name] = fields.get(other)
             values = {
                 attribute: read(fields[name]) for name, attribute, read in readers if fields.get(name) is not None
             }

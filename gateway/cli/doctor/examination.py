@@ -16,6 +16,7 @@ from gateway.cli.doctor.observations import (
     rows_of,
     sum_of,
     total_form,
+    with_own_names,
 )
 from gateway.cli.doctor.prober import Answer, Prober
 from gateway.query import Comparison, Dataset, Filter, Junction, PageQuery
@@ -147,12 +148,13 @@ class Examination:
             return "unknown, without both"
         if len(objects_of(plain)) >= MAX_TOP:
             return "unknown, because the customer has too many rows"
-        pairs = [
-            (sum_of(objects_of(plain), name), sum_of(objects_of(grouped), name)) for name in self._dataset.measures
-        ]
+        pairs = [(self._sum(plain, name), self._sum(grouped, name)) for name in self._dataset.measures]
         if any(None in pair for pair in pairs):
             return "unknown, because some counts are no whole numbers"
         return "equal to those of the rows" if all(one == other for one, other in pairs) else "different from the rows'"
+
+    def _sum(self, answer: Answer, measure: str) -> int | None:
+        return sum_of((with_own_names(row, self._dataset) for row in objects_of(answer)), measure)
 
     async def _escape(self) -> None:
         """A doubled quote, which OData takes for one quote inside a value."""

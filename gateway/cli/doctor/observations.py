@@ -29,6 +29,12 @@ def objects_of(answer: Answer) -> list[dict[str, Any]]:
     return [row for row in rows_of(answer) or () if isinstance(row, dict)]
 
 
+def with_own_names(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Return ``row`` with the documented names in place of their other spellings."""
+    own_names = dict(dataset.other_spellings)
+    return {own_names.get(key, key): value for key, value in row.items()}
+
+
 def envelope(answer: Answer) -> str:
     """Return the documented names that the envelope has."""
     groups = (ROWS_NAMES, LINK_NAMES, TOTAL_NAMES)
@@ -71,15 +77,19 @@ def _date(value: Any) -> str:
 
 
 def counts_form(rows: Iterable[dict[str, Any]], dataset: Dataset) -> str:
-    return _forms([_kind(row[name]) if name in row else "missing" for row in rows for name in dataset.measures])
+    named = (with_own_names(row, dataset) for row in rows)
+    return _forms([_kind(row[name]) if name in row else "missing" for row in named for name in dataset.measures])
 
 
 def keys_form(rows: Sequence[dict[str, Any]], dataset: Dataset) -> str:
     """Return how the keys of rows differ from the documented ones."""
     documented = set(dataset.attributes)
     lower = {name.lower() for name in documented}
-    keys = {key for row in rows for key in row}
     findings = []
+    if any(other in row for row in rows for other, _ in dataset.other_spellings):
+        findings.append("another spelling that the page uses, too")
+    rows = [with_own_names(row, dataset) for row in rows]
+    keys = {key for row in rows for key in row}
     if {key for key in keys - documented if key.lower() in lower}:
         findings.append("documented ones in another case")
     if {key for key in keys if key.lower() not in lower}:

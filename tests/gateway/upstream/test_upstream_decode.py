@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -360,3 +361,41 @@ def test_one_known_field_leaves_the_other_rows_as_they_are(known: dict[str, Any]
 def test_arbitrary_bytes_raise_only_the_documented_error(text: bytes) -> None:
     with pytest.raises(UpstreamBadResponse):
         decode(text, DATASET)
+
+
+RESPELLED = replace(DATASET, other_spellings=(("other", "licensesSold"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"other":7}', 7),
+        ('{"other" : 7}', 7),
+        ('{"licensesSold":7}', 7),
+        ('{"licensesSold":7,"other":8}', 7),
+        ('{"other":8,"licensesSold":7}', 7),
+        ('{"licensesSold":null,"other":8}', 8),
+        ('{"other":null}', None),
+        ('{"OTHER":7}', 7),
+        ('{"other":7,"productName":"other"}', 7),
+        (r'{"other":7,"productName":"\"other\":"}', 7),
+        ('{"other":"7"}', 7),
+        ('{"Other":null,"LicensesSold":9}', 9),
+    ],
+)
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with BOM"])
+def test_a_measure_may_have_another_spelling(text: str, value: int | None, start: bytes) -> None:
+    """The field's own name wins."""
+    decoded = decode(start + b'{"Value":[%s]}' % text.encode(), RESPELLED)
+    assert [row.licenses_sold for row in decoded.rows] == [value]
+    assert decoded.unreadable_values == 0
+
+
+def test_rows_of_both_spellings_may_be_mixed() -> None:
+    rows = [{"other": 1}, {"licensesSold": 2}, {"other": 3, "licensesSold": 4}]
+    decoded = decode(json.dumps({"Value": rows}).encode(), RESPELLED)
+    assert [row.licenses_sold for row in decoded.rows] == [1, 2, 4]
+
+
+def test_one_other_spelling_is_decoded_in_one_pass() -> None:
+    assert decode_strictly(b'{"Value":[{"other":1}],"TotalCount":1}', RESPELLED) is not None
