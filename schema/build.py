@@ -10,7 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryType
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from schema.datasets import license_deployment
 from schema.scalars import SCALARS
 

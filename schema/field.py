@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET, Info
 
+from gateway.dataset import Dataset
 from gateway.paging.window import page_arguments
-from gateway.query import FALSE, TRUE, Dataset, PageQuery
+from gateway.query import FALSE, TRUE, PageQuery
 from schema.answers import ConnectionRequest, answer
 from schema.connection_types import Connection
 from schema.execution.context import OperationContext

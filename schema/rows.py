@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from strawberry.utils.str_converters import to_camel_case
 
-from gateway.query import Dataset, Derived, Measure, Rate
+from gateway.dataset import Dataset, Derived, Measure, Rate
 from schema.scalars import LONG_MAX, DateTime, Long
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from gateway.dataset import Dataset
 from gateway.page import out_of_range_warnings
 from gateway.paging.window import PageArguments, changed_since_cursor, window_of
-from gateway.query import Dataset, PageQuery
+from gateway.query import PageQuery
 from gateway.scanning.view import View
 from gateway.views.refinement import Refinement
 from schema.connection import ConnectionResult, ConnectionValue, PageInfoValue, Piece, TotalsValue

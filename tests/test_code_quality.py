@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.held_rows",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
-    ("gateway.clocks", "gateway.scheduling", "gateway.network", "gateway.version"),
+    ("gateway.clocks", "gateway.scheduling", "gateway.network", "gateway.dataset", "gateway.version"),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

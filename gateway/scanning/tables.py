@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, compress, decompress
+from gateway.dataset import Dataset
 from gateway.page import UNREADABLE_VALUES, Page
-from gateway.query import Dataset, PageQuery
+from gateway.query import PageQuery
 from gateway.scanning.scan import Consumer
 from gateway.scheduling.rotation import Turns
 from gateway.scheduling.worker_thread import InThread, in_pieces, inline

@@ -12,9 +12,10 @@ from collections import OrderedDict
 from typing import Any, Protocol
 
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
+from gateway.dataset import Dataset
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Caller, Page, PageWarning, Snapshot, snapshot_of
-from gateway.query import Dataset, PageQuery
+from gateway.query import PageQuery
 from gateway.upstream.decode import UpstreamResponse
 
 # The limit of remembered blocks with differing dates but unchanged data; each takes about 300 bytes (our choice).

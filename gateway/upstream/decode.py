@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.dataset import Dataset
 from gateway.errors import UpstreamBadResponse
-from gateway.query import Dataset
 from gateway.scheduling.worker_thread import InThread
 from gateway.upstream.chunks import split_rows
 from gateway.upstream.coercion import date_of, exact, is_date, long_of, text_of, total_of

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.clocks.instant import instant
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from gateway.views.pieces import Pieces, Shared, whole
 from gateway.views.text_key import text_key, text_keys
 

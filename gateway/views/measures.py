@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.query import Derived, Rate
+from gateway.dataset import Derived, Rate
 from gateway.views.measure_column import MeasureColumn, Rows, State
 from gateway.views.table import Table
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from gateway.views.dictionary import Dictionary
 from gateway.views.measure_column import MeasureColumn
 from gateway.views.pieces import Pieces, Shared, whole

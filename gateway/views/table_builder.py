@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from gateway.views.dictionary import Dictionary, code_type, sort_key_of
 from gateway.views.measure_column import MeasureColumn, State
 from gateway.views.table import Table, TextColumn

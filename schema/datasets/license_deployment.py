@@ -5,7 +5,7 @@ Source: the Microsoft page "Get licenses deployment information".
 
 import strawberry
 
-from gateway.query import Excess, Rate
+from gateway.dataset import Excess, Rate
 from schema.dimensions import (
     dimension_enum,
     filter_input,

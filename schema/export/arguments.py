@@ -16,8 +16,9 @@ from graphql import GraphQLError, OperationDefinitionNode, get_variable_values, 
 from starlette.datastructures import QueryParams
 from strawberry.types.arguments import convert_arguments
 
+from gateway.dataset import Dataset
 from gateway.errors import BadUserInput
-from gateway.query import Dataset, PageQuery
+from gateway.query import PageQuery
 from gateway.views.refinement import Refinement
 from schema.execution.advice import advised
 from schema.execution.cost import check_variables

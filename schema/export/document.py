@@ -18,7 +18,7 @@ from graphql import (
     print_ast,
 )
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from schema.build import DATASETS
 from schema.execution.cost import variable_uses
 

@@ -13,7 +13,7 @@ import msgspec
 import strawberry
 from graphql import GraphQLInputObjectType, get_named_type
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from gateway.version import VERSION
 from schema.export.arguments import ARGUMENTS, MAX_OFFSET_DIGITS
 from schema.export.json_schemas import SCHEMAS, Json, json_schema, named_schemas

@@ -13,11 +13,12 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
 from gateway.clocks import clock as clocks
 from gateway.config.groups import CacheConfig
+from gateway.dataset import Dataset
 from gateway.errors import GatewayError
 from gateway.page import Caller, Page, PageSource, Snapshot
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
-from gateway.query import Dataset, PageQuery
+from gateway.query import PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
 from gateway.scanning.sources import RowSources

@@ -11,7 +11,7 @@ import graphql
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from schema import datasets
 from schema.build import DATASETS, build_schema, sdl
 

@@ -19,7 +19,8 @@ from gateway.cli.doctor.observations import (
     with_own_names,
 )
 from gateway.cli.doctor.prober import Answer, Prober
-from gateway.query import Comparison, Dataset, Filter, Junction, PageQuery
+from gateway.dataset import Dataset
+from gateway.query import Comparison, Filter, Junction, PageQuery
 
 # Microsoft page: the path prefixes of its example and its syntax line, and its largest page.
 PREFIXES = ("/partner/v1", "/v1")

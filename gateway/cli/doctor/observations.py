@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.cli.doctor.prober import Answer
-from gateway.query import Dataset
+from gateway.dataset import Dataset
 from gateway.upstream.decode import LINK_NAMES, ROWS_NAMES, TOTAL_NAMES
 
 _DATES = (

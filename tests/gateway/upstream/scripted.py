@@ -15,8 +15,9 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.clocks import clock as clocks
 from gateway.config.groups import UpstreamConfig
+from gateway.dataset import Dataset, Measure
 from gateway.page import Caller
-from gateway.query import Dataset, Measure, PageQuery
+from gateway.query import PageQuery
 from gateway.upstream import UpstreamAttempt, UpstreamClient
 
 CORRELATION_ID = "9cbdf63c-2608-4ad8-b0a9-abae27d859d9"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dataset import Dataset
 from gateway.errors import UpstreamBadResponse
-from gateway.query import Dataset
 from gateway.upstream.chunks import split_rows
 from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, envelope

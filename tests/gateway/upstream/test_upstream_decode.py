@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dataset import Dataset
 from gateway.errors import UpstreamBadResponse
-from gateway.query import Dataset
 from gateway.upstream import UpstreamResponse
 from gateway.upstream.coercion import is_date
 from gateway.upstream.decode import decode_leniently, decode_strictly

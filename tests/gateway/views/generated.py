@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from gateway.query import Dataset, Excess, Measure, Rate
+from gateway.dataset import Dataset, Excess, Measure, Rate
 from gateway.views.table import Table
 from gateway.views.table_builder import TableBuilder
 from tests.gateway.views.reference import UNREADABLE, Row

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from gateway.clocks.instant import instant
-from gateway.query import Dataset, Rate
+from gateway.dataset import Dataset, Rate
 from gateway.views.conditions import AllOf, AnyOf, Condition, MeasureComparison, Not
 from gateway.views.order_term import OrderTerm
 
