@@ -88,6 +88,24 @@ def comparisons(part: Filter) -> int:
     return 1 if isinstance(part, Comparison) else sum(map(comparisons, part.operands))
 
 
+def admitted_values(part: Filter | None, field: str) -> frozenset[str] | None:
+    """Return the values of ``field`` that ``part`` admits, or None if it does not list them.
+
+    Values that differ in case count as different.
+    """
+    if part is None:
+        return None
+    if isinstance(part, Comparison):
+        return frozenset({part.value}) if (part.field, part.operator) == (field, "eq") else None
+    lists = [admitted_values(operand, field) for operand in part.operands]
+    known = [values for values in lists if values is not None]
+    if part.operator == "or":
+        return frozenset().union(*known) if len(known) == len(lists) else None
+    own = [operand for operand in part.operands if isinstance(operand, Comparison) and operand.field == field]
+    excluded = {comparison.value for comparison in own if comparison.operator == "ne"}
+    return frozenset.intersection(*known) - excluded if known else None
+
+
 def encoded(text: str) -> str:
     """Return ``text`` percent-encoded as in the Microsoft page's example: a space is ``%20`` and a quote ``%27``."""
     return quote(text, safe="")
@@ -134,6 +152,21 @@ class PageQuery:
     def query_string(self) -> str:
         """The upstream's query string: filter, groupby, processedDateTime, top, skip; the first three when set."""
         return "&".join([*self._selection(), f"top={self.top}", f"skip={self.skip}"])
+
+    @cached_property
+    def is_additive(self) -> bool:
+        """True if measures may be added up over all rows: they have one value of each ``not_additive`` dimension."""
+        return all(map(self._admits_one_value, self.dataset.not_additive))
+
+    @cached_property
+    def has_measures(self) -> bool:
+        """False for groups over several values of a ``not_additive`` dimension: their measures are null."""
+        summed = [name for name in self.dataset.not_additive if name not in self.group_by]
+        return not self.group_by or all(map(self._admits_one_value, summed))
+
+    def _admits_one_value(self, dimension: str) -> bool:
+        values = admitted_values(self.filter, dimension)
+        return values is not None and len(values) == 1
 
     def _selection(self) -> Iterable[str]:
         if self.filter is not None:

@@ -57,6 +57,11 @@ class ConnectionRequest:
         is_special = has_view or may_select(info, ("totals", *query.dataset.exceptional))
         return cls(query, refinement, arguments, selected_fields(info) if is_special else NOTHING_SPECIAL)
 
+    @property
+    def has_totals(self) -> bool:
+        """True if totals are selected, and the measures may be added up."""
+        return self.selected.has_totals and self.query.is_additive
+
     def mode(self) -> Mode:
         """Return the mode of the answer. Raises InvalidCursor if a cursor is of another mode."""
         marks = [bound.mark for bound in self.arguments.cursors]
@@ -86,7 +91,7 @@ async def answer(context: OperationContext, request: ConnectionRequest, caller: 
     query = request.query
     mode = request.mode()
     if query.filter == FALSE:
-        totals = empty_totals(query.dataset) if request.selected.has_totals else None
+        totals = empty_totals(query.dataset) if request.has_totals else None
         return ConnectionResult(ConnectionValue((), NO_PAGE, 0, query.dataset.members, totals=totals), [], [], [])
     if mode is Mode.BLOCKS:
         return await _from_blocks(context, request, caller)
@@ -101,13 +106,14 @@ async def _view(context: OperationContext, query: PageQuery, caller: Caller, *, 
 
 
 async def _from_blocks(context: OperationContext, request: ConnectionRequest, caller: Caller) -> ConnectionResult:
-    selected = request.selected
-    if not selected.has_totals:
-        return _with_range_warnings(await _page(context, request, caller), request)
-    if selected.is_totals_alone and not request.arguments.cursors:
+    if request.selected.is_totals_alone and not request.arguments.cursors:
         members = request.query.dataset.members
         page = ConnectionResult(ConnectionValue((), NO_PAGE, None, members), [], [], [])
+        if not request.has_totals:
+            return page
         return await _with_totals(page, request, await _view(context, _totals_query(request.query), caller))
+    if not request.has_totals:
+        return _with_range_warnings(await _page(context, request, caller), request)
     reading = asyncio.create_task(_view(context, _totals_query(request.query), caller))
     # Retrieve the exception, or asyncio logs that it was never retrieved.
     reading.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -129,14 +135,12 @@ async def _page(context: OperationContext, request: ConnectionRequest, caller: C
 
 def _totals_query(query: PageQuery) -> PageQuery:
     """Return the query whose few groups have the totals of ``query``."""
-    dataset = query.dataset
-    groups = dict.fromkeys((dataset.service, *dataset.not_additive))
-    return replace(query, group_by=tuple(groups))
+    return replace(query, group_by=(query.dataset.service,))
 
 
 async def _with_totals(page: ConnectionResult, request: ConnectionRequest, view: View) -> ConnectionResult:
     """Return ``page`` with the totals of ``view``. They are of another query, so no rendering of both is stored."""
-    totals, too_large = await view_totals(view, ALL_ROWS, request.selected)
+    totals, too_large = await view_totals(view, request.query, ALL_ROWS, request.selected)
     known = {warning.code for warning in page.warnings}
     warnings = [warning for warning in (*view.warnings, *out_of_range_warnings(too_large)) if warning.code not in known]
     return ConnectionResult(

@@ -40,5 +40,5 @@ class Connection(Generic[Node, Totals]):
     )
     totals: Totals | None = strawberry.field(
         description="Totals over all rows of the question after `filter`, `search` and `having`, before paging; null if"
-        " rows are missing."
+        " rows are missing, or if the measures must not be added up over all of them."
     )

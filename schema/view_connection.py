@@ -39,7 +39,7 @@ async def view_connection(
     ends = (pieces[0].cursor(0), pieces[0].cursor(-1)) if pieces else (None, None)
     page_info = PageInfoValue(stop < len(numbers), start > 0, *ends)
     total_count = None if view.is_incomplete else len(numbers)
-    totals, out_of_range = await view_totals(view, refinement, selected)
+    totals, out_of_range = await view_totals(view, query, refinement, selected)
     # Measures of order and condition count in all rows, the other measures on the page alone.
     out_of_range += await view.out_of_range(refinement.fields)
     out_of_range += await view.out_of_range(selected.rows - refinement.fields, shown)
@@ -51,9 +51,14 @@ async def view_connection(
     )
 
 
-async def view_totals(view: View, refinement: Refinement, selected: SelectedFields) -> tuple[TotalsValue | None, int]:
-    """Return the totals, None if rows are missing, and the number of selected ones that do not fit into 64 bits."""
-    if not selected.has_totals or view.is_incomplete:
+async def view_totals(
+    view: View, query: PageQuery, refinement: Refinement, selected: SelectedFields
+) -> tuple[TotalsValue | None, int]:
+    """Return the totals, and the number of selected ones that do not fit into 64 bits.
+
+    The totals are None if rows are missing, or if the measures of ``query`` must not be added up.
+    """
+    if not selected.has_totals or view.is_incomplete or not query.is_additive:
         return None, 0
     totals = await view.totals(refinement)
     out_of_range = sum(name in selected.totals for name in totals.out_of_range)

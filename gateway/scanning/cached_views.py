@@ -100,7 +100,7 @@ class CachedViews:
             rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await grouped_table(rows.table, query.group_by, rows.in_thread)
+            table = await grouped_table(rows.table, query, rows.in_thread)
             view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
             return view if read.void else await self._keep(key, all_rows, caller, view)
 

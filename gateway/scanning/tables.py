@@ -66,10 +66,10 @@ class ScannedTable:
         await run(partial(self._builder.add, page.rows, has_unreadable=has_unreadable))
 
 
-async def grouped_table(table: Table, dimensions: tuple[str, ...], in_thread: InThread) -> Table:
-    """Return the groups of a table's rows, with digest and size."""
+async def grouped_table(table: Table, query: PageQuery, in_thread: InThread) -> Table:
+    """Return the groups of ``query`` as a table, with digest and size. ``table`` has its rows."""
     run = runner(len(table), in_thread)
-    return await _measured(await in_pieces(run, _grouping(table, dimensions)), run)
+    return await _measured(await in_pieces(run, _grouping(table, query)), run)
 
 
 async def _measured(table: Table, run: InThread) -> Table:
@@ -122,7 +122,7 @@ def _unpacking(packed: PackedTable) -> Pieces[Table]:
     return table
 
 
-def _grouping(table: Table, dimensions: tuple[str, ...]) -> Pieces[Table]:
+def _grouping(table: Table, query: PageQuery) -> Pieces[Table]:
     from gateway.views.grouping import grouping
 
-    return grouping(table, dimensions)
+    return grouping(table, query.group_by, has_measures=query.has_measures)

@@ -33,6 +33,7 @@ from gateway.upstream.decode import (
     decode_cooperatively,
     decode_leniently,
     decode_strictly,
+    without_measures,
 )
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import description_of, failure_for, response_facts
@@ -203,7 +204,11 @@ class UpstreamClient:
         if response.status == 200:
             owner, body = token.locator, response.body
             async with self._scheduler.backlog.decoding(owner, len(body) // BYTES_A_ROW):
-                return await _decoded(body, query.dataset, *self._scheduler.turns_of(owner))
+                turn, in_thread = self._scheduler.turns_of(owner)
+                decoded = await _decoded(body, query.dataset, turn, in_thread)
+                if query.has_measures or isinstance(decoded, Failure):
+                    return decoded
+                return await in_thread(without_measures, decoded, query.dataset)
         facts = response_facts(
             response.status, response.body, response_id=response.headers.get("MS-RequestId"), sent_id=ids.request
         )

@@ -103,6 +103,16 @@ def decode_leniently(body: bytes, dataset: Dataset) -> UpstreamResponse:
     return _guarded(_codec(dataset).lenient, body)
 
 
+def without_measures(response: UpstreamResponse, dataset: Dataset) -> UpstreamResponse:
+    """Return ``response`` with null for all measures."""
+    kept = [name for name in dataset.attributes if name not in dataset.measures]
+    columns = {dataset.attributes[name]: map(attrgetter(dataset.attributes[name]), response.rows) for name in kept}
+    rows = tuple(
+        dataset.row(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
+    )
+    return replace(response, rows=rows)
+
+
 def _guarded(read: Callable[[Text], T], body: bytes) -> T:
     try:
         return read(without_bom(body))

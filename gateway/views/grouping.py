@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.views.dictionary import Dictionary
+from gateway.views.measure_column import MeasureColumn, State
 from gateway.views.pieces import Pieces
 from gateway.views.radix_sort import sorting
 from gateway.views.sums import summing_measures
@@ -17,12 +18,13 @@ from gateway.views.table import Table, TextColumn
 _LOOKUP_FACTOR = 8
 
 
-def grouping(table: Table, dimensions: Collection[str]) -> Pieces[Table]:
+def grouping(table: Table, dimensions: Collection[str], *, has_measures: bool = True) -> Pieces[Table]:
     """Return a table with one row for each combination of values of ``dimensions``, in the order of the first rows.
 
     Values are compared exactly, and nulls form a group. Other dimensions and the date are null, as in the upstream's
     groups. Measures are sums of rows: nulls are skipped, and only nulls give null. A sum with an unreadable value is
-    UNKNOWN, one beyond 64 bits OUT_OF_RANGE. The rate is that of the sums.
+    UNKNOWN, one beyond 64 bits OUT_OF_RANGE. A rate is that of the sums. Without ``has_measures``, all sums
+    are UNKNOWN.
     """
     first_rows, group_of_row = yield from _groups(table, dimensions)
     groups = len(first_rows)
@@ -31,7 +33,10 @@ def grouping(table: Table, dimensions: Collection[str]) -> Pieces[Table]:
         for name, text in table.texts.items()
     }
     yield
-    measures = yield from summing_measures(table, None, group_of_row, groups, dimensions)
+    measures = yield from summing_measures(table, None, group_of_row, groups)
+    if not has_measures:
+        unknown = MeasureColumn(np.zeros(groups, np.int64), np.full(groups, State.UNKNOWN, np.uint8))
+        measures = dict.fromkeys(measures, unknown)
     return Table(table.dataset, texts, {name: sums.compact() for name, sums in measures.items()}, groups)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,10 @@ from gateway.views.table import Table
 
 
 def summing_measures(
-    table: Table, rows: Rows | None, group_of_row: NDArray[Any], groups: int, grouped_by: Collection[str] = ()
+    table: Table, rows: Rows | None, group_of_row: NDArray[Any], groups: int
 ) -> Pieces[dict[str, MeasureColumn]]:
-    """Return the sums of all measures except rates over groups of ``rows``; all rows for None.
-
-    If the rows have several values of a dimension that measures must not be added over, and the groups do not have it
-    in ``grouped_by``, all sums are UNKNOWN.
-    """
+    """Return the sums of all measures except rates over groups of ``rows``; all rows for None."""
     names = (*table.dataset.measures, *(excess.name for excess in table.dataset.excesses))
-    if not _is_additive(table, rows, grouped_by):
-        unknown = MeasureColumn(np.zeros(groups, np.int64), np.full(groups, State.UNKNOWN, np.uint8))
-        return dict.fromkeys(names, unknown)
     sums: dict[str, MeasureColumn] = {}
     for name in names:
         sums[name] = summed(measure(table, name, rows), group_of_row, groups)
@@ -57,11 +49,3 @@ def _wrapping_sums(values: NDArray[np.int64], group_of_row: NDArray[Any], groups
     sums = np.zeros(groups, np.int64)
     np.add.at(sums, group_of_row, values)
     return sums
-
-
-def _is_additive(table: Table, rows: Rows | None, grouped_by: Collection[str]) -> bool:
-    for dimension in table.dataset.not_additive:
-        codes = table.texts[dimension].codes if rows is None else table.texts[dimension].codes[rows]
-        if dimension not in grouped_by and (codes != codes[:1]).any():
-            return False
-    return True

@@ -29,8 +29,7 @@ def totaling(table: Table, rows: Rows | None = None) -> Pieces[Totals]:
     """Return the totals of ``rows``, or of all rows for None.
 
     Nulls are skipped; only nulls give null, and no rows give 0. A rate is that of the sums, null if either is null
-    or the divisor is 0. A total with an unreadable value, or over several values of a dimension in ``not_additive``,
-    is null.
+    or the divisor is 0. A total with an unreadable value is null.
     """
     row_count = len(table) if rows is None else len(np.arange(len(table))[rows])
     sums = yield from summing_measures(table, rows, np.zeros(row_count, np.int64), 1)

@@ -11,7 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.query import FALSE, TRUE, Comparison, Filter, Junction, PageQuery, canonical, comparisons, encoded, negate
+from gateway.query import (
+    FALSE,
+    TRUE,
+    Comparison,
+    Filter,
+    Junction,
+    PageQuery,
+    admitted_values,
+    canonical,
+    comparisons,
+    encoded,
+    negate,
+)
 from gateway.sandbox import odata
 from gateway.sandbox.customer_names import UNUSUAL_NAMES
 from tests.gateway.fakes import DATASET, query
@@ -230,3 +242,65 @@ def test_equal_filters_of_two_datasets_give_different_queries() -> None:
     assert one.question != other.question
     assert one.fingerprint != other.fingerprint
     assert one.digest != other.digest
+
+
+FEW = st.sampled_from("abc")
+NARROW_FILTERS: st.SearchStrategy[Filter] = st.recursive(
+    st.builds(Comparison, st.sampled_from(("serviceCode", "channel")), st.sampled_from(("eq", "ne")), FEW),
+    lambda inner: st.builds(Junction, st.sampled_from(("and", "or")), st.lists(inner, max_size=3).map(tuple)),
+    max_leaves=8,
+)
+
+
+@given(NARROW_FILTERS)
+def test_admitted_values_include_the_value_of_every_row_that_matches(part: Filter) -> None:
+    admitted = admitted_values(canonical(part), "channel")
+    rows: list[Row] = [{"serviceCode": code, "channel": channel} for code in "abcd" for channel in [*"abcd", None]]
+    if admitted is not None:
+        assert {row["channel"] for row in rows if holds(part, row)} <= admitted
+
+
+def _eq(value: str, field: str = "channel") -> Filter:
+    return Comparison(field, "eq", value)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        (None, None),
+        (_eq("a"), {"a"}),
+        (_eq("a", "customerName"), None),
+        (negate(_eq("a")), None),
+        (Junction("or", (_eq("a"), _eq("b"))), {"a", "b"}),
+        (Junction("or", (_eq("a"), _eq("b", "customerName"))), None),
+        (Junction("and", (_eq("a"), _eq("b", "customerName"))), {"a"}),
+        (Junction("or", (Junction("and", (_eq("a"), _eq("b", "customerName"))), _eq("a"))), {"a"}),
+        (Junction("and", (Junction("or", (_eq("a"), _eq("b"))), negate(_eq("b")))), {"a"}),
+        (Junction("or", (_eq("a"), _eq("A"))), {"a", "A"}),
+        (FALSE, set()),
+    ],
+)
+def test_admitted_values(part: Filter | None, values: set[str] | None) -> None:
+    assert admitted_values(part, "channel") == values
+
+
+@pytest.mark.parametrize(
+    ("filter", "group_by", "is_additive", "has_measures"),
+    [
+        (None, (), False, True),
+        (None, ("channel",), False, True),
+        (None, ("serviceCode",), False, False),
+        (None, ("serviceCode", "channel"), False, True),
+        (_eq("a"), (), True, True),
+        (_eq("a"), ("serviceCode",), True, True),
+        (Junction("or", (_eq("a"), _eq("b"))), ("serviceCode",), False, False),
+    ],
+)
+def test_measures_are_added_over_one_value_of_some_dimensions(
+    filter: Filter | None, group_by: tuple[str, ...], is_additive: bool, has_measures: bool
+) -> None:
+    asked = PageQuery(replace(DATASET, not_additive=("channel",)), filter, group_by)
+    assert (asked.is_additive, asked.has_measures) == (is_additive, has_measures)
+    anything = PageQuery(DATASET, filter, group_by)
+    assert anything.is_additive
+    assert anything.has_measures

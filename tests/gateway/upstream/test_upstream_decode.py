@@ -14,7 +14,7 @@ from gateway.dataset import Dataset
 from gateway.errors import UpstreamBadResponse
 from gateway.upstream import UpstreamResponse
 from gateway.upstream.coercion import is_date
-from gateway.upstream.decode import decode_leniently, decode_strictly
+from gateway.upstream.decode import decode_leniently, decode_strictly, without_measures
 from tests.gateway.upstream.scripted import DATASET, Row, envelope
 
 FIELDS = [*DATASET.dimensions, *DATASET.measures, DATASET.date]
@@ -399,3 +399,10 @@ def test_rows_of_both_spellings_may_be_mixed() -> None:
 
 def test_one_other_spelling_is_decoded_in_one_pass() -> None:
     assert decode_strictly(b'{"Value":[{"other":1}],"TotalCount":1}', RESPELLED) is not None
+
+
+def test_measures_can_be_left_out() -> None:
+    decoded = decode(b'{"Value":[{"licensesSold":1,"productName":"a"},{"productName":"b"}],"TotalCount":9}', DATASET)
+    bare = without_measures(decoded, DATASET)
+    assert bare.rows == (Row(product_name="a"), Row(product_name="b"))
+    assert bare.total_count == 9

@@ -84,16 +84,10 @@ def summed(values: Iterable[Any]) -> Any:
     return sum(known) if sum(known) in LONGS else OUT_OF_RANGE
 
 
-def sums(dataset: Dataset, rows: Sequence[Row], *, additive: bool) -> dict[str, Any]:
+def sums(dataset: Dataset, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the sums of the measures of ``rows``, without rates."""
     names = (*dataset.measures, *(excess.name for excess in dataset.excesses))
-    return {name: summed(measure(dataset, row, name) for row in rows) if additive else UNREADABLE for name in names}
-
-
-def is_additive(dataset: Dataset, rows: Sequence[Row], dimensions: Sequence[str] = ()) -> bool:
-    """Return whether the measures of ``rows`` may be added over everything but ``dimensions``."""
-    over = set(dataset.not_additive) - set(dimensions)
-    return all(len({row[dimension] for row in rows}) <= 1 for dimension in over)
+    return {name: summed(measure(dataset, row, name) for row in rows) for name in names}
 
 
 def grouped(dataset: Dataset, rows: Sequence[Row], dimensions: Sequence[str]) -> list[Row]:
@@ -101,10 +95,9 @@ def grouped(dataset: Dataset, rows: Sequence[Row], dimensions: Sequence[str]) ->
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[dimension] for dimension in dimensions), []).append(row)
-    additive = is_additive(dataset, rows, dimensions)
     nulls = dict.fromkeys((*dataset.dimensions, dataset.date))
     return [
-        {**nulls, **dict(zip(dimensions, values, strict=True)), **sums(dataset, members, additive=additive)}
+        {**nulls, **dict(zip(dimensions, values, strict=True)), **sums(dataset, members)}
         for values, members in groups.items()
     ]
 
@@ -114,7 +107,7 @@ def totals(dataset: Dataset, rows: Sequence[Row]) -> dict[str, Any]:
     rates = [rate.name for rate in dataset.rates]
     if not rows:
         return dict.fromkeys(measure_names(dataset), 0) | dict.fromkeys(rates)
-    total = sums(dataset, rows, additive=is_additive(dataset, rows))
+    total = sums(dataset, rows)
     return {**total, **{name: measure(dataset, total, name) for name in rates}}
 
 
