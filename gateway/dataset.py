@@ -92,6 +92,11 @@ class Dataset:
         """The measures of a group that its other measures do not determine."""
         return frozenset(excess.name for excess in self.excesses)
 
+    @property
+    def example_measure(self) -> str:
+        """The measure in examples of conditions and orders."""
+        return self.excesses[0].name if self.excesses else self.measures[0]
+
     @cached_property
     def excesses(self) -> tuple[Excess, ...]:
         """The derived measures that are added up."""

@@ -19,17 +19,18 @@ from schema.refinements import to_refinement
 from schema.scalars import DateTime, upstream_date
 from schema.view_connection import fingerprint_of
 
+# Formatted with names of the dataset.
 _DESCRIPTIONS = {
-    "filter": 'Which rows count. Example: `{serviceCode: {eq: "o365"}}`.',
+    "filter": 'Which rows count. Example: `{{serviceCode: {{eq: "o365"}}}}`.',
     "group_by": "Add the counts up over these dimensions; the others are null then. The order is part of the question."
     " Example: `[PRODUCT_NAME]`.",
     "processed_date_time": "Rows as processed at this date, instead of the latest. The report cannot list its dates;"
     " one at which nothing was processed has no rows. Example: `2018-10-14`.",
     "search": "Rows or groups that contain each of these words in some text field, in any case and with any accents. At"
     " most 200 characters. Example: `contoso teams`.",
-    "having": "Which rows or groups to keep, by their numbers. Example: `{licensesUnassigned: {gt: 100}}`.",
+    "having": "Which rows or groups to keep, by their numbers. Example: `{{{measure}: {{gt: 100}}}}`.",
     "order_by": "The order of all rows or groups, instead of the upstream's. Example:"
-    " `[{field: LICENSES_UNASSIGNED, direction: DESC}]`.",
+    " `[{{field: {order_field}, direction: DESC}}]`.",
     "first": "Page forward: at most this many rows; 100 when neither `first` nor `last` is given. Example: `100`.",
     "after": "Page forward: rows behind this cursor.",
     "last": "Page backward: at most this many rows, the last ones.",
@@ -87,11 +88,11 @@ def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs,
             context.record(result, info.path.as_list())
         return result.connection
 
-    resolve.__annotations__ = _resolver_annotations(node, totals, inputs)
+    resolve.__annotations__ = _resolver_annotations(dataset, node, totals, inputs)
     return strawberry.field(resolver=resolve, name=dataset.name, description=description)
 
 
-def _resolver_annotations(node: type, totals: type, inputs: Inputs) -> dict[str, Any]:
+def _resolver_annotations(dataset: Dataset, node: type, totals: type, inputs: Inputs) -> dict[str, Any]:
     """Return the annotations of a resolver. They depend on the dataset, so they are assigned at run time."""
     kinds: dict[str, Any] = {
         "filter": inputs.filter,
@@ -108,13 +109,15 @@ def _resolver_annotations(node: type, totals: type, inputs: Inputs) -> dict[str,
     }
     return {
         "info": Info[OperationContext],
-        **{name: _argument(kind, name) for name, kind in kinds.items()},
+        **{name: _argument(kind, name, dataset) for name, kind in kinds.items()},
         "return": Connection[node, totals] | None,  # type: ignore[valid-type]
     }
 
 
-def _argument(kind: Any, name: str) -> Any:
-    return Annotated[kind | None, strawberry.argument(description=_DESCRIPTIONS[name])]
+def _argument(kind: Any, name: str, dataset: Dataset) -> Any:
+    measure = dataset.example_measure
+    description = _DESCRIPTIONS[name].format(measure=measure, order_field=dataset.members[measure].upper())
+    return Annotated[kind | None, strawberry.argument(description=description)]
 
 
 def page_query(

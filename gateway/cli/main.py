@@ -29,7 +29,7 @@ from gateway.version import VERSION
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""A GraphQL gateway over Microsoft Partner Center's licenses-deployment analytics.
+    help="""A GraphQL gateway over Microsoft Partner Center's license analytics.
 
     Without a command it runs `gateway serve` and accepts its options: `gateway --port 8080`. By default it serves
     made-up data from the sandbox. Settings come from GATEWAY_* environment variables; see `gateway settings`.

@@ -5,6 +5,7 @@ The schema's own rules convert the arguments to a query, without a GraphQL docum
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,13 +32,6 @@ ARGUMENTS = ("filter", "groupBy", "processedDateTime", "search", "having", "orde
 
 # Arguments that are plain text, not JSON.
 _TEXTS = ("processedDateTime", "search")
-
-_EXAMPLES = {
-    "filter": '{"serviceCode": {"eq": "o365"}}',
-    "groupBy": '["PRODUCT_NAME"]',
-    "having": '{"licensesSold": {"gt": 100}}',
-    "orderBy": '[{"field": "LICENSES_SOLD", "direction": "DESC"}]',
-}
 
 _OPTIONS = ("raw", "incomplete", "offset", "snapshot")
 
@@ -131,8 +125,11 @@ class ExportParameters:
     snapshot: str | None
 
 
-def read_parameters(query_string: bytes) -> ExportParameters:
-    """Return the parameters of a request. An empty one counts as absent. Raises BadUserInput naming the parameter."""
+def read_parameters(query_string: bytes, dataset: Dataset) -> ExportParameters:
+    """Return the parameters of a request for ``dataset``. An empty one counts as absent.
+
+    Raises BadUserInput naming the parameter.
+    """
     texts: dict[str, str] = {}
     for name, text in QueryParams(query_string).multi_items():
         if name not in (*ARGUMENTS, *_OPTIONS) or name in texts:
@@ -152,7 +149,7 @@ def read_parameters(query_string: bytes) -> ExportParameters:
             argument="offset" if offset is None else "snapshot",
         )
     return ExportParameters(
-        arguments={name: _value(name, text) for name, text in present.items()},
+        arguments={name: _value(name, text, dataset) for name, text in present.items()},
         raw=raw,
         incomplete=incomplete,
         offset=None if offset is None else _offset(offset),
@@ -173,7 +170,7 @@ def _offset(text: str) -> int:
     return int(text)
 
 
-def _value(name: str, text: str) -> Any:
+def _value(name: str, text: str, dataset: Dataset) -> Any:
     if name == "groupBy" and not text.startswith("["):
         return [part.strip() for part in text.split(",")]
     if name in _TEXTS:
@@ -181,4 +178,16 @@ def _value(name: str, text: str) -> Any:
     try:
         return _JSON.decode(text.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
-        raise BadUserInput(f"'{name}' is not JSON. Write it like {_EXAMPLES[name]}.", argument=name) from None
+        raise BadUserInput(f"'{name}' is not JSON. Write it like {_example(name, dataset)}.", argument=name) from None
+
+
+def _example(name: str, dataset: Dataset) -> str:
+    """Return an example of an argument in JSON."""
+    measure = dataset.example_measure
+    examples: dict[str, Any] = {
+        "filter": {"serviceCode": {"eq": "o365"}},
+        "groupBy": ["PRODUCT_NAME"],
+        "having": {measure: {"gt": 100}},
+        "orderBy": [{"field": dataset.members[measure].upper(), "direction": "DESC"}],
+    }
+    return json.dumps(examples[name])

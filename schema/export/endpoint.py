@@ -165,7 +165,7 @@ class ExportView:
             raise OperationNotTrusted
         # First, so that only callers with a token can have long arguments read.
         caller = exports.caller(scope)
-        parameters = read_parameters(scope["query_string"])
+        parameters = read_parameters(scope["query_string"], self.dataset)
         query, refinement = exports.arguments.query(self.dataset, parameters.arguments)
         parts = [query.question, self.row_format.extension, parameters.raw, locale_of(scope)]
         if refinement.text:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.datasets import DatasetCommand, dataset_named, dataset_option
 from gateway.config.groups import EMBEDDED_SANDBOX_URL, UpstreamConfig
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
 from gateway.version import VERSION
@@ -17,6 +18,7 @@ from gateway.version import VERSION
 if TYPE_CHECKING:
     from gateway.access_token import AccessToken
     from gateway.cli.doctor.examination import Report
+    from gateway.dataset import Dataset
 
 # Not a docstring, which python -OO removes.
 HELP = """Report how the configured upstream behaves.
@@ -27,11 +29,12 @@ The exit code is 0 if all probes were answered, else 1.
 """
 
 
-@click.command(help=HELP)
+@click.command(cls=DatasetCommand, help=HELP)
+@dataset_option
 @click.option("--upstream", metavar="ORIGIN", help="Overrides GATEWAY_UPSTREAM_URL.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Read the access token from this file.")
 @click.option("--token-stdin", is_flag=True, help="Read the access token from standard input.")
-def doctor(upstream: str | None, token_file: Path | None, token_stdin: bool) -> None:
+def doctor(dataset: str | None, upstream: str | None, token_file: Path | None, token_stdin: bool) -> None:
     # Imported lazily, so that `gateway --help` is fast.
     from gateway.cli.export.credentials import read_token, token_hint
 
@@ -40,27 +43,27 @@ def doctor(upstream: str | None, token_file: Path | None, token_stdin: bool) -> 
         settings = read_settings(os.environ, {"upstream_url": upstream})
     except SettingsError as error:
         raise click.UsageError(f"Invalid settings:\n{error}") from None
-    report = asyncio.run(examine(settings, token))
-    click.echo(report_text(settings, report))
+    examined = dataset_named(dataset)
+    report = asyncio.run(examine(settings, token, examined))
+    click.echo(report_text(settings, examined, report))
     for message in dict.fromkeys(unreachable(settings, report)):
         click.echo(message, err=True)
     sys.exit(0 if report.is_complete else 1)
 
 
-async def examine(settings: Settings, token: AccessToken) -> Report:
-    """Ask the upstream of ``settings`` with ``token``, and return the report."""
+async def examine(settings: Settings, token: AccessToken, dataset: Dataset) -> Report:
+    """Ask the upstream of ``settings`` for ``dataset`` with ``token``, and return the report."""
     # Imported lazily: other commands need none of it.
     from gateway.cli.doctor.examination import Examination
     from gateway.cli.doctor.prober import Prober
     from gateway.sandbox import create_sandbox
     from gateway.upstream.transport import EmbeddedTransport
-    from schema.build import DATASETS
 
     is_sandbox = settings.upstream_url == SANDBOX
     config = UpstreamConfig.of(settings, EMBEDDED_SANDBOX_URL if is_sandbox else settings.upstream_url)
     prober = Prober(config, token, EmbeddedTransport(create_sandbox()) if is_sandbox else None)
     try:
-        return await Examination(prober, DATASETS[0][0]).run()
+        return await Examination(prober, dataset).run()
     finally:
         await prober.aclose()
 
@@ -71,13 +74,14 @@ def unreachable(settings: Settings, report: Report) -> list[str]:
     return [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
 
 
-def report_text(settings: Settings, report: Report) -> str:
+def report_text(settings: Settings, dataset: Dataset, report: Report) -> str:
     """Return the report as a table in Markdown."""
     slash = "with" if settings.upstream_trailing_slash else "without"
     facts = {
         "gateway": VERSION,
         "upstream": settings.upstream_url,
         "path": f"{settings.upstream_path_prefix or 'no prefix'}, {slash} a trailing slash",
+        "dataset": dataset.name,
         "proxy": "yes" if UpstreamConfig.of(settings, settings.upstream_url).proxy else "no",
     }
     lines = [f"| {subject} | {found} |" for subject, found in {**facts, **report.findings}.items()]

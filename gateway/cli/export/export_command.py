@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.datasets import DatasetCommand, dataset_named, dataset_option
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
 from gateway.cli.export.output import OutputFile, OutputStream, output_at
 from gateway.cli.export.parameters import endpoint_parameters, json_object, missing_columns
@@ -49,6 +50,7 @@ class ExportOptions:
 
     output: OutputFile | OutputStream
     format: str | None
+    dataset: str | None
     filter: str | None
     group_by: str | None
     processed_date_time: str | None
@@ -67,7 +69,7 @@ class ExportOptions:
     restart: bool
 
 
-@click.command(epilog=EXIT_CODES, help=HELP)
+@click.command(cls=DatasetCommand, epilog=EXIT_CODES, help=HELP)
 @click.option(
     "-o",
     "--output",
@@ -76,21 +78,20 @@ class ExportOptions:
     help="File, which changes only when the export is complete; or a pipe or device. Default, or -: standard output.",
 )
 @click.option("-f", "--format", type=click.Choice(FORMATS), help="Default: the ending of the file name, or csv.")
+@dataset_option
 @click.option("--filter", metavar="JSON", help='Rows to export, such as {"serviceCode": {"eq": "o365"}}.')
 @click.option(
     "--group-by",
     metavar="A,B",
-    help="Sum the counts per value of these: SERVICE_CODE, SERVICE_NAME, CHANNEL, CUSTOMER_TENANT_ID, CUSTOMER_NAME,"
-    " PRODUCT_ID, PRODUCT_NAME. The names of columns are valid, too: customerName.",
+    help="Sum the counts per value of these dimensions of the dataset, as in productName or PRODUCT_NAME.",
 )
 @click.option("--processed-date-time", metavar="DATE", help="Rows as processed on this date, instead of the latest.")
 @click.option("--search", metavar="WORDS", help="Only rows that contain each of these words in some text field.")
-@click.option("--having", metavar="JSON", help='Only rows or groups with such counts: {"licensesSold": {"gt": 100}}.')
+@click.option("--having", metavar="JSON", help='Only rows or groups with such measures: {"MEASURE": {"gt": 100}}.')
 @click.option(
     "--order-by",
     metavar="A:DESC,B",
-    help="Order the rows by these: the fields of --group-by, LICENSES_SOLD, LICENSES_DEPLOYED, LICENSES_UNASSIGNED,"
-    " LICENSES_OVERDEPLOYED, DEPLOYMENT_RATE.",
+    help="Order the rows by these: dimensions, with --group-by only its own, and measures of the dataset.",
 )
 @click.option(
     "--query",
@@ -197,14 +198,13 @@ def _format_name(output: OutputFile | OutputStream) -> str:
 def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | QueryExport, Sequence[Column]]:
     from gateway.cli.export.dataset_export import DatasetExport
     from gateway.cli.export.query_export import QueryExport
-    from schema.build import DATASETS
     from schema.export.document import dataset_columns
     from schema.export.row_formats import CSV, NDJSON
 
     written_as = f"{format_name}{' raw' if options.raw else ''}"
     # Parquet is made of the NDJSON lines.
     row_format = CSV if format_name == "csv" else NDJSON
-    dataset, _ = DATASETS[0]
+    dataset = dataset_named(options.dataset)
     parameters = endpoint_parameters(
         {
             "filter": options.filter,
@@ -217,13 +217,13 @@ def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | Q
         dataset,
     )
     if options.query is not None:
-        if parameters:
+        if parameters or options.dataset:
             raise click.UsageError(
-                "--query sets its own arguments. Remove --filter, --group-by, --processed-date-time, --search, --having"
-                " and --order-by."
+                "--query sets its own arguments. Remove --dataset, --filter, --group-by, --processed-date-time,"
+                " --search, --having and --order-by."
             )
         document = _document(options.query)
-        variables = {} if options.variables is None else json_object(options.variables, "--variables")
+        variables = {} if options.variables is None else json_object(options.variables, "--variables", '{"first": 10}')
         source = QueryExport(document, variables, row_format, written_as, options.raw, options.page_rows)
         return source, document.columns
     if options.variables is not None:

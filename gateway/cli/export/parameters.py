@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gateway.query import Dataset
+    from gateway.dataset import Dataset
 
 # Options by the endpoint's parameter.
 OPTIONS = {
@@ -30,19 +30,14 @@ MAX_SHOWN = 40
 # Between two words of a column's name.
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-_EXAMPLES = {
-    "--filter": '{"channel": {"eq": "direct"}}',
-    "--having": '{"licensesSold": {"gt": 100}}',
-    "--variables": '{"first": 10}',
-}
-
 
 def endpoint_parameters(texts: Mapping[str, str | None], dataset: Dataset) -> dict[str, str]:
     """Return the parameters for the options that are given; ``texts`` has the endpoint's names. Raises UsageError."""
+    examples = {"filter": '{"channel": {"eq": "direct"}}', "having": f'{{"{dataset.example_measure}": {{"gt": 100}}}}'}
     parameters = {name: text for name, text in texts.items() if text is not None}
     for name, text in parameters.items():
         if name in _JSON:
-            json_object(text, OPTIONS[name])
+            json_object(text, OPTIONS[name], examples[name])
         # The endpoint treats an empty parameter as absent.
         elif text == "":
             raise click.UsageError(f"{OPTIONS[name]} is empty. Give a value, or leave it out.")
@@ -56,19 +51,19 @@ def endpoint_parameters(texts: Mapping[str, str | None], dataset: Dataset) -> di
 
 def missing_columns(parameters: Mapping[str, str], dataset: Dataset) -> list[str]:
     """Return the fields of the order that are no columns of the export."""
-    derived = dataset.derived.names if dataset.derived else ()
-    return [name for name in derived if f'"{_enum_name(name)}"' in parameters.get("orderBy", "")]
+    names = [measure.name for measure in dataset.derived]
+    return [name for name in names if f'"{_enum_name(name)}"' in parameters.get("orderBy", "")]
 
 
-def json_object(text: str, option: str) -> Mapping[str, Any]:
-    """Return the JSON object in ``text``. Raises UsageError."""
+def json_object(text: str, option: str, example: str) -> Mapping[str, Any]:
+    """Return the JSON object in ``text``. Raises UsageError with ``example``."""
     import msgspec
 
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (ValueError, RecursionError):
         raise click.UsageError(
-            f"{option} is not a JSON object. Write it like {option} '{_EXAMPLES[option]}': single quotes around it, and"
+            f"{option} is not a JSON object. Write it like {option} '{example}': single quotes around it, and"
             " double quotes around each name and text."
         ) from None
 
@@ -79,7 +74,7 @@ def _order(text: str, dataset: Dataset) -> str:
 
     option = OPTIONS["orderBy"]
     terms = [term.strip().partition(":") for term in text.split(",")]
-    derived = dataset.derived.names if dataset.derived else ()
+    derived = [measure.name for measure in dataset.derived]
     fields = _known([term[0] for term in terms], (*dataset.dimensions, *dataset.measures, *derived), option)
     directions = [term[2].strip().upper() or "ASC" for term in terms]
     for direction in directions:

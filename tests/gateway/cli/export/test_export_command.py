@@ -596,7 +596,7 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         (("--filter", '{channel: {eq: "direct"}}'), """Write it like --filter '{"channel": {"eq": "direct"}}'"""),
         (
             ("--having", "{"),
-            """--having is not a JSON object. Write it like --having '{"licensesSold": {"gt": 100}}'""",
+            """--having is not a JSON object. Write it like --having '{"licensesUnassigned": {"gt": 100}}'""",
         ),
         (("--variables", "{}"), "--variables needs --query"),
         (("--group-by", ""), "--group-by is empty"),
