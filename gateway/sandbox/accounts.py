@@ -11,10 +11,13 @@ HISTORY_WEEKS: Final = 8
 # Decrease of the counts, in percent per week back.
 SHRINK_PERCENT: Final = 4
 
+# The account with the rows of the Microsoft pages' examples.
+SAMPLE: Final = "sample"
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account: the number of its rows, their random seed, and their processed dates."""
+    """One account: the number of its rows of sold licenses, their random seed, and their processed dates."""
 
     name: str
     row_count: int
@@ -41,7 +44,7 @@ ACCOUNTS: Final = {
         Account("contoso", 12_000, seed=11),
         Account("fabrikam", 250_000, seed=22),
         Account("tailspin", 0, seed=33),
-        # Source of date and rows: the example on the Microsoft page.
-        Account("sample", 2, seed=0, latest=datetime(2018, 10, 14), history_weeks=1),
+        # Source of date and rows: the examples on the Microsoft pages.
+        Account(SAMPLE, 2, seed=0, latest=datetime(2018, 10, 14), history_weeks=1),
     )
 }

@@ -39,7 +39,7 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
     routes = [
         Route(prefix + dataset.path + slash, injector)
         for dataset in DATASETS
-        for injector in (FaultInjector(dataset.measures, DatasetEndpoint(dataset, compare), history),)
+        for injector in (FaultInjector(dataset, DatasetEndpoint(dataset, compare), history),)
         for prefix in PREFIXES
         for slash in ("", "/")
     ]

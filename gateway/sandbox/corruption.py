@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.dialect import DATE_KEY
 from gateway.sandbox.faults import ByteFaults, Faults, ValueFaults
 from gateway.sandbox.forms import (
@@ -30,10 +31,10 @@ _EXTRA_ENTRIES: Final[Sequence[tuple[str, object]]] = (
 )
 
 
-def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> bytes:
+def encode_page(page: SandboxPage, dataset: SandboxDataset, faults: Faults) -> bytes:
     """Return the body of a page, corrupted as the faults specify. May change the page's rows in place."""
     _change_dates(page, faults.values)
-    rows = _corrupt_rows(page.rows, measures, faults.values)
+    rows = _corrupt_rows(page.rows, dataset, faults.values)
     envelope = faults.envelope
     entries = [
         (envelope.value_key, VALUE_FORMS[envelope.value] if envelope.value else rows),
@@ -42,7 +43,7 @@ def encode_page(page: SandboxPage, measures: Sequence[str], faults: Faults) -> b
         *(_EXTRA_ENTRIES if faults.values.extra_keys else ()),
     ]
     body = msgspec.json.encode({key: value for key, value in entries if value is not MISSING})
-    return _corrupt_json(body, faults.bytes)
+    return _corrupt_json(body, f'"{dataset.measures[0]}":'.encode(), faults.bytes)
 
 
 def _change_dates(page: SandboxPage, faults: ValueFaults) -> None:
@@ -58,11 +59,13 @@ def _change_dates(page: SandboxPage, faults: ValueFaults) -> None:
             row[DATE_KEY] = DATE_SPELLINGS[spelling](date.isoformat())
 
 
-def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults: ValueFaults) -> list[object]:
+def _corrupt_rows(rows: list[dict[str, object]], dataset: SandboxDataset, faults: ValueFaults) -> list[object]:
     """Return the rows with the faults' values. May change rows in place."""
     for number, row in enumerate(rows):
+        if faults.names:
+            _rename(row, dataset.table_names, faults.names)
         if faults.counts:
-            for name in measures:
+            for name in row.keys() & {*dataset.measures, *dataset.table_names.values()}:
                 row[name] = COUNT_FORMS[faults.counts](int(str(row[name])))
         if faults.dates and DATE_KEY in row:
             row[DATE_KEY] = DATE_FORMS[faults.dates](str(row[DATE_KEY]))
@@ -73,16 +76,25 @@ def _corrupt_rows(rows: list[dict[str, object]], measures: Sequence[str], faults
             row[names[number % len(names)]] = None
             del row[names[(number * 7 + 3) % len(names)]]
         if faults.extra_keys:
-            row.update(workloadCode="EXO", unheardOf={"nested": [1, None]})
+            row.update(market="US", unheardOf={"nested": [1, None]})
     if faults.keys:
         rows = [{KEY_FORMS[faults.keys](key): value for key, value in row.items()} for row in rows]
     junk = JUNK_ROWS[faults.rows_junk][: len(rows)] if faults.rows_junk else []
     return [*junk, *rows[len(junk) :]]
 
 
-def _corrupt_json(body: bytes, faults: ByteFaults) -> bytes:
+def _rename(row: dict[str, object], table_names: Mapping[str, str], form: str) -> None:
+    """Give counts the table's names; in the form "both", the example's name remains, with another number."""
+    for name, table_name in table_names.items():
+        count = row.pop(name)
+        row[table_name] = count
+        if form == "both":
+            row[name] = int(str(count)) + 1
+
+
+def _corrupt_json(body: bytes, count_key: bytes, faults: ByteFaults) -> bytes:
     if faults.garbage:
         body = b"\x00\x01\x02 this is no JSON <<<"
     if faults.json:
-        body = JSON_FORMS[faults.json](body)
+        body = JSON_FORMS[faults.json](body, count_key)
     return b"\xef\xbb\xbf" + body if faults.bom else body

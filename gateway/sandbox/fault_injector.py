@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from gateway.sandbox.accounts import Account
+from gateway.sandbox.accounts import SAMPLE, Account
 from gateway.sandbox.corruption import encode_page
+from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.faults import Faults, RefusalFaults, TimeFaults
 from gateway.sandbox.forms import RETRY_AFTER_FORMS
@@ -33,7 +34,7 @@ Endpoint = Callable[[Request, Account, Callable[[SandboxQuery], Dialect]], Await
 class FaultInjector:
     """The ASGI application behind all paths of a dataset. ``history`` returns the history of a token."""
 
-    measures: tuple[str, ...]
+    dataset: SandboxDataset
     endpoint: Endpoint
     history: Callable[[str], History]
 
@@ -50,7 +51,9 @@ class FaultInjector:
                 history.requests += 1
                 await _apply_before(request, faults, history, connection)
                 page = await self.endpoint(request, token.account, lambda query: _dialect(query, faults, history))
-                response = SandboxResponse(200, await asyncio.to_thread(encode_page, page, self.measures, faults))
+                if self.dataset.has_bare_example and token.account.name == SAMPLE:
+                    faults = faults.without_envelope()
+                response = SandboxResponse(200, await asyncio.to_thread(encode_page, page, self.dataset, faults))
             except Refusal as refusal:
                 response = refusal.response(faults.refusals.error_body)
             await connection.send_response(response, faults, is_first=history.requests <= 1)

@@ -145,6 +145,9 @@ class ValueFaults:
         "spelled-dates=10", count, "the same processedDateTime in another spelling after each 10 rows"
     )
     keys: str | None = form("keys", "keys of rows", KEY_FORMS, "pascal")
+    names: str | None = form(
+        "names", "names of counts that the page's table and its example spell differently", ("table", "both"), "table"
+    )
     nulls: bool = flag("nulls", "in every row, one field is null and another missing")
     rows_junk: str | None = switch(
         "rows-junk=null",
@@ -198,6 +201,12 @@ class Faults:
     values: ValueFaults = field(default=ValueFaults(), metadata={"title": "Values of the rows"})
     bytes: ByteFaults = field(default=ByteFaults(), metadata={"title": "The bytes"})
     headers: HeaderFaults = field(default=HeaderFaults(), metadata={"title": "The headers"})
+
+    def without_envelope(self) -> Faults:
+        """Return these faults without link and TotalCount, unless they have switches for the envelope."""
+        if self.envelope != EnvelopeFaults():
+            return self
+        return replace(self, envelope=EnvelopeFaults(link="missing", total="missing"))
 
     def with_switch(self, name: str, value: str) -> Faults:
         """Return these faults with one more switch. Raises FaultError."""

@@ -82,15 +82,14 @@ TOTAL_FORMS: Final[Mapping[str, Callable[[int], object]]] = {
 
 VALUE_FORMS: Final[Mapping[str, object]] = {"null": None, "missing": MISSING, "object": {"rows": []}, "text": "rows"}
 
-_COUNT_KEY: Final = b'"licensesDeployed":'
-
-JSON_FORMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "cut": lambda body: body[: len(body) // 2],
-    "trailing": lambda body: body + b'{"more":true}',
-    "scalar": lambda _: b"42",
-    "deep": lambda _: b"[" * 100_000 + b"]" * 100_000,
-    "nan": lambda body: body.replace(_COUNT_KEY, b'"licensesDeployed":NaN,"was":', 1),
-    "badutf8": lambda body: body.replace(b'"channel":"', b'"channel":"\xff\xfe', 1),
-    "dupkeys": lambda body: b'{"Value":[],"TotalCount":0,' + body[1:],
-    "digits": lambda body: body.replace(_COUNT_KEY, _COUNT_KEY + b"9" * 6_000 + b',"was":', 1),
+# The functions get the body, and the key of a count as it is in the body.
+JSON_FORMS: Final[Mapping[str, Callable[[bytes, bytes], bytes]]] = {
+    "cut": lambda body, _: body[: len(body) // 2],
+    "trailing": lambda body, _: body + b'{"more":true}',
+    "scalar": lambda *_: b"42",
+    "deep": lambda *_: b"[" * 100_000 + b"]" * 100_000,
+    "nan": lambda body, key: body.replace(key, key + b'NaN,"was":', 1),
+    "badutf8": lambda body, _: body.replace(b'"channel":"', b'"channel":"\xff\xfe', 1),
+    "dupkeys": lambda body, _: b'{"Value":[],"TotalCount":0,' + body[1:],
+    "digits": lambda body, key: body.replace(key, key + b"9" * 6_000 + b',"was":', 1),
 }

@@ -87,7 +87,7 @@ def parse_faults(switches: list[str]) -> Faults:
 def _help() -> str:
     lines = ["Tokens (Authorization: Bearer TOKEN):", ""]
     lines += [
-        f"  {account.name:<24} {account.row_count:,} rows, processed at {account.latest.isoformat()}"
+        f"  {account.name:<24} {account.row_count:,} rows of sold licenses, processed at {account.latest.isoformat()}"
         for account in ACCOUNTS.values()
     ]
     lines += ["", "Add faults with a plus sign: contoso+latency=2+throttle=30+bom+link=absolute", ""]

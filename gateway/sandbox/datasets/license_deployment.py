@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from gateway.sandbox.accounts import HISTORY_WEEKS, Account
+from gateway.sandbox.accounts import HISTORY_WEEKS, SAMPLE, Account
 from gateway.sandbox.customer_names import UNUSUAL_NAMES, company_name
 from gateway.sandbox.dataset import Row, SandboxDataset
 from gateway.sandbox.products import CRM_PRODUCTS, O365_PRODUCTS, Product
@@ -46,7 +46,7 @@ _SAMPLE_ROWS: Final = (
 
 def generate(account: Account) -> Iterator[Row]:
     """Generate the rows of an account in upstream order. Deterministic; 250,000 rows take about two seconds."""
-    if account.name == "sample":
+    if account.name == SAMPLE:
         return iter(_SAMPLE_ROWS)
     return islice(_customers(Random(account.seed)), account.row_count)
 

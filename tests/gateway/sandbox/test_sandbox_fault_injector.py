@@ -52,7 +52,7 @@ async def _page(dialect: Dialect, query: str = "") -> SandboxPage:
 
 async def _injected(token: str, query: str = "top=10") -> tuple[httpx.Response, list[tuple[Account, Dialect]]]:
     endpoint = RecordingEndpoint()
-    app = FaultInjector(LICENSE_DEPLOYMENT.measures, endpoint, lambda _: History())
+    app = FaultInjector(LICENSE_DEPLOYMENT, endpoint, lambda _: History())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox") as client:
         return await get(client, token, query), endpoint.calls
 

@@ -155,7 +155,7 @@ async def test_rows_can_be_other_values_than_objects(client: httpx.AsyncClient) 
 async def test_rows_and_envelope_can_have_unknown_keys(client: httpx.AsyncClient) -> None:
     envelope = await get_json(client, "sample+extra-keys")
     assert {"DataFreshnessTimestamp", "unheardOf"} <= set(envelope)
-    assert {"workloadCode", "unheardOf"} <= set(envelope["Value"][0])
+    assert {"market", "unheardOf"} <= set(envelope["Value"][0])
 
 
 async def test_groups_can_have_dates_and_services_can_have_different_dates(client: httpx.AsyncClient) -> None:
