@@ -59,9 +59,9 @@ class _Noun:
         return self.text[0].lower() + self.text[1:]
 
 
-def measure(noun: str, *, example: int) -> Any:
-    """A number that is summed over groups."""
-    return _measure(noun, f"{noun}. Example: `{example}`.")
+def measure(noun: str, details: str = "", *, example: int) -> Any:
+    """A number that is summed over groups. ``details`` are sentences for the description."""
+    return _measure(noun, f"{noun}. {details}{' ' if details else ''}Example: `{example}`.")
 
 
 def derived_measure(noun: str, details: str, *, example: float) -> Any:
@@ -119,8 +119,8 @@ def having_input(name: str, row: type) -> Any:
     )
 
 
-def totals_type(name: str, row: type) -> Any:
-    """The GraphQL type ``name``: the totals of the measures of ``row``."""
+def totals_type(name: str, row: type, details: str = "") -> Any:
+    """The GraphQL type ``name``: the totals of the measures of ``row``. ``details`` are sentences to describe it."""
     measures = _measures(row)
     kinds: dict[str, Any] = {field: (float if _is_rate(row, field) else Long) | None for field in measures}
     members: dict[str, Any] = {
@@ -133,7 +133,7 @@ def totals_type(name: str, row: type) -> Any:
     }
     return strawberry.type(
         type(name, (), {"__annotations__": kinds, **members}),
-        description="Totals over all rows of the question, before paging.",
+        description=f"Totals over all rows of the question, before paging. {details}".rstrip(),
     )
 
 
