@@ -19,6 +19,7 @@ from gateway.config.manifest import read_manifest
 from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import cache_address
 from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
+from gateway.dataset import Dataset
 from gateway.graphiql.html_page import GraphiQL
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
@@ -49,6 +50,7 @@ from schema.export.shares import Shares
 from schema.export.spreadsheet_formulas import FORMULAS
 from schema.http.persisted_documents import AutomaticDocuments, Documents, TrustedDocuments
 from schema.http.view import GraphQLView
+from schema.measure_roles import measure_roles
 
 
 def build(
@@ -72,11 +74,11 @@ def build(
     differing = DifferingBlocks()
     cache = _cache(settings, client, metrics, redis, differing, scheduler)
     worker = Worker(workers, metrics) if workers and settings.metrics else None
-    graphiql = _graphiql(settings)
+    datasets = [dataset for dataset, _ in DATASETS]
+    graphiql = _graphiql(settings, datasets)
     ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
     sources = _sources(settings, cache, differing, ahead, scheduler)
     exports = _exports(settings, operations.limits, sources, scheduler, ahead)
-    datasets = [dataset for dataset, _ in DATASETS]
     parts = (sources.prefetch, sources.views, cache, client)
     owned = [part for part in parts if part is not None]
     return create_app(
@@ -218,11 +220,12 @@ def _sources(
     return RowSources(flights, views, sizes, _upstream_config(settings).identity, differing, prefetch)
 
 
-def _graphiql(settings: Settings) -> GraphiQL | None:
+def _graphiql(settings: Settings, datasets: Sequence[Dataset]) -> GraphiQL | None:
     if not settings.graphiql:
         return None
     return GraphiQL(
         FORMULAS,
+        measures=[measure_roles(dataset) for dataset in datasets if dataset.rates],
         upstream=None if settings.upstream_url == SANDBOX else settings.upstream_url,
         trusted_only=settings.trusted_documents is not None,
         block_rows=settings.block_rows,

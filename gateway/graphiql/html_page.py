@@ -7,7 +7,7 @@ a path. All content comes from this origin; the Content-Security-Policy enforces
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -93,13 +93,15 @@ class GraphiQL:
 
     Without ``upstream``, the origin of a real one, it offers the sandbox's tokens, otherwise a field for a token of
     that upstream. With ``trusted_only`` it has no examples, because none would run. ``formulas`` are the patterns of
-    formulas that its CSV files show as text. A scan's calls are estimated from ``block_rows``.
+    formulas that its CSV files show as text. ``measures`` are those of each dataset by their roles in its bars. The
+    calls of a scan are estimated from ``block_rows``.
     """
 
     def __init__(
         self,
         formulas: Mapping[str, str],
         *,
+        measures: Sequence[Mapping[str, str]] = (),
         upstream: str | None = None,
         trusted_only: bool = False,
         block_rows: int = BLOCK_ROWS,
@@ -115,6 +117,7 @@ class GraphiQL:
                 assets=assets,
                 note=ASK_NOTE.substitute(upstream=host, assets=assets) if upstream else SANDBOX_NOTE,
                 formulas=html.escape(json.dumps(formulas)),
+                measures=html.escape(json.dumps(measures)),
                 block_rows=block_rows,
                 upstream=host,
                 modes=" data-sandbox" * (not upstream) + " data-trusted" * trusted_only,

@@ -4,6 +4,7 @@ import { overdeployed, planChart } from "./bars.js";
 import { isPresent, shownText } from "./cells.js";
 import { describePart } from "./headline.js";
 import { comparedKeys, HATCHING, Legend, measureKeys } from "./legend.js";
+import { DATASETS, datasetOf, keyword } from "./measures.js";
 import { counted, formatNumber, formatShare, join } from "./numbers.js";
 
 const { createElement: h, Fragment, useMemo, useRef } = window.React;
@@ -16,7 +17,8 @@ const INSET = 4;
 export function Chart({ list, choice, pick }) {
   const plan = useMemo(() => choice.column && planChart(list, choice), [list, choice.value, choice.keepsOrder]);
   if (!plan) {
-    return h("p", { className: "message" }, "Bars need numbers: select licensesSold and licensesDeployed.");
+    const pairs = DATASETS.map(({ sold, deployed }) => `${sold} and ${deployed}`);
+    return h("p", { className: "message" }, `Bars need numbers: select ${pairs.join(", or ")}.`);
   }
   const { columns, labels, bars } = plan;
   const segments = bars.flatMap((bar) => bar.segments);
@@ -35,15 +37,15 @@ export function Chart({ list, choice, pick }) {
     h(
       "ol",
       { className: "bars" },
-      bars.map((bar, index) => h(Bar, { key: index, ...bar, highest, compared, pick, labels })),
+      bars.map((bar, index) => h(Bar, { key: index, ...bar, columns, highest, compared, pick, labels })),
     ),
     isCut && h("p", { className: "message" }, `The table has all ${counted(list.rows.length, "row")} of this answer.`),
   );
 }
 
-function Bar({ row, label, values, segments, highest, compared, pick, labels }) {
+function Bar({ row, label, values, segments, columns, highest, compared, pick, labels }) {
   const button = useRef(null);
-  const texts = compared ? comparedFigures(values, compared) : figures(values);
+  const texts = compared ? comparedFigures(values, compared) : figures(values, columns);
   const canPick = labels.some((name) => pick.has(name) && isPresent(row[name]));
   const open = () => pick.open(button.current, row, labels);
   const name = h("span", null, label);
@@ -92,7 +94,7 @@ function comparedFigures({ earlier, later, change }, { measure }) {
 }
 
 /** Shows, for example, "875,984 of 1,208,808 · 72% · 332,824 unassigned"; without a share if nothing was sold. */
-function figures(values) {
+function figures(values, columns) {
   const { sold, deployed, rate, unassigned } = values;
   const counts = [deployed, sold].filter((value) => value !== undefined);
   const over = overdeployed(values);
@@ -100,12 +102,17 @@ function figures(values) {
     counts.map(formatted).join(" of "),
     isPresent(rate) ? formatShare(rate) : sold > 0 && isPresent(deployed) && formatShare(deployed / sold),
     unassigned !== undefined && `${formatted(unassigned)} unassigned`,
-    over > 0 && `${formatNumber(over)} over-deployed`,
+    over > 0 && `${formatNumber(over)} ${overWords(columns)}`,
   ].filter(Boolean);
   return join(
     texts.map((text, index) => h("span", { key: index }, text)),
     " · ",
   );
+}
+
+/** Returns "over-deployed", or "beyond qualified" if the dataset has no measure of its own for it. */
+function overWords({ over, sold }) {
+  return over || !sold || "over" in datasetOf(sold) ? "over-deployed" : `beyond ${keyword(sold)}`;
 }
 
 function formatted(value) {

@@ -1,7 +1,7 @@
 // The columns of rows: their kinds, the ones that the page computes, and their order.
 
 import { isId, isPresent } from "./cells.js";
-import { measureOf } from "./measures.js";
+import { datasetOf, inWords, measureOf } from "./measures.js";
 
 const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
@@ -18,12 +18,14 @@ export function describeColumns(rows) {
   });
 }
 
-/** Adds columns of unassigned licenses and rates, if the answer lacks them and has the numbers for them. */
+/** Adds the unassigned licenses and the rate of the dataset, if the answer lacks them and has the numbers for them. */
 export function addComputed({ rows, columns }) {
   const nameOf = (measure) => columns.find((column) => column.measure === measure)?.name;
   const [sold, deployed] = [nameOf("sold"), nameOf("deployed")];
-  const missing = ["unassigned", "rate"].filter((measure) => nameOf(measure) === undefined);
-  if (sold === undefined || deployed === undefined || missing.length === 0) return { rows, columns };
+  if (sold === undefined || deployed === undefined) return { rows, columns };
+  const fields = datasetOf(sold);
+  const missing = ["unassigned", "rate"].filter((measure) => measure in fields && nameOf(measure) === undefined);
+  if (missing.length === 0) return { rows, columns };
   const computed = rows.map((row) => {
     const [bought, used] = [row[sold], row[deployed]];
     const isKnown = isPresent(bought) && isPresent(used);
@@ -33,16 +35,17 @@ export function addComputed({ rows, columns }) {
     };
     return missing.reduce((all, measure) => ({ ...all, [measure]: values[measure] }), row);
   });
-  const added = missing.map((measure) => ({ name: measure, isNumber: true, measure, isComputed: true }));
+  const added = missing.map((measure) => ({ name: measure, isNumber: true, measure, isComputed: true, fields }));
   const place = columns.findLastIndex(({ isNumber }) => isNumber) + 1;
   return { rows: computed, columns: columns.toSpliced(place, 0, ...added) };
 }
 
 /** Says how the page has computed a column. */
-export function describeComputed({ measure }) {
+export function describeComputed({ measure, fields }) {
+  const [sold, deployed] = [inWords(fields.sold), inWords(fields.deployed)];
   return measure === "rate"
-    ? "Computed by this page: licenses deployed, divided by those sold."
-    : "Computed by this page: licenses sold, less those deployed. In a group of rows, licensesUnassigned can be higher.";
+    ? `Computed by this page: ${deployed}, divided by ${sold}.`
+    : `Computed by this page: ${sold}, less ${deployed}. In a group of rows, ${fields.unassigned} can be higher.`;
 }
 
 /** Returns the columns for a phone: names and numbers come first, then other texts, dates and ids. */

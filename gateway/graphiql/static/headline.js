@@ -1,16 +1,10 @@
 // The line above the chart: which rows it shows, by which measure. It is true for any part of the rows.
 
+import { inWords } from "./measures.js";
 import { counted, formatNumber } from "./numbers.js";
 
 const { createElement: h } = window.React;
 
-const WORDS = {
-  sold: "licenses sold",
-  deployed: "licenses deployed",
-  unassigned: "unassigned licenses",
-  over: "over-deployed licenses",
-  rate: "deployment rate",
-};
 const ORDER = "";
 
 /**
@@ -33,8 +27,9 @@ function isOrderOf({ measure }, column) {
   return column.measure === measure && !column.isComputed;
 }
 
-function textOf({ name, measure, isComputed }) {
-  return `${WORDS[measure] ?? name}${isComputed ? ", computed" : ""}`;
+function textOf({ name, measure, isComputed, fields }) {
+  if (isComputed) return `${inWords(fields[measure])}, computed`;
+  return measure ? inWords(name) : name;
 }
 
 /** The line, with the choice of measure in it. */

@@ -1,5 +1,6 @@
 // What the labels and segments of the bars mean.
 
+import { keyword } from "./measures.js";
 import { join } from "./numbers.js";
 
 const { createElement: h } = window.React;
@@ -25,7 +26,7 @@ export function measureKeys(columns, hasOver, isRate) {
   const keys = [
     pair,
     "unassigned" in columns && key("unassigned", columns.unassigned),
-    hasOver && key("over", columns.over ?? "deployed beyond sold"),
+    hasOver && key("over", columns.over ?? `${keyword(columns.deployed)} beyond ${keyword(columns.sold)}`),
   ].filter((part) => part && part.length !== 0);
   return join(keys, " · ").flat();
 }

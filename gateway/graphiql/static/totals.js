@@ -1,17 +1,9 @@
 // A line of totals for each connection of a response that has them.
 
-import { measureOf, MEASURES } from "./measures.js";
+import { keyword, measureOf, MEASURES } from "./measures.js";
 import { formatNumber, formatShare, join } from "./numbers.js";
 
 const { createElement: h } = window.React;
-
-const LABELS = {
-  sold: "Sold",
-  deployed: "Deployed",
-  unassigned: "Unassigned",
-  over: "Over-deployed",
-  rate: "Deployment",
-};
 
 /** The lines; each begins with its connection's name if there are several. */
 export function Totals({ totals }) {
@@ -33,7 +25,13 @@ function describeTotals(values) {
   const rank = ([key]) => order.indexOf(measureOf(key));
   return entries
     .sort((a, b) => rank(a) - rank(b))
-    .map(([key, value]) => h("span", { key }, `${LABELS[measureOf(key)] ?? key} ${describe(measureOf(key), value)}`));
+    .map(([key, value]) => h("span", { key }, `${labelOf(key)} ${describe(measureOf(key), value)}`));
+}
+
+function labelOf(key) {
+  if (measureOf(key) === undefined) return key;
+  const word = keyword(key);
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 function describe(measure, value) {
