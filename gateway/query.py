@@ -89,21 +89,32 @@ def comparisons(part: Filter) -> int:
 
 
 def admitted_values(part: Filter | None, field: str) -> frozenset[str] | None:
-    """Return the values of ``field`` that ``part`` admits, or None if it does not list them.
+    """Return the values of ``field`` that ``part`` admits, or None if it admits all but some.
 
     Values that differ in case count as different.
     """
-    if part is None:
-        return None
+    is_complement, values = (True, frozenset[str]()) if part is None else _admitted(part, field)
+    return None if is_complement else values
+
+
+def _admitted(part: Filter, field: str) -> tuple[bool, frozenset[str]]:
+    """Return the admitted values of ``field``. With True, they are all but those."""
     if isinstance(part, Comparison):
-        return frozenset({part.value}) if (part.field, part.operator) == (field, "eq") else None
-    lists = [admitted_values(operand, field) for operand in part.operands]
-    known = [values for values in lists if values is not None]
-    if part.operator == "or":
-        return frozenset().union(*known) if len(known) == len(lists) else None
-    own = [operand for operand in part.operands if isinstance(operand, Comparison) and operand.field == field]
-    excluded = {comparison.value for comparison in own if comparison.operator == "ne"}
-    return frozenset.intersection(*known) - excluded if known else None
+        return (part.operator == "ne", frozenset({part.value})) if part.field == field else (True, frozenset())
+    # By De Morgan's laws, "or" admits the complement of what the complements of its operands have in common.
+    is_or = part.operator == "or"
+    is_complement, values = True, frozenset[str]()
+    for operand in part.operands:
+        its_complement, its_values = _admitted(operand, field)
+        its_complement ^= is_or
+        if is_complement and its_complement:
+            values |= its_values
+        elif is_complement or its_complement:
+            values = its_values - values if is_complement else values - its_values
+            is_complement = False
+        else:
+            values &= its_values
+    return is_complement ^ is_or, values
 
 
 def encoded(text: str) -> str:
