@@ -30,9 +30,12 @@ def objects_of(answer: Answer) -> list[dict[str, Any]]:
 
 
 def with_own_names(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Return ``row`` with the documented names in place of their other spellings."""
-    own_names = dict(dataset.other_spellings)
-    return {own_names.get(key, key): value for key, value in row.items()}
+    """Return ``row`` with the documented names in place of their other spellings. The documented ones win."""
+    named = dict(row)
+    for other, name in dataset.other_spellings:
+        if other in named:
+            named.setdefault(name, named.pop(other))
+    return named
 
 
 def envelope(answer: Answer) -> str:
