@@ -11,11 +11,14 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryType
 
 from gateway.dataset import Dataset
-from schema.datasets import license_deployment
+from schema.datasets import license_deployment, license_usage
 from schema.scalars import SCALARS
 
 # Each dataset with its Query field. A test fails if a file of schema/datasets is missing here.
-DATASETS: tuple[tuple[Dataset, Any], ...] = ((license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),)
+DATASETS: tuple[tuple[Dataset, Any], ...] = (
+    (license_deployment.LICENSE_DEPLOYMENTS, license_deployment.FIELD),
+    (license_usage.LICENSE_USAGES, license_usage.FIELD),
+)
 
 
 class Names(NameConverter):

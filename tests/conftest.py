@@ -95,11 +95,17 @@ class Gateway:
         result: dict[str, Any] = self.post(query, token, variables).json()
         return result
 
-    def connection(self, arguments: str = "", token: str = "contoso", fields: str = "totalCount") -> dict[str, Any]:
+    def connection(
+        self,
+        arguments: str = "",
+        token: str = "contoso",
+        fields: str = "totalCount",
+        dataset: str = "licenseDeployments",
+    ) -> dict[str, Any]:
         """Return the connection of one query that must succeed."""
-        result = self.ask(f"{{ licenseDeployments{f'({arguments})' if arguments else ''} {{ {fields} }} }}", token)
+        result = self.ask(f"{{ {dataset}{f'({arguments})' if arguments else ''} {{ {fields} }} }}", token)
         assert "errors" not in result, result["errors"]
-        connection: dict[str, Any] = result["data"]["licenseDeployments"]
+        connection: dict[str, Any] = result["data"][dataset]
         return connection
 
 

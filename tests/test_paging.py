@@ -6,25 +6,31 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.gateway.sandbox.rows import rows_of
+from tests.properties.model import DEPLOYMENTS, MODELS, Model
 
 PAGE = """
-query Page($first: Int, $after: String) {
-  licenseDeployments(first: $first, after: $after) {
+query Page($first: Int, $after: String) {{
+  {dataset}(first: $first, after: $after) {{
     totalCount
-    pageInfo { hasNextPage endCursor }
-    nodes { customerTenantId productId channel licensesSold }
-  }
-}
+    pageInfo {{ hasNextPage endCursor }}
+    nodes {{ customerTenantId productId channel {measure} }}
+  }}
+}}
 """
 
+each_dataset = pytest.mark.parametrize("dataset", MODELS, ids=lambda dataset: dataset.field)
 
-def paginate(gateway: Any, token: str, first: int) -> list[dict[str, Any]]:
+
+def paginate(gateway: Any, token: str, first: int, dataset: Model = DEPLOYMENTS) -> list[dict[str, Any]]:
     """Return all rows by forward pagination."""
     rows: list[dict[str, Any]] = []
     after = None
+    query = PAGE.format(dataset=dataset.field, measure=dataset.measures[1])
     while True:
-        page = gateway.ask(PAGE, token, first=first, after=after)["data"]["licenseDeployments"]
+        page = gateway.ask(query, token, first=first, after=after)["data"][dataset.field]
         rows += page["nodes"]
         if not page["pageInfo"]["hasNextPage"]:
             return rows
@@ -46,9 +52,10 @@ def test_paginating_250000_rows_makes_25_calls_and_a_repetition_none(
     assert len(upstream.calls_of(token)) == 25
 
 
-def test_a_small_first_page_costs_one_more_call(start_gateway: Any, upstream: Any) -> None:
-    gateway, token = start_gateway(), "contoso+as=small-start"
-    assert len(paginate(gateway, token, 400)) == 12_000
+@each_dataset
+def test_a_small_first_page_costs_one_more_call(start_gateway: Any, upstream: Any, dataset: Model) -> None:
+    gateway, token = start_gateway(), f"contoso+as=small-start-{dataset.field}"
+    assert len(paginate(gateway, token, 400, dataset)) == len(dataset.rows())
     assert [call.query_string for call in upstream.calls_of(token)] == [
         "top=1000&skip=0",
         "top=10000&skip=0",
@@ -56,10 +63,17 @@ def test_a_small_first_page_costs_one_more_call(start_gateway: Any, upstream: An
     ]
 
 
-def test_a_hundred_concurrent_identical_queries_make_one_call(start_gateway: Any, upstream: Any) -> None:
-    gateway, token = start_gateway(), "contoso+latency=0.3+as=stampede"
+@each_dataset
+def test_a_hundred_concurrent_identical_queries_make_one_call(
+    start_gateway: Any, upstream: Any, dataset: Model
+) -> None:
+    gateway, token = start_gateway(), f"contoso+latency=0.3+as=stampede-{dataset.field}"
+
+    def ask(_: int) -> Any:
+        return gateway.connection("first: 5", token, "nodes { productName }", dataset.field)
+
     with ThreadPoolExecutor(100) as pool:
-        pages = list(pool.map(lambda _: gateway.connection("first: 5", token, "nodes { productName }"), range(100)))
+        pages = list(pool.map(ask, range(100)))
     assert all(page == pages[0] for page in pages)
     assert len(upstream.calls_of(token)) == 1
 

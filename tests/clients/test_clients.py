@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.whole_report import ARGUMENTS, check_codes, check_pages
+from tests.clients.whole_report import ARGUMENTS, DATASETS, check_codes, check_pages, turn_to
 from tests.schema.http.node_packages import installed
 
 if TYPE_CHECKING:
@@ -72,16 +72,18 @@ def succeed(project: Path, *command: str) -> str:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
-    project: Path, start_gateway: StartGateway, upstream: Upstream, name: str
+    project: Path, start_gateway: StartGateway, upstream: Upstream, name: str, dataset: str
 ) -> None:
     """Thirteen pages in each direction read the report once; rows of another filter do not mix with them."""
+    turn_to(dataset, project)
     preparations, script = CLIENTS[name]
     for command in preparations:
         succeed(project, *command)
-    token = f"contoso+as=client-{name.replace(' ', '-').lower()}"
+    token = f"contoso+as=client-{name.replace(' ', '-').lower()}-{dataset}"
     pages = json.loads(succeed(project, "node", script, f"{start_gateway().url}/graphql", token, *ARGUMENTS))
-    check_pages(pages, upstream, token)
+    check_pages(pages, upstream, token, dataset)
     if name == "graphql-request":
         check_codes(pages)
 

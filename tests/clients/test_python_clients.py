@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.python_packages import environment
-from tests.clients.whole_report import ARGUMENTS, check_codes, check_pages
+from tests.clients.whole_report import ARGUMENTS, DATASETS, check_codes, check_pages, turn_to
 
 if TYPE_CHECKING:
     from tests.conftest import Gateway, StartGateway, Upstream
@@ -63,16 +63,18 @@ class Project:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_a_client_gets_every_row_once_and_in_order_in_both_directions(
-    tmp_path: Path, start_gateway: StartGateway, upstream: Upstream, name: str
+    tmp_path: Path, start_gateway: StartGateway, upstream: Upstream, name: str, dataset: str
 ) -> None:
     """Thirteen pages in each direction read the report once. The program also gets the codes of two errors."""
     project, gateway = Project(tmp_path, name), start_gateway()
+    turn_to(dataset, tmp_path)
     for command in CLIENTS[name]:
         project.run(*command.replace("http://127.0.0.1:8000", gateway.url).split())
-    token = f"contoso+as=client-{name}"
+    token = f"contoso+as=client-{name}-{dataset}"
     pages = json.loads(project.run("python", "rows.py", f"{gateway.url}/graphql", token, *ARGUMENTS))
-    check_pages(pages, upstream, token)
+    check_pages(pages, upstream, token, dataset)
     check_codes(pages)
 
 

@@ -22,10 +22,8 @@ from gateway.sandbox import create_sandbox
 from schema.execution import projection, rendering
 from schema.execution.operations import FastExecutor
 from tests.conftest import served
-from tests.properties.model import FIELDS
+from tests.properties.model import DEPLOYMENTS, USAGES, Model
 
-MEASURES = ["licensesSold", "licensesDeployed", "licensesUnassigned", "licensesOverdeployed", "deploymentRate"]
-NODE_FIELDS = [*FIELDS, *MEASURES[2:], "__typename"]
 PAGE_INFO_FIELDS = ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename"]
 CONDITIONS = ["", "", "", " @include(if: $yes)", " @skip(if: $no)", " @skip(if: $yes)", " @include(if: true)"]
 CORRELATION_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -52,64 +50,87 @@ def selections(type_name: str, fields: st.SearchStrategy[str]) -> st.SearchStrat
     )
 
 
-NODE = selections("LicenseDeployment", leaf(NODE_FIELDS) | st.just("...NodeParts"))
-EDGE_FIELD = (
-    leaf(["cursor", "__typename"])
-    | NODE.map(lambda inside: f"node {{ {inside} }}")
-    | NODE.map(lambda inside: f"same: node {{ {inside} }}")
-)
-TOTALS = selections("LicenseDeploymentTotals", leaf([*MEASURES, "__typename"]))
-CONNECTION_FIELD = (
-    leaf(["totalCount", "__typename"])
-    | NODE.map(lambda inside: f"nodes {{ {inside} }}")
-    | NODE.map(lambda inside: f"again: nodes {{ {inside} }}")
-    | selections("LicenseDeploymentEdge", EDGE_FIELD).map(lambda inside: f"edges {{ {inside} }}")
-    | selections("PageInfo", leaf(PAGE_INFO_FIELDS)).map(lambda inside: f"pageInfo {{ {inside} }}")
-    | selections("LicenseDeploymentTotals", leaf([*MEASURES, "__typename"])).map(
-        lambda inside: f"totals {{ {inside} }}"
-    )
-    | st.just("...ConnectionParts")
-)
-CONNECTION = selections("LicenseDeploymentConnection", CONNECTION_FIELD)
-ARGUMENTS = st.sampled_from(
-    [
-        "",
-        "(first: 3)",
-        "(first: 0)",
-        "(last: 2)",
-        "(offset: 4, first: 5)",
-        "(first: 50)",
+PAGES = ["", "(first: 3)", "(first: 0)", "(last: 2)", "(offset: 4, first: 5)", "(first: 50)", "(first: $rows)"]
+ARGUMENTS = {
+    DEPLOYMENTS: [
         "(groupBy: [SERVICE_CODE])",
         "(groupBy: [SERVICE_CODE], orderBy: {field: LICENSES_SOLD}, last: 3)",
         "(orderBy: {field: LICENSES_UNASSIGNED, direction: DESC}, first: 5)",
         '(search: "office", having: {deploymentRate: {gt: 0.5}})',
-        "(first: $rows)",
         "(filter: {serviceCode: {eq: $code}})",
         "(filter: {or: []})",
         "(first: -1)",
         '(after: "x")',
-    ]
-)
-ROOT_FIELD = st.builds(
-    "{0}licenseDeployments{1} {{ {2} }}".format, st.sampled_from(["", "one: "]), ARGUMENTS, CONNECTION
-)
-PLAIN_NODE = selections("LicenseDeployment", leaf(NODE_FIELDS))
+    ],
+    USAGES: [
+        "(groupBy: [SERVICE_CODE])",
+        "(groupBy: [WORKLOAD_CODE], orderBy: {field: USAGE_RATE}, last: 3)",
+        '(filter: {workloadCode: {eq: "EXO"}}, groupBy: [CUSTOMER_NAME])',
+        '(filter: {workloadCode: {eq: "EXO"}}, having: {usageRate: {lt: 0.5}}, search: "office")',
+        "(filter: {serviceCode: {eq: $code}}, orderBy: {field: LICENSES_ACTIVE, direction: DESC})",
+    ],
+}
+
+
+def node_fields(dataset: Model) -> st.SearchStrategy[str]:
+    derived = [*dataset.excesses.values(), *dataset.rates.values()]
+    return leaf([*dataset.fields, *derived, "__typename"])
+
+
+def connections(dataset: Model) -> st.SearchStrategy[str]:
+    """Draw the selection of a connection."""
+    kind = dataset.kind
+    node = selections(dataset.kind, node_fields(dataset) | st.just("...NodeParts"))
+    edge_field = (
+        leaf(["cursor", "__typename"])
+        | node.map(lambda inside: f"node {{ {inside} }}")
+        | node.map(lambda inside: f"same: node {{ {inside} }}")
+    )
+    field = (
+        leaf(["totalCount", "__typename"])
+        | node.map(lambda inside: f"nodes {{ {inside} }}")
+        | node.map(lambda inside: f"again: nodes {{ {inside} }}")
+        | selections(f"{kind}Edge", edge_field).map(lambda inside: f"edges {{ {inside} }}")
+        | selections("PageInfo", leaf(PAGE_INFO_FIELDS)).map(lambda inside: f"pageInfo {{ {inside} }}")
+        | selections(f"{kind}Totals", leaf([*dataset.all_measures, "__typename"])).map(
+            lambda inside: f"totals {{ {inside} }}"
+        )
+        | st.just("...ConnectionParts")
+    )
+    return selections(f"{kind}Connection", field)
+
+
 TYPES = {"yes": "Boolean!", "no": "Boolean!", "rows": "Int", "code": "String"}
 
 
-def document(root: str, second_field: str, node: str, other: str) -> str:
+def document(kind: str, root: str, second_field: str, node: str, other: str) -> str:
     """Build a document that declares the variables and fragments that it uses."""
     fragments = ""
     if "...ConnectionParts" in root:
-        fragments += f" fragment ConnectionParts on LicenseDeploymentConnection {{ totalCount nodes {{ {other} }} }}"
+        fragments += f" fragment ConnectionParts on {kind}Connection {{ totalCount nodes {{ {other} }} }}"
     if "...NodeParts" in root:
-        fragments += f" fragment NodeParts on LicenseDeployment {{ {node} }}"
-    declared = [f"${name}: {kind}" for name, kind in TYPES.items() if f"${name}" in root + fragments]
+        fragments += f" fragment NodeParts on {kind} {{ {node} }}"
+    declared = [f"${name}: {type_name}" for name, type_name in TYPES.items() if f"${name}" in root + fragments]
     return f"query Q{'(' + ', '.join(declared) + ')' if declared else ''} {{ {root} {second_field} }}{fragments}"
 
 
 SECOND_FIELD = st.sampled_from(["", "", "", "__typename", "two: licenseDeployments(first: 1) { totalCount }"])
-DOCUMENTS = st.builds(document, ROOT_FIELD, SECOND_FIELD, PLAIN_NODE, PLAIN_NODE)
+
+
+def documents(dataset: Model) -> st.SearchStrategy[str]:
+    arguments = st.sampled_from([*PAGES, *ARGUMENTS[dataset]])
+    root = st.builds(
+        "{0}{1}{2} {{ {3} }}".format,
+        st.sampled_from(["", "one: "]),
+        st.just(dataset.field),
+        arguments,
+        connections(dataset),
+    )
+    plain = selections(dataset.kind, node_fields(dataset))
+    return st.builds(document, st.just(dataset.kind), root, SECOND_FIELD, plain, plain)
+
+
+DOCUMENTS = st.one_of([documents(dataset) for dataset in ARGUMENTS])
 VARIABLES = st.fixed_dictionaries(
     {"yes": st.booleans(), "no": st.booleans()},
     optional={"rows": st.none() | st.integers(0, 12), "code": st.sampled_from(["crm", "o365"])},

@@ -27,7 +27,7 @@ from graphql import (
 )
 from packaging.version import Version
 
-from schema.build import sdl
+from schema.build import DATASETS, sdl
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "schema" / "schema.graphql"
@@ -133,7 +133,8 @@ def test_every_deprecation_names_its_version_and_replacement() -> None:
     ("reason", "advises"), [("Since 0.3.0: use `rows`.", True), ("Use `rows`.", False), ("Since 0.3.0: gone.", False)]
 )
 def test_every_deprecatable_element_is_checked(line: str, name: str, reason: str, advises: bool) -> None:
-    marked = UNDESCRIBED.replace(f"{line}\n", f'{line} @deprecated(reason: "{reason}")\n')
+    # Of several datasets, the first one.
+    marked = UNDESCRIBED.replace(f"{line}\n", f'{line} @deprecated(reason: "{reason}")\n', 1)
     assert list(deprecations(build_schema(marked))) == [(name, reason)]
     assert bool(ADVICE.fullmatch(reason)) is advises
 
@@ -164,8 +165,8 @@ def test_gateway_schema_check_finds_the_file_up_to_date() -> None:
     ],
 )
 def test_breaking_changes_are_named_and_additions_are_not(old: str, new: str, changes: list[str]) -> None:
-    assert UNDESCRIBED.count(old) == 1
-    names = breaks(UNDESCRIBED, UNDESCRIBED.replace(old, new))
+    assert 1 <= UNDESCRIBED.count(old) <= len(DATASETS)
+    names = breaks(UNDESCRIBED, UNDESCRIBED.replace(old, new, 1))
     assert len(names) == len(changes)
     assert all(name.startswith(start) for name, start in zip(names, changes, strict=True)), names
 

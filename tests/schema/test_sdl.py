@@ -33,6 +33,19 @@ type Query {
     having: LicenseDeploymentHaving
     orderBy: [LicenseDeploymentOrder!]
   ): LicenseDeploymentConnection
+  licenseUsages(
+    filter: LicenseUsageFilter
+    groupBy: [LicenseUsageDimension!]
+    processedDateTime: DateTime
+    first: Int
+    after: String
+    last: Int
+    before: String
+    offset: Int
+    search: String
+    having: LicenseUsageHaving
+    orderBy: [LicenseUsageOrder!]
+  ): LicenseUsageConnection
 }
 
 type LicenseDeploymentConnection {
@@ -159,6 +172,97 @@ input StringFilter {
   ne: String
   in: [String!]
   notIn: [String!]
+}
+
+type LicenseUsage {
+  workloadCode: String
+  workloadName: String
+  serviceCode: String
+  serviceName: String
+  channel: String
+  customerTenantId: String
+  customerName: String
+  productId: String
+  productName: String
+  licensesActive: Long
+  licensesQualified: Long
+  usageRate: Float
+  processedDateTime: DateTime
+}
+
+type LicenseUsageConnection {
+  edges: [LicenseUsageEdge!]!
+  nodes: [LicenseUsage!]!
+  pageInfo: PageInfo!
+  totalCount: Long
+  totals: LicenseUsageTotals
+}
+
+enum LicenseUsageDimension {
+  WORKLOAD_CODE
+  WORKLOAD_NAME
+  SERVICE_CODE
+  SERVICE_NAME
+  CHANNEL
+  CUSTOMER_TENANT_ID
+  CUSTOMER_NAME
+  PRODUCT_ID
+  PRODUCT_NAME
+}
+
+type LicenseUsageEdge {
+  cursor: String!
+  node: LicenseUsage!
+}
+
+input LicenseUsageFilter {
+  and: [LicenseUsageFilter!]
+  or: [LicenseUsageFilter!]
+  not: LicenseUsageFilter
+  workloadCode: StringFilter
+  workloadName: StringFilter
+  serviceCode: StringFilter
+  serviceName: StringFilter
+  channel: StringFilter
+  customerTenantId: StringFilter
+  customerName: StringFilter
+  productId: StringFilter
+  productName: StringFilter
+}
+
+input LicenseUsageHaving {
+  and: [LicenseUsageHaving!]
+  or: [LicenseUsageHaving!]
+  not: LicenseUsageHaving
+  licensesActive: LongCondition
+  licensesQualified: LongCondition
+  usageRate: FloatCondition
+}
+
+input LicenseUsageOrder {
+  field: LicenseUsageOrderField!
+  direction: OrderDirection! = ASC
+}
+
+enum LicenseUsageOrderField {
+  WORKLOAD_CODE
+  WORKLOAD_NAME
+  SERVICE_CODE
+  SERVICE_NAME
+  CHANNEL
+  CUSTOMER_TENANT_ID
+  CUSTOMER_NAME
+  PRODUCT_ID
+  PRODUCT_NAME
+  LICENSES_ACTIVE
+  LICENSES_QUALIFIED
+  USAGE_RATE
+}
+
+type LicenseUsageTotals {
+  licensesActive: Long
+  licensesQualified: Long
+  usageRate: Float
 }
 """
 

@@ -6,5 +6,6 @@ from typing import Final
 
 from gateway.sandbox.dataset import SandboxDataset
 from gateway.sandbox.datasets.license_deployment import LICENSE_DEPLOYMENT
+from gateway.sandbox.datasets.license_usage import LICENSE_USAGE
 
-DATASETS: Final[tuple[SandboxDataset, ...]] = (LICENSE_DEPLOYMENT,)
+DATASETS: Final[tuple[SandboxDataset, ...]] = (LICENSE_DEPLOYMENT, LICENSE_USAGE)

@@ -15,9 +15,9 @@ async def get(client: httpx.AsyncClient, token: str, query: str = "top=10", path
     return await client.get(f"{path}?{query}" if query else path, headers={"Authorization": f"Bearer {token}"})
 
 
-async def get_json(client: httpx.AsyncClient, token: str, query: str = "top=10") -> Any:
+async def get_json(client: httpx.AsyncClient, token: str, query: str = "top=10", path: str = PATH) -> Any:
     """Return the parsed body of a response with status 200."""
-    response = await get(client, token, query)
+    response = await get(client, token, query, path)
     assert response.status_code == 200
     return response.json()
 

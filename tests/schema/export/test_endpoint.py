@@ -8,7 +8,7 @@ import json
 import re
 import socket
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -32,7 +32,7 @@ from schema.export.statuses import STATUSES
 from tests.conftest import Gateway, StartGateway, Upstream
 from tests.gateway.fakes import row_sources
 from tests.gateway.running import eventually
-from tests.gateway.sandbox.rows import rows_of
+from tests.properties.model import DEPLOYMENTS, MODELS, USAGES, Model
 
 CSV, NDJSON = "/export/licenseDeployments.csv", "/export/licenseDeployments.ndjson"
 COLUMNS = list(LICENSE_DEPLOYMENTS.attributes)
@@ -49,40 +49,51 @@ def parsed(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def as_text(row: dict[str, Any]) -> dict[str, str]:
+def as_text(row: dict[str, Any], columns: Iterable[str]) -> dict[str, str]:
     """A row as CSV shows it."""
-    return {name: "" if row[name] is None else str(row[name]) for name in COLUMNS}
+    return {name: "" if row[name] is None else str(row[name]) for name in columns}
 
 
-def test_csv_holds_every_row_under_the_names_of_the_schema(gateway: Gateway) -> None:
-    response = fetch(gateway)
+def path_of(dataset: Model, extension: str) -> str:
+    return f"/export/{dataset.field}.{extension}"
+
+
+each_dataset = pytest.mark.parametrize("dataset", MODELS, ids=lambda dataset: dataset.field)
+
+
+@each_dataset
+def test_csv_holds_every_row_under_the_names_of_the_schema(gateway: Gateway, dataset: Model) -> None:
+    response = fetch(gateway, path_of(dataset, "csv"))
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
-    assert response.headers["Content-Disposition"] == 'attachment; filename="licenseDeployments.csv"'
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{dataset.field}.csv"'
     assert response.headers["Cache-Control"] == "no-store"
-    assert response.text.startswith(",".join(COLUMNS) + "\r\n")
-    assert parsed(response.text) == [as_text(row) for row in rows_of("contoso")]
+    assert response.text.startswith(",".join(dataset.fields) + "\r\n")
+    assert parsed(response.text) == [as_text(row, dataset.fields) for row in dataset.rows()]
 
 
-def test_ndjson_holds_every_row_with_its_types(gateway: Gateway) -> None:
-    response = fetch(gateway, NDJSON)
+@each_dataset
+def test_ndjson_holds_every_row_with_its_types(gateway: Gateway, dataset: Model) -> None:
+    response = fetch(gateway, path_of(dataset, "ndjson"))
     # Windows PowerShell 5.1 reads other charsets without one.
     assert response.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
     rows = [json.loads(line) for line in response.content.splitlines()]
-    assert rows == [{name: row[name] for name in COLUMNS} for row in rows_of("contoso")]
-    assert list(rows[0]) == COLUMNS
+    assert rows == [{name: row[name] for name in dataset.fields} for row in dataset.rows()]
+    assert list(rows[0]) == list(dataset.fields)
 
 
-def test_an_account_without_rows_has_a_header_alone(gateway: Gateway) -> None:
-    assert fetch(gateway, CSV, "tailspin").text == ",".join(COLUMNS) + "\r\n"
-    assert fetch(gateway, NDJSON, "tailspin").content == b""
+@each_dataset
+def test_an_account_without_rows_has_a_header_alone(gateway: Gateway, dataset: Model) -> None:
+    assert fetch(gateway, path_of(dataset, "csv"), "tailspin").text == ",".join(dataset.fields) + "\r\n"
+    assert fetch(gateway, path_of(dataset, "ndjson"), "tailspin").content == b""
 
 
+@each_dataset
 @pytest.mark.parametrize("group_by", ["SERVICE_NAME, CHANNEL", '["SERVICE_NAME", "CHANNEL"]'])
-def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_by: str) -> None:
+def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_by: str, dataset: Model) -> None:
     response = fetch(
         gateway,
-        NDJSON,
+        path_of(dataset, "ndjson"),
         filter='{"not": {"channel": {"in": ["direct", "none"]}}}',
         groupBy=group_by,
         processedDateTime="2026-10-23",
@@ -90,7 +101,8 @@ def test_filter_grouping_and_date_are_those_of_graphql(gateway: Gateway, group_b
     wanted = gateway.connection(
         'filter: {channel: {notIn: ["none", "direct"]}}, groupBy: [SERVICE_NAME, CHANNEL],'
         ' processedDateTime: "2026-10-23"',
-        fields=f"nodes {{ {' '.join(COLUMNS)} }}",
+        fields=f"nodes {{ {' '.join(dataset.fields)} }}",
+        dataset=dataset.field,
     )["nodes"]
     assert len(wanted) == 2
     assert [json.loads(line) for line in response.content.splitlines()] == wanted
@@ -218,18 +230,20 @@ def test_a_page_of_another_site_is_refused(gateway: Gateway) -> None:
 # Continued
 
 
-@pytest.mark.parametrize("path", [CSV, NDJSON])
+@pytest.mark.parametrize("path", [CSV, NDJSON, path_of(USAGES, "csv")])
 def test_an_export_continues_behind_any_row_to_the_byte(gateway: Gateway, path: str) -> None:
+    is_csv = path.endswith(".csv")
     whole = fetch(gateway, path, raw="1")
     snapshot = whole.headers["X-Snapshot"]
-    lines = whole.content.splitlines(keepends=True)[1 if path == CSV else 0 :]
-    assert len(lines) == 12_000
-    for offset in (0, 1, 999, 1_000, 9_999, 10_000, 10_001, 11_999, 12_000):
+    lines = whole.content.splitlines(keepends=True)[1 if is_csv else 0 :]
+    total = int(whole.headers["X-Total-Count"])
+    assert len(lines) == total > 11_999
+    for offset in (0, 1, 999, 1_000, 9_999, 10_000, 10_001, total - 1, total):
         response = fetch(gateway, path, raw="1", offset=str(offset), snapshot=snapshot)
         assert response.status_code == 200
         assert response.content == b"".join(lines[offset:])
         assert response.headers["X-Snapshot"] == snapshot
-        assert ("header=absent" in response.headers["Content-Type"]) == (path == CSV)
+        assert ("header=absent" in response.headers["Content-Type"]) == is_csv
 
 
 @pytest.mark.parametrize("offset", ["12001", "20000", "20001", "999999999999999"])
@@ -472,37 +486,57 @@ async def test_raw_leaves_cells_as_they_are(raw: str, cell: str) -> None:
 
 
 REFINED = {
-    "groupBy": "CUSTOMER_NAME",
-    "having": '{"licensesSold": {"gt": 100}}',
-    "search": "te",
-    "orderBy": '[{"field": "LICENSES_UNASSIGNED", "direction": "DESC"}, {"field": "CUSTOMER_NAME"}]',
+    DEPLOYMENTS: {
+        "groupBy": "CUSTOMER_NAME",
+        "having": '{"licensesSold": {"gt": 100}}',
+        "search": "te",
+        "orderBy": '[{"field": "LICENSES_UNASSIGNED", "direction": "DESC"}, {"field": "CUSTOMER_NAME"}]',
+    },
+    USAGES: {
+        "filter": '{"workloadCode": {"eq": "EXO"}}',
+        "groupBy": "CUSTOMER_NAME",
+        "having": '{"usageRate": {"lt": 0.4}}',
+        "search": "te",
+        "orderBy": '[{"field": "USAGE_RATE", "direction": "DESC"}, {"field": "CUSTOMER_NAME"}]',
+    },
 }
 
 
-@pytest.mark.parametrize("path", [CSV, NDJSON])
-def test_rows_are_searched_selected_and_ordered_as_by_graphql(gateway: Gateway, path: str) -> None:
-    response = fetch(gateway, path, **REFINED)
+@pytest.mark.parametrize("extension", ["csv", "ndjson"])
+@each_dataset
+def test_rows_are_searched_selected_and_ordered_as_by_graphql(gateway: Gateway, dataset: Model, extension: str) -> None:
+    response = fetch(gateway, path_of(dataset, extension), **REFINED[dataset])
     assert response.status_code == 200, response.text
-    arguments = (
-        'groupBy: CUSTOMER_NAME, having: {licensesSold: {gt: 100}}, search: "te", first: 10000,'
-        " orderBy: [{field: LICENSES_UNASSIGNED, direction: DESC}, {field: CUSTOMER_NAME}]"
-    )
-    connection = gateway.connection(arguments, "contoso", f"totalCount nodes {{ {' '.join(COLUMNS)} }}")
+    arguments = ", ".join(f"{name}: {_literal(name, text)}" for name, text in REFINED[dataset].items())
+    fields = f"totalCount nodes {{ {' '.join(dataset.fields)} }}"
+    connection = gateway.connection(f"{arguments}, first: 10000", "contoso", fields, dataset.field)
     assert response.headers["X-Total-Count"] == str(connection["totalCount"])
     assert connection["totalCount"] > 50
-    if path == CSV:
-        assert parsed(response.text) == [as_text(row) for row in connection["nodes"]]
+    if extension == "csv":
+        assert parsed(response.text) == [as_text(row, dataset.fields) for row in connection["nodes"]]
     else:
         assert [json.loads(line) for line in response.content.splitlines()] == connection["nodes"]
 
 
-@pytest.mark.parametrize("path", [CSV, NDJSON])
-def test_a_refined_export_is_continued_to_the_byte_by_another_process(start_gateway: StartGateway, path: str) -> None:
-    parameters = {"orderBy": '[{"field": "DEPLOYMENT_RATE"}]', "search": "office"}
+def _literal(name: str, text: str) -> str:
+    """Return a parameter as a literal of GraphQL: object keys and enum values have no quotes."""
+    if name == "search":
+        return json.dumps(text)
+    return re.sub(r'"(\w+)"(?=:)|"([A-Z_]{4,})"', r"\1\2", text)
+
+
+@pytest.mark.parametrize(
+    ("path", "order_field"),
+    [(CSV, "DEPLOYMENT_RATE"), (NDJSON, "DEPLOYMENT_RATE"), (path_of(USAGES, "csv"), "USAGE_RATE")],
+)
+def test_a_refined_export_is_continued_to_the_byte_by_another_process(
+    start_gateway: StartGateway, path: str, order_field: str
+) -> None:
+    parameters = {"orderBy": f'[{{"field": "{order_field}"}}]', "search": "office"}
     whole = fetch(start_gateway(), path, **parameters)
     other = start_gateway(first_block_rows=100, block_rows=3_000)
     total = int(whole.headers["X-Total-Count"])
-    lines = whole.content.splitlines(keepends=True)[path == CSV :]
+    lines = whole.content.splitlines(keepends=True)[path.endswith(".csv") :]
     for offset in (0, 1, 1_000, total - 1, total):
         snapshot = {"offset": str(offset), "snapshot": whole.headers["X-Snapshot"]}
         rest = fetch(other, path, **parameters, **snapshot)
@@ -512,7 +546,7 @@ def test_a_refined_export_is_continued_to_the_byte_by_another_process(start_gate
 
 def test_a_refined_export_of_other_data_is_not_continued(start_gateway: StartGateway) -> None:
     """Groups have no dates, and their number stays the same."""
-    token, parameters = "contoso+rows=300+reprocess-after=1+as=refined", {**REFINED, "search": ""}
+    token, parameters = "contoso+rows=300+reprocess-after=1+as=refined", {**REFINED[DEPLOYMENTS], "search": ""}
     parameters["orderBy"] = '[{"field": "LICENSES_SOLD"}]'
     snapshot = fetch(start_gateway(), CSV, token, **parameters).headers["X-Snapshot"]
     check_changed(fetch(start_gateway(), CSV, token, **parameters, offset="1", snapshot=snapshot))

@@ -40,12 +40,12 @@ SANDBOX = create_sandbox()
 """One for all tests, because making its rows takes a while. Each token has a history of its own."""
 
 
-async def examined(token: str, **changes: Any) -> Report:
-    """Return the report of the embedded sandbox with ``token``."""
+async def examined(token: str, number: int = 0, **changes: Any) -> Report:
+    """Return the report of the embedded sandbox with ``token``, about the dataset with this number."""
     config: dict[str, Any] = {**CONFIG, **changes}
     prober = Prober(UpstreamConfig(URL, **config), AccessToken(token), EmbeddedTransport(SANDBOX))
     try:
-        return await Examination(prober, DATASETS[0][0]).run()
+        return await Examination(prober, DATASETS[number][0]).run()
     finally:
         await prober.aclose()
 
@@ -69,8 +69,9 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
 
-async def test_the_report_of_the_sandbox_is_complete_in_about_twelve_calls() -> None:
-    report = await examined("contoso")
+@pytest.mark.parametrize("number", range(len(DATASETS)))
+async def test_the_report_of_the_sandbox_is_complete_in_about_twelve_calls(number: int) -> None:
+    report = await examined("contoso", number)
     assert report.is_complete
     assert len(report.answers) == 12
     assert not [found for found in report.findings.values() if "unknown" in found or "not asked" in found]
@@ -84,7 +85,7 @@ def test_every_fault_of_the_sandbox_is_tried() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_report_of_any_upstream_has_no_data(fault: str) -> None:
     """Neither names, ids, counts nor the token: only words, statuses, short codes and times."""
-    patience = {"timeout_seconds": 0.2} if fault.split("=")[0] in SLOW else {}
+    patience: dict[str, Any] = {"timeout_seconds": 0.2} if fault.split("=")[0] in SLOW else {}
     token = f"contoso+{fault}+as=doctor"
     report = await examined(token, **patience)
     text = "\n".join(f"{subject}: {found}" for subject, found in report.findings.items() if subject != "time")
@@ -135,6 +136,20 @@ async def test_a_report_of_any_upstream_has_no_data(fault: str) -> None:
 async def test_each_difference_is_found(fault: str, subject: str, found: str) -> None:
     report = await examined(f"contoso+{fault}+as=found")
     assert found in report.findings[subject]
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("contoso", "another spelling that the page uses, too"),
+        ("contoso+names=table", "as documented"),
+        ("contoso+names=both", "another spelling that the page uses, too"),
+    ],
+)
+async def test_another_spelling_of_a_measure_is_found(token: str, found: str) -> None:
+    report = await examined(token, 1)
+    assert (report.findings["keys of rows"], report.findings["counts"]) == (found, "whole numbers")
+    assert report.findings["sums of groups"] == "equal to those of the rows"
 
 
 @pytest.mark.parametrize("fault", ["hang", "throttle=30", "mfa", "status=500"])

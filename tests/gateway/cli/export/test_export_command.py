@@ -25,6 +25,7 @@ from click.testing import CliRunner
 
 from gateway.cli.export import export_command
 from gateway.cli.export.export_command import export as command
+from schema.build import DATASETS
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
 from tests.conftest import Gateway, Upstream
 from tests.gateway.running import ROOT, START_SECONDS, environment, eventually, kill
@@ -172,10 +173,12 @@ def test_250000_rows_survive_a_kill_to_the_byte_within_bounded_memory(
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_the_command_and_the_export_endpoint_write_the_same_file(gateway: Gateway, form: str) -> None:
-    code, out, err = exported("--url", gateway.url, "--format", form, "--filter", '{"channel": {"ne": "direct"}}')
+@pytest.mark.parametrize("dataset", ["licenseDeployments", "licenseUsages"])
+def test_the_command_and_the_export_endpoint_write_the_same_file(gateway: Gateway, form: str, dataset: str) -> None:
+    options = ("--dataset", dataset, "--format", form, "--filter", '{"channel": {"ne": "direct"}}')
+    code, out, err = exported("--url", gateway.url, *options)
     response = gateway.client.get(
-        f"/export/licenseDeployments.{form}",
+        f"/export/{dataset}.{form}",
         params={"filter": '{"channel": {"ne": "direct"}}'},
         headers={"Authorization": "Bearer contoso"},
     )
@@ -292,11 +295,18 @@ def test_without_a_token_the_message_lists_the_sandboxs_tokens_if_it_is_the_upst
     assert hint not in " ".join(exported("--upstream", "https://upstream.example", token="")[2].split())
 
 
-def test_the_help_names_every_dimension() -> None:
+def test_the_help_names_every_field_of_each_dataset() -> None:
     shown = exported("--help", token="")[1].decode()
-    names = [re.sub("[A-Z]", r"_\g<0>", name).upper() for name in LICENSE_DEPLOYMENTS.dimensions]
-    assert len(names) == 7
-    assert [name for name in names if name not in shown] == []
+    for dataset, _ in DATASETS:
+        measures = [*dataset.measures, *(derived.name for derived in dataset.derived)]
+        fields = shown.partition(f"Dataset {dataset.name}:")[2].partition("Dataset ")[0]
+        assert [name for name in [*dataset.dimensions, *measures] if name not in fields] == []
+
+
+def test_an_unknown_dataset_is_refused_with_the_known_ones() -> None:
+    code, _, messages = exported("--dataset", "licenses", token="sample")
+    assert code == 2
+    assert "There is no dataset 'licenses'. Choose licenseDeployments or licenseUsages." in messages
 
 
 def test_limits_for_callers_do_not_apply_to_the_operators_own_export(tmp_path: Path) -> None:
