@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
+from html import escape
 from pathlib import Path
 
 import httpx
@@ -162,6 +163,11 @@ def test_the_page_has_the_warnings_of_the_command_line() -> None:
 def test_the_page_offers_no_examples_if_none_would_run(folder: Path) -> None:
     assert "data-trusted" in html(GraphiQL({}, upstream=REAL, trusted_only=True, folder=folder))
     assert "data-trusted" not in html(GraphiQL({}, upstream=REAL, folder=folder))
+
+
+def test_the_page_knows_the_measures_of_each_dataset(folder: Path) -> None:
+    measures = [{"sold": "licensesSold"}]
+    assert f'data-measures="{escape(json.dumps(measures))}"' in html(GraphiQL({}, measures=measures, folder=folder))
 
 
 def test_the_page_estimates_calls_from_the_size_of_blocks(folder: Path) -> None:
