@@ -124,6 +124,7 @@ class UpstreamCounters(Collector):
         # By outcome and status.
         self.durations = Durations()
         self._calls: Count[tuple[str, str]] = Count()
+        self._rows: Count[str] = Count()
         self._bytes = 0
         self._foreign_responses = 0
 
@@ -133,6 +134,8 @@ class UpstreamCounters(Collector):
         if attempt.is_last:
             self._calls[attempt.outcome, status] += 1
         self._bytes += attempt.bytes
+        if attempt.rows:
+            self._rows[attempt.dataset] += attempt.rows
         self._foreign_responses += attempt.is_foreign
 
     def collect(self) -> Iterator[Metric]:
@@ -148,6 +151,10 @@ class UpstreamCounters(Collector):
                 family.add_metric(labels, count)
             yield family
         yield CounterMetricFamily("gateway_upstream_bytes", "Bytes of upstream bodies, as received.", self._bytes)
+        rows = CounterMetricFamily("gateway_upstream_rows", "Rows received from the upstream.", labels=("dataset",))
+        for dataset, count in list(self._rows.items()):
+            rows.add_metric((dataset,), count)
+        yield rows
         yield CounterMetricFamily(
             "gateway_upstream_foreign_responses",
             "Upstream responses that named another request, refused or accepted.",

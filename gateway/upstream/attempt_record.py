@@ -11,7 +11,7 @@ class UpstreamAttempt:
 
     ``outcome`` is ``ok`` or an error code, ``bytes`` the received size. ``is_last`` is True if no retry follows: the
     attempt's outcome is that of its call. ``is_foreign`` is True if the response named another request, whether it was
-    rejected or accepted. ``path`` is the dataset's path without the query string.
+    rejected or accepted. ``path`` is the path of ``dataset`` without the query string; ``rows`` are those received.
     """
 
     status: int | None = None
@@ -21,4 +21,6 @@ class UpstreamAttempt:
     is_last: bool = True
     is_foreign: bool = False
     path: str = ""
+    dataset: str = ""
+    rows: int = 0
     correlation_id: str = ""

@@ -97,7 +97,9 @@ class UpstreamClient:
         last = Retry.NEVER
         while True:
             attempts += 1
-            record = UpstreamAttempt(path=query.dataset.path, correlation_id=ids.correlation)
+            record = UpstreamAttempt(
+                path=query.dataset.path, dataset=query.dataset.name, correlation_id=ids.correlation
+            )
             result = await self._attempt(query, caller, ids, deadline, record, after=last)
             if isinstance(result, UpstreamResponse):
                 self._observe(record)
@@ -154,7 +156,8 @@ class UpstreamClient:
                 self.limiter.refuse_waiting(locator, partial(copy, result.error))
         if isinstance(result, UpstreamResponse):
             self._scheduler.proven.note(locator)
-            cost.rows_read += len(result.rows)
+            record.rows = len(result.rows)
+            cost.rows_read += record.rows
         record.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code
         return result
 

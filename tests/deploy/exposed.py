@@ -38,7 +38,7 @@ def exercised() -> Metrics:
     metrics.requests.in_flight += 1
     facts = {"operation": "Named", "outcome": "ok", "cache": "hit"}
     metrics.requests.ended("POST", "/graphql", 200, 0.1, facts)
-    metrics.calls.ended(UpstreamAttempt(200, "ok", 0.1, 10, is_foreign=True))
+    metrics.calls.ended(UpstreamAttempt(200, "ok", 0.1, 10, is_foreign=True, dataset="licenseUsages", rows=1))
     metrics.redis_page("hit")
     metrics.redis_error()
     return metrics

@@ -173,6 +173,15 @@ def test_a_running_gateway_counts_calls_and_their_attempts(start_gateway: StartG
     assert sum(value for key, value in values.items() if key[0] == "gateway_upstream_attempts_total") == 2
 
 
+def test_a_running_gateway_counts_the_rows_of_each_dataset(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    for field in ("licenseDeployments", "licenseUsages", "licenseUsages"):
+        gateway.post(f"{{ {field} {{ totalCount }} }}", "sample+as=rows")
+    values = read(gateway)
+    rows = {key[1]: value for key, value in values.items() if key[0] == "gateway_upstream_rows_total"}
+    assert rows == {"licenseDeployments": 2, "licenseUsages": 2}
+
+
 def test_a_running_gateway_counts_throttled_tokens(start_gateway: StartGateway) -> None:
     gateway = start_gateway()
     assert read(gateway)["gateway_cooldowns",] == 0
