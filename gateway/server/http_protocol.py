@@ -94,7 +94,8 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         self._cancel_head_timer()
         self._unset_keepalive_if_required()
         self._pipeline.take()
-        self._held.hold(0)
+        # Otherwise this object would be in a reference cycle, which the collector may find minutes later.
+        self._held.end()
         super().connection_lost(exc)
         self.transport.ended()
 

@@ -59,3 +59,12 @@ class ConnectionBytes:
         if more_bytes:
             self.held_bytes = counted_bytes
             self._all.update(self, more_bytes)
+
+    def end(self) -> None:
+        """Hold nothing any more: the connection is closed. Its protocol has no reference from here."""
+        self.hold(0)
+        self.give_up = _nothing
+
+
+def _nothing() -> None:
+    """Discard nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -99,3 +100,24 @@ def test_the_connections_that_held_bytes_the_longest_give_up() -> None:
     second.hold(0)
     third.hold(4 * FREE_BYTES)
     assert (everything.held_bytes, given_up) == (0, ["first", "third"])
+
+
+def protocols() -> int:
+    """Return the number of this file's connections that are in memory."""
+    return sum(type(each) is Bounded for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("ending", [b"", b"\r\n"], ids=["an unfinished head", "a request"])
+def test_closed_connections_are_freed_at_once(address: tuple[str, int], ending: bytes) -> None:
+    """Without the garbage collector, which runs too seldom for clients that open and close many."""
+    lines = b"".join(b"X-Filler-%d: %d\r\n" % (number, number) for number in range(100))
+    gc.collect()
+    gc.disable()
+    try:
+        with ExitStack() as stack:
+            for _ in range(10):
+                stack.enter_context(Connection(address)).send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n", lines, ending)
+            eventually(lambda: protocols() == 10)
+        eventually(lambda: protocols() == 0)
+    finally:
+        gc.enable()
