@@ -179,15 +179,19 @@ class PartialFile:
         Raises click.UsageError for a file whose content no unfinished export can have left.
         """
         size_bytes = os.fstat(self._file.fileno()).st_size
+        point, is_foreign = None, False
         try:
             point = msgspec.json.decode(read_private(self._resume_path), type=ResumePoint)
+        except FileNotFoundError:
+            pass
         except (OSError, ValueError):
-            point = None
+            is_foreign = True
         if point is not None and point.version == VERSION and point.size_bytes <= size_bytes:
             return point if point.has_page else None
-        if size_bytes:
+        if size_bytes or is_foreign:
+            unknown = self._resume_path if is_foreign else self._partial_path
             raise click.UsageError(
-                f"{self._partial_path} has content, but no resume point that fits. If it is not needed, discard it with"
+                f"{unknown} has content, but no resume point that fits. If it is not needed, discard it with"
                 " --restart. Otherwise move it, or choose another --output."
             )
         return None

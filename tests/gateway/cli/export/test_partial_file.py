@@ -65,6 +65,14 @@ def test_a_file_without_a_resume_point_that_fits_is_kept(tmp_path: Path, damage:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_foreign_file_with_the_name_of_a_resume_point_is_kept(tmp_path: Path) -> None:
+    resume_path = tmp_path / "rows.csv.partial.json"
+    resume_path.write_bytes(b'["precious"]')
+    with pytest.raises(click.UsageError, match=r"rows\.csv\.partial\.json has content"):
+        PartialFile(tmp_path / "rows.csv", ResumePoint("q"))
+    assert resume_path.read_bytes() == b'["precious"]'
+
+
 def test_a_partial_file_shorter_than_its_resume_point_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     started(path).close()
