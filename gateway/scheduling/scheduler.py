@@ -15,7 +15,7 @@ from gateway.scheduling.worker_thread import InThread, WorkerThread
 class Scheduler:
     """Long work runs in ``slices`` of the event loop or in ``thread``; rows arrive when the ``backlog`` has room.
 
-    The ``proven`` owners take turns of their own; all others share one place.
+    Each of the ``proven`` owners has its own turns; all others share one place.
     """
 
     slices: Rotation = field(default_factory=Rotation)

@@ -151,7 +151,7 @@ async def test_tokens_with_many_scans_do_not_delay_another_ones() -> None:
 
 
 class Order:
-    """Scans that hold a permit until they are told to end, in the order in which they got it."""
+    """Scans that hold a permit until ``end`` is called, in the order in which they got it."""
 
     def __init__(self, permits: ScanPermits) -> None:
         self.permits = permits

@@ -18,7 +18,7 @@ LARGE = FEW_FIELDS + 1
 async def start(starts: OperationStarts, owner: bytes, root_fields: int, begun: list[str], name: str) -> None:
     await starts.wait(owner, root_fields, FOREVER)
     begun.append(name)
-    # What starting costs: it blocks the event loop.
+    # Starting an operation blocks the event loop.
     time.sleep(0.002)  # noqa: ASYNC251  # the event loop is to be blocked
 
 
