@@ -118,14 +118,15 @@ class Memory:
 def least_of_each_minute(samples: Samples) -> Samples:
     """Return the smallest sample of each minute: leaked objects count in it, and those in use only for a moment do not.
 
-    Large responses in progress are up to 25,000 objects, which would hide a leak or look like one.
+    Large responses in progress are up to 25,000 objects, which would hide a leak or look like one. The last minute does
+    not count: it may have only one sample.
     """
     least: dict[int, tuple[float, float]] = {}
     for moment, value in samples:
         minute = int(moment // 60)
         if minute not in least or value < least[minute][1]:
             least[minute] = moment, value
-    return list(least.values())
+    return [least[minute] for minute in sorted(least)][:-1]
 
 
 def slope(everything: Iterable[Samples]) -> float:
