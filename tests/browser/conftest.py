@@ -73,7 +73,7 @@ class GraphiqlPage:
 
     def open(self) -> None:
         """Load the page; wait for the schema, which GraphiQL fetches after its editors, and for the first answer."""
-        with self.page.expect_response(lambda response: response.request.method == "POST"):
+        with self.page.expect_response(lambda response: "__schema" in (response.request.post_data or "")):
             self.page.goto(f"{self.url}/graphql")
         expect(self.page.locator(".graphiql-query-editor .CodeMirror")).to_be_visible()
         expect(self.page.locator(".graphiql-editor-tool .CodeMirror")).to_have_count(2)

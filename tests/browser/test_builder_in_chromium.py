@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,12 +224,36 @@ def test_a_date_and_its_comparison_with_an_earlier_one(graphiql: GraphiqlPage) -
         graphiql, f'earlier: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000 processedDateTime: "{EARLIER}")'
     )
     assert writes(graphiql, "later: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000)")
-    assert "licensesDeployed" not in graphiql.query()
+    assert graphiql.query().count("nodes {\n      productName\n      licensesSold\n    }") == 2
     data = rerun(graphiql)
     assert sum(node[SOLD] for node in data["earlier"]["nodes"]) < sum(node[SOLD] for node in data["later"]["nodes"])
     builder(graphiql).get_by_role("button", name="Remove the date: Compare with").click()
     assert writes(graphiql, "{ licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000)")
     assert "earlier" not in graphiql.query()
+
+
+def test_dates_with_rows_are_found_and_one_is_chosen(graphiql: GraphiqlPage) -> None:
+    """Two operations find them; the sandbox has rows for eight weeks."""
+    sent: list[Any] = []
+    graphiql.page.on("request", lambda request: sent.append(request.post_data_json))
+    find = builder(graphiql).get_by_role("button", name="Find earlier dates")
+    find.click()
+    expect(section(graphiql, "Date").get_by_role("status")).to_have_text("Dates with rows before 2026-11-20:")
+    days = [date(2026, 11, 20) - timedelta(weeks=weeks) for weeks in range(1, 8)]
+    found = section(graphiql, "Date").locator(".chip")
+    expect(found).to_have_text([day.isoformat() for day in days])
+    assert len(sent) == 2
+    chip(graphiql, "Date", EARLIER).click()
+    expect(field(graphiql, "Compare with")).to_have_value(EARLIER)
+    assert writes(
+        graphiql, f'earlier: licenseDeployments(groupBy: [PRODUCT_NAME] first: 1000 processedDateTime: "{EARLIER}")'
+    )
+    chip(graphiql, "Date", EARLIER).click()
+    assert "processedDateTime" not in graphiql.query()
+    graphiql.page.get_by_role("button", name="tailspin", exact=True).click()
+    expect(found).to_have_count(0)
+    find.click()
+    expect(section(graphiql, "Date").get_by_role("status")).to_have_text("The latest rows have no date.")
 
 
 def test_values_of_variables_are_written_to_the_variables(graphiql: GraphiqlPage) -> None:

@@ -91,6 +91,22 @@ def test_the_compared_measure_can_be_chosen(graphiql: GraphiqlPage) -> None:
     assert widths(graphiql) == [67, 100]
 
 
+def test_two_dates_are_compared_by_what_the_query_orders_them_by(graphiql: GraphiqlPage) -> None:
+    """The names leave room for both dates and the change beside them."""
+    field = "licenseDeployments(orderBy: [{field: LICENSES_UNASSIGNED, direction: DESC}] first: 2"
+    rows = (
+        "groupBy: [CUSTOMER_NAME, PRODUCT_NAME]) { nodes { customerName productName licensesSold licensesUnassigned } }"
+    )
+    graphiql.type_query(f'{{ earlier: {field} processedDateTime: "2026-10-23" {rows} later: {field} {rows} }}')
+    data = graphiql.run()["data"]
+    unassigned = [node["licensesUnassigned"] for node in data["later"]["nodes"]]
+    assert headline(graphiql) == "The 2 rows here by unassigned licenses"
+    assert [figures.split(" ")[2] for _, figures in bars(graphiql)] == [f"{number:,}" for number in unassigned]
+    graphiql.show("Table")
+    for header in graphiql.page.get_by_role("columnheader").all():
+        expect(header).to_be_in_viewport(ratio=1)
+
+
 def test_a_group_of_one_list_has_a_change_if_both_lists_are_whole(graphiql: GraphiqlPage) -> None:
     """Beyond a part of a list nothing is known, and the page says so."""
     lists = ([product("old", 10, 5)], [product("new", 8, 6)])

@@ -5,9 +5,10 @@ import { isPresent, shownText } from "./cells.js";
 // Wide enough for a header's longest word and its arrow.
 const MIN_WIDTH = 64;
 const MAX_TEXT_WIDTH = 210;
-const MIN_TEXT_WIDTH = 100;
-// A phone shows names and this many numbers without scrolling.
+const MIN_TEXT_WIDTH = 90;
+// A narrow table shows names and this many numbers without scrolling, or those of a comparison.
 const NUMBERS_IN_ROOM = 2;
+const COMPARED_NUMBERS = 3;
 const PADDING = 18;
 const NUMBER_PADDING = 30;
 const COPY_BUTTON = 26;
@@ -16,8 +17,8 @@ const HEADER_PADDING = 30;
 const MEASURED_TEXTS = 3;
 
 /**
- * Returns the width in pixels of each column of `rows`, in the `font` of the table. If `room`, the width of a phone, is
- * finite, names become narrow enough for the first numbers beside them.
+ * Returns the width in pixels of each column of `rows`, in the `font` of the table. Names become narrow enough for the
+ * first numbers beside them in `room`, the width of the visible part.
  */
 export function columnWidths(columns, rows, font, room) {
   const pen = document.createElement("canvas").getContext("2d");
@@ -42,7 +43,8 @@ function isText({ isNumber, isId }) {
 function textWidthIn(room, columns, widths) {
   const place = columns.findIndex(({ isNumber }) => isNumber);
   if (place < 1) return MAX_TEXT_WIDTH;
-  const numbers = widths.slice(place, place + NUMBERS_IN_ROOM).reduce((sum, width) => sum + width, 0);
+  const count = columns.some(({ isChange }) => isChange) ? COMPARED_NUMBERS : NUMBERS_IN_ROOM;
+  const numbers = widths.slice(place, place + count).reduce((sum, width) => sum + width, 0);
   return Math.max(MIN_TEXT_WIDTH, Math.floor((room - numbers) / place));
 }
 

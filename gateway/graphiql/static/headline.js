@@ -14,9 +14,11 @@ const ORDER = "";
  */
 export function chooseMeasure({ numbers, order, wanted }) {
   const inOrder = order?.isDescending && order.isFromStart && numbers.find((column) => isOrderOf(order, column));
+  // Two dates are compared by what the query orders them by.
+  const compared = order?.isDescending && order.isOfBothDates && numbers.find((column) => isOrderOf(order, column));
   const ofOrder = order && !inOrder ? [{ value: ORDER, text: "the query's order" }] : [];
   const options = [...ofOrder, ...numbers.map((column) => ({ value: column.name, text: textOf(column) }))];
-  const preferred = order ? (inOrder?.name ?? ORDER) : options[0]?.value;
+  const preferred = order ? ((inOrder || compared)?.name ?? ORDER) : options[0]?.value;
   const value = options.some((option) => option.value === wanted) ? wanted : preferred;
   const column = numbers.find(({ name }) => name === value) ?? numbers[0];
   const isTop = Boolean(inOrder) && value === inOrder.name;

@@ -28,6 +28,9 @@ const TRUSTED_QUERY =
   "# Nothing but the operations of its manifest runs on this gateway (GATEWAY_TRUSTED_DOCUMENTS). " +
   "Paste one of them in place of these lines, to the letter, and run it.\n";
 
+// GraphiQL's proportions of its panes: the answer is wider than the query, which is longer than its variables.
+const PROPORTIONS = { "graphiql:editorFlex": "0.85", "graphiql:secondaryEditorFlex": "4" };
+
 /** Returns the example operations, one per tab; if they cannot be loaded, the page still works. */
 async function loadExamples() {
   if (isTrustedOnly) return [{ query: TRUSTED_QUERY, variables: null }];
@@ -72,6 +75,9 @@ const examples = await loadExamples();
 const opening = openingTabs({ examples, kept: readTabs(), shared });
 const current = opening.tabs[opening.active];
 storage.setItem("graphiql:tabState", tabState(opening));
+if (!isPhone) {
+  for (const [panes, proportion] of Object.entries(PROPORTIONS)) storage.setItem(panes, proportion);
+}
 const page = {
   url: endpoint,
   tokenHint,

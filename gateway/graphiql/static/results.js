@@ -21,7 +21,7 @@ import { useSaveAll } from "./save_all.js";
 import { linkTo } from "./share.js";
 import { numbersOf, orderOf, shownList } from "./shown_list.js";
 import { sortRows } from "./sorting.js";
-import { filterHint, statusText } from "./status.js";
+import { emptyHint, statusText } from "./status.js";
 import { Table } from "./table.js";
 import { otherTokenNotice, useTokens } from "./tokens.js";
 import { Totals } from "./totals.js";
@@ -101,7 +101,7 @@ export function Results({ page, authorization, runs }) {
     const name = fileName(editors.queryEditor.operationName, list, answer.lists);
     saving.save({ connection, name, format, page: url, headers: headersOf() });
   };
-  const hint = list?.rows.length === 0 ? filterHint(editors) : "";
+  const hint = list?.rows.length === 0 ? emptyHint(editors) : "";
   const needsToken = upstream !== "" && tokens.token === undefined && text === "" && !isFetching;
   const status = statusText({ text, answer, list, isFetching, note: latestRun.note, hint, needsToken });
   const isAwaited = isFetching && !isTurning;

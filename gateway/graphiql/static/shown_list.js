@@ -18,5 +18,8 @@ export function shownList(list, column) {
 /** Returns the query's order of a list, which is undefined if it has none. Several lists have no first page. */
 export function orderOf(run, list) {
   if (!list || !isOrderedBy(run, list)) return undefined;
-  return list.keys.length === 1 ? run.ordered.get(list.keys[0]) : { isFromStart: false };
+  const [order, ...others] = list.keys.map((key) => run.ordered.get(key));
+  if (others.length === 0) return order;
+  const isSame = others.every(({ measure, isDescending }) => measure === order.measure && isDescending === order.isDescending);
+  return { ...order, isFromStart: false, isOfBothDates: isSame && list.comparison !== undefined };
 }

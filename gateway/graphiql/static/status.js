@@ -31,14 +31,15 @@ function countedRows({ rows, totalCount }, hint) {
   return counted(rows.length, "row");
 }
 
-/** Returns a hint about the filter of the current operation, if it has one. */
-export function filterHint({ queryEditor, variableEditor, tabs, activeTabIndex }) {
+/** Returns why the current operation may find no row: its date or its filter. */
+export function emptyHint({ queryEditor, variableEditor, tabs, activeTabIndex }) {
   const query = withoutComments(queryEditor.getValue());
-  if (!/\bfilter\s*:/.test(query)) return "";
+  const dateHint = /\bprocessedDateTime\s*:/.test(query) ? " Days without processing have no rows." : "";
+  if (!/\bfilter\s*:/.test(query)) return dateHint;
   const isOfProducts = /\bproductName\s*:\s*[{$]|"productName"\s*:/.test(query + variableEditor?.getValue());
   const isListed = activeTabIndex > 0 && /groupBy:\s*\[PRODUCT_NAME\]/.test(withoutComments(tabs[0].query ?? ""));
   const where = isOfProducts && isListed ? "; the first tab lists the products' names" : "";
-  return ` The filter compares whole values${where}.`;
+  return `${dateHint} The filter compares whole values${where}.`;
 }
 
 function withoutComments(query) {

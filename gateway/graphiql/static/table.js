@@ -28,7 +28,7 @@ export const Table = memo(({ list, rows, sort, onSort, onCopy, pick }) => {
   const isPhone = useIsPhone();
   const columns = useMemo(() => (isPhone ? forPhone(list.columns) : list.columns), [list, isPhone]);
   const { ref, start, end, above, below } = useVisibleRows(rows.length, rows);
-  const widths = useWidths(ref, columns, list.rows, isPhone);
+  const widths = useWidths(ref, columns, list.rows);
   const shown = rows.slice(start, end).map((row, index) =>
     h(Row, { key: start + index, row, index: start + index, columns, onCopy, pick }),
   );
@@ -64,13 +64,13 @@ function useIsPhone() {
 }
 
 /** Returns the columns' widths; before the table has a font, there are none. */
-function useWidths(ref, columns, rows, isPhone) {
+function useWidths(ref, columns, rows) {
   const [widths, setWidths] = useState([]);
   useLayoutEffect(() => {
     const { fontSize, fontFamily } = window.getComputedStyle(ref.current);
-    const room = isPhone ? ref.current.closest(".results-scroll").clientWidth : Infinity;
+    const room = ref.current.closest(".results-scroll").clientWidth;
     setWidths(columnWidths(columns, rows, `${fontSize} ${fontFamily}`, room));
-  }, [columns, rows, isPhone]);
+  }, [columns, rows]);
   return widths;
 }
 

@@ -1,6 +1,7 @@
 // Search, order, number of rows, and dates.
 
 import { isNumber } from "./datasets.js";
+import { DateFinder } from "./date_finder.js";
 import { comparedWith, datesOf, uncompared, withDate } from "./dates.js";
 import { groupsOf, orderableBy, orderOf, withFirst, withOrder, withSearch } from "./edits.js";
 import { Adder, Choice, DraftField, FromVariable, LabeledField, Remove, Section } from "./parts.js";
@@ -91,10 +92,11 @@ function RowCount({ query, change }) {
 }
 
 /** The dates of the query. Two fields have two dates; the builder compares no more. */
-export function Dates({ query, change }) {
+export function Dates({ query, change, ask, describeProblem }) {
   if (query.dataset.dates.length === 0 || query.fields.length > 2) return null;
   const dates = datesOf(query);
   const isCompared = dates.length > 1;
+  const earlier = isCompared ? dates[0] : "";
   const last = dates.length - 1;
   const compare = (date) =>
     change((current) => {
@@ -103,9 +105,11 @@ export function Dates({ query, change }) {
     });
   return h(
     Section,
-    { title: "Date", hint: "Without a date: the latest." },
+    { title: "Date", hint: "Without a date: the latest. Days without processing have no rows." },
     h(DateField, { label: "As of", value: dates[last], onCommit: (date) => change((now) => withDate(now, last, date)) }),
-    h(DateField, { label: "Compare with", value: isCompared ? dates[0] : "", onCommit: compare }),
+    h(DateField, { label: "Compare with", value: earlier, onCommit: compare }),
+    query.dataset.isDated &&
+      h(DateFinder, { dataset: query.dataset, chosen: earlier, onChoose: compare, ask, describeProblem }),
   );
 }
 

@@ -8,7 +8,8 @@ const DATE = "DateTime";
 
 /**
  * Returns the fields of the schema's query that have rows to group. Each has a `name`, the types of its arguments
- * (`types` by name), the names of its `dates` among them, its `dimensions` and its `measures`.
+ * (`types` by name), the names of its `dates` among them, its `dimensions` and its `measures`. `isDated` if rows have the
+ * first of these dates.
  */
 export function datasetsOf(schema) {
   const fields = Object.values(schema.getQueryType()?.getFields() ?? {});
@@ -34,7 +35,7 @@ function datasetOf({ name, args, type }) {
     .filter(isNumber)
     .map((field) => ({ ...field, ...orderOf(field, orders), operators: operatorsOf(types.having, field) }));
   const dates = args.filter((argument) => getNamedType(argument.type).name === DATE).map((argument) => argument.name);
-  return { name, types, dimensions, measures, dates };
+  return { name, types, dimensions, measures, dates, isDated: dates[0] in row.getFields() };
 }
 
 /** Returns the type of a connection's rows, or undefined if it is no connection. */

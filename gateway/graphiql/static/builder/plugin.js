@@ -108,6 +108,7 @@ function readHeaders(text) {
 function Sections({ query, change, ask, describeProblem, of }) {
   const { dimensions, measures } = query.dataset;
   const groups = groupsOf(query);
+  const source = `${query.dataset.name} ${of}`;
   return h(
     Fragment,
     null,
@@ -129,10 +130,10 @@ function Sections({ query, change, ask, describeProblem, of }) {
         onToggle: (measure) => change((current) => togglingField(current, measure)),
       }),
     ),
-    h(Filters, { key: `${query.dataset.name} ${of}`, query, change, ask, describeProblem }),
+    h(Filters, { key: `filters ${source}`, query, change, ask, describeProblem }),
     h(Thresholds, { query, change }),
     h(Search, { query, change }),
     h(Order, { query, change }),
-    h(Dates, { query, change }),
+    h(Dates, { key: `dates ${source}`, query, change, ask, describeProblem }),
   );
 }
