@@ -98,6 +98,7 @@ def test_two_dates_are_compared_by_what_the_query_orders_them_by(graphiql: Graph
         "groupBy: [CUSTOMER_NAME, PRODUCT_NAME]) { nodes { customerName productName licensesSold licensesUnassigned } }"
     )
     graphiql.type_query(f'{{ earlier: {field} processedDateTime: "2026-10-23" {rows} later: {field} {rows} }}')
+    graphiql.wait_for_operation(None)
     data = graphiql.run()["data"]
     unassigned = [node["licensesUnassigned"] for node in data["later"]["nodes"]]
     assert headline(graphiql) == "The 2 rows here by unassigned licenses"
