@@ -75,9 +75,7 @@ const examples = await loadExamples();
 const opening = openingTabs({ examples, kept: readTabs(), shared });
 const current = opening.tabs[opening.active];
 storage.setItem("graphiql:tabState", tabState(opening));
-if (!isPhone) {
-  for (const [panes, proportion] of Object.entries(PROPORTIONS)) storage.setItem(panes, proportion);
-}
+for (const [panes, proportion] of Object.entries(PROPORTIONS)) storage.setItem(panes, proportion);
 const page = {
   url: endpoint,
   tokenHint,
