@@ -163,8 +163,9 @@ def _middleware(
         Middleware(BoundedHeaderLists),
         *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
         *watching,
-        Middleware(LastCall, health=health),
         Middleware(CrossSite, origins=tuple(cors_origins), headers=tuple(cors_headers)),
+        # Inside CrossSite: after a refused preflight, a page could not read the 503 that follows.
+        Middleware(LastCall, health=health),
         Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),
     ]
 

@@ -32,6 +32,11 @@ from tests.schema.http.responses import check_error
 GRACE_SECONDS = 8
 # The site of a page that may use the gateway.
 ORIGIN = "https://dashboard.example"
+PREFLIGHT = {
+    "Origin": ORIGIN,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
 
 
 @dataclass
@@ -99,6 +104,10 @@ def test_after_sigterm_accepted_requests_are_answered_and_new_ones_get_503(worke
         ready = gateway.get("/readyz")
         assert ready is not None
         assert ready.json() == {"status": "not ready", "reasons": ["The gateway is shutting down."]}
+        preflight = httpx.options(f"{url}/graphql", headers=PREFLIGHT, trust_env=False)
+        assert (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"]) == (204, ORIGIN)
+        probe = httpx.options(f"{url}/", trust_env=False)
+        assert probe.status_code == 503, "a proxy's health check"
         late = post(url, "late")
         check_refused_readably(late)
         assert late.headers["Connection"] == "close"
