@@ -20,7 +20,7 @@ from gateway.errors import BadRequest
 from gateway.http.compression import Compress
 from gateway.http.cors import CrossOriginResponses, CrossSite
 from gateway.http.descriptions import description_routes
-from gateway.http.error_responses import error_response
+from gateway.http.error_responses import refused
 from gateway.http.forwarded import ForwardedHeaders, public_prefix
 from gateway.http.header_lists import BoundedHeaderLists
 from gateway.http.health import Health, LastCall
@@ -222,4 +222,4 @@ def _http_error(scope: Scope, error: HTTPException) -> Response:
     }
     text = messages.get(error.status_code, "The request failed. Check its path and method.")
     refusal = BadRequest(text, status=error.status_code)
-    return error_response(refusal, scope["state"]["correlation_id"], headers=dict(error.headers or {}))
+    return refused(scope, refusal, dict(error.headers or {}))

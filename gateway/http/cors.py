@@ -7,14 +7,16 @@ able to read every response, also those that other layers send.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest
-from gateway.http.error_responses import error_response
+from gateway.http.error_responses import refused
 from gateway.http.forwarded import is_host_of, public_host
 from gateway.http.request_headers import named_headers
 
@@ -36,6 +38,14 @@ EXPOSED_HEADERS = (
 PREFLIGHT_SECONDS = 600
 
 _PUBLIC = ("/healthz", "/readyz")
+
+# Pairs of Origin and Host that a process logs, each once (our choice): callers can invent any number.
+MAX_LOGGED_PAIRS = 20
+
+# Values that are safe to log: no spaces and control characters, and no longer than a host name with scheme and port.
+_LOGGED = re.compile(r"[!-~]{0,270}")
+
+log = structlog.get_logger("gateway")
 
 
 class CrossOriginResponses:
@@ -74,6 +84,7 @@ class CrossSite:
         self._app = app
         self._allowed_headers = ", ".join([ALLOWED_HEADERS, *headers])
         self._origins = frozenset(origins)
+        self._logged_pairs: set[tuple[str, str]] = set()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
@@ -122,10 +133,21 @@ class CrossSite:
     def _refusal(self, scope: Scope) -> Response:
         error = BadRequest(
             "Requests from other sites are refused. List the origin in GATEWAY_CORS_ORIGINS. If the page is the"
-            " gateway's own, a proxy changed the Host header: let it keep Host, or list it in GATEWAY_TRUSTED_PROXIES.",
+            " gateway's own, a proxy changed the Host header: let it keep Host, or let it send X-Forwarded-Host and"
+            " list it in GATEWAY_TRUSTED_PROXIES.",
             status=403,
         )
-        return error_response(error, scope["state"]["correlation_id"], headers={"Vary": "Origin"})
+        self._log_once(Headers(scope=scope).get("origin"), public_host(scope))
+        return refused(scope, error, {"Vary": "Origin"})
+
+    def _log_once(self, origin: str | None, host: str) -> None:
+        """Log the Origin and the Host of a refused request. One from the gateway's own page shows what a proxy did."""
+        if origin is None or len(self._logged_pairs) >= MAX_LOGGED_PAIRS:
+            return
+        origin, host = (text if _LOGGED.fullmatch(text) else "malformed" for text in (origin, host))
+        if (origin, host) not in self._logged_pairs:
+            self._logged_pairs.add((origin, host))
+            log.warning("refused a request of another site: its Origin is not at the Host", origin=origin, host=host)
 
 
 def _varying(send: Send) -> Send:

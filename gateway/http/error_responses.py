@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.errors import BadRequest, GatewayError, RateLimited, ServiceUnavailable, Unauthenticated
 
@@ -28,6 +29,12 @@ def error_response(
     body = msgspec.json.encode({"errors": [error_entry(error, correlation_id)]})
     all_headers = {"Cache-Control": "no-store", **status_headers([error]), **(headers or {})}
     return Response(body, status, all_headers, media_type=f"{media_type}; charset=utf-8")
+
+
+def refused(scope: Scope, error: GatewayError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return ``error`` as the response to a request, and record its code for the request's log line."""
+    scope["state"]["refusal"] = error.code
+    return error_response(error, scope["state"]["correlation_id"], headers=headers)
 
 
 def status_headers(errors: list[GatewayError]) -> dict[str, str]:

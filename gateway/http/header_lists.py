@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadRequest
-from gateway.http.error_responses import error_response
+from gateway.http.error_responses import refused
 from gateway.http.request_headers import list_header, named_headers
 
 # W3C Baggage, section 3.3.2, allows 180 members, the longest list that any of these specifications requires.
@@ -46,4 +46,4 @@ def _elements(value: bytes) -> int:
 def _refusal(scope: Scope, name: bytes) -> ASGIApp:
     message = f"The header {name.decode().title()} has more than {MAX_ELEMENTS} elements. Send fewer."
     # RFC 6585, section 5: Request Header Fields Too Large.
-    return error_response(BadRequest(message, status=431), scope["state"]["correlation_id"])
+    return refused(scope, BadRequest(message, status=431))

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import ServiceUnavailable
-from gateway.http.error_responses import error_response
+from gateway.http.error_responses import refused
 
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -56,6 +56,6 @@ class LastCall:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._health.is_stopping and scope["type"] == "http" and scope["path"] not in _ALWAYS_OPEN:
             error = ServiceUnavailable("The gateway is shutting down. Retry.", retry_after_seconds=1)
-            response = error_response(error, scope["state"]["correlation_id"], headers={"Connection": "close"})
+            response = refused(scope, error, {"Connection": "close"})
             return response(scope, receive, send)
         return self._app(scope, receive, send)

@@ -104,6 +104,7 @@ class RequestLog:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         path, facts = scope["path"], scope["state"].get("facts")
+        refusal = scope["state"].get("refusal")
         route = route_of(path)
         # 499: the client disconnected before the response (nginx's convention).
         status = status or 499
@@ -116,7 +117,7 @@ class RequestLog:
             status=status,
             milliseconds=round(1_000 * seconds, 1),
             correlation_id=scope["state"]["correlation_id"],
-            **(facts or {}),
+            **(facts or ({"outcome": refusal} if refusal else {})),
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
-from gateway.http.cors import CrossSite
+from gateway.http.cors import MAX_LOGGED_PAIRS, CrossSite
 from tests.schema.http.responses import check_error, exchange, raw_post
 
 if TYPE_CHECKING:
@@ -128,7 +129,38 @@ def test_a_proxy_may_state_the_default_port(gateway: Gateway, origin: str, host:
 def test_a_refusal_names_both_remedies(gateway: Gateway) -> None:
     message = gateway.client.get("/", headers={"Origin": ELSEWHERE}).json()["errors"][0]["message"]
     assert "GATEWAY_CORS_ORIGINS" in message
-    assert "GATEWAY_TRUSTED_PROXIES" in message
+    assert "let it send X-Forwarded-Host and list it in GATEWAY_TRUSTED_PROXIES" in message
+
+
+def test_the_log_shows_which_origin_and_host_differ(start_gateway: StartGateway) -> None:
+    """An operator sees what a proxy made of Host. The query and the token are not shown."""
+    gateway = start_gateway()
+    headers = {"Origin": ELSEWHERE, "Host": "inside:8000", "Authorization": "Bearer hidden"}
+    with capture_logs() as lines:
+        for _ in range(2):
+            check_refused(gateway.client.get("/graphql", params=QUERY, headers=headers))
+        check_refused(gateway.client.get("/graphql", params=QUERY, headers={**headers, "Origin": "a b"}))
+    warnings = [(line["origin"], line["host"]) for line in lines if line["log_level"] == "warning"]
+    assert warnings == [(ELSEWHERE, "inside:8000"), ("malformed", "inside:8000")]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [(line["status"], line["outcome"]) for line in requests] == [(403, "BAD_REQUEST")] * 3
+    assert "hidden" not in str(lines)
+    assert "typename" not in str(lines)
+
+
+def test_callers_with_made_up_origins_do_not_fill_the_log(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    with capture_logs() as lines:
+        for i in range(MAX_LOGGED_PAIRS + 5):
+            check_refused(gateway.client.get("/", headers={"Origin": f"https://made-up-{i}.example"}))
+    assert [line["log_level"] for line in lines].count("warning") == MAX_LOGGED_PAIRS
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/export/other.csv"])
+def test_each_refusal_is_logged_with_its_code(gateway: Gateway, path: str) -> None:
+    with capture_logs() as lines:
+        gateway.client.get(path)
+    assert [line.get("outcome") for line in lines if line["event"] == "request"] == ["BAD_REQUEST"]
 
 
 def test_cross_site_requests_are_refused_for_any_origin(gateway: Gateway) -> None:
