@@ -41,8 +41,11 @@ _NO_COST = ((b"x-upstream-calls", b"0"), (b"x-rows-read", b"0"))
 # Headers that this middleware sets itself; Vary is merged.
 _REPLACED = frozenset({b"vary", b"x-content-type-options"})
 
-# Health and metrics requests: logged at level debug, and not traced.
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+# Paths of health and metrics requests.
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+# Health checks that proxies send by default, such as HAProxy's OPTIONS of /.
+_PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
+_PROBE_PATHS = frozenset({"/", "*"})
 
 
 class RequestLog:
@@ -109,7 +112,7 @@ class RequestLog:
         # 499: the client disconnected before the response (nginx's convention).
         status = status or 499
         self._counters.ended(method_of(scope["method"]), route, status, seconds, facts)
-        write_line = self._log.debug if path in QUIET or route == "/graphiql" else self._log.info
+        write_line = self._log.debug if is_quiet(scope) or route == "/graphiql" else self._log.info
         write_line(
             "request",
             method=method_of(scope["method"]),
@@ -119,6 +122,12 @@ class RequestLog:
             correlation_id=scope["state"]["correlation_id"],
             **(facts or ({"outcome": refusal} if refusal else {})),
         )
+
+
+def is_quiet(scope: Scope) -> bool:
+    """Return True for health and metrics requests, which are logged at level debug and not traced."""
+    path = scope["path"]
+    return path in _QUIET_PATHS or (path in _PROBE_PATHS and scope["method"] in _PROBE_METHODS)
 
 
 def route_of(path: str) -> str:

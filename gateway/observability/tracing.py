@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.request_headers import named_headers
-from gateway.observability.access_log import QUIET, method_of, route_of
+from gateway.observability.access_log import is_quiet, method_of, route_of
 from gateway.observability.otlp import FLUSH_SECONDS, SERVICE, Seldom, resource_for, session
 from gateway.upstream import UpstreamAttempt
 
@@ -135,7 +135,7 @@ class ServerSpans:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request within a span, except health and metrics requests."""
-        if scope["type"] != "http" or scope["path"] in QUIET:
+        if scope["type"] != "http" or is_quiet(scope):
             await self._app(scope, receive, send)
             return
         # RequestLog, further out, responds to unexpected errors with 500.

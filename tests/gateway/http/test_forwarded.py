@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config.proxies import is_within, proxy_networks
 from gateway.http.forwarded import is_host_of
@@ -139,3 +140,21 @@ def test_options_of_an_unknown_path_is_not_found(gateway: Gateway) -> None:
 def test_head_is_answered_without_a_body(gateway: Gateway, path: str, status: int) -> None:
     response = exchange(gateway.url, f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
     assert (response.status, response.body) == (status, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("OPTIONS / HTTP/1.0", "debug"),
+        ("OPTIONS * HTTP/1.0", "debug"),
+        ("HEAD / HTTP/1.0", "debug"),
+        ("HEAD /readyz HTTP/1.0", "debug"),
+        ("GET / HTTP/1.0", "info"),
+        ("OPTIONS /graphql HTTP/1.0", "info"),
+    ],
+)
+def test_health_checks_do_not_fill_the_log(gateway: Gateway, line: str, level: str) -> None:
+    """HAProxy's defaults send one every two seconds."""
+    with capture_logs() as lines:
+        exchange(gateway.url, f"{line}\r\n\r\n".encode())
+    assert [line["log_level"] for line in lines if line["event"] == "request"] == [level]

@@ -164,6 +164,7 @@ def test_a_failing_upstream_is_an_error_of_its_span_and_not_of_the_server(traced
 def test_health_and_metrics_requests_have_no_span(traced: Traced) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         traced.gateway.client.get(path)
+    traced.gateway.client.options("/")
     traced.gateway.client.request("PROPFIND", "/invented")
     assert set(traced.spans()) == {"_OTHER other"}
 
