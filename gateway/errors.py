@@ -87,6 +87,14 @@ class BadRequest(CallerError):
         self.status = status
 
 
+class EncodedBody(BadRequest):
+    """The request's body has a Content-Encoding, and the gateway decodes none."""
+
+    def __init__(self) -> None:
+        message = "The gateway does not decompress request bodies. Send the body without Content-Encoding."
+        super().__init__(message, status=415)
+
+
 class BatchRefused(BadRequest):
     """Several operations in one request; each of them gets this error."""
 

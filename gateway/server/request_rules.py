@@ -17,8 +17,7 @@ _HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-
 
 # The headers that need a rule; nearly all requests have only the first.
 _RULED = frozenset(
-    {b"host", b"expect", b"transfer-encoding", b"content-encoding", b"content-type", b"connection", b"upgrade"}
-    | {b"content-length"}
+    {b"host", b"expect", b"transfer-encoding", b"content-type", b"connection", b"upgrade", b"content-length"}
 )
 
 # Headers that the gateway reads. A proxy removes headers that Connection names (RFC 9110, section 7.6.1), so naming one
@@ -101,12 +100,6 @@ def _check_transfer_encoding(value: bytes) -> None:
         raise refusal_with(501, "The only supported Transfer-Encoding is chunked. Send the body without others.")
 
 
-def _check_content_encoding(value: bytes) -> None:
-    if any(member not in (b"identity", b"") for member in _members(value)):
-        message = "The gateway does not decompress request bodies. Send the body without Content-Encoding."
-        raise refusal_with(415, message, {"Accept-Encoding": "identity"})
-
-
 def _check_connection(value: bytes) -> None:
     if not _END_TO_END.isdisjoint(_members(value)):
         raise refusal_with(400, "The Connection header names a header that the gateway reads. Remove that name.")
@@ -115,6 +108,5 @@ def _check_connection(value: bytes) -> None:
 _CHECKS = {
     b"expect": _check_expect,
     b"transfer-encoding": _check_transfer_encoding,
-    b"content-encoding": _check_content_encoding,
     b"connection": _check_connection,
 }

@@ -12,9 +12,9 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from gateway.access_token import AccessToken
-from gateway.errors import BadRequest, BatchRefused, Unauthenticated
+from gateway.errors import BadRequest, BatchRefused, EncodedBody, Unauthenticated
 from gateway.http.content_negotiation import JSON
-from gateway.http.request_headers import named_headers
+from gateway.http.request_headers import list_header, named_headers
 from schema.http.request_bodies import RequestBodies, read_body
 
 # A language tag with up to three subtags (RFC 5646), as in the Microsoft page's "en-US".
@@ -81,6 +81,7 @@ async def read_parameters(
     if scope["method"] != "POST":
         return _from_url(QueryParams(scope["query_string"]))
     _check_content_type(header(scope, b"content-type"))
+    _check_content_encoding(list_header(scope, b"content-encoding"))
     return _decoded(await read_body(scope, receive, bodies, max_bytes=max_bytes, timeout_seconds=timeout_seconds))
 
 
@@ -179,6 +180,11 @@ def _check_content_type(content_type: str) -> None:
     charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
     if kind != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
         raise BadRequest("Send the operation as 'Content-Type: application/json' in UTF-8.", status=415)
+
+
+def _check_content_encoding(codings: str) -> None:
+    if any(coding.strip().lower() not in ("identity", "") for coding in codings.split(",")):
+        raise EncodedBody
 
 
 def _finite(text: str) -> float:

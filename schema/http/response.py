@@ -15,6 +15,7 @@ from gateway.errors import (
     BadRequest,
     BatchRefused,
     DocumentRefused,
+    EncodedBody,
     GatewayError,
     RateLimited,
     ServiceUnavailable,
@@ -175,7 +176,10 @@ def refusal(scope: Scope, error: GatewayError, correlation_id: str) -> Response:
 
 
 def _error_headers(error: GatewayError, method: str) -> dict[str, str]:
-    """Return the headers that RFC 9110 requires with 405 (section 15.5.6) and 408 (section 15.5.9)."""
+    """Return the headers that RFC 9110 wants with 405 (section 15.5.6), 408 (15.5.9) and 415 (15.5.16)."""
+    if isinstance(error, EncodedBody):
+        # Closed, because a body that nobody reads may be large.
+        return {"Accept-Encoding": "identity", "Connection": "close"}
     status = error.status if isinstance(error, BadRequest) else None
     if status == 405:
         # A rejected GET request named a mutation or subscription, which POST may send.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pytest
@@ -224,6 +225,14 @@ def test_a_listed_origin_may_read_errors_too(friendly: Gateway, query: str) -> N
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
     response = friendly.client.post("/graphql", content=b"", headers={"Origin": FRIEND})
     assert response.status_code == 415
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+
+
+def test_a_page_that_compresses_its_requests_may_read_why_they_are_refused(friendly: Gateway) -> None:
+    headers = {"Origin": FRIEND, "Content-Encoding": "gzip", "Content-Type": "application/json"}
+    response = friendly.client.post("/graphql", content=gzip.compress(b"{}"), headers=headers)
+    check_error(response, "BAD_REQUEST", 415)
+    assert "Content-Encoding" in response.json()["errors"][0]["message"]
     assert response.headers["Access-Control-Allow-Origin"] == FRIEND
 
 

@@ -196,7 +196,7 @@ def test_every_error_that_an_export_can_meet_has_a_status() -> None:
 
     foreign = {
         errors.BadRequest, errors.ParseFailed, errors.ValidationFailed, errors.InvalidCursor, errors.PayloadTooLarge,
-        errors.PersistedQueryNotFound, errors.BatchRefused,
+        errors.PersistedQueryNotFound, errors.BatchRefused, errors.EncodedBody,
     }  # fmt: skip
     assert set(leaves(errors.GatewayError)) - foreign == STATUSES.keys()
 
