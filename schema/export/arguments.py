@@ -6,14 +6,13 @@ The schema's own rules convert the arguments to a query, without a GraphQL docum
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode, get_variable_values, parse
+from graphql import OperationDefinitionNode, get_variable_values, parse
 from starlette.datastructures import QueryParams
 from strawberry.types.arguments import convert_arguments
 
@@ -21,9 +20,9 @@ from gateway.dataset import Dataset
 from gateway.errors import BadUserInput
 from gateway.query import PageQuery
 from gateway.views.refinement import Refinement
-from schema.execution.advice import advised
 from schema.execution.cost import check_variables
-from schema.execution.errors import MAX_ERRORS, Advise, coercion_failed
+from schema.execution.errors import MAX_ERRORS
+from schema.export.refused_arguments import refused_arguments
 from schema.field import page_query
 from schema.refinements import to_refinement
 
@@ -88,9 +87,7 @@ class ExportArguments:
             hide_suggestions=not self.introspection,
         )
         if isinstance(coerced, list):
-            # None of the arguments is an Int, whose advice names the largest page.
-            advise: Advise = partial(advised, schema=self.schema._schema, max_rows=0) if self.introspection else str
-            raise _refusal(coerced, advise)
+            raise refused_arguments(coerced, values, self.schema._schema, introspection=self.introspection)
         return coerced.coerced
 
 
@@ -98,15 +95,6 @@ def declared(schema: strawberry.Schema, dataset: Dataset) -> str:
     """Return a document's declarations of variables for the ARGUMENTS of a dataset's field."""
     types = schema._schema.query_type.fields[dataset.name].args  # type: ignore[union-attr]
     return ", ".join(f"${name}: {types[name].type}" for name in ARGUMENTS)
-
-
-def _refusal(errors: Sequence[GraphQLError], advise: Advise) -> BadUserInput:
-    cause = coercion_failed(errors, advise)[0].original_error
-    assert isinstance(cause, BadUserInput)
-    variable = str(cause.facts["argument"])
-    # For values nested too deeply, graphql-core's message names no variable.
-    argument = variable if variable in ARGUMENTS else ARGUMENTS[0]
-    return BadUserInput(cause.message.replace(f"Variable '${argument}'", f"'{argument}'"), argument=argument)
 
 
 @dataclass(frozen=True, slots=True)

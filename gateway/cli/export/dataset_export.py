@@ -78,10 +78,15 @@ async def _refuse(response: httpx.Response) -> None:
         await payload_of(response, _RefusalPayload)
     except StepFailed as failed:
         facts = failed.error.extensions
-        option = OPTIONS.get(str(facts.get("argument"))) if facts.get("code") == BadUserInput.code else None
+        argument = str(facts.get("argument"))
+        option = OPTIONS.get(argument) if facts.get("code") == BadUserInput.code else None
         if option is None:
             raise
-        raise OptionRefused(f"{option}: {failed.error.message}") from None
+        message, start = failed.error.message, f"'{argument}' "
+        is_about_argument = message.startswith(start)
+        raise OptionRefused(
+            f"{option} {message.removeprefix(start)}" if is_about_argument else f"{option}: {message}"
+        ) from None
 
 
 def _empty_step(response: httpx.Response, progress: Progress) -> Step:

@@ -77,9 +77,10 @@ def _order(text: str, dataset: Dataset) -> str:
     derived = [measure.name for measure in dataset.derived]
     fields = _known([term[0] for term in terms], (*dataset.dimensions, *dataset.measures, *derived), option)
     directions = [term[2].strip().upper() or "ASC" for term in terms]
-    for direction in directions:
+    for (field, _, typed), direction in zip(terms, directions, strict=True):
         if direction not in _DIRECTIONS:
-            raise click.UsageError(f"{option} has the direction '{direction[:MAX_SHOWN]}'. Write :ASC or :DESC.")
+            shown = f"{field}:{typed}"[:MAX_SHOWN]
+            raise click.UsageError(f"{option} has '{shown}'. Write {field}:ASC or {field}:DESC.")
     steps = [{"field": field, "direction": direction} for field, direction in zip(fields, directions, strict=True)]
     return msgspec.json.encode(steps).decode()
 

@@ -569,6 +569,36 @@ def test_wrong_refinements_are_refused(gateway: Gateway, name: str, text: str) -
     assert response.json()["errors"][0]["extensions"]["argument"] == name
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("filter", '{"service": {"eq": "x"}}', "'filter' has no field 'service'. Choose from "),
+        ("filter", '{"and": [{"service": 1}]}', "'filter' has no field 'service' at and[0]. Choose from "),
+        ("filter", '{"channel": {"is": "x"}}', "'filter' has no field 'is' at channel. Use eq, ne, in or notIn."),
+        (
+            "filter",
+            '{"licensesSold": {"gt": 1}}',
+            "'filter' has no field 'licensesSold'. Put conditions on numbers into",
+        ),
+        ("filter", '{"channel": "x"}', """'filter' has no condition at channel. Write {"channel": {"eq": "x"}}."""),
+        ("filter", '{"or": [{"channel": 5}]}', 'has no condition at or[0].channel. Write {"channel": {"eq": 5}}.'),
+        ("filter", '{"or": [5]}', "'filter' needs an object at or[0], in braces."),
+        ("filter", "5", "'filter' needs an object, in braces."),
+        ("having", '{"licensesSold": 100}', """at licensesSold. Write {"licensesSold": {"gt": 100}}."""),
+        ("having", '{"licensesSold": [1]}', """at licensesSold. Write {"licensesSold": {"gt": …}}."""),
+    ],
+)
+def test_wrong_conditions_are_refused_in_plain_words(gateway: Gateway, name: str, text: str, message: str) -> None:
+    response = fetch(gateway, **{name: text})
+    assert response.status_code == 400
+    assert message in response.json()["errors"][0]["message"]
+
+
+def test_without_introspection_a_message_names_no_other_fields(start_gateway: StartGateway) -> None:
+    response = fetch(start_gateway(introspection=False), filter='{"service": {"eq": "x"}}')
+    assert response.json()["errors"][0]["message"] == "'filter' has no field 'service'."
+
+
 def test_the_message_names_a_parameter_that_is_unknown_or_repeated(gateway: Gateway) -> None:
     for query, message in (
         ("grupBy=CHANNEL", "The parameter 'grupBy' is unknown. Give each of filter, groupBy, "),

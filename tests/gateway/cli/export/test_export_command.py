@@ -612,7 +612,7 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         (("--group-by", ""), "--group-by is empty"),
         (("--group-by", "channel,bogus"), "--group-by has 'bogus', which it does not take. Choose from SERVICE_CODE, "),
         (("--order-by", "bogus:desc"), "PRODUCT_NAME, LICENSES_DEPLOYED, LICENSES_SOLD, LICENSES_UNASSIGNED, "),
-        (("--order-by", "channel:down"), "--order-by has the direction 'DOWN'. Write :ASC or :DESC."),
+        (("--order-by", "channel:down"), "--order-by has 'channel:down'. Write channel:ASC or channel:DESC."),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
         (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
@@ -665,9 +665,13 @@ def test_a_missing_token_is_a_usage_error() -> None:
 def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
     code, _, err = exported("--url", gateway.url, "--group-by", "CHANNEL", "--order-by", "productName")
     assert code == 2
-    assert err.startswith("Error: --order-by: 'orderBy' has PRODUCT_NAME, which is null in every group.")
-    code, _, err = exported("--url", gateway.url, "--filter", '{"bogus": {"eq": "x"}}')
-    assert (code, err.startswith("Error: --filter: ")) == (2, True)
+    assert err.startswith("Error: --order-by has PRODUCT_NAME, which is null in every group.")
+    code, _, err = exported("--url", gateway.url, "--filter", '{"service": {"eq": "x"}}')
+    assert (code, err.splitlines()[0].partition(" Choose from ")[0]) == (2, "Error: --filter has no field 'service'.")
+    assert "serviceCode" in err
+    code, _, err = exported("--url", gateway.url, "--having", '{"licensesSold": 100}')
+    text = 'Error: --having has no condition at licensesSold. Write {"licensesSold": {"gt": 100}}.'
+    assert (code, err.splitlines()[0]) == (2, text)
 
 
 def test_an_order_by_a_field_that_is_no_column_says_how_to_get_the_column(gateway: Gateway) -> None:
