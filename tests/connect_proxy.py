@@ -16,8 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# The behaviors, apart from "tunnel": "refuse-NNN" responds with a status, and the others are:
+# The behaviors, apart from "tunnel": "refuse-NNN CHALLENGES" responds with a status, and with challenges to
+# sign in if there are any. The others are:
 STALL, SILENT, HANG_UP, CUT, GARBAGE = "stall", "silent", "hang-up", "cut", "garbage"
+
+# The first byte of a TLS connection (RFC 8446, section 5.1), which this proxy, as a plain one, refuses in HTTP.
+TLS_HANDSHAKE = b"\x16"
 
 # Bytes of the server that "cut" relays: the handshake and the beginning of a response.
 CUT_BYTES = 6_000
@@ -44,7 +48,11 @@ class ConnectProxy:
         self.note(event="closed")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first = await reader.readexactly(1)
+        if first == TLS_HANDSHAKE:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return
+        head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
         self.note(event="head", head=head)
         if self._mode == HANG_UP:
             return
@@ -54,11 +62,13 @@ class ConnectProxy:
         if self._mode == GARBAGE:
             writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
             return
+        challenges = ""
         status = 407 if self._wanted and self._wanted not in head else 200
         if self._mode.startswith("refuse-"):
-            status = int(self._mode.removeprefix("refuse-"))
+            status, challenges = int(self._mode[7:10]), self._mode[11:]
         if status != 200:
-            writer.write(f"HTTP/1.1 {status} No\r\nContent-Length: 3\r\n\r\nno.".encode())
+            header = f"Proxy-Authenticate: {challenges}\r\n" if challenges else ""
+            writer.write(f"HTTP/1.1 {status} No\r\n{header}Content-Length: 3\r\n\r\nno.".encode())
             return
         host, _, port = head.split(" ")[1].rpartition(":")
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 a-proxy\r\n\r\n")
@@ -125,7 +135,7 @@ class RunningProxy:
 @contextmanager
 def connect_proxy(folder: Path, mode: str = "tunnel", credentials: str | None = None) -> Iterator[RunningProxy]:
     """Run a proxy process until the end of the block; ``folder`` is for its report."""
-    report = folder / f"proxy-{mode}"
+    report = folder / f"proxy-{mode.partition(' ')[0]}"
     command = [sys.executable, __file__, str(report), mode, *([credentials] if credentials else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

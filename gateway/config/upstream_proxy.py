@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.network.proxies import OFF, ProxyAddress, proxy_address, proxy_for
 
@@ -27,4 +28,4 @@ def upstream_proxy(setting: str | None, upstream_url: str, environment: Mapping[
         raise ValueError(
             "GATEWAY_UPSTREAM_PROXY: a proxy would see the token, because the upstream is plain http; set it to `off`"
         )
-    return proxy_address(setting)
+    return replace(proxy_address(setting), variable="GATEWAY_UPSTREAM_PROXY")

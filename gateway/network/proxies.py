@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
 OFF = "off"
@@ -26,6 +26,8 @@ class ProxyAddress:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     tls: bool = False
+    # The environment variable that named it.
+    variable: str = field(default="HTTPS_PROXY", compare=False)
 
     @property
     def place(self) -> str:
@@ -77,7 +79,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> ProxyAddress | None:
     if not text.strip() or _is_exempt(url, _variable("NO_PROXY", environment)[1]):
         return None
     try:
-        return proxy_address(text.strip())
+        return replace(proxy_address(text.strip()), variable=name)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

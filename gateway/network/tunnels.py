@@ -25,19 +25,32 @@ MAX_HEAD_BYTES = 65_536
 
 
 class ProxyRefused(httpcore.ProxyError):
-    """The proxy did not open a tunnel; ``status`` is 0 if it did not answer in HTTP."""
+    """The proxy that ``variable`` names did not open a tunnel; ``status`` is 0 if it did not answer in HTTP.
 
-    def __init__(self, status: int) -> None:
+    ``schemes`` are the ways to sign in that it offers, in lower case.
+    """
+
+    def __init__(self, variable: str, status: int, schemes: frozenset[str]) -> None:
         super().__init__(f"status {status}")
+        self.variable = variable
         self.status = status
+        self.schemes = schemes
 
 
 class ProxyUnreachable(httpcore.ConnectError):
     """No connection to the proxy itself, or it was broken off before the tunnel was open; the cause says why."""
 
+    def __init__(self, variable: str) -> None:
+        super().__init__("no connection")
+        self.variable = variable
+
 
 class ProxySilent(httpcore.ConnectTimeout):
     """The proxy did not answer in time."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__("no answer")
+        self.variable = variable
 
 
 def transport_to(trust: ssl.SSLContext, limits: httpx.Limits, proxy: ProxyAddress | None) -> httpx.AsyncHTTPTransport:
@@ -85,9 +98,9 @@ class _Tunnels(httpcore.AsyncNetworkBackend):
             stream = await self._backend.connect_tcp(proxy.host, proxy.port, timeout, local_address, socket_options)
             return await self._opened(stream, target, timeout)
         except httpcore.TimeoutException as error:
-            raise ProxySilent from error
+            raise ProxySilent(proxy.variable) from error
         except httpcore.NetworkError as error:
-            raise ProxyUnreachable from error
+            raise ProxyUnreachable(proxy.variable) from error
 
     async def _opened(
         self,
@@ -100,9 +113,9 @@ class _Tunnels(httpcore.AsyncNetworkBackend):
             if self._trust is not None:
                 stream = await stream.start_tls(self._trust, self._proxy.host, timeout)
             await stream.write(_request(target, self._proxy), timeout)
-            status = await _status(stream, timeout)
+            status, schemes = await _answer(stream, timeout)
             if not 200 <= status <= 299:
-                raise ProxyRefused(status)
+                raise ProxyRefused(self._proxy.variable, status, schemes)
         except BaseException:
             await stream.aclose()
             raise
@@ -120,8 +133,14 @@ def _request(target: str, proxy: ProxyAddress) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def _status(stream: httpcore.AsyncNetworkStream, timeout: float | None) -> int:  # noqa: ASYNC109
-    """Return the status of the proxy's response, 0 if it is too long or not HTTP. Raises httpcore.NetworkError."""
+async def _answer(
+    stream: httpcore.AsyncNetworkStream,
+    timeout: float | None,  # noqa: ASYNC109  # as above
+) -> tuple[int, frozenset[str]]:
+    """Return the status of the proxy's response, 0 if it is too long or not HTTP, and the ways to sign in.
+
+    Raises httpcore.NetworkError.
+    """
     head = b""
     while b"\r\n\r\n" not in head:
         part = await stream.read(4_096, timeout)
@@ -129,6 +148,12 @@ async def _status(stream: httpcore.AsyncNetworkStream, timeout: float | None) ->
             raise httpcore.ConnectError("the proxy closed the connection") from ConnectionResetError()
         head += part
         if len(head) > MAX_HEAD_BYTES or not _HTTP.startswith(head[: len(_HTTP)]):
-            return 0
+            return 0, frozenset()
     match = re.match(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r]", head)
-    return int(match[1]) if match else 0
+    return int(match[1]) if match else 0, _schemes(head.decode("latin-1").lower())
+
+
+def _schemes(head: str) -> frozenset[str]:
+    """Return the schemes of the challenges in a head (RFC 9110, section 11.3), without their parameters."""
+    challenges = re.findall(r"^proxy-authenticate:(.*)$", head, re.MULTILINE)
+    return frozenset(re.findall(r"(?:^|,)\s*([a-z]+)(?=\s|,|$)", ",".join(challenges)))

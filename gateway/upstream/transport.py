@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.network.causes import SILENT_PROXY, Cause, cause_of
+from gateway.network.causes import Cause, cause_of, silent_proxy
 from gateway.network.trust import empty_store, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
@@ -112,7 +112,7 @@ class HandshakeGuard:
     def cause_of(self, error: BaseException, config: UpstreamConfig) -> Cause:
         """Return the cause of a failed request. If time ran out before a tunnel was open, the proxy is the cause."""
         if isinstance(error, TimeoutError) and self.is_opening and config.proxy is not None:
-            return SILENT_PROXY
+            return silent_proxy(config.proxy.variable)
         return cause_of(error)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from gateway.composition import build
 from gateway.config.settings import SettingsError, read_settings
+from gateway.config.upstream_proxy import upstream_proxy
 from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.network.proxies import ProxyAddress, proxy_address, proxy_for
 from gateway.sandbox import create_sandbox
@@ -117,10 +118,59 @@ def test_an_export_behind_a_dead_proxy_names_the_proxy_within_seconds(option: st
     assert done.returncode == 4
     cause = "the proxy cannot be reached (connection refused)"
     problem = f"Cannot reach a.example:443 through the proxy {place}: {cause}"
-    assert f"Error: {problem}. Check the proxy's address in HTTPS_PROXY or GATEWAY_UPSTREAM_PROXY. No" in done.stderr
+    assert f"Error: {problem}. Check the proxy's address in HTTPS_PROXY. No" in done.stderr
     assert [line for line in done.stderr.splitlines() if "waiting" in line] == [
         f"{problem}; waiting {seconds} s." for seconds in (1, 2)
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "cause", "remedy"),
+    [
+        ("refuse-504", "could not reach the host (status 504)", "Check that host's address, and whether"),
+        (
+            "refuse-405",
+            "refused with status 405",
+            "This address may not be a forward proxy. Check the proxy's address in",
+        ),
+        (
+            "refuse-302",
+            "refused with status 302",
+            "This address may not be a forward proxy. Check the proxy's address in",
+        ),
+        ("refuse-500", "refused with status 500", ""),
+        (
+            "refuse-407 Negotiate, NTLM",
+            "wants Negotiate or NTLM, which the gateway does not speak (status 407)",
+            "Run a local proxy such as Px or cntlm in between, and name that one in https_proxy.",
+        ),
+        ('refuse-407 NTLM, Basic realm="x, Digest"', "wants another user name or password (status 407)", "Put them"),
+        (
+            GARBAGE,
+            "does not speak HTTP",
+            "Check the proxy's address in https_proxy. If the proxy itself speaks TLS, try",
+        ),
+    ],
+)
+async def test_each_refusal_of_a_proxy_ends_with_a_next_step(
+    trusted: TLSServer, tmp_path: Path, mode: str, cause: str, remedy: str
+) -> None:
+    with connect_proxy(tmp_path, mode) as proxy:
+        address = proxy_for(trusted.url, {"https_proxy": proxy.url})
+        assert address is not None
+        warning = await warning_about(trusted, address)
+    assert warning["event"].endswith(f": the proxy {cause}")
+    assert warning.get("remedy", "").startswith(remedy)
+    assert bool(warning.get("remedy")) == bool(remedy)
+
+
+async def test_a_plain_proxy_that_is_named_with_https_has_its_own_advice(trusted: TLSServer, tmp_path: Path) -> None:
+    with connect_proxy(tmp_path) as proxy:
+        address = upstream_proxy(f"https://{proxy.place}", trusted.url, {})
+        assert address is not None
+        warning = await warning_about(trusted, address, timeout_seconds=10)
+    assert "(it does not speak TLS at this port)" in warning["event"]
+    assert warning["remedy"] == "Try http:// in GATEWAY_UPSTREAM_PROXY."
 
 
 async def test_the_log_names_a_proxy_in_trouble(trusted: TLSServer, tmp_path: Path) -> None:
@@ -132,6 +182,7 @@ async def test_the_log_names_a_proxy_in_trouble(trusted: TLSServer, tmp_path: Pa
         (STALL, "the proxy does not answer"),
         (SILENT, "timed out"),
         ("refuse-403", "the proxy refused with status 403"),
+        ("refuse-502", "the proxy could not reach the host (status 502)"),
         (GARBAGE, "the proxy does not speak HTTP"),
     ):
         with connect_proxy(tmp_path, mode) as proxy:
@@ -149,14 +200,19 @@ async def test_a_proxy_whose_certificate_is_not_trusted_is_told_from_the_upstrea
 
 async def problem_with(server: TLSServer, proxy: ProxyAddress) -> str:
     """Return the cause that the log names for one failed attempt."""
-    with capture_logs() as lines:
-        async with client(server.url, proxy=proxy, max_retries=0, timeout_seconds=0.5) as upstream_client:
-            with pytest.raises(GatewayError):
-                await upstream_client.call(page_query(), caller(TOKEN), deadline=float("inf"))
     prefix = f"Cannot reach 127.0.0.1:{server.port} through the proxy {proxy.place}: "
-    (event, *_) = [line["event"] for line in lines if line["log_level"] == "warning"]
+    event = (await warning_about(server, proxy))["event"]
     assert event.startswith(prefix)
     return str(event.removeprefix(prefix))
+
+
+async def warning_about(server: TLSServer, proxy: ProxyAddress, timeout_seconds: float = 0.5) -> Mapping[str, Any]:
+    """Return the warning that the log has for one failed attempt."""
+    with capture_logs() as lines:
+        async with client(server.url, proxy=proxy, max_retries=0, timeout_seconds=timeout_seconds) as upstream_client:
+            with pytest.raises(GatewayError):
+                await upstream_client.call(page_query(), caller(TOKEN), deadline=float("inf"))
+    return next(line for line in lines if line["log_level"] == "warning")
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

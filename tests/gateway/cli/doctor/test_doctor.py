@@ -15,7 +15,7 @@ from gateway.access_token import AccessToken
 from gateway.cli.doctor.examination import NOT_ASKED, Examination, Report
 from gateway.cli.doctor.prober import Prober
 from gateway.config.groups import UpstreamConfig
-from gateway.network.causes import PROXY_REMEDY, TRUST_REMEDY
+from gateway.network.causes import TRUST_REMEDY
 from gateway.network.proxies import proxy_address
 from gateway.query import PageQuery
 from gateway.sandbox import FAULTS_HELP, create_sandbox
@@ -206,7 +206,8 @@ def test_a_dead_proxy_is_the_obstacle() -> None:
     done = run("--upstream", "https://a.example", **variables)
     cause = "the proxy cannot be reached (connection refused)"
     assert (done.returncode, f"| configured address | {cause} |" in done.stdout) == (1, True)
-    assert done.stderr == f"Cannot reach a.example:443 through the proxy {place}: {cause}. {PROXY_REMEDY}\n"
+    remedy = "Check the proxy's address in GATEWAY_UPSTREAM_PROXY."
+    assert done.stderr == f"Cannot reach a.example:443 through the proxy {place}: {cause}. {remedy}\n"
     assert place not in done.stdout
 
 
