@@ -16,6 +16,7 @@ from gateway.network.tunnels import ProxyRefused, ProxySilent, ProxyUnreachable
 EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
 
 _UNTRUSTED = "certificate not trusted"
+REFUSED, NOT_FOUND, TIMED_OUT = "connection refused", "name not found", "timed out"
 NO_TLS = "it does not speak TLS at this port"
 
 # Statuses of servers that do not know CONNECT, and of those that redirect it.
@@ -106,11 +107,11 @@ def _known(error: BaseException) -> Cause | None:
         text = _tls_text(error)
         return Cause(text, is_permanent=True, remedy=TRUST_REMEDY if text == _UNTRUSTED else "")
     if isinstance(error, socket.gaierror):
-        return Cause("name not found")
+        return Cause(NOT_FOUND)
     if isinstance(error, ConnectionRefusedError):
-        return Cause("connection refused")
+        return Cause(REFUSED)
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return Cause("timed out")
+        return Cause(TIMED_OUT)
     if isinstance(error, httpx.RemoteProtocolError):
         return Cause("malformed or cut response")
     if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):

@@ -27,6 +27,8 @@ from gateway.upstream.cooldown import throttled
 from gateway.upstream.decode import without_bom
 from gateway.upstream.retry import Failure, Retry
 
+TRY_HTTPS = "If its port speaks TLS, try https:// in GATEWAY_UPSTREAM_URL."
+
 # RFC 9110: statuses after which the same request may succeed.
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 
@@ -108,12 +110,13 @@ def failure_for(
     *,
     query_characters: int = 0,
     own_text: str | None = None,
+    is_plain: bool = False,
 ) -> Failure:
     """Return the failure for a response with a status other than 200.
 
     ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
     ``query_characters`` is the length of the query string, which may be what the upstream refuses. ``own_text`` is
-    what the embedded sandbox says.
+    what the embedded sandbox says. ``is_plain`` is True for plain HTTP.
     """
     status = facts.status or 0
     if status == 429:
@@ -123,10 +126,18 @@ def failure_for(
             f"The upstream refused a long query with status {status}. Its filter may be too long: use a shorter one."
         )
         return Failure(UpstreamRejected(message, upstream=facts))
+    if is_plain_at_tls_port(status, facts.code, is_plain=is_plain):
+        message = f"The upstream refused the request with status 400. {TRY_HTTPS}"
+        return Failure(UpstreamRejected(message, upstream=facts))
     if facts.code == UNKNOWN_FAULT:
         return Failure(UpstreamRejected(own_text or _UNKNOWN_FAULT_TEXT, upstream=facts))
     kind, message = _explanation(status, facts.code, token_remedy)
     return Failure(kind(message, upstream=facts), Retry.BACKOFF if status in RETRIED_STATUSES else Retry.NEVER)
+
+
+def is_plain_at_tls_port(status: int | None, code: int | str | None, *, is_plain: bool) -> bool:
+    """Return True if a refusal looks like that of plain HTTP at a TLS port: 400 without a code (nginx, Apache, Go)."""
+    return is_plain and status == 400 and code is None
 
 
 def _explanation(status: int, code: int | str | None, token_remedy: str) -> tuple[type[GatewayError], str]:

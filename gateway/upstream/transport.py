@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +24,20 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.network.causes import Cause, cause_of, silent_proxy
+from gateway.network.causes import NO_TLS, NOT_FOUND, REFUSED, TIMED_OUT, Cause, cause_of, silent_proxy
 from gateway.network.trust import empty_store, trust_store
 from gateway.network.tunnels import transport_to
 from gateway.upstream.concurrency import no_connection_left
 from gateway.upstream.connection_pool import IDLE_SECONDS, ConnectionPool
 from gateway.upstream.retry import Failure, Retry
+
+# What an operator can check first, by cause.
+_REMEDIES = {
+    REFUSED: "Check the host and the port in GATEWAY_UPSTREAM_URL, and that the server runs.",
+    NOT_FOUND: "Check the spelling of the host in GATEWAY_UPSTREAM_URL, and DNS.",
+    TIMED_OUT: "Check the network, and whether it needs a proxy (HTTPS_PROXY).",
+    NO_TLS: "Check the port in GATEWAY_UPSTREAM_URL. If the host is private, try http://.",
+}
 
 
 class Connections:
@@ -110,10 +119,14 @@ class HandshakeGuard:
             await self._stream.aclose()
 
     def cause_of(self, error: BaseException, config: UpstreamConfig) -> Cause:
-        """Return the cause of a failed request. If time ran out before a tunnel was open, the proxy is the cause."""
+        """Return the cause of a failed request with its remedy.
+
+        If time ran out before a tunnel was open, the proxy is the cause.
+        """
         if isinstance(error, TimeoutError) and self.is_opening and config.proxy is not None:
             return silent_proxy(config.proxy.variable)
-        return cause_of(error)
+        cause = cause_of(error)
+        return replace(cause, remedy=cause.remedy or _REMEDIES.get(cause.text, ""))
 
 
 timed_out = partial(UpstreamTimeout, "The upstream did not answer in time. Try again, or request fewer rows.")

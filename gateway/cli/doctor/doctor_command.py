@@ -70,8 +70,16 @@ async def examine(settings: Settings, token: AccessToken, dataset: Dataset) -> R
 
 def unreachable(settings: Settings, report: Report) -> list[str]:
     """Return what the operator should read about failed connections: hosts and remedies, which no issue should show."""
+    from gateway.upstream.status import TRY_HTTPS, is_plain_at_tls_port
+
     route = UpstreamConfig.of(settings, settings.upstream_url).route
-    return [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
+    is_plain = settings.upstream_url.startswith("http:")
+    messages = [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
+    if report.answers and all(
+        is_plain_at_tls_port(answer.status, answer.code, is_plain=is_plain) for answer in report.answers
+    ):
+        messages.append(f"{route} refuses each request with status 400. {TRY_HTTPS}")
+    return messages
 
 
 def report_text(settings: Settings, dataset: Dataset, report: Report) -> str:

@@ -133,8 +133,10 @@ async def payload_of(response: httpx.Response, kind: type[Payload]) -> Payload:
     try:
         payload = msgspec.json.decode(await response.aread(), type=kind)
     except ValueError:
+        # Servers answer plain HTTP at a TLS port with 400.
+        advice = " If its port speaks TLS, try https://." if response.status_code == 400 else ""
         raise ExportFailed(
-            f"The response with status {response.status_code} did not come from a gateway. Check --url."
+            f"The response with status {response.status_code} did not come from a gateway. Check --url.{advice}"
         ) from None
     if payload.errors:
         raise StepFailed(payload.errors[0])

@@ -28,6 +28,11 @@ from tests.tls_server import tls_server
 
 QUERY = {"query": "{ licenseDeployments { totalCount } }"}
 
+CHECK_PORT = "Check the host and the port in GATEWAY_UPSTREAM_URL, and that the server runs."
+CHECK_NAME = "Check the spelling of the host in GATEWAY_UPSTREAM_URL, and DNS."
+CHECK_NETWORK = "Check the network, and whether it needs a proxy (HTTPS_PROXY)."
+TRY_HTTP = "Check the port in GATEWAY_UPSTREAM_URL. If the host is private, try http://."
+
 
 async def failure(url: str, **changes: Any) -> tuple[GatewayError, list[Any]]:
     """Return the error of one call, and the lines of the log."""
@@ -63,16 +68,16 @@ async def check(url: str, cause: str, remedy: str = "", **changes: Any) -> None:
 
 
 async def test_a_refused_connection_is_named() -> None:
-    await check(f"http://127.0.0.1:{free_port()}", "connection refused")
+    await check(f"http://127.0.0.1:{free_port()}", "connection refused", CHECK_PORT)
 
 
 async def test_an_unknown_host_is_named() -> None:
-    await check("https://nowhere.invalid", "name not found")
+    await check("https://nowhere.invalid", "name not found", CHECK_NAME)
 
 
 async def test_a_server_that_does_not_answer_the_handshake_is_named() -> None:
     async with silent_server() as port:
-        await check(f"https://127.0.0.1:{port}", "timed out", timeout_seconds=0.3)
+        await check(f"https://127.0.0.1:{port}", "timed out", CHECK_NETWORK, timeout_seconds=0.3)
 
 
 async def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
@@ -94,7 +99,22 @@ async def test_a_port_without_tls_is_named() -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        await check(f"https://127.0.0.1:{port}", "it does not speak TLS at this port")
+        await check(f"https://127.0.0.1:{port}", "it does not speak TLS at this port", TRY_HTTP)
+
+
+async def test_plain_http_at_a_tls_port_has_its_own_advice() -> None:
+    """As nginx, Apache and Go answer it."""
+
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 13\r\n\r\n<html></html>")
+        writer.close()
+
+    server = await asyncio.start_server(refusing, "127.0.0.1", 0)
+    async with server:
+        error, _ = await failure(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert error.code == "UPSTREAM_REJECTED"
+    assert error.message.endswith("If its port speaks TLS, try https:// in GATEWAY_UPSTREAM_URL.")
 
 
 async def test_a_slow_response_is_not_taken_for_a_failed_connection() -> None:

@@ -21,9 +21,11 @@ from gateway.query import PageQuery
 from gateway.sandbox import FAULTS_HELP, create_sandbox
 from gateway.upstream.transport import EmbeddedTransport
 from schema.build import DATASETS
+from tests.certificates import certificate
 from tests.connect_proxy import STALL, connect_proxy
 from tests.gateway.running import environment
 from tests.ports import free_port
+from tests.proxy_servers import nginx_serving
 from tests.tls_server import tls_server
 
 # One example of each switch, as `gateway sandbox --help` lists them.
@@ -197,6 +199,20 @@ def test_an_untrusted_certificate_is_named_with_what_to_do(tmp_path: Path) -> No
         done = run("--upstream", server.url, PARTNER_CENTER_TOKEN="sample")
     assert (done.returncode, "| configured address | certificate not trusted |" in done.stdout) == (1, True)
     assert done.stderr == f"Cannot reach 127.0.0.1:{server.port}: certificate not trusted. {TRUST_REMEDY}\n"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_other_scheme_of_a_port_is_suggested(tmp_path: Path, scheme: str) -> None:
+    """nginx refuses plain HTTP at a TLS port with 400."""
+    files = certificate(tmp_path, "127.0.0.1")
+    tls = f"listen 127.0.0.1:{{port}} ssl; ssl_certificate {files.chain}; ssl_certificate_key {files.key};"
+    port = free_port()
+    listen = tls.format(port=port) if scheme == "http" else f"listen 127.0.0.1:{port};"
+    with nginx_serving(tmp_path / "nginx", port, f"server {{ {listen} return 200; }}"):
+        done = run("--upstream", f"{scheme}://127.0.0.1:{port}", PARTNER_CENTER_TOKEN="sample")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert f"try {'https' if scheme == 'http' else 'http'}://" in done.stderr
 
 
 def test_a_dead_proxy_is_the_obstacle() -> None:
