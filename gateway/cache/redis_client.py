@@ -1,7 +1,7 @@
 """Redis or Valkey as an aiocache store of bytes.
 
-Only this module uses aiocache's Redis cache and redis-py. Their logs reveal keys, their locks leak, and their ``clear``
-empties the whole database. So the gateway only reads, sets and adds values.
+Only this module uses aiocache's Redis cache, and only it and redis_causes use redis-py. Their logs reveal keys, their
+locks leak, and their ``clear`` empties the whole database. So the gateway only reads, sets and adds values.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from aiocache.serializers import NullSerializer
 from redis.asyncio import BlockingConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from gateway.cache.sealing import Entry
 from gateway.config.redis_url import RedisAddress, TLSFiles
-from gateway.network.causes import Cause, cause_of
 from gateway.network.trust import private_context
 
 # FAULTS.md: the limit of one operation, connecting included. Redis in the same data center takes a hundredth of it.
@@ -34,17 +33,6 @@ MAX_CONNECTIONS = 32
 
 # Replaces a value that no gateway can have stored. Decrypting it fails with every key.
 UNUSABLE = b""
-
-
-def redis_cause(error: BaseException) -> Cause:
-    """Return the cause of a failed operation; the remedy names the setting."""
-    if isinstance(error, AuthenticationError):
-        remedy = "Correct them in GATEWAY_CACHE_URL: redis://:password@host, or redis://user:password@host."
-        return Cause("it wants another user name or password", remedy=remedy)
-    if isinstance(error, NoPermissionError):
-        remedy = "Allow it GET, SET, EXPIRE and similar commands for keys that begin with pcg:."
-        return Cause("the user lacks a permission", remedy=remedy)
-    return cause_of(error)
 
 
 class TLSConnection(SSLConnection):

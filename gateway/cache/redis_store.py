@@ -12,7 +12,8 @@ import structlog
 from redis.exceptions import ResponseError
 
 from gateway.access_token import AccessToken
-from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache, redis_cause
+from gateway.cache.redis_causes import redis_cause
+from gateway.cache.redis_client import OPERATION_TIMEOUT_SECONDS, Write, redis_cache
 from gateway.cache.sealing import Entry, entry
 from gateway.cache.server_clock import ServerClock
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
