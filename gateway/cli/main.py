@@ -24,6 +24,7 @@ from gateway.config.settings import (
     sources,
     variable,
 )
+from gateway.config.upstream_proxy import described_route
 from gateway.version import VERSION
 
 
@@ -173,7 +174,7 @@ def schema(file: Path | None) -> None:
     help="""Print every setting.
 
     Each line shows the value, the default and where the value came from. Variables of libraries follow that affect
-    connections, such as HTTPS_PROXY and SSL_CERT_FILE.
+    connections, such as HTTPS_PROXY and SSL_CERT_FILE. The last line says how the upstream will be reached.
     """,
 )
 @_with_serve_options
@@ -186,6 +187,7 @@ def settings(**overrides: Any) -> None:
         click.echo(f"{variable(name)}={value}  (default {default}; from {origins[name]})")
     for name, value in used_variables(os.environ).items():
         click.echo(f"{name}={shown(value)}  (default none; from environment)")
+    click.echo(f"# The upstream: {described_route(current.upstream_proxy, current.upstream_url, os.environ)}")
 
 
 def _settings(overrides: dict[str, Any]) -> Settings:

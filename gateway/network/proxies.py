@@ -76,12 +76,19 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> ProxyAddress | None:
     if not url.startswith("https:"):
         return None
     name, text = _variable("HTTPS_PROXY", environment)
-    if not text.strip() or _is_exempt(url, _variable("NO_PROXY", environment)[1]):
+    if not text.strip() or exempting_variable(url, environment):
         return None
     try:
         return replace(proxy_address(text.strip()), variable=name)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def exempting_variable(url: str, environment: Mapping[str, str]) -> str | None:
+    """Return the name of the variable that exempts ``url`` from HTTPS_PROXY; None if it is not exempt."""
+    name, exemptions = _variable("NO_PROXY", environment)
+    proxy = _variable("HTTPS_PROXY", environment)[1]
+    return name if proxy.strip() and url.startswith("https:") and _is_exempt(url, exemptions) else None
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -424,7 +424,8 @@ def test_an_unreadable_schema_file_gives_a_one_line_error(tmp_path: Path, conten
 def test_settings_are_shown_with_their_value_default_and_origin() -> None:
     done = run("settings", "--port", "8123", GATEWAY_CORS_ORIGINS="https://a.example, *", GATEWAY_GRAPHIQL="off")
     assert done.returncode == 0
-    lines = done.stdout.splitlines()
+    *lines, last = done.stdout.splitlines()
+    assert last == "# The upstream: embedded in this process"
     assert [line.partition("=")[0] for line in lines] == [variable(name) for name in Settings.model_fields]
     assert "GATEWAY_PORT=8123  (default 8000; from command line)" in lines
     assert "GATEWAY_CORS_ORIGINS=https://a.example,*  (default none; from environment)" in lines
@@ -443,7 +444,7 @@ def test_variables_that_affect_connections_are_shown_behind_the_settings(tmp_pat
     """The lower-case name wins, as in other programs."""
     (tmp_path / "authorities").mkdir()
     done = run("settings", **CONNECTIONS, SSL_CERT_DIR=str(tmp_path / "authorities"))
-    assert done.stdout.splitlines()[len(Settings.model_fields) :] == [
+    assert done.stdout.splitlines()[len(Settings.model_fields) : -1] == [
         "https_proxy=http://***@proxy.example:3128  (default none; from environment)",
         "NO_PROXY=.local  (default none; from environment)",
         f"SSL_CERT_DIR={tmp_path / 'authorities'}  (default none; from environment)",

@@ -323,6 +323,26 @@ def test_a_proxy_for_a_plain_http_upstream_is_a_fault() -> None:
     assert proxy_for("http://127.0.0.1:9000", {"HTTPS_PROXY": "http://p:1"}) is None
 
 
+@pytest.mark.parametrize(
+    ("variables", "route"),
+    [
+        ({}, "directly"),
+        ({"HTTPS_PROXY": "http://u:secret@p:1"}, "through the proxy p:1 (HTTPS_PROXY)"),
+        ({"https_proxy": "p:1"}, "through the proxy p:1 (https_proxy)"),
+        ({"HTTPS_PROXY": "p:1", "NO_PROXY": "a.example"}, "directly (NO_PROXY)"),
+        ({"NO_PROXY": "a.example"}, "directly"),
+        ({"HTTPS_PROXY": "p:1", "GATEWAY_UPSTREAM_PROXY": "off"}, "directly (GATEWAY_UPSTREAM_PROXY)"),
+        ({"HTTPS_PROXY": "p:1", "GATEWAY_UPSTREAM_PROXY": "q:2"}, "through the proxy q:2 (GATEWAY_UPSTREAM_PROXY)"),
+        ({"HTTPS_PROXY": "p:1", "GATEWAY_UPSTREAM_URL": "http://127.0.0.1:9000"}, "directly"),
+        ({"HTTPS_PROXY": "p:1", "GATEWAY_UPSTREAM_URL": "sandbox"}, "embedded in this process"),
+    ],
+)
+def test_the_settings_end_with_the_way_to_the_upstream(variables: dict[str, str], route: str) -> None:
+    done = run("settings", **{"GATEWAY_UPSTREAM_URL": "https://a.example", **variables})
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == f"# The upstream: {route}"
+
+
 @pytest.mark.parametrize("name", ["GATEWAY_UPSTREAM_PROXY", "GATEWAY_CACHE_URL"])
 def test_the_settings_are_printed_without_passwords(name: str) -> None:
     value = {"GATEWAY_UPSTREAM_PROXY": "user:secret@p:1", "GATEWAY_CACHE_URL": "redis://:secret@p:1"}[name]
