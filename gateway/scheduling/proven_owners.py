@@ -11,7 +11,7 @@ from collections import OrderedDict
 NO_OWNER = b""
 
 # A locator takes about 150 bytes: more tokens than a process is expected to serve (our choice).
-MAX_OWNERS = 10_000
+MAX_OWNERS = 5_000
 
 
 class ProvenOwners:
