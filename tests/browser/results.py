@@ -30,6 +30,10 @@ CANCELING: Final[dict[str, Any]] = {
 }
 
 
+# The number of tabs that the page opens with.
+EXAMPLES = len(list((Path(__file__).parents[2] / "gateway/graphiql/examples").glob("*.graphql")))
+
+
 def connection(*nodes: Any, **others: Any) -> dict[str, Any]:
     """Return a response with one connection."""
     return {"data": {"licenseDeployments": {"nodes": list(nodes), **others}}}

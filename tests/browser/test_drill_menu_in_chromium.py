@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import Locator, expect
 
 from tests.browser.builder import builder, field, rerun, writes
-from tests.browser.results import SOLD, bars, connection, drawn, product, results
+from tests.browser.results import EXAMPLES, SOLD, bars, connection, drawn, product, results
 
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
@@ -117,7 +117,7 @@ def test_what_cannot_be_filtered_by_has_no_menu(graphiql: GraphiqlPage) -> None:
 def test_the_most_wasteful_customer_is_found_without_typing_graphql(graphiql: GraphiqlPage) -> None:
     """Which customer wastes most, of which product, and how did that change since October?"""
     graphiql.page.get_by_role("button", name="New tab").click()
-    expect(graphiql.page.get_by_role("tab")).to_have_count(11)
+    expect(graphiql.page.get_by_role("tab")).to_have_count(EXAMPLES + 1)
     group = builder(graphiql).get_by_role("group", name="Group by")
     group.get_by_role("button", name="Customer name").click()
     field(graphiql, "Order by").select_option("Licenses unassigned")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.results import sold_to
+from tests.browser.results import EXAMPLES, sold_to
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
@@ -209,7 +209,7 @@ def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None
     """The new tab has the token of the other tabs."""
     graphiql.page.get_by_role("button", name="fabrikam", exact=True).click()
     graphiql.page.get_by_role("button", name="New tab").click()
-    expect(graphiql.page.get_by_role("tab")).to_have_count(11)
+    expect(graphiql.page.get_by_role("tab")).to_have_count(EXAMPLES + 1)
     assert graphiql.focused() == "Query"
     graphiql.wait_for_operation(None)
     assert shown_token(graphiql) == "Bearer fabrikam"
@@ -219,7 +219,7 @@ def test_a_new_tab_starts_with_a_query_that_runs(graphiql: GraphiqlPage) -> None
 def test_a_query_of_the_cookbook_replaces_the_query_of_a_new_tab(graphiql: GraphiqlPage) -> None:
     """The cookbook says: open a tab with +, select all (Ctrl-A), and paste the query."""
     graphiql.page.get_by_role("button", name="New tab").click()
-    expect(graphiql.page.get_by_role("tab")).to_have_count(11)
+    expect(graphiql.page.get_by_role("tab")).to_have_count(EXAMPLES + 1)
     graphiql.wait_for_operation(None)
     graphiql.page.keyboard.press("ControlOrMeta+a")
     graphiql.page.keyboard.insert_text("query Pasted { licenseDeployments { totalCount } }")

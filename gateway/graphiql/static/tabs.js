@@ -4,8 +4,9 @@ import { keepTabs } from "./storage.js";
 
 const { useEffect } = window.React;
 
-// The start of a JSON Web Token. Nobody needs one in an operation, so it is there by mistake.
-const JWT = /\beyJ[\w-]+\.[\w-]+\./;
+// The start of a JSON Web Token, which a terminal may have wrapped: JSON's {" in base64. Nobody needs one in an operation,
+// so it is there by mistake.
+const JWT = /\beyJ[\w-]{10,}/;
 
 /**
  * Returns the `tabs` ({query, variables}) and the index of the `active` one. `isFresh` if nobody but the page has chosen
