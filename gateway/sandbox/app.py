@@ -44,7 +44,7 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
         for slash in ("", "/")
     ]
     app = Starlette(
-        routes=[*routes, Route("/healthz", _healthz), Route("/readyz", _healthz)],
+        routes=[*routes, Route("/healthz", _healthz), Route("/readyz", _readyz)],
         middleware=[Middleware(CallRecorder, calls=calls, log=log)],
     )
     app.router.redirect_slashes = False
@@ -55,6 +55,11 @@ def create_sandbox(*, log: Callable[[str], None] | None = None, compare: Compare
 
 async def _healthz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
+
+
+async def _readyz(request: Request) -> JSONResponse:
+    """Answer as the gateway does: ``gateway health`` asks both."""
+    return JSONResponse({"status": "ready", "reasons": []})
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
