@@ -223,7 +223,7 @@ class UpstreamClient:
             self._config.token_remedy,
             query_characters=len(query.query_string),
             own_text=description_of(response.body) if self._config.is_embedded else None,
-            is_plain=not self._config.is_embedded and self._config.base_url.startswith("http:"),
+            is_plain=self._config.names_host and self._config.base_url.startswith("http:"),
         )
         if isinstance(failure.error, RateLimited):
             await self.cooldowns.start_everywhere(token, failure.error.retry_after_seconds)

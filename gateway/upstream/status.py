@@ -116,7 +116,7 @@ def failure_for(
 
     ``retry_after_seconds`` applies only to 429. ``token_remedy``, only for 401, is a sentence naming the token to use.
     ``query_characters`` is the length of the query string, which may be what the upstream refuses. ``own_text`` is
-    what the embedded sandbox says. ``is_plain`` is True for plain HTTP.
+    what the embedded sandbox says. ``is_plain`` is True for plain HTTP if the reader is the operator.
     """
     status = facts.status or 0
     if status == 429:

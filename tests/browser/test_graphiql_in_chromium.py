@@ -66,7 +66,7 @@ def test_docs_describe_the_schema(graphiql: GraphiqlPage) -> None:
 def test_every_example_runs(graphiql: GraphiqlPage) -> None:
     """Each example has a tab, and its response has data and no errors."""
     tabs = graphiql.page.get_by_role("tab")
-    assert tabs.count() == 10
+    assert tabs.count() == EXAMPLES
     for number in range(tabs.count()):
         tabs.nth(number).click()
         graphiql.wait_for_operation(tabs.nth(number).inner_text())

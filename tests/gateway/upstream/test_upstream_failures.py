@@ -112,9 +112,11 @@ async def test_plain_http_at_a_tls_port_has_its_own_advice() -> None:
 
     server = await asyncio.start_server(refusing, "127.0.0.1", 0)
     async with server:
-        error, _ = await failure(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    assert error.code == "UPSTREAM_REJECTED"
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        (error, _), (remote, _) = await failure(url, names_host=True), await failure(url)
+    assert error.code == remote.code == "UPSTREAM_REJECTED"
     assert error.message.endswith("If its port speaks TLS, try https:// in GATEWAY_UPSTREAM_URL.")
+    assert "GATEWAY" not in remote.message
 
 
 async def test_a_slow_response_is_not_taken_for_a_failed_connection() -> None:

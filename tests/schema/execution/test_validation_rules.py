@@ -35,7 +35,8 @@ def message(gateway: Gateway, query: str) -> str:
         (
             "{ nodes { productName } }",
             "Cannot query field 'nodes' on type 'Query'. "
-            "It belongs one level deeper: write 'licenseDeployments { nodes { … } }'.",
+            "It belongs one level deeper: write 'licenseDeployments { nodes { … } }' or "
+            "'licenseUsages { nodes { … } }'.",
         ),
     ],
 )
