@@ -129,8 +129,10 @@ class GraphiqlPage:
         return self.result()
 
     def result(self) -> dict[str, Any]:
+        # On a busy machine, the sandbox needs half a minute to invent the 250,000 rows of fabrikam.
         self.page.wait_for_function(
-            "() => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue().trim().endsWith('}')"
+            "() => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue().trim().endsWith('}')",
+            timeout=45_000,
         )
         answer: dict[str, Any] = json.loads(self.text(".result-window"))
         return answer

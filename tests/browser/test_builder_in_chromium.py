@@ -365,6 +365,7 @@ def test_the_builder_starts_a_query(graphiql: GraphiqlPage, text: str) -> None:
     builder(graphiql).get_by_role("button", name="Start with licenseDeployments").click()
     assert graphiql.query().startswith("# A comment" if "#" in text else "{")
     assert ("kind: __typename" in graphiql.query()) == ("kind" in text)
+    graphiql.wait_for_operation(None)
     assert len(rerun(graphiql)["licenseDeployments"]["nodes"]) == 20
 
 

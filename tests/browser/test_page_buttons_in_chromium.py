@@ -183,7 +183,7 @@ def test_one_of_several_connections_is_turned_alone(graphiql: GraphiqlPage) -> N
 
 def test_a_slow_page_leaves_the_rows_in_place(graphiql: GraphiqlPage) -> None:
     """They are marked as busy, and a second press does nothing."""
-    graphiql.type_headers('{"Authorization": "Bearer contoso+latency=1+as=turns"}')
+    graphiql.type_headers('{"Authorization": "Bearer contoso+latency=3+as=turns"}')
     show_table_of(graphiql, f"{{ licenseDeployments(first: 5, offset: 990) {{ totalCount {FIELDS} }} }}")
     expect(rows_text(graphiql)).to_have_text("Rows 991 to 995 of 12,000")
     turn(graphiql, "Next", "Rows 996 to 1,000 of 12,000")
