@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Locator, Response, expect
@@ -37,6 +38,8 @@ def open_filter(graphiql: GraphiqlPage, dimension: str) -> Locator:
     """Open the filter of a dimension, and return its list of values as soon as these are counted."""
     section(graphiql, "Filter").get_by_role("button", name=dimension, exact=False).first.click()
     values = builder(graphiql).get_by_role("list", name=f"Values of {dimension}")
+    # Chosen values are listed before the others are counted.
+    expect(builder(graphiql).get_by_text(re.compile(r"of [\d,]+ values"))).to_be_visible()
     expect(values.get_by_role("listitem").first).to_be_visible()
     return values
 
