@@ -16,7 +16,7 @@ from gateway.http.request_headers import list_header
 from gateway.http.response_buffers import COMPRESSED_PART, buffer_of
 from gateway.http.zstandard_codec import zstd
 from gateway.page import Renderings
-from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.accepted_tokens import NO_OWNER
 from gateway.scheduling.worker_thread import WorkerThread
 
 # Smaller responses fit into one network packet, so compression does not pay.

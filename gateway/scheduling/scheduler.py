@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
+from gateway.scheduling.accepted_tokens import AcceptedTokens
 from gateway.scheduling.backlog import Backlog
-from gateway.scheduling.proven_owners import ProvenOwners
 from gateway.scheduling.rotation import Rotation, Turns
 from gateway.scheduling.worker_thread import InThread, WorkerThread
 
@@ -15,13 +15,13 @@ from gateway.scheduling.worker_thread import InThread, WorkerThread
 class Scheduler:
     """Long work runs in ``slices`` of the event loop or in ``thread``; rows arrive when the ``backlog`` has room.
 
-    Each of the ``proven`` owners has its own turns; all others share one place.
+    Each of the ``accepted`` tokens has its own turns; all others share one place.
     """
 
     slices: Rotation = field(default_factory=Rotation)
     thread: WorkerThread = field(default_factory=WorkerThread)
     backlog: Backlog = field(default_factory=Backlog)
-    proven: ProvenOwners = field(default_factory=ProvenOwners)
+    accepted: AcceptedTokens = field(default_factory=AcceptedTokens)
 
     def turns_of(self, owner: bytes) -> tuple[Turns, InThread]:
         """Return what gives turns of ``owner`` on the event loop, and what runs work in the thread."""

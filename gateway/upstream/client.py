@@ -72,7 +72,7 @@ class UpstreamClient:
         self._exchanger = Exchanger(self._connections, config.max_body_bytes)
         self._scheduler = scheduler or Scheduler()
         self.limiter = ConcurrencyLimiter(
-            per_token=config.max_concurrency, total=config.max_connections, proven=self._scheduler.proven
+            per_token=config.max_concurrency, total=config.max_connections, accepted=self._scheduler.accepted
         )
         self.cooldowns = Cooldowns(clock, shared=shared_cooldowns)
         self._clock, self._sleep, self._random = clock, sleep, random
@@ -155,7 +155,7 @@ class UpstreamClient:
                 # The same token would be refused again, in each of its calls.
                 self.limiter.refuse_waiting(locator, partial(copy, result.error))
         if isinstance(result, UpstreamResponse):
-            self._scheduler.proven.note(locator)
+            self._scheduler.accepted.note(locator)
             record.rows = len(result.rows)
             cost.rows_read += record.rows
         record.outcome = "ok" if isinstance(result, UpstreamResponse) else result.error.code

@@ -20,17 +20,17 @@ no_connection_left = partial(ServiceUnavailable, "All upstream connections of th
 class ConcurrencyLimiter:
     """Limits concurrent upstream calls; ``held`` counts those in flight. A token's queue exists only while in use.
 
-    Tokens that are not ``proven`` share half of all permits, so that made-up ones do not delay accepted ones. Among
+    Tokens that are not ``accepted`` share half of all permits, so that made-up ones do not delay accepted ones. Among
     them, tokens with no call in flight are first: further calls are wasted if the upstream refuses the token.
     """
 
-    def __init__(self, *, per_token: int, total: int, proven: Container[bytes] = ()) -> None:
+    def __init__(self, *, per_token: int, total: int, accepted: Container[bytes] = ()) -> None:
         self._tokens = TokenPermits(per_token)
         self._all = Permits(total)
-        self._proven = proven
-        self._unproven = Permits((total + 1) // 2)
-        # The calls in flight of each token that is not proven.
-        self._unproven_held: Counter[bytes] = Counter()
+        self._accepted = accepted
+        self._unaccepted = Permits((total + 1) // 2)
+        # The calls in flight of each token that is not accepted.
+        self._unaccepted_held: Counter[bytes] = Counter()
         self.held = 0
         # Patient callers that wait.
         self._patient = 0
@@ -61,8 +61,8 @@ class ConcurrencyLimiter:
                 check_refusal = await stack.enter_async_context(
                     self._tokens.hold(locator, deadline, _token_is_busy, is_patient=is_patient)
                 )
-                if locator not in self._proven:
-                    await stack.enter_async_context(self._hold_unproven(locator, deadline, is_patient))
+                if locator not in self._accepted:
+                    await stack.enter_async_context(self._hold_unaccepted(locator, deadline, is_patient))
                 await stack.enter_async_context(self._all.hold(deadline, no_connection_left, is_patient=is_patient))
                 check_refusal()
             finally:
@@ -74,15 +74,15 @@ class ConcurrencyLimiter:
                 self.held -= 1
 
     @asynccontextmanager
-    async def _hold_unproven(self, locator: bytes, deadline: float, is_patient: Patience) -> AsyncIterator[None]:
+    async def _hold_unaccepted(self, locator: bytes, deadline: float, is_patient: Patience) -> AsyncIterator[None]:
         def is_further() -> bool:
-            return self._unproven_held[locator] > 0 or is_patient()
+            return self._unaccepted_held[locator] > 0 or is_patient()
 
-        async with self._unproven.hold(deadline, no_connection_left, is_patient=is_further):
-            self._unproven_held[locator] += 1
+        async with self._unaccepted.hold(deadline, no_connection_left, is_patient=is_further):
+            self._unaccepted_held[locator] += 1
             try:
                 yield
             finally:
-                self._unproven_held[locator] -= 1
-                if not self._unproven_held[locator]:
-                    del self._unproven_held[locator]
+                self._unaccepted_held[locator] -= 1
+                if not self._unaccepted_held[locator]:
+                    del self._unaccepted_held[locator]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.errors import ServiceUnavailable
-from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.accepted_tokens import NO_OWNER
 from gateway.scheduling.rotation import Rotation
 
 # After each start, other requests have the event loop for as long as it took (our choice): the calls of the operation,

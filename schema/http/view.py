@@ -21,7 +21,7 @@ from gateway.http.whole_bodies import cache_compressed
 from gateway.page import Budget, Caller, age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.scanning.sources import RowSources
-from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.accepted_tokens import NO_OWNER
 from gateway.scheduling.scheduler import Scheduler
 from schema.execution.context import OperationContext
 from schema.execution.operations import OperationRequest, Operations, Outcome
@@ -115,12 +115,12 @@ class GraphQLView:
         """Return the response to an operation on the ordinary path."""
         context = self._context(scope, shows_cost=parameters.wants_cost)
         try:
-            with self.running.operation(self.scheduler.proven.owner(context.buffer.owner)) as running:
+            with self.running.operation(self.scheduler.accepted.owner(context.buffer.owner)) as running:
                 may_mutate = scope["method"] == "POST"
                 work = self._run(text, parameters, context, running, may_mutate=may_mutate)
                 outcome = await unless_disconnected(receive, work)
             if context.cache_state is not None:
-                self.scheduler.proven.note(context.buffer.owner)
+                self.scheduler.accepted.note(context.buffer.owner)
             if self.plans is not None and key is not None and outcome.data and not outcome.errors:
                 self.plans.learn(key, outcome.data, context, outcome.operation_name)
             note_facts(

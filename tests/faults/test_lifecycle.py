@@ -20,7 +20,7 @@ from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.errors import GatewayError
 from gateway.page import Caller
-from gateway.scheduling.proven_owners import MAX_OWNERS
+from gateway.scheduling.accepted_tokens import MAX_OWNERS
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient
 from gateway.upstream.cooldown import Cooldowns
@@ -216,7 +216,7 @@ async def test_memory_stays_within_the_bound_after_ten_thousand_tokens() -> None
     sizes = {path: len(collection) for path, collection in collections_in(flights, "flights", set())}
     assert len(sizes) > 8, "the search missed some collections"
     # These are locators alone, of 7,000 accepted tokens.
-    owners = [sizes.pop(path) for path in list(sizes) if path.endswith("proven._owners")]
+    owners = [sizes.pop(path) for path in list(sizes) if path.endswith("accepted._owners")]
     assert max(owners) == MAX_OWNERS
     assert {path: size for path, size in sizes.items() if size > MOST_ENTRIES} == {}
     assert cache.store.evictions > 5_000

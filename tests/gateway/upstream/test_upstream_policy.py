@@ -120,7 +120,7 @@ async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
 
     Finished calls do not count.
     """
-    limiter = ConcurrencyLimiter(per_token=1, total=2, proven={b"first", b"second", b"third"})
+    limiter = ConcurrencyLimiter(per_token=1, total=2, accepted={b"first", b"second", b"third"})
     loop = asyncio.get_running_loop()
     async with limiter.hold(b"first", float("inf")), limiter.hold(b"second", float("inf")):
         assert (limiter.held, limiter.waiting) == (2, 0)
@@ -135,10 +135,10 @@ async def test_the_limiter_counts_calls_in_flight_and_waiting() -> None:
     assert (limiter.held, limiter.waiting) == (0, 0)
 
 
-async def test_unproven_tokens_share_half_of_the_permits_and_those_with_no_call_in_flight_are_first() -> None:
-    limiter = ConcurrencyLimiter(per_token=4, total=4, proven={b"proven"})
+async def test_unaccepted_tokens_share_half_of_the_permits_and_those_with_no_call_in_flight_are_first() -> None:
+    limiter = ConcurrencyLimiter(per_token=4, total=4, accepted={b"known"})
     begun: list[str] = []
-    ends = {name: asyncio.Event() for name in ("a1", "a2", "a3", "b1", "c1", "c2", "p1", "p2")}
+    ends = {name: asyncio.Event() for name in ("a1", "a2", "a3", "b1", "c1", "c2", "known1", "known2")}
 
     async def call(name: str, locator: bytes) -> None:
         async with limiter.hold(locator, float("inf")):
@@ -150,12 +150,12 @@ async def test_unproven_tokens_share_half_of_the_permits_and_those_with_no_call_
         await asyncio.sleep(0.001)
 
     tasks = [
-        asyncio.create_task(call(name, b"proven" if name[0] == "p" else name[:1].encode()))
-        for name in ("a1", "a2", "a3", "b1", "c1", "c2", "p1", "p2")
+        asyncio.create_task(call(name, b"known" if name.startswith("known") else name[:1].encode()))
+        for name in ("a1", "a2", "a3", "b1", "c1", "c2", "known1", "known2")
     ]
     await asyncio.sleep(0.001)
-    assert begun == ["a1", "a2", "p1", "p2"]
-    for ended, next_one in (("p1", None), ("a1", "b1"), ("a2", "a3"), ("b1", "c1"), ("a3", "c2")):
+    assert begun == ["a1", "a2", "known1", "known2"]
+    for ended, next_one in (("known1", None), ("a1", "b1"), ("a2", "a3"), ("b1", "c1"), ("a3", "c2")):
         count = len(begun)
         await end(ended)
         assert begun[count:] == ([next_one] if next_one else [])
@@ -163,7 +163,7 @@ async def test_unproven_tokens_share_half_of_the_permits_and_those_with_no_call_
         event.set()
     await asyncio.gather(*tasks)
     assert (limiter.held, limiter.waiting, len(limiter)) == (0, 0, 0)
-    assert not limiter._unproven_held
+    assert not limiter._unaccepted_held
 
 
 async def test_a_refused_token_fails_wherever_its_calls_wait() -> None:

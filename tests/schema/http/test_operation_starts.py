@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gateway.errors import ServiceUnavailable
-from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.accepted_tokens import NO_OWNER
 from schema.http.operation_starts import FEW_FIELDS, OperationStarts
 
 FOREVER = 60.0

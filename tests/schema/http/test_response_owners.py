@@ -10,7 +10,7 @@ from starlette.types import Message, Scope
 from gateway.access_token import AccessToken
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.paging.blocks import BlockSizes
-from gateway.scheduling.proven_owners import NO_OWNER
+from gateway.scheduling.accepted_tokens import NO_OWNER
 from schema.build import build_schema
 from schema.execution.operations import Operations
 from schema.http.persisted_documents import AutomaticDocuments

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.scheduling.proven_owners import NO_OWNER, ProvenOwners
+from gateway.scheduling.accepted_tokens import NO_OWNER, AcceptedTokens
 from schema.execution.operations import Operations
 from schema.execution.prepared_documents import PreparedDocument
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def test_only_owners_that_were_accepted_have_their_own_place() -> None:
-    proven = ProvenOwners(max_owners=2)
-    assert proven.owner(b"a") == NO_OWNER
+    accepted = AcceptedTokens(max_owners=2)
+    assert accepted.owner(b"a") == NO_OWNER
     for owner in (b"a", b"b", b"a", b"c"):
-        proven.note(owner)
-    assert [proven.owner(owner) for owner in (b"a", b"b", b"c")] == [b"a", NO_OWNER, b"c"]
+        accepted.note(owner)
+    assert [accepted.owner(owner) for owner in (b"a", b"b", b"c")] == [b"a", NO_OWNER, b"c"]
 
 
 def test_new_documents_of_tokens_that_were_never_accepted_wait_as_one(

@@ -14,7 +14,7 @@ NO_OWNER = b""
 MAX_OWNERS = 5_000
 
 
-class ProvenOwners:
+class AcceptedTokens:
     """The locators of the tokens that were accepted most recently."""
 
     def __init__(self, max_owners: int = MAX_OWNERS) -> None:
