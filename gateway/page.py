@@ -5,132 +5,15 @@ Cache, single-flight, block reader, client and fakes are all PageSources, so the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from operator import attrgetter
 from typing import Any, Protocol
 
-from gateway.access_token import AccessToken
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
-from gateway.clocks.instant import instant
-from gateway.errors import QueryTooComplex
-from gateway.held_rows import OperationRows
 from gateway.query import PageQuery
-
-
-@dataclass(slots=True)
-class Cost:
-    """The upstream attempts that one operation has started so far, and the rows that they returned.
-
-    Joined calls count for the operation that started them. Calls in the background count for none.
-    """
-
-    upstream_calls: int = 0
-    rows_read: int = 0
-
-
-class Budget:
-    """Budget of upstream calls for one operation, or for one block of an export.
-
-    A fetch reserves one call before it starts, because fields run concurrently, and settles the calls behind its page
-    afterwards, including those that it joined. UpstreamClient counts the actual ``cost``.
-    """
-
-    __slots__ = ("cost", "max_calls", "spent_calls")
-
-    def __init__(self, max_calls: int, cost: Cost | None = None) -> None:
-        self.max_calls = max_calls
-        self.spent_calls = 0
-        self.cost = Cost() if cost is None else cost
-
-    def reserve(self) -> None:
-        """Reserve one call. Raises QueryTooComplex if the budget is used up."""
-        if self.spent_calls >= self.max_calls:
-            raise QueryTooComplex(
-                f"This operation needs more than {self.max_calls} upstream calls. Request fewer rows or fields at once."
-            )
-        self.spent_calls += 1
-
-    def settle(self, calls: int) -> None:
-        """Replace a reserved call by the number of ``calls`` made, 0 for a cache hit."""
-        self.spent_calls += calls - 1
-
-
-class Ahead:
-    """Marks a fetch that was started before anyone needed its rows. ``is_needed`` becomes True when somebody does."""
-
-    __slots__ = ("_awaited", "is_needed")
-
-    def __init__(self) -> None:
-        self.is_needed = False
-        # The fetches that this one waits for.
-        self._awaited: list[Ahead] = []
-
-    def need(self) -> None:
-        """Note that somebody needs the rows, and thus those of every fetch that this one waits for."""
-        if not self.is_needed:
-            self.is_needed = True
-            for other in self._awaited:
-                other.need()
-
-    def wait_for(self, other: Ahead) -> None:
-        """Note that this fetch waits for ``other``, which is needed as soon as this one is."""
-        self._awaited.append(other)
-        if self.is_needed:
-            other.need()
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The caller of an operation. Results belong to token and locale; the other fields belong to this operation only.
-
-    ``deadline`` is in seconds on the event loop's clock. ``ahead`` is set if the rows are fetched ahead. ``held``
-    counts the rows that the operation keeps.
-    """
-
-    token: AccessToken
-    locale: str | None = None
-    correlation_id: str = field(default="", compare=False)
-    deadline: float = field(default=float("inf"), compare=False)
-    budget: Budget = field(default_factory=lambda: Budget(1_000_000), compare=False, repr=False)
-    ahead: Ahead | None = field(default=None, compare=False)
-    held: OperationRows | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def is_ahead(self) -> bool:
-        """True while no one needs the rows."""
-        return self.ahead is not None and not self.ahead.is_needed
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Snapshot of the data: the usable total, and each service's processed date.
-
-    ``dates`` holds sorted pairs of service and date, as the upstream wrote it; dates are compared as instants. A
-    service with two dates in one page is left out, because it identifies no single snapshot.
-    """
-
-    total_count: int | None = None
-    dates: tuple[tuple[str, str], ...] = ()
-
-    def differs_in_total(self, other: Snapshot) -> bool:
-        """Return True if both have a total, and not the same."""
-        return None not in (self.total_count, other.total_count) and self.total_count != other.total_count
-
-    def conflicts(self, other: Snapshot) -> bool:
-        """Return True if the two cannot come from the same snapshot."""
-        if self.differs_in_total(other):
-            return True
-        if self.dates == other.dates:
-            return False
-        known = dict(self.dates)
-        return any(instant(known.get(service, date)) != instant(date) for service, date in other.dates)
-
-    def merged(self, other: Snapshot) -> Snapshot:
-        """Combine two snapshots of the same data. If their dates differ, those of this one count."""
-        total = self.total_count if self.total_count is not None else other.total_count
-        return Snapshot(total, tuple(sorted({**dict(other.dates), **dict(self.dates)}.items())))
+from gateway.snapshots.snapshot import UNKNOWN_SNAPSHOT, Snapshot
 
 
 class CacheState(IntEnum):
@@ -201,7 +84,7 @@ class Page:
     skip: int = 0
     more: bool | None = False
     total_count: int | None = None
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = UNKNOWN_SNAPSHOT
     warnings: tuple[PageWarning, ...] = ()
     fetched_at: float = 0.0
     calls: int = 0
@@ -227,7 +110,7 @@ class Page:
 
     def breaks(self, promise: Promise | None) -> bool:
         """Return True if the page lacks a promised row, and neither total nor dates show which snapshot it is from."""
-        is_unmarked = not self.rows and self.more is False and self.snapshot == Snapshot()
+        is_unmarked = not self.rows and self.more is False and self.snapshot == UNKNOWN_SNAPSHOT
         return promise is not None and is_unmarked and self.skip == promise.row
 
     def is_outdated(self, promise: Promise | None) -> bool:
@@ -271,23 +154,3 @@ class KeptPages(Protocol):
     def peek(self, query: PageQuery, caller: Caller) -> Page | None:
         """Return the fresh cached page for ``query``, or None."""
         ...
-
-
-def snapshot_of(rows: Sequence[Any], *, service: str, date: str, total_count: int | None) -> Snapshot:
-    """Return the snapshot of ``rows`` from their attributes ``service`` and ``date``."""
-    seen: dict[str, str | None] = {}
-    for name, when in _pairs(rows, service, date):
-        if when is not None:
-            known = seen.setdefault(name or "", when)
-            if known is not None and known != when:
-                # Of several spellings of one instant, keep the same one each time.
-                seen[name or ""] = min(known, when) if instant(known) == instant(when) else None
-    return Snapshot(total_count, tuple(sorted((key, when) for key, when in seen.items() if when is not None)))
-
-
-def _pairs(rows: Sequence[Any], service: str, date: str) -> Iterable[tuple[str | None, str | None]]:
-    dates = set(map(attrgetter(date), rows))
-    if len(dates) > 1:
-        return set(map(attrgetter(service, date), rows))
-    # Usually there is one date; a set of strings takes a third of the time of a set of pairs.
-    return [(name, when) for name in set(map(attrgetter(service), rows)) for when in dates]

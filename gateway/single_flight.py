@@ -11,8 +11,9 @@ import contextvars
 from dataclasses import replace
 
 from gateway.access_token import AccessToken
+from gateway.caller import Budget, Caller
 from gateway.errors import GatewayError, ServiceUnavailable
-from gateway.page import Budget, Caller, Page, PageSource
+from gateway.page import Page, PageSource
 from gateway.query import PageQuery
 
 _Key = tuple[PageQuery, Caller]

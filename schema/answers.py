@@ -12,8 +12,9 @@ from typing import Any
 
 from graphql import GraphQLResolveInfo
 
+from gateway.caller import Caller
 from gateway.errors import InvalidCursor
-from gateway.page import Caller, out_of_range_warnings
+from gateway.page import out_of_range_warnings
 from gateway.paging.cursor import ViewMark
 from gateway.paging.window import PageArguments
 from gateway.query import FALSE, PageQuery

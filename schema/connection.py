@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from gateway.caller import Caller
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, Page, PageSource, PageWarning, Renderings, Snapshot
+from gateway.page import CacheState, Page, PageSource, PageWarning, Renderings
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
@@ -23,6 +24,7 @@ from gateway.paging.window import (
 )
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 
 # A conflict from try CONFLICT_TRIES on ends the operation, unless the try accepted differing blocks (our choice).
 CONFLICT_TRIES, MAX_TRIES = 3, 6

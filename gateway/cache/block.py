@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.page import Caller, Snapshot
+from gateway.caller import Caller
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

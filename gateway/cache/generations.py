@@ -20,7 +20,8 @@ from gateway.cache.packing import PackedRows
 from gateway.cache.redis_client import Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
-from gateway.page import Page, PageWarning, Snapshot
+from gateway.page import Page, PageWarning
+from gateway.snapshots.snapshot import Snapshot
 
 GENERATION_BYTES = 16
 

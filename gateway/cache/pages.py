@@ -18,10 +18,11 @@ from gateway.cache.policy import Freshness, decide, stale_warning
 from gateway.cache.reads import PendingReads, Refreshes
 from gateway.cache.renderings import KeptRenderings
 from gateway.cache.shared import PageToShare, SharedPages
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, Unauthenticated
-from gateway.page import CacheState, Caller, Page, PageSource
+from gateway.page import CacheState, Page, PageSource
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Turns
 from gateway.scheduling.scheduler import Scheduler

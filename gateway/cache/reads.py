@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.cache.block import Block
+from gateway.caller import Budget
 from gateway.errors import GatewayError
-from gateway.page import Budget, Page
+from gateway.page import Page
 
 
 class Refreshes:

@@ -16,7 +16,8 @@ from gateway.cache.policy import Freshness
 from gateway.cache.redis_client import MAX_VALUE_BYTES, Write
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.sealing import Entry
-from gateway.page import CacheState, Caller, Page
+from gateway.caller import Caller
+from gateway.page import CacheState, Page
 from gateway.query import PageQuery
 from gateway.scheduling.rotation import Rotation
 from gateway.scheduling.scheduler import Scheduler

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.caller import Caller
 from gateway.errors import UpstreamTimeout
 from gateway.held_rows import no_room
-from gateway.page import INCOMPLETE, Caller, Page, PageSource, PageWarning, Snapshot
+from gateway.page import INCOMPLETE, Page, PageSource, PageWarning
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 
 # A shared call ends at its own deadline with the better error, so the timer of each waiter runs a little longer.
 GRACE_SECONDS = 0.25

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from gateway.clocks.instant import instant
 from gateway.errors import InvalidCursor
-from gateway.page import Snapshot
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
 # The first byte says which kind of mark a cursor has: a CursorSnapshot or a ViewMark.

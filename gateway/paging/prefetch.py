@@ -7,8 +7,9 @@ import contextvars
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from gateway.caller import Ahead, Budget, Caller
 from gateway.errors import GatewayError
-from gateway.page import Ahead, Budget, Caller, PageSource
+from gateway.page import PageSource
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from gateway.caller import Ahead
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated
-from gateway.page import Ahead, Page
+from gateway.page import Page
 
 # The limit of blocks loaded ahead in the whole process, some 7 MB each (our choice). Beyond it, traversals load one
 # block after the other.

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import attrgetter
 
+from gateway.caller import Ahead, Caller
 from gateway.errors import Forbidden, SnapshotChanged, Unauthenticated, UpstreamBadResponse
-from gateway.page import INCOMPLETE, Ahead, CacheState, Caller, Page, PageSource, Promise, Snapshot
+from gateway.page import INCOMPLETE, CacheState, Page, PageSource, Promise
 from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
 from gateway.paging.read_ahead import BlocksAhead, ReadAhead
 from gateway.query import FALSE, PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 
 

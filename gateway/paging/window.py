@@ -11,10 +11,11 @@ from enum import Enum, auto
 
 from gateway.clocks.instant import instant
 from gateway.errors import BadUserInput, SnapshotChanged
-from gateway.page import CacheState, Snapshot
+from gateway.page import CacheState
 from gateway.paging import cursor
 from gateway.paging.blocks import Blocks
 from gateway.paging.cursor import Cursor, CursorSnapshot
+from gateway.snapshots.snapshot import Snapshot
 
 # Rows of a page without ``first`` and ``last`` (our choice: a screenful or two).
 DEFAULT_PAGE_ROWS = 100

@@ -12,8 +12,9 @@ from gateway.cache.block import query_key_of
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
+from gateway.caller import Budget, Caller
 from gateway.errors import QueryTooComplex, ServiceUnavailable
-from gateway.page import Budget, CacheState, Caller, PageSource
+from gateway.page import CacheState, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.building import Building, Demand
 from gateway.scanning.scan import Scan, ScanRules

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.page import CacheState, Caller, Page, PageSource
+from gateway.caller import Caller
+from gateway.page import CacheState, Page, PageSource
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.query import PageQuery
 

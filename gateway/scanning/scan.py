@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from gateway.caller import Caller
 from gateway.errors import QueryTooComplex, SnapshotChanged
-from gateway.page import INCOMPLETE, STALE_DATA, CacheState, Caller, Page, PageSource, PageWarning, Snapshot
+from gateway.page import INCOMPLETE, STALE_DATA, CacheState, Page, PageSource, PageWarning
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
@@ -22,6 +23,7 @@ from gateway.query import FALSE, PageQuery
 from gateway.scanning.first_block import FirstBlock
 from gateway.scanning.scan_permits import ScanPermit
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 
 # If the data is processed during a scan, it starts again, at most this many times (our choice).
 MAX_RESTARTS = 2

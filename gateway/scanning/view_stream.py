@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.page import Budget, CacheState, Caller, Page, Snapshot, out_of_range_warnings
+from gateway.caller import Budget, Caller
+from gateway.page import CacheState, Page, out_of_range_warnings
 from gateway.paging.row_stream import changed_stream, incomplete_stream
 from gateway.query import FALSE, PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.view import View
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from gateway.views.refinement import Refinement
 

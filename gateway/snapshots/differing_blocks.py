@@ -12,9 +12,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
+from gateway.caller import Caller
 from gateway.clocks.instant import instant
-from gateway.page import Caller, Snapshot
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 
 # Together about 10 MB at most (our choice). Evicted blocks are read twice again.
 MAX_QUERIES, MAX_BLOCKS = 256, 256

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.clocks.instant import instant
-from gateway.page import Snapshot
+from gateway.snapshots.snapshot import Snapshot
 
 # Three bytes, so that base64 needs no padding.
 _VERSION = b"\0\0\1"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from gateway.caller import Caller
 from gateway.config.groups import UpstreamConfig
 from gateway.errors import UpstreamBadResponse
 from gateway.http.decompression import ACCEPT_ENCODING
-from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.decompress import read_body

@@ -11,11 +11,13 @@ import asyncio
 from collections import OrderedDict
 from typing import Any, Protocol
 
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.dataset import Dataset
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Caller, Page, PageWarning, Snapshot, snapshot_of
+from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Page, PageWarning
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot, snapshot_of
 from gateway.upstream.decode import UpstreamResponse
 
 # The limit of remembered blocks with differing dates but unchanged data; each takes about 300 bytes (our choice).

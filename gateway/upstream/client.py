@@ -14,12 +14,12 @@ import httpx
 import structlog
 
 from gateway.access_token import AccessToken
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK, Clock
 from gateway.config.groups import UpstreamConfig
 from gateway.dataset import Dataset
 from gateway.errors import RateLimited, ServiceUnavailable, Unauthenticated, UpstreamBadResponse, UpstreamErrorFacts
 from gateway.network.causes import Cause
-from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.scheduling.scheduler import Scheduler
 from gateway.scheduling.worker_thread import InThread

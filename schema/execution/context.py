@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.caller import Budget, Caller
 from gateway.config.groups import Limits
 from gateway.held_rows import OperationRows
 from gateway.http.response_buffers import ResponseBuffer
-from gateway.page import Budget, Caller, age_seconds
+from gateway.page import age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.query import PageQuery
 from gateway.scanning.sources import RowSources

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.page import Caller, KeptPages, Page
+from gateway.caller import Caller
+from gateway.page import KeptPages, Page
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
 from schema.execution.context import OperationContext

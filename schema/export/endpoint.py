@@ -18,16 +18,18 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.caller import Budget, Caller
 from gateway.config.groups import Limits
 from gateway.dataset import Dataset
 from gateway.errors import BadRequest, BadUserInput, GatewayError, OperationNotTrusted
 from gateway.http.error_responses import error_response
-from gateway.page import Budget, Caller, Page, Snapshot, age_seconds
+from gateway.page import Page, age_seconds
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.scanning.sources import RowSources
 from gateway.scanning.view_stream import ViewStream
 from gateway.scheduling.rotation import Rotation
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from schema.export.arguments import ExportArguments, read_parameters
 from schema.export.json_schemas import Json

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from gateway.page import Cost
+from gateway.caller import Cost
 
 Result = TypeVar("Result")
 

@@ -12,13 +12,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.caller import Budget, Caller
 from gateway.errors import BadRequest, DocumentRefused, GatewayError, Unauthenticated
 from gateway.held_rows import HeldRows
 from gateway.http.content_negotiation import prefers_html
 from gateway.http.request_headers import list_header
 from gateway.http.response_buffers import PIECE_BYTES, ResponseBuffer, ResponseBuffers, attach_buffer, buffer_of
 from gateway.http.whole_bodies import cache_compressed
-from gateway.page import Budget, Caller, age_seconds
+from gateway.page import age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.scanning.sources import RowSources
 from gateway.scheduling.accepted_tokens import NO_OWNER

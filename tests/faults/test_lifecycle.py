@@ -16,10 +16,10 @@ import pytest
 
 from gateway.access_token import AccessToken
 from gateway.cache.pages import CachedPages
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.errors import GatewayError
-from gateway.page import Caller
 from gateway.scheduling.accepted_tokens import MAX_OWNERS
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient

@@ -11,11 +11,12 @@ import msgspec
 from gateway.access_token import AccessToken
 from gateway.cache.pages import CachedPages
 from gateway.cache.redis_store import RedisStore
+from gateway.caller import Caller
 from gateway.clocks import clock as clocks
 from gateway.config.groups import CacheConfig
 from gateway.dataset import Dataset
 from gateway.errors import GatewayError
-from gateway.page import Caller, Page, PageSource, Snapshot
+from gateway.page import Page, PageSource
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
@@ -23,6 +24,7 @@ from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.scan import ScanRules
 from gateway.scanning.sources import RowSources
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 
 # The identity of an upstream.
 UPSTREAM = "http://upstream.invalid:80/partner/v1"

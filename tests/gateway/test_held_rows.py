@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import pytest
 
 from gateway import held_rows
+from gateway.caller import Caller
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
 from gateway.held_rows import HeldRows, OperationRows
-from gateway.page import CacheState, Caller, Page
+from gateway.page import CacheState, Page
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery

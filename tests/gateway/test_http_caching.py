@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES
 from gateway.observability.metrics import Metrics
-from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.page import CacheState, Page, PageWarning
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from schema.build import DATASETS, build_schema

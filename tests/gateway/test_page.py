@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access_token import MAX_TOKEN_BYTES, AccessToken
+from gateway.caller import Budget, Caller
 from gateway.errors import QueryTooComplex, Unauthenticated
-from gateway.page import Budget, CacheState, Caller, Page, Snapshot, snapshot_of
+from gateway.page import CacheState, Page
+from gateway.snapshots.snapshot import Snapshot, snapshot_of
 from tests.gateway.fakes import Row
 
 

@@ -26,9 +26,9 @@ import pytest
 
 from gateway.__main__ import build
 from gateway.access_token import AccessToken
+from gateway.caller import Caller
 from gateway.config.settings import read_settings
 from gateway.errors import Unauthenticated
-from gateway.page import Caller
 from tests.conftest import served
 from tests.redis_server import RedisServer, redis_server
 from tests.schema.http.responses import exchange, raw_post

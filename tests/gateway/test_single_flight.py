@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.caller import Ahead, Caller
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
-from gateway.page import Ahead, Caller, Page
+from gateway.page import Page
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight, _Flight
 from tests.gateway.fakes import Clock, FakeSource, caller, query

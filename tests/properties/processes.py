@@ -12,9 +12,10 @@ from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
 from gateway.cache.shared import SharedPages
+from gateway.caller import Caller
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.config.redis_url import RedisAddress
-from gateway.page import CacheState, Caller
+from gateway.page import CacheState
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight

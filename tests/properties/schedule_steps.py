@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.cache.sealing import Entry
-from gateway.page import Caller
+from gateway.caller import Caller
 from gateway.paging.window import page_arguments
 from tests.gateway.cache.troubled_redis import TROUBLES
 from tests.properties.environment import Environment

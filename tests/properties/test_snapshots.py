@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.pages import CachedPages
+from gateway.caller import Caller
 from gateway.config.groups import CacheConfig
 from gateway.errors import SnapshotChanged
-from gateway.page import Caller, Page, snapshot_of
+from gateway.page import Page
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
@@ -19,6 +20,7 @@ from gateway.paging.window import PageArguments, page_arguments
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import snapshot_of
 from schema.connection import ConnectionResult, read_connection
 from tests.gateway.fakes import Clock, Row, caller, query
 

@@ -11,9 +11,9 @@ import httpx
 import msgspec
 
 from gateway.access_token import AccessToken
+from gateway.caller import Caller
 from gateway.config.groups import UpstreamConfig
 from gateway.network.causes import Cause
-from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream.attempt import RequestIds, request_for
 from gateway.upstream.attempt_record import UpstreamAttempt

@@ -14,10 +14,12 @@ import pytest
 from gateway.access_token import AccessToken
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
+from gateway.caller import Ahead, Budget, Caller
 from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
-from gateway.page import Ahead, Budget, CacheState, Caller, Page, PageWarning, Snapshot
+from gateway.page import CacheState, Page, PageWarning
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
 

@@ -14,10 +14,11 @@ import pytest
 from gateway.cache.cooldowns import RedisCooldowns
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, RateLimited
-from gateway.page import CacheState, Caller, Page, PageSource
+from gateway.page import CacheState, Page, PageSource
 from gateway.query import PageQuery
 from gateway.upstream.cooldown import Cooldowns
 from gateway.upstream.retry import retry_after_seconds

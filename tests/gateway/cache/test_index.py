@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.cache.block import Index
-from gateway.page import Snapshot
+from gateway.snapshots.snapshot import Snapshot
 
 
 def test_discarding_one_block_keeps_the_others_of_its_query() -> None:

@@ -15,10 +15,11 @@ from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.shared import SharedPages
+from gateway.caller import Caller
 from gateway.config.groups import CacheConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import Forbidden, GatewayError, Unauthenticated, UpstreamUnavailable
-from gateway.page import CacheState, Caller, Page, PageWarning
+from gateway.page import CacheState, Page, PageWarning
 from gateway.query import PageQuery
 from gateway.single_flight import SingleFlight
 from tests.gateway.cache.test_cached_pages import jwt

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clocks.instant import instant
-from gateway.page import Snapshot, snapshot_of
 from gateway.paging import cursor
 from gateway.paging.cursor import CursorSnapshot
+from gateway.snapshots.snapshot import Snapshot, snapshot_of
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from tests.gateway.fakes import Row
 

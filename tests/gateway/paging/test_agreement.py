@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.caller import Caller
 from gateway.errors import GatewayError, SnapshotChanged, UpstreamUnavailable
-from gateway.page import Caller, Page
+from gateway.page import Page
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import PageArguments

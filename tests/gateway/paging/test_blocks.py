@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.caller import Budget, Caller
 from gateway.errors import QueryTooComplex, UpstreamTimeout
-from gateway.page import Budget, Caller, Page, PageWarning, Snapshot
+from gateway.page import Page, PageWarning
 from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, SnapshotConflict
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import FakeSource, caller, query
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.caller import Caller
 from gateway.errors import SnapshotChanged
-from gateway.page import CacheState, Caller, Page, Snapshot
+from gateway.page import CacheState, Page
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from schema.connection import read_connection
 from schema.execution.limits import MAX_ALIAS_CHARACTERS
 from tests.gateway.fakes import FakeSource, Row, caller, query

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidCursor
-from gateway.page import Snapshot
 from gateway.paging import cursor
 from gateway.paging.cursor import Cursor, CursorSnapshot, ViewMark
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import MAX_SERVICES
 
 ALPHABET = string.ascii_letters + string.digits + "-_"

@@ -9,12 +9,13 @@ import pytest
 
 from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
-from gateway.page import Page, Promise, Snapshot
+from gateway.page import Page, Promise
 from gateway.paging.agreement import OperationSnapshots
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from gateway.upstream import BlockReader
 from gateway.upstream.decode import UpstreamResponse

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.caller import Ahead, Caller
 from gateway.errors import (
     Forbidden,
     GatewayError,
@@ -17,7 +18,7 @@ from gateway.errors import (
     Unauthenticated,
     UpstreamUnavailable,
 )
-from gateway.page import Ahead, Caller, Page
+from gateway.page import Page
 from gateway.paging import read_ahead
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from gateway.caller import Caller
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
-from gateway.page import CacheState, Caller, Page, Snapshot
+from gateway.page import CacheState, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from tests.gateway.fakes import FakeSource, caller, query
 

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.caller import Budget, Caller
 from gateway.errors import BadUserInput, InvalidCursor, QueryTooComplex, SnapshotChanged, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page, PageSource, Snapshot
+from gateway.page import CacheState, Page, PageSource
 from gateway.paging import cursor
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.window import DEFAULT_PAGE_ROWS, PageArguments, page_arguments
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from schema.connection import ConnectionResult, read_connection
 from tests.gateway.fakes import Clock, FakeSource, caller, query
 from tests.properties import model

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.caller import Caller
 from gateway.errors import SnapshotChanged
-from gateway.page import Caller, Page, Snapshot
+from gateway.page import Page
 from gateway.paging.blocks import Blocks, BlockSizes
 from gateway.paging.cursor import Cursor, CursorSnapshot
 from gateway.paging.window import PageArguments, snapshot_changed
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import Row, caller, query
 
 EARLIER, LATER = "2026-01-01T00:00:00", "2026-01-02T00:00:00"

@@ -15,9 +15,10 @@ from gateway.cache.memory import ENTRY_OVERHEAD_BYTES
 from gateway.cache.page_size import page_size_bytes
 from gateway.cache.pages import CachedPages
 from gateway.cache.renderings import KeptRenderings
+from gateway.caller import Budget, Caller
 from gateway.config.groups import CacheConfig
 from gateway.errors import DeadlineExceeded, Forbidden, QueryTooComplex, ServiceUnavailable, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page
+from gateway.page import CacheState, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery

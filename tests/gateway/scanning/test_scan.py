@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.cache.pages import CachedPages
+from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig
 from gateway.errors import QueryTooComplex, SnapshotChanged, UpstreamUnavailable
-from gateway.page import INCOMPLETE, CacheState, Caller, Page, PageWarning
+from gateway.page import INCOMPLETE, CacheState, Page, PageWarning
 from gateway.paging.blocks import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery

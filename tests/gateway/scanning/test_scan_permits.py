@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.caller import Budget, Caller
 from gateway.errors import DeadlineExceeded, UpstreamUnavailable
-from gateway.page import Budget, CacheState, Caller, Page
+from gateway.page import CacheState, Page
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from gateway.scanning import scan_permits

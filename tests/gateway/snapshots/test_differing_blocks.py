@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.page import Page, Snapshot
+from gateway.page import Page
 from gateway.snapshots.differing_blocks import MAX_BLOCKS, MAX_QUERIES, DifferingBlocks
+from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import caller, query
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from gateway.access_token import AccessToken
+from gateway.caller import Caller
 from gateway.clocks import clock as clocks
 from gateway.config.groups import UpstreamConfig
 from gateway.dataset import Dataset, Measure
-from gateway.page import Caller
 from gateway.query import PageQuery
 from gateway.upstream import UpstreamAttempt, UpstreamClient
 

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.caller import Caller
 from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
-from gateway.page import Caller, Page, Snapshot
+from gateway.page import Page
 from gateway.query import PageQuery
+from gateway.snapshots.snapshot import Snapshot
 from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
     Clock,

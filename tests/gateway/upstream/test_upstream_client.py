@@ -15,6 +15,7 @@ import httpcore
 import httpx
 import pytest
 
+from gateway.caller import Ahead
 from gateway.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -27,7 +28,6 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.page import Ahead
 from gateway.query import Comparison
 from gateway.scheduling.backlog import Backlog
 from gateway.scheduling.scheduler import Scheduler

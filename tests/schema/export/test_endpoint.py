@@ -18,9 +18,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway import errors
+from gateway.caller import Caller
 from gateway.config.groups import Limits
 from gateway.config.settings import read_settings
-from gateway.page import Caller, Page
+from gateway.page import Page
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema

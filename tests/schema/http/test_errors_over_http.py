@@ -14,10 +14,11 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.caller import Caller
 from gateway.config.groups import Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
-from gateway.page import Caller, Page, PageSource
+from gateway.page import Page, PageSource
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema

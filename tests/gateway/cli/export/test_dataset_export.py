@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from gateway.caller import Caller
 from gateway.cli.export.dataset_export import DatasetExport, RowSplitter
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped, OptionRefused
@@ -20,7 +21,7 @@ from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.retries import RETRY_SECONDS
 from gateway.config.groups import Limits
 from gateway.config.settings import read_settings
-from gateway.page import Caller, Page, PageWarning
+from gateway.page import Page, PageWarning
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema
