@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Lifespan as StarletteLifespan
 
-from gateway.config.proxies import Network
+from gateway.config.groups import HttpConfig
 from gateway.errors import BadRequest
 from gateway.http.compression import Compress
 from gateway.http.cors import CrossOriginResponses, CrossSite
@@ -38,18 +38,14 @@ GRAPHQL_PATH = "/graphql"
 
 def create_app(
     graphql: ASGIApp,
+    config: HttpConfig,
     *,
     metrics: Metrics,
     lifespan: Lifespan,
-    sandbox: bool,
-    cors_origins: Sequence[str] = (),
-    cors_headers: Sequence[str] = (),
-    trusted_proxies: Sequence[Network] = (),
     sdl: str | None = None,
     openapi: Mapping[str, Any] | None = None,
     graphiql_routes: Sequence[BaseRoute] = (),
     export_routes: Sequence[BaseRoute] = (),
-    show_metrics: bool = True,
     scrape: Scrape | None = None,
     watching: Sequence[Middleware] = (),
     thread: WorkerThread | None = None,
@@ -66,20 +62,10 @@ def create_app(
         *graphiql_routes,
         *export_routes,
         *health.routes,
-        *description_routes(sdl, openapi, is_forwarded=bool(trusted_proxies)),
-        *(_metrics_routes(metrics, scrape) if show_metrics else ()),
+        *description_routes(sdl, openapi, is_forwarded=bool(config.trusted_proxies)),
+        *(_metrics_routes(metrics, scrape) if config.shows_metrics else ()),
     ]
-    middleware = _middleware(
-        health,
-        metrics,
-        watching,
-        thread or WorkerThread(),
-        sandbox=sandbox,
-        cors_origins=cors_origins,
-        cors_headers=cors_headers,
-        trusted_proxies=trusted_proxies,
-    )
-    app = GatewayApp(middleware=middleware)
+    app = GatewayApp(middleware=_middleware(config, health, metrics, watching, thread or WorkerThread()))
     app.router = GatewayRouter(graphql, routes, _lifespan(lifespan, health))
     return app
 
@@ -146,24 +132,17 @@ class GatewayRouter(Router):
 
 
 def _middleware(
-    health: Health,
-    metrics: Metrics,
-    watching: Sequence[Middleware],
-    thread: WorkerThread,
-    *,
-    sandbox: bool,
-    cors_origins: Sequence[str],
-    cors_headers: Sequence[str],
-    trusted_proxies: Sequence[Network],
+    config: HttpConfig, health: Health, metrics: Metrics, watching: Sequence[Middleware], thread: WorkerThread
 ) -> list[Middleware]:
     """Return the middleware stack, outermost layer first."""
+    origins, networks = config.cors_origins, config.trusted_proxies
     return [
-        *([Middleware(CrossOriginResponses, origins=tuple(cors_origins))] if cors_origins else ()),
-        Middleware(RequestLog, metrics=metrics, sandbox=sandbox),
+        *([Middleware(CrossOriginResponses, origins=origins)] if origins else ()),
+        Middleware(RequestLog, metrics=metrics, sandbox=config.is_sandbox),
         Middleware(BoundedHeaderLists),
-        *([Middleware(ForwardedHeaders, networks=trusted_proxies)] if trusted_proxies else ()),
+        *([Middleware(ForwardedHeaders, networks=networks)] if networks else ()),
         *watching,
-        Middleware(CrossSite, origins=tuple(cors_origins), headers=tuple(cors_headers)),
+        Middleware(CrossSite, origins=origins, headers=config.cors_headers),
         # Inside CrossSite: after a refused preflight, a page could not read the 503 that follows.
         Middleware(LastCall, health=health),
         Middleware(Compress, whole_path=GRAPHQL_PATH, thread=thread),

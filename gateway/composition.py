@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
 
 from starlette.applications import Starlette
 
@@ -14,12 +15,11 @@ from gateway.app import create_app
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import Freshness
 from gateway.cache.redis_tier import RedisTier
-from gateway.config.groups import EMBEDDED_SANDBOX_URL, NEW_TOKEN, CacheConfig, Limits, UpstreamConfig
+from gateway.config.environment import SettingsError, read_settings
+from gateway.config.groups import NEW_TOKEN, CacheConfig, HttpConfig, Limits, UpstreamConfig
 from gateway.config.manifest import read_manifest
-from gateway.config.proxies import proxy_networks
 from gateway.config.redis_url import cache_address
-from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings, variable
-from gateway.dataset import Dataset
+from gateway.config.settings import Settings, variable
 from gateway.graphiql.html_page import GraphiQL
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.logging import configure_logging
@@ -65,49 +65,16 @@ def build(
     If it is one of several ``workers``, its ``/metrics`` covers all of them. If its caller is the operator, errors name
     the upstream's host. Raises SettingsError.
     """
-    scheduler = Scheduler()
-    phase = otel.tracing.phase if otel.tracing else nullcontext
-    operations, documents = operations_of(settings, phase, Renderer(scheduler))
-    metrics = Metrics(documents.operation_names)
-    redis = _redis_tier(settings, metrics, scheduler)
-    client = _upstream(settings, metrics, redis, otel, scheduler, for_operator=for_operator)
-    differing = DifferingBlocks()
-    cache = _cache(settings, client, metrics, redis, differing, scheduler)
-    worker = Worker(workers, metrics) if workers and settings.metrics else None
-    datasets = [dataset for dataset, _ in DATASETS]
-    graphiql = _graphiql(settings, datasets)
-    ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
-    sources = _sources(settings, cache, differing, ahead, scheduler)
-    exports = _exports(settings, operations.limits, sources, scheduler, ahead)
-    parts = (sources.prefetch, sources.views, cache, client)
-    owned = [part for part in parts if part is not None]
-    return create_app(
-        _graphql(settings, operations, documents, sources, cache, graphiql, scheduler),
-        metrics=metrics,
-        lifespan=_lifespan(settings, owned, metrics, redis, worker, otel),
-        sandbox=settings.upstream_url == SANDBOX,
-        cors_origins=settings.cors_origins,
-        cors_headers=settings.cors_headers,
-        trusted_proxies=proxy_networks(settings.trusted_proxies),
-        sdl=sdl() if settings.introspection else None,
-        openapi=exports.openapi(datasets) if settings.introspection else None,
-        graphiql_routes=graphiql.routes if graphiql else (),
-        export_routes=exports.routes(datasets),
-        show_metrics=settings.metrics,
-        scrape=worker.scrape if worker else None,
-        watching=[otel.tracing.layer] if otel.tracing else (),
-        thread=scheduler.thread,
-    )
+    return _Gateway(settings, otel, workers, for_operator=for_operator).app()
 
 
 def operations_of(
     settings: Settings, phase: Phase = nullcontext, renderer: Renderer | None = None
 ) -> tuple[Operations, Documents]:
     """Return the executor of operations and the source of documents. Raises SettingsError for invalid documents."""
-    limits = Limits.of(settings)
     operations = Operations(
         build_schema(),
-        limits,
+        Limits.of(settings),
         introspection=settings.introspection,
         fast_path=settings.fast_path,
         phase=phase,
@@ -135,165 +102,160 @@ def create(workers: Workers | None = None) -> Starlette:
         sys.exit(f"Error: Invalid settings: {'; '.join(str(error).splitlines())}")
 
 
-def _redis_tier(settings: Settings, metrics: Metrics, scheduler: Scheduler) -> RedisTier | None:
-    """Return the tier for ``GATEWAY_CACHE_URL``; None for memory alone.
+class _Gateway:
+    """The parts of one gateway. Those that several others use are properties, built on first use."""
 
-    ``/readyz`` does not depend on it: without Redis every query is still answered.
-    """
-    address = cache_address(settings.cache_url)
-    if address is None:
-        return None
-    tier = RedisTier.at(
-        address,
-        _upstream_config(settings).identity,
-        Freshness.of(CacheConfig.of(settings)),
-        scheduler,
-        on_error=metrics.redis_error,
-        observer=metrics.redis_page,
-    )
-    metrics.watch_redis(lambda: tier.store.is_left_out)
-    return tier
+    def __init__(self, settings: Settings, otel: OpenTelemetry, workers: Workers | None, *, for_operator: bool) -> None:
+        self._settings = settings
+        self._otel = otel
+        phase = otel.tracing.phase if otel.tracing else nullcontext
+        self._scheduler = Scheduler()
+        self._operations, self._documents = operations_of(settings, phase, Renderer(self._scheduler))
+        self._metrics = Metrics(self._documents.operation_names)
+        self._worker = Worker(workers, self._metrics) if workers and settings.metrics else None
+        token_remedy = f"The sandbox knows these: {', '.join(ACCOUNTS)}." if settings.is_sandbox else NEW_TOKEN
+        self._upstream = UpstreamConfig.of(settings, token_remedy, names_host=for_operator)
+        self._differing = DifferingBlocks()
+        self._ahead = ReadAhead(settings.upstream_max_concurrency if settings.read_ahead else 0)
+        self._datasets = [dataset for dataset, _ in DATASETS]
 
+    def app(self) -> Starlette:
+        """Return the application."""
+        settings, graphiql, exports = self._settings, self._graphiql, self._exports()
+        return create_app(
+            self._graphql(),
+            HttpConfig.of(settings),
+            metrics=self._metrics,
+            lifespan=self._lifespan,
+            sdl=sdl() if settings.introspection else None,
+            openapi=exports.openapi(self._datasets) if settings.introspection else None,
+            graphiql_routes=graphiql.routes if graphiql else (),
+            export_routes=exports.routes(self._datasets),
+            scrape=self._worker.scrape if self._worker else None,
+            watching=[self._otel.tracing.layer] if self._otel.tracing else (),
+            thread=self._scheduler.thread,
+        )
 
-def _upstream(
-    settings: Settings,
-    metrics: Metrics,
-    redis: RedisTier | None,
-    otel: OpenTelemetry,
-    scheduler: Scheduler,
-    *,
-    for_operator: bool,
-) -> UpstreamClient:
-    client = UpstreamClient(
-        _upstream_config(settings, for_operator=for_operator),
-        transport=EmbeddedTransport(create_sandbox()) if settings.upstream_url == SANDBOX else None,
-        scheduler=scheduler,
-        shared_cooldowns=redis.cooldowns if redis else None,
-        observer=otel.tracing.beside(metrics.calls.ended) if otel.tracing else metrics.calls.ended,
-    )
-    metrics.watch_upstream(client)
-    return client
+    @cached_property
+    def _redis(self) -> RedisTier | None:
+        """The tier for ``GATEWAY_CACHE_URL``; None for memory alone.
 
+        ``/readyz`` does not depend on it: without Redis every query is still answered.
+        """
+        address = cache_address(self._settings.cache_url)
+        if address is None:
+            return None
+        tier = RedisTier.at(
+            address,
+            self._upstream.identity,
+            Freshness.of(CacheConfig.of(self._settings)),
+            self._scheduler,
+            on_error=self._metrics.redis_error,
+            observer=self._metrics.redis_page,
+        )
+        self._metrics.watch_redis(lambda: tier.store.is_left_out)
+        return tier
 
-def _upstream_url(settings: Settings) -> str:
-    return EMBEDDED_SANDBOX_URL if settings.upstream_url == SANDBOX else settings.upstream_url
+    @cached_property
+    def _client(self) -> UpstreamClient:
+        observer = self._metrics.calls.ended
+        client = UpstreamClient(
+            self._upstream,
+            transport=EmbeddedTransport(create_sandbox()) if self._settings.is_sandbox else None,
+            scheduler=self._scheduler,
+            shared_cooldowns=self._redis.cooldowns if self._redis else None,
+            observer=self._otel.tracing.beside(observer) if self._otel.tracing else observer,
+        )
+        self._metrics.watch_upstream(client)
+        return client
 
+    @cached_property
+    def _cache(self) -> CachedPages:
+        settings = self._settings
+        reader = BlockReader(
+            self._client,
+            max_calls=settings.max_upstream_calls,
+            operation_timeout_seconds=settings.operation_timeout_seconds,
+        )
+        cache = CachedPages(
+            reader,
+            CacheConfig.of(settings),
+            shared=self._redis.pages if self._redis else None,
+            differing=self._differing,
+            scheduler=self._scheduler,
+        )
+        self._metrics.watch_cache(cache)
+        return cache
 
-def _upstream_config(settings: Settings, *, for_operator: bool = False) -> UpstreamConfig:
-    sandbox = settings.upstream_url == SANDBOX
-    token_remedy = f"The sandbox knows these: {', '.join(ACCOUNTS)}." if sandbox else NEW_TOKEN
-    return UpstreamConfig.of(settings, _upstream_url(settings), token_remedy, names_host=for_operator)
+    @cached_property
+    def _sources(self) -> RowSources:
+        settings, cache = self._settings, self._cache
+        flights, sizes = SingleFlight(cache), BlockSizes(settings.first_block_rows, settings.block_rows)
+        rules = ScanRules(
+            sizes, settings.max_scan_rows, settings.operation_timeout_seconds, self._ahead, self._differing
+        )
+        views = CachedViews(flights, cache, rules, self._scheduler.thread)
 
+        def forget(token: AccessToken) -> None:
+            flights.forget(token)
+            views.forget(token)
 
-def _cache(
-    settings: Settings,
-    client: UpstreamClient,
-    metrics: Metrics,
-    redis: RedisTier | None,
-    differing: DifferingBlocks,
-    scheduler: Scheduler,
-) -> CachedPages:
-    reader = BlockReader(
-        client,
-        max_calls=settings.max_upstream_calls,
-        operation_timeout_seconds=settings.operation_timeout_seconds,
-    )
-    shared = redis.pages if redis else None
-    cache = CachedPages(reader, CacheConfig.of(settings), shared=shared, differing=differing, scheduler=scheduler)
-    metrics.watch_cache(cache)
-    return cache
+        cache.on_refusal = forget
+        prefetch = Prefetch(flights, sizes) if settings.read_ahead else None
+        return RowSources(flights, views, sizes, self._upstream.identity, self._differing, prefetch)
 
+    @cached_property
+    def _graphiql(self) -> GraphiQL | None:
+        settings = self._settings
+        if not settings.graphiql:
+            return None
+        return GraphiQL(
+            FORMULAS,
+            measures=[measure_roles(dataset) for dataset in self._datasets if dataset.rates],
+            upstream=None if settings.is_sandbox else settings.upstream_url,
+            trusted_only=settings.trusted_documents is not None,
+            block_rows=settings.block_rows,
+        )
 
-def _sources(
-    settings: Settings, cache: CachedPages, differing: DifferingBlocks, ahead: ReadAhead, scheduler: Scheduler
-) -> RowSources:
-    flights, sizes = SingleFlight(cache), BlockSizes(settings.first_block_rows, settings.block_rows)
-    rules = ScanRules(sizes, settings.max_scan_rows, settings.operation_timeout_seconds, ahead, differing)
-    views = CachedViews(flights, cache, rules, scheduler.thread)
+    def _graphql(self) -> GraphQLView:
+        settings, graphiql = self._settings, self._graphiql
+        return GraphQLView(
+            operations=self._operations,
+            documents=self._documents,
+            sources=self._sources,
+            buffers=ResponseBuffers(settings.max_response_buffer_bytes),
+            max_request_bytes=settings.max_request_bytes,
+            page=graphiql.page_response if graphiql else None,
+            plans=Plans(self._cache) if settings.fast_path else None,
+            scheduler=self._scheduler,
+        )
 
-    def forget(token: AccessToken) -> None:
-        flights.forget(token)
-        views.forget(token)
-
-    cache.on_refusal = forget
-    prefetch = Prefetch(flights, sizes) if settings.read_ahead else None
-    return RowSources(flights, views, sizes, _upstream_config(settings).identity, differing, prefetch)
-
-
-def _graphiql(settings: Settings, datasets: Sequence[Dataset]) -> GraphiQL | None:
-    if not settings.graphiql:
-        return None
-    return GraphiQL(
-        FORMULAS,
-        measures=[measure_roles(dataset) for dataset in datasets if dataset.rates],
-        upstream=None if settings.upstream_url == SANDBOX else settings.upstream_url,
-        trusted_only=settings.trusted_documents is not None,
-        block_rows=settings.block_rows,
-    )
-
-
-def _graphql(
-    settings: Settings,
-    operations: Operations,
-    documents: Documents,
-    sources: RowSources,
-    cache: CachedPages,
-    graphiql: GraphiQL | None,
-    scheduler: Scheduler,
-) -> GraphQLView:
-    return GraphQLView(
-        operations=operations,
-        documents=documents,
-        sources=sources,
-        buffers=ResponseBuffers(settings.max_response_buffer_bytes),
-        max_request_bytes=settings.max_request_bytes,
-        page=graphiql.page_response if graphiql else None,
-        plans=Plans(cache) if settings.fast_path else None,
-        scheduler=scheduler,
-    )
-
-
-def _exports(
-    settings: Settings, limits: Limits, sources: RowSources, scheduler: Scheduler, ahead: ReadAhead
-) -> Exports:
-    arguments = ExportArguments(
-        build_schema(),
-        sources.upstream,
-        max_filter_bytes=settings.max_filter_bytes,
-        introspection=settings.introspection,
-    )
-    is_closed = settings.trusted_documents is not None
-    shares = Shares.of(scheduler.slices, settings.max_concurrent_exports, ahead)
-    return Exports(arguments, sources, limits, is_closed, shares)
-
-
-def _lifespan(
-    settings: Settings,
-    owned: Sequence[Prefetch | CachedViews | CachedPages | UpstreamClient],
-    metrics: Metrics,
-    redis: RedisTier | None,
-    worker: Worker | None,
-    otel: OpenTelemetry,
-) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """Return the lifespan that starts and closes every part; the cache closes before its client."""
+    def _exports(self) -> Exports:
+        settings = self._settings
+        arguments = ExportArguments(
+            build_schema(),
+            self._upstream.identity,
+            max_filter_bytes=settings.max_filter_bytes,
+            introspection=settings.introspection,
+        )
+        is_closed = settings.trusted_documents is not None
+        shares = Shares.of(self._scheduler.slices, settings.max_concurrent_exports, self._ahead)
+        return Exports(arguments, self._sources, self._operations.limits, is_closed, shares)
 
     @asynccontextmanager
-    async def run() -> AsyncIterator[None]:
+    async def _lifespan(self) -> AsyncIterator[None]:
+        """Start and close every part; the cache closes before its client."""
+        redis = self._redis.store if self._redis else None
+        sources, worker, metering = self._sources, self._worker, self._otel.metering
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(otel.aclose)
-            if worker:
-                stack.push_async_callback(worker.aclose)
+            for part in (self._otel, worker, redis, self._client, self._cache, sources.views, sources.prefetch):
+                if part:
+                    stack.push_async_callback(part.aclose)
             if redis:
-                stack.push_async_callback(redis.store.aclose)
-            for part in reversed(owned):
-                stack.push_async_callback(part.aclose)
-            if redis:
-                await redis.store.start()
+                await redis.start()
             if worker:
                 await worker.start()
-            if otel.metering:
-                otel.metering.start(metrics, _upstream_url(settings))
+            if metering:
+                metering.start(self._metrics, self._upstream.base_url)
             tune_process()
             yield
-
-    return run

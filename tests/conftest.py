@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from gateway.__main__ import build
 from gateway.cache import memory, packer
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.sandbox import SandboxCall, create_sandbox
 from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.server.listener import MAX_HEAD_BYTES

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import structlog
 
+from gateway.config.environment import masked, sources
 from gateway.config.library_variables import used_variables
 from gateway.config.redis_url import cache_address
-from gateway.config.settings import SANDBOX, Settings, masked, sources, variable
+from gateway.config.settings import Settings, variable
 from gateway.config.upstream_proxy import upstream_proxy
 from gateway.observability.logging import is_json
 from gateway.version import VERSION
@@ -90,7 +91,7 @@ def _proxy(settings: Settings) -> dict[str, str]:
 
 
 def _banner(settings: Settings) -> str:
-    if settings.upstream_url == SANDBOX:
+    if settings.is_sandbox:
         upstream = "the embedded sandbox: made-up data, tokens contoso, fabrikam, tailspin and sample"
     else:
         upstream = settings.upstream_url

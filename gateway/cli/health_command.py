@@ -9,7 +9,7 @@ from threading import Thread
 
 import click
 
-from gateway.config.settings import SettingsError, read_settings
+from gateway.config.environment import SettingsError, read_settings
 
 # Of another server's text that is printed (our choice; the gateway's own reasons are shorter).
 MAX_CHARACTERS = 500

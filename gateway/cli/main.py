@@ -15,15 +15,10 @@ from gateway.cli.doctor.doctor_command import doctor
 from gateway.cli.export.export_command import export
 from gateway.cli.health_command import health
 from gateway.cli.token.token_command import token
+from gateway.config.environment import SettingsError, read_settings, sources
 from gateway.config.injected_names import injected_names
 from gateway.config.library_variables import used_variables
-from gateway.config.settings import (
-    Settings,
-    SettingsError,
-    read_settings,
-    sources,
-    variable,
-)
+from gateway.config.settings import Settings, variable
 from gateway.config.upstream_proxy import described_route
 from gateway.version import VERSION
 

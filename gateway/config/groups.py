@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from gateway.config.proxies import Network, proxy_networks
 from gateway.config.upstream_proxy import upstream_proxy
 from gateway.network.proxies import ProxyAddress, route_of
 
@@ -62,9 +63,10 @@ class UpstreamConfig:
         return f"{url.scheme}://{url.hostname}:{port}{self.path_prefix}{slash}"
 
     @classmethod
-    def of(cls, settings: Settings, base_url: str, token_remedy: str = NEW_TOKEN, *, names_host: bool = False) -> Self:
-        """Return the group's settings; ``base_url`` replaces the setting's value ``sandbox``."""
-        others: dict[str, Any] = {"base_url": base_url, "token_remedy": token_remedy, "names_host": names_host}
+    def of(cls, settings: Settings, token_remedy: str = NEW_TOKEN, *, names_host: bool = False) -> Self:
+        """Return the group's settings."""
+        others: dict[str, Any] = {"token_remedy": token_remedy, "names_host": names_host}
+        others["base_url"] = EMBEDDED_SANDBOX_URL if settings.is_sandbox else settings.upstream_url
         others["operation_timeout_seconds"] = settings.operation_timeout_seconds
         others["proxy"] = upstream_proxy(settings.upstream_proxy, settings.upstream_url, os.environ)
         names = {field.name for field in fields(cls)} - others.keys()
@@ -110,3 +112,23 @@ class Limits:
     def of(cls, settings: Settings) -> Self:
         """Return the group's settings."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """Which browsers may call, which proxies are believed, and whether ``/metrics`` is served.
+
+    If ``is_sandbox``, responses say that their rows come from the sandbox.
+    """
+
+    is_sandbox: bool = False
+    cors_origins: tuple[str, ...] = ()
+    cors_headers: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    shows_metrics: bool = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the group's settings."""
+        networks = proxy_networks(settings.trusted_proxies)
+        return cls(settings.is_sandbox, settings.cors_origins, settings.cors_headers, networks, settings.metrics)

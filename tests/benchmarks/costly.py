@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 
 RUNS = 5
 MEGABYTE = 1_000_000

@@ -21,7 +21,8 @@ import click
 import httpx
 
 from gateway.__main__ import build
-from gateway.config.settings import Settings, read_settings
+from gateway.config.environment import read_settings
+from gateway.config.settings import Settings
 from gateway.observability.logging import configure_logging
 from schema.execution.cost import LONG_FILTERS, MAX_OBJECT_MEMBERS, VALUES_PER_ROW
 from schema.execution.limits import (

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from tests.deploy import dockerfile
 from tests.deploy.processes import clean_environment, lint, running
 from tests.deploy.valkey import valkey_settings

@@ -13,7 +13,8 @@ import pytest
 import redis
 import yaml
 
-from gateway.config.settings import Settings, read_settings, variable
+from gateway.config.environment import read_settings
+from gateway.config.settings import Settings, variable
 from gateway.http.health import Health
 from tests.deploy import dockerfile
 from tests.deploy.processes import lint

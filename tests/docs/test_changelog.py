@@ -9,8 +9,9 @@ from datetime import date
 from packaging.version import Version
 
 from gateway.cli.main import commands
+from gateway.config.environment import SECRETS
 from gateway.config.secret_files import SUFFIX
-from gateway.config.settings import SECRETS, Settings, variable
+from gateway.config.settings import Settings, variable
 from tests.docs.readme import README
 
 ROOT = README.parent

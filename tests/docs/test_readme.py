@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway import errors
 from gateway.cli.main import commands
 from gateway.composition import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.graphiql.assets import load_examples
 from tests.deploy.processes import clean_environment
 from tests.docs.readme import FENCE, PAGES, README, TABLES, Newcomer, newcomer, renewed

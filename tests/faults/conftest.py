@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from tests.conftest import Gateway
 from tests.faults.harness import (
     ATTEMPT_SECONDS,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.server.listener import KEEP_ALIVE_SECONDS, Listener
 from tests.faults.harness import QUERY, Harness, address_of, production_server

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.server.http_protocol import BoundedHttpProtocol
 from tests.faults.harness import address_of, production_server
 from tests.gateway.running import eventually

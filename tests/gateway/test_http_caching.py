@@ -12,7 +12,7 @@ import pytest
 from gateway.app import create_app
 from gateway.caller import Caller
 from gateway.clocks.clock import SYSTEM_CLOCK
-from gateway.config.groups import Limits
+from gateway.config.groups import HttpConfig, Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES
 from gateway.observability.metrics import Metrics
@@ -175,7 +175,7 @@ def application(source: Shelf) -> ASGIApp:
     documents = AutomaticDocuments()
     sources = row_sources(source, BlockSizes(10, 10))
     view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents)
-    return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
+    return create_app(view, HttpConfig(), metrics=Metrics(), lifespan=lifespan)
 
 
 @pytest.mark.parametrize(

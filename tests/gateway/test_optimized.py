@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from tests.gateway.running import Running, environment, kill
 
 COMMANDS = ("", "serve", "sandbox", "schema", "settings", "export", "token")

@@ -27,7 +27,7 @@ import pytest
 from gateway.__main__ import build
 from gateway.access_token import AccessToken
 from gateway.caller import Caller
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.errors import Unauthenticated
 from tests.conftest import served
 from tests.redis_server import RedisServer, redis_server
@@ -211,6 +211,7 @@ import sys
 from contextlib import asynccontextmanager
 
 from gateway.app import create_app
+from gateway.config.groups import HttpConfig
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.server.listener import Listener, run_one
 from gateway.observability.logging import configure_logging
@@ -247,7 +248,7 @@ operations = Operations(build_schema(), limits, introspection=True)
 documents = AutomaticDocuments()
 sources = RowSources(Broken(), None, BlockSizes(10, 10))
 view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, broken_page)
-app = create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
+app = create_app(view, HttpConfig(), metrics=Metrics(), lifespan=lifespan)
 run_one(app, Listener("127.0.0.1", 0), lambda url: print(url, flush=True))
 """
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.sandbox import create_sandbox
 from schema.execution import projection, rendering
 from schema.execution.operations import FastExecutor

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from tests.faults.harness import address_of, production_server
 
 Address = tuple[str, int]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.datasets import DatasetCommand, dataset_named, dataset_option
-from gateway.config.groups import EMBEDDED_SANDBOX_URL, UpstreamConfig
-from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.config.environment import SettingsError, read_settings
+from gateway.config.groups import UpstreamConfig
+from gateway.config.settings import Settings
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ async def examine(settings: Settings, token: AccessToken, dataset: Dataset) -> R
     from gateway.sandbox import create_sandbox
     from gateway.upstream.transport import EmbeddedTransport
 
-    is_sandbox = settings.upstream_url == SANDBOX
-    config = UpstreamConfig.of(settings, EMBEDDED_SANDBOX_URL if is_sandbox else settings.upstream_url)
-    prober = Prober(config, token, EmbeddedTransport(create_sandbox()) if is_sandbox else None)
+    transport = EmbeddedTransport(create_sandbox()) if settings.is_sandbox else None
+    prober = Prober(UpstreamConfig.of(settings), token, transport)
     try:
         return await Examination(prober, dataset).run()
     finally:
@@ -72,7 +72,7 @@ def unreachable(settings: Settings, report: Report) -> list[str]:
     """Return what the operator should read about failed connections: hosts and remedies, which no issue should show."""
     from gateway.upstream.status import TRY_HTTPS, is_plain_at_tls_port
 
-    route = UpstreamConfig.of(settings, settings.upstream_url).route
+    route = UpstreamConfig.of(settings).route
     is_plain = settings.upstream_url.startswith("http:")
     messages = [answer.cause.unreachable(route) for answer in report.answers if answer.cause]
     if report.answers and all(
@@ -90,7 +90,7 @@ def report_text(settings: Settings, dataset: Dataset, report: Report) -> str:
         "upstream": settings.upstream_url,
         "path": f"{settings.upstream_path_prefix or 'no prefix'}, {slash} a trailing slash",
         "dataset": dataset.name,
-        "proxy": "yes" if UpstreamConfig.of(settings, settings.upstream_url).proxy else "no",
+        "proxy": "yes" if UpstreamConfig.of(settings).proxy else "no",
     }
     lines = [f"| {subject} | {found} |" for subject, found in {**facts, **report.findings}.items()]
     return "\n".join(["| subject | found |", "|---|---|", *lines])

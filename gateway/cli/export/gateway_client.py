@@ -16,9 +16,10 @@ from gateway.access_token import AccessToken
 from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import ExportFailed
 from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed, unreachable
+from gateway.config.environment import SettingsError, read_settings
 from gateway.config.library_variables import switch_faults
 from gateway.config.origin import upstream_origin
-from gateway.config.settings import SANDBOX, Settings, SettingsError, read_settings
+from gateway.config.settings import Settings
 from gateway.http.decompression import CorruptBody, Unpack, UnsupportedCoding, unpacker
 from gateway.network.causes import cause_of
 from gateway.network.proxies import ProxyAddress, proxy_for, route_of
@@ -174,7 +175,7 @@ def gateway_for(url: str | None, upstream: str | None, token: AccessToken) -> Ga
         settings = read_settings(os.environ, {"upstream_url": upstream})
     except SettingsError as error:
         raise click.UsageError(f"Invalid settings:\n{error}") from None
-    if settings.upstream_url == SANDBOX:
+    if settings.is_sandbox:
         click.echo("The upstream is the embedded sandbox: these rows are made up.", err=True)
     end = "/" if settings.upstream_trailing_slash else ""
     source = f"upstream {settings.upstream_url} {settings.upstream_path_prefix}{end}"

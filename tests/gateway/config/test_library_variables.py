@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.config.environment import SettingsError, read_settings
 from gateway.config.library_variables import LIBRARY_VARIABLES, Handling, switch_faults
-from gateway.config.settings import SettingsError, read_settings
 from tests.gateway.running import Running, environment, kill
 
 # For each refused variable, a value with an effect and one without.

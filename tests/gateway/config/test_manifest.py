@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.composition import build
+from gateway.config.environment import SettingsError, read_settings
 from gateway.config.manifest import read_manifest
-from gateway.config.settings import SettingsError, read_settings
 from tests.gateway.cli.test_main import run
 
 GOOD = "{ licenseDeployments { totalCount } }"

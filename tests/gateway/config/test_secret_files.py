@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.environment import SECRETS, SettingsError, masked, read_settings, sources
 from gateway.config.secret_files import MAX_BYTES
-from gateway.config.settings import SECRETS, Settings, SettingsError, masked, read_settings, sources, variable
+from gateway.config.settings import Settings, variable
 
 URL = "redis://:s3cret@cache:6379"
 

@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.config.environment import SettingsError, masked, read_settings, sources
 from gateway.config.injected_names import injected_names
 from gateway.config.origin import is_loopback
 from gateway.config.redis_url import RedisAddress, TLSFiles, cache_address
-from gateway.config.settings import (
-    Settings,
-    SettingsError,
-    masked,
-    read_settings,
-    sources,
-    variable,
-)
+from gateway.config.settings import Settings, variable
 from tests.certificates import certificate
 
 

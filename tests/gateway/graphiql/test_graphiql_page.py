@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 from gateway.access_token import AccessToken
 from gateway.app import create_app
 from gateway.cli.token.token_warnings import AUDIENCES, token_warnings
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
+from gateway.config.groups import HttpConfig
 from gateway.graphiql.assets import load_assets, load_examples
 from gateway.graphiql.html_page import BLOCK_ROWS, FOLDER, PAGE_HEADERS, GraphiQL
 from gateway.observability.metrics import Metrics
@@ -49,7 +50,9 @@ def page(folder: Path) -> GraphiQL:
 @pytest.fixture
 def client(page: GraphiQL) -> httpx.AsyncClient:
     """The page's routes in their application, without the parts that call the upstream."""
-    app = create_app(Starlette(), metrics=Metrics(), lifespan=nullcontext, sandbox=True, graphiql_routes=page.routes)
+    app = create_app(
+        Starlette(), HttpConfig(is_sandbox=True), metrics=Metrics(), lifespan=nullcontext, graphiql_routes=page.routes
+    )
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway.test")
 
@@ -91,7 +94,7 @@ def test_the_page_has_no_inline_script_and_no_external_url(page: GraphiQL) -> No
 
 async def test_the_application_leaves_the_pages_headers_unchanged(page: GraphiQL) -> None:
     """Each header occurs once, beside the headers of other layers."""
-    app = create_app(page.page_response(), metrics=Metrics(), lifespan=nullcontext, sandbox=True)
+    app = create_app(page.page_response(), HttpConfig(is_sandbox=True), metrics=Metrics(), lifespan=nullcontext)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
         headers = (await client.get("/graphql")).headers
     for name, value in PAGE_HEADERS.items():
@@ -137,7 +140,9 @@ def test_the_page_names_the_host_of_the_upstream_and_nothing_else(folder: Path, 
 async def test_the_page_on_tokens_has_the_commands_of_the_documentation(folder: Path) -> None:
     """The field links to it. It is the gateway's own, because there may be no internet."""
     page = GraphiQL({}, upstream=REAL, folder=folder)
-    app = create_app(Starlette(), metrics=Metrics(), lifespan=nullcontext, sandbox=True, graphiql_routes=page.routes)
+    app = create_app(
+        Starlette(), HttpConfig(is_sandbox=True), metrics=Metrics(), lifespan=nullcontext, graphiql_routes=page.routes
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client:
         [path] = [path for path in asset_paths(page) if path.endswith("access-token.html")]
         response = await client.get(path)

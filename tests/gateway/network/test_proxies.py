@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.composition import build
-from gateway.config.settings import SettingsError, read_settings
+from gateway.config.environment import SettingsError, read_settings
 from gateway.config.upstream_proxy import upstream_proxy
 from gateway.errors import GatewayError, UpstreamUnavailable
 from gateway.network.proxies import ProxyAddress, proxy_address, proxy_for

@@ -19,7 +19,7 @@ import pytest
 import truststore
 
 from gateway.composition import build
-from gateway.config.settings import SettingsError, read_settings
+from gateway.config.environment import SettingsError, read_settings
 from gateway.errors import UpstreamUnavailable
 from gateway.network.causes import TRUST_REMEDY
 from gateway.network.trust import VARIABLES, TrustFault, trust_store

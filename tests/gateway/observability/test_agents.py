@@ -25,7 +25,7 @@ if AUTOMATIC:
     StarletteInstrumentor().instrument(tracer_provider=provider)
 
 from gateway.composition import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 
 app = build(read_settings({}))
 if not AUTOMATIC:
@@ -53,6 +53,7 @@ class Recorder(Transport):
 sentry_sdk.init(dsn="https://key@sentry.invalid/1", transport=Recorder, traces_sample_rate=1.0)
 
 from gateway.app import create_app
+from gateway.config.groups import HttpConfig
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 
@@ -68,7 +69,7 @@ async def lifespan():
 
 
 configure_logging("json", "info")
-statuses = ask(create_app(Broken(), metrics=Metrics(), lifespan=lifespan, sandbox=False), "/graphql")
+statuses = ask(create_app(Broken(), HttpConfig(), metrics=Metrics(), lifespan=lifespan), "/graphql")
 sentry_sdk.flush()
 transactions = [item["request"]["url"] for kind, item in items if kind == "transaction"]
 errors = [(item["logger"], item["exception"]["values"][0]["type"]) for kind, item in items if kind == "event"]

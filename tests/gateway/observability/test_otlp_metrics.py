@@ -30,7 +30,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from gateway.composition import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.observability.counters import BUCKETS
 from gateway.observability.opentelemetry import OpenTelemetry, opentelemetry_for
 from gateway.observability.otlp import FLUSH_SECONDS, QUIET_SECONDS, Seldom

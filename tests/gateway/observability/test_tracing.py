@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from gateway.composition import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.tracing import Tracing
 from tests.conftest import Gateway, served

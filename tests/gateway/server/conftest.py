@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from tests.faults.harness import address_of, production_server
 
 

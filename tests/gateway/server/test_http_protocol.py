@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.server.http_protocol import MAX_HEADER_LINES
 from gateway.server.listener import Listener
 

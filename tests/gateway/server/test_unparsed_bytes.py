@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from gateway.__main__ import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.server.unparsed_bytes import FREE_BYTES, HEADER_LINE_BYTES, ConnectionBytes, UnparsedBytes
 from tests.faults.harness import address_of, production_server

@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 
 from gateway import errors
 from gateway.caller import Caller
+from gateway.config.environment import read_settings
 from gateway.config.groups import Limits
-from gateway.config.settings import read_settings
 from gateway.page import Page
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.routing import Route
 
 from gateway.composition import build
-from gateway.config.settings import read_settings
+from gateway.config.environment import read_settings
 from schema.build import DATASETS, build_schema
 from schema.export.arguments import _OPTIONS as OPTIONS
 from schema.export.arguments import ARGUMENTS

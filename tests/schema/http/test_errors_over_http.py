@@ -15,7 +15,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.caller import Caller
-from gateway.config.groups import Limits
+from gateway.config.groups import HttpConfig, Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
 from gateway.page import Page, PageSource
@@ -435,7 +435,7 @@ def application(source: PageSource, **changes: Any) -> Any:
     documents = AutomaticDocuments()
     sources = row_sources(source, BlockSizes(10, 10))
     view = GraphQLView(operations, sources, ResponseBuffers(1_048_576), 10_000, documents, **changes)
-    return create_app(view, metrics=Metrics(), lifespan=lifespan, sandbox=False)
+    return create_app(view, HttpConfig(), metrics=Metrics(), lifespan=lifespan)
 
 
 def test_a_bug_is_masked_for_the_caller_and_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:

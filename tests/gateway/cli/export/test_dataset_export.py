@@ -19,8 +19,8 @@ from gateway.cli.export.embedded_app import StreamingTransport
 from gateway.cli.export.exit_codes import DataChanged, ExportFailed, ExportStopped, OptionRefused
 from gateway.cli.export.partial_file import StreamTarget
 from gateway.cli.export.retries import RETRY_SECONDS
+from gateway.config.environment import read_settings
 from gateway.config.groups import Limits
-from gateway.config.settings import read_settings
 from gateway.page import Page, PageWarning
 from gateway.paging.blocks import BlockSizes
 from gateway.query import PageQuery
