@@ -26,7 +26,7 @@ from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.observability.opentelemetry import NOTHING, OpenTelemetry, opentelemetry_for
 from gateway.observability.worker_scrape import Worker, Workers
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.prefetch import Prefetch
 from gateway.paging.read_ahead import ReadAhead
 from gateway.sandbox import ACCOUNTS, create_sandbox
@@ -54,11 +54,7 @@ from schema.measure_roles import measure_roles
 
 
 def build(
-    settings: Settings,
-    otel: OpenTelemetry = NOTHING,
-    workers: Workers | None = None,
-    *,
-    for_operator: bool = False,
+    settings: Settings, otel: OpenTelemetry = NOTHING, workers: Workers | None = None, *, for_operator: bool = False
 ) -> Starlette:
     """Return the gateway for ``settings``: an ASGI application that owns its cache, its connections and ``otel``.
 

@@ -32,7 +32,6 @@ A message says what is wrong and what to do. It never contains a URL, a token, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -62,7 +61,7 @@ class GatewayError(Exception):
         super().__init__(message)
         self.message = message
         self.upstream = upstream
-        self.facts: Mapping[str, Any] = facts
+        self.facts = facts
 
     def extensions(self) -> dict[str, Any]:
         """Return the error's ``extensions`` without the correlation id, which differs for each waiter."""

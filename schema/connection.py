@@ -12,7 +12,8 @@ from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Page, PageSource, PageWarning, Renderings
 from gateway.paging import cursor
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import Blocks, BlockSizes, SnapshotConflict
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks, SnapshotConflict
 from gateway.paging.cursor import ViewMark
 from gateway.paging.window import (
     CursorState,

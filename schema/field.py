@@ -73,12 +73,9 @@ def connection_field(dataset: Dataset, node: type, totals: type, inputs: Inputs,
         limits, upstream, date = context.limits, context.sources.upstream, _or_none(processed_date_time)
         query = page_query(upstream, dataset, filter or None, group_by or (), date, limits.max_filter_bytes)
         refinement = to_refinement(query, _or_none(search), _or_none(having), _or_none(order_by))
+        places = {"first": first, "last": last, "after": after, "before": before, "offset": offset}
         arguments = page_arguments(
-            first=_or_none(first),
-            last=_or_none(last),
-            after=_or_none(after),
-            before=_or_none(before),
-            offset=_or_none(offset),
+            **{name: _or_none(place) for name, place in places.items()},
             fingerprint=fingerprint_of(query, refinement),
             max_rows=limits.max_first_rows,
         )

@@ -61,6 +61,8 @@ NEVER: dict[str, tuple[str, ...]] = {
     "gateway.server.listener": ("schema",),
 }
 
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 260, 40
+
 # All entries of the top level; entries that start with a dot configure tools.
 TOP_LEVEL = {
     "gateway", "schema", "tests",
@@ -128,6 +130,16 @@ def test_every_file_is_formatted() -> None:
 def test_all_types_hold_in_strict_mode() -> None:
     """mypy checks gateway, schema and tests with the options in pyproject.toml."""
     run("mypy")
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=MODULES)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    """See CONTRIBUTING. A file or function beyond its limit has a second subject."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_FILE_LINES
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lines = {function.name: (function.end_lineno or 0) - function.lineno + 1 for function in functions}
+    assert {name: count for name, count in lines.items() if count > MAX_FUNCTION_LINES} == {}
 
 
 def test_every_module_has_a_layer() -> None:

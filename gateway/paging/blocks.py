@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.caller import Caller
 from gateway.errors import UpstreamTimeout
 from gateway.held_rows import no_room
 from gateway.page import INCOMPLETE, Page, PageSource, PageWarning
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot import Snapshot
@@ -21,21 +21,6 @@ GRACE_SECONDS = 0.25
 
 class SnapshotConflict(Exception):
     """Two blocks come from different snapshots; both must be reloaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSizes:
-    """Sizes of blocks: ``[0, first_rows)`` if that holds all rows needed, otherwise blocks of ``rows`` rows."""
-
-    first_rows: int
-    rows: int
-
-    def covering(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Return start and size of each block that rows ``[start, stop)`` lie in; ``stop`` is above ``start``."""
-        if stop <= self.first_rows:
-            return [(0, self.first_rows)]
-        first = start - start % self.rows
-        return [(skip, self.rows) for skip in range(first, stop, self.rows)]
 
 
 # Pages by the offset of their block's first row and the block's size.

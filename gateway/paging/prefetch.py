@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gateway.caller import Ahead, Budget, Caller
 from gateway.errors import GatewayError
 from gateway.page import PageSource
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 
 # The limit of remembered clients, some 500 bytes each, and of blocks that are loaded at once, some 7 MB each (our

@@ -8,10 +8,12 @@ from itertools import combinations
 from operator import attrgetter
 
 from gateway.caller import Ahead, Caller
-from gateway.errors import Forbidden, SnapshotChanged, Unauthenticated, UpstreamBadResponse
+from gateway.errors import Forbidden, Unauthenticated
 from gateway.page import INCOMPLETE, CacheState, Page, PageSource, Promise
-from gateway.paging.blocks import Blocks, BlockSizes, is_repeated
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks, is_repeated
 from gateway.paging.read_ahead import BlocksAhead, ReadAhead
+from gateway.paging.stream_errors import changed_stream, incomplete_stream
 from gateway.query import FALSE, PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from gateway.snapshots.snapshot import Snapshot
@@ -248,14 +250,3 @@ class RowStream:
             raise incomplete_stream()
         self.cache_states.add(page.cache)
         return page
-
-
-def incomplete_stream() -> UpstreamBadResponse:
-    """Return the error for missing rows."""
-    # A file cannot carry warnings, so an incomplete one would be taken for complete.
-    return UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
-
-
-def changed_stream() -> SnapshotChanged:
-    """Return the error for rows of two snapshots."""
-    return SnapshotChanged("The data was processed again during the export. Start the export again.")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from gateway.caller import Caller
 from gateway.page import CacheState, Page, PageSource
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks
 from gateway.query import PageQuery
 
 # Rows of a query that few others may wait for (our choice): they take about a megabyte, and one call reads them.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from gateway.caller import Caller
 from gateway.errors import QueryTooComplex, SnapshotChanged
 from gateway.page import INCOMPLETE, STALE_DATA, CacheState, Page, PageSource, PageWarning
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import FALSE, PageQuery

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.page import PageSource
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.prefetch import Prefetch
 from gateway.scanning.cached_views import CachedViews
 from gateway.snapshots.differing_blocks import DifferingBlocks

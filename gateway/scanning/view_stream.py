@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.caller import Budget, Caller
 from gateway.page import CacheState, Page, out_of_range_warnings
-from gateway.paging.row_stream import changed_stream, incomplete_stream
+from gateway.paging.stream_errors import changed_stream, incomplete_stream
 from gateway.query import FALSE, PageQuery
 from gateway.scanning.cached_views import CachedViews
 from gateway.scanning.view import View

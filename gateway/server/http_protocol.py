@@ -13,12 +13,20 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from gateway.server.body_parser import body_parser, head_for_body
 from gateway.server.lingering_close import LingeringTransport
 from gateway.server.message_slices import MessageSlices
 from gateway.server.pipeline import HeldFlow, Pipeline
 from gateway.server.reader_watch import ReaderWatchingProtocol
 from gateway.server.refused_response import refused_response
-from gateway.server.request_rules import RequestRefused, check_head, refusal_with
+from gateway.server.request_rules import (
+    MAX_HEADER_LINES,
+    RequestRefused,
+    check_head,
+    refusal_with,
+    too_many_lines,
+    with_path,
+)
 from gateway.server.response_writer import OneWrite
 from gateway.server.unparsed_bytes import HEADER_LINE_BYTES, ConnectionBytes, UnparsedBytes
 
@@ -27,32 +35,6 @@ HEAD_SECONDS = 20.0
 
 # The time for the first byte of a new connection, which browsers open ahead (our choice). It has no request to lose.
 UNUSED_SECONDS = 75.0
-
-# Apache's default is 100 lines; browsers behind several proxies send about 50. Each line takes a hundred bytes or
-# more in memory, however short it is, so the size of the head alone does not bound them.
-MAX_HEADER_LINES = 200
-
-_FRAMING = (b"content-length", b"transfer-encoding")
-
-
-def _too_many_lines() -> RequestRefused:
-    return refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
-
-
-def _with_path(target: bytes) -> bytes:
-    """Return a request target whose empty path is replaced: that of http://host means "/" (RFC 9112, section 3.2.2)."""
-    if target[:4].lower() != b"http":
-        return target
-    url = httptools.parse_url(target)
-    return target if url.path else b"/" if url.query is None else b"/?" + url.query
-
-
-class _BodyParser:
-    """Callbacks of a parser that reads only the body of a request whose head another parser has read."""
-
-    def __init__(self, protocol: BoundedHttpProtocol) -> None:
-        self.on_body = protocol.on_body
-        self.on_message_complete = protocol.on_message_complete
 
 
 class BoundedHttpProtocol(ReaderWatchingProtocol):
@@ -178,7 +160,7 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
                 self._refuse(431, "The request's headers are too large. Send fewer or shorter headers.")
             elif len(self.headers) > MAX_HEADER_LINES:
                 # An unfinished head, or trailers.
-                self._respond_and_close(_too_many_lines())
+                self._respond_and_close(too_many_lines())
             elif self._slices.is_shredded:
                 self._refuse(400, "The request's body arrives in too many small chunks. Send larger ones.")
         except httptools.HttpParserUpgrade:
@@ -200,12 +182,12 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         """Start answering a request, unless its head must be refused. Raises RequestRefused, which ends parsing."""
         parser = self.parser
         if len(self.headers) > MAX_HEADER_LINES:
-            raise _too_many_lines()
+            raise too_many_lines()
         framing = check_head(parser.get_http_version(), parser.get_method().decode("ascii"), self.headers)
         self._cancel_head_timer()
         self.expect_100_continue = self.expect_100_continue and parser.get_http_version() == "1.1"
         self._skips_body = parser.should_upgrade()
-        self.url = _with_path(self.url)
+        self.url = with_path(self.url)
         # Raises if the target is malformed.
         super().on_headers_complete()
         self._slices.begin_body(framing)
@@ -243,9 +225,8 @@ class BoundedHttpProtocol(ReaderWatchingProtocol):
         and would parse it as the next request.
         """
         self._skips_body = False
-        self.parser = httptools.HttpRequestParser(_BodyParser(self))
-        framing = [b"%b: %b\r\n" % pair for pair in self.scope["headers"] if pair[0] in _FRAMING]
-        self.parser.feed_data(b"".join((b"POST / HTTP/1.1\r\n", *framing, b"\r\n")))
+        self.parser = body_parser(self)
+        self.parser.feed_data(head_for_body(self.scope["headers"]))
 
     def _is_idle(self) -> bool:
         """Return True if no request is being answered."""

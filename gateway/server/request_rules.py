@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import httptools
+
 from gateway.errors import BadRequest
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -29,6 +31,10 @@ _END_TO_END = frozenset(
     | {b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto"}
 )
 
+# Apache's default is 100 lines; browsers behind several proxies send about 50. Each line takes a hundred bytes or
+# more in memory, however short it is, so the size of the head alone does not bound them.
+MAX_HEADER_LINES = 200
+
 # A response with status 405 names the methods that would be served (RFC 9110, section 15.5.6).
 _ALLOWED = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
@@ -45,6 +51,19 @@ class RequestRefused(Exception):
 def refusal_with(status: int, message: str, headers: dict[str, str] | None = None) -> RequestRefused:
     """Return a refusal with this status and message."""
     return RequestRefused(BadRequest(message, status=status), headers)
+
+
+def too_many_lines() -> RequestRefused:
+    """Return the refusal of a head or trailers with too many lines."""
+    return refusal_with(431, f"The request has more than {MAX_HEADER_LINES} header lines. Send fewer.")
+
+
+def with_path(target: bytes) -> bytes:
+    """Return a request target whose empty path is replaced: that of http://host means "/" (RFC 9112, section 3.2.2)."""
+    if target[:4].lower() != b"http":
+        return target
+    url = httptools.parse_url(target)
+    return target if url.path else b"/" if url.query is None else b"/?" + url.query
 
 
 def check_head(version: str, method: str, headers: Headers) -> int | None:

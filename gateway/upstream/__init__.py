@@ -8,6 +8,6 @@ exchange (attempt) over a transport (transport). ``decode`` reads successful bod
 from gateway.upstream.attempt_record import UpstreamAttempt
 from gateway.upstream.block_reader import BlockReader
 from gateway.upstream.client import UpstreamClient
-from gateway.upstream.decode import UpstreamResponse
+from gateway.upstream.codec import UpstreamResponse
 
 __all__ = ["BlockReader", "UpstreamAttempt", "UpstreamClient", "UpstreamResponse"]

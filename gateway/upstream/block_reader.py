@@ -18,7 +18,7 @@ from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Page, PageWarning
 from gateway.query import PageQuery
 from gateway.snapshots.snapshot import Snapshot, snapshot_of
-from gateway.upstream.decode import UpstreamResponse
+from gateway.upstream.codec import UpstreamResponse
 
 # The limit of remembered blocks with differing dates but unchanged data; each takes about 300 bytes (our choice).
 MAX_STABLE_BLOCKS = 4_096

@@ -25,16 +25,10 @@ from gateway.scheduling.scheduler import Scheduler
 from gateway.scheduling.worker_thread import InThread
 from gateway.upstream.attempt import Exchanger, RawResponse, RequestIds, request_for
 from gateway.upstream.attempt_record import UpstreamAttempt
+from gateway.upstream.codec import UpstreamResponse
 from gateway.upstream.concurrency import ConcurrencyLimiter
 from gateway.upstream.cooldown import Cooldowns, SharedCooldowns
-from gateway.upstream.decode import (
-    Turn,
-    UpstreamResponse,
-    decode_cooperatively,
-    decode_leniently,
-    decode_strictly,
-    without_measures,
-)
+from gateway.upstream.decode import Turn, decode_cooperatively, decode_leniently, decode_strictly, without_measures
 from gateway.upstream.retry import AttemptFailed, Failure, Retries, Retry, retry_after_seconds
 from gateway.upstream.status import description_of, failure_for, response_facts
 from gateway.upstream.transport import Connections, HandshakeGuard, cannot_reach, failure_of, reason_of, timed_out

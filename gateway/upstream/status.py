@@ -23,8 +23,8 @@ from gateway.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
+from gateway.upstream.codec import without_bom
 from gateway.upstream.cooldown import throttled
-from gateway.upstream.decode import without_bom
 from gateway.upstream.retry import Failure, Retry
 
 TRY_HTTPS = "If its port speaks TLS, try https:// in GATEWAY_UPSTREAM_URL."

@@ -17,7 +17,7 @@ from gateway.config.groups import CacheConfig
 from gateway.dataset import Dataset
 from gateway.errors import GatewayError
 from gateway.page import Page, PageSource
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
 from gateway.scanning.cached_views import CachedViews

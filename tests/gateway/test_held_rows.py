@@ -15,7 +15,8 @@ from gateway.caller import Caller
 from gateway.errors import ServiceUnavailable, UpstreamUnavailable
 from gateway.held_rows import HeldRows, OperationRows
 from gateway.page import CacheState, Page
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
 from schema.connection import read_connection

@@ -17,7 +17,7 @@ from gateway.http.response_buffers import ResponseBuffers
 from gateway.http.whole_bodies import COMPRESS_FROM_BYTES
 from gateway.observability.metrics import Metrics
 from gateway.page import CacheState, Page, PageWarning
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from schema.build import DATASETS, build_schema
 from schema.execution.operations import Operations

@@ -216,7 +216,7 @@ from gateway.http.response_buffers import ResponseBuffers
 from gateway.server.listener import Listener, run_one
 from gateway.observability.logging import configure_logging
 from gateway.observability.metrics import Metrics
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.scanning.sources import RowSources
 from schema.build import build_schema
 from gateway.config.groups import Limits

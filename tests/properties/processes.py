@@ -16,7 +16,7 @@ from gateway.caller import Caller
 from gateway.config.groups import CacheConfig, UpstreamConfig
 from gateway.config.redis_url import RedisAddress
 from gateway.page import CacheState
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.single_flight import SingleFlight
 from gateway.upstream import BlockReader, UpstreamClient

@@ -14,7 +14,7 @@ from gateway.config.groups import CacheConfig
 from gateway.errors import SnapshotChanged
 from gateway.page import Page
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments, page_arguments
 from gateway.query import PageQuery

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.cli.doctor.prober import Answer
 from gateway.dataset import Dataset
-from gateway.upstream.decode import LINK_NAMES, ROWS_NAMES, TOTAL_NAMES
+from gateway.upstream.codec import LINK_NAMES, ROWS_NAMES, TOTAL_NAMES
 
 _DATES = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"), "as documented"),

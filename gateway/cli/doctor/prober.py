@@ -17,7 +17,7 @@ from gateway.network.causes import Cause
 from gateway.query import PageQuery
 from gateway.upstream.attempt import RequestIds, request_for
 from gateway.upstream.attempt_record import UpstreamAttempt
-from gateway.upstream.decode import BOM, without_bom
+from gateway.upstream.codec import BOM, without_bom
 from gateway.upstream.decompress import read_body
 from gateway.upstream.retry import AttemptFailed
 from gateway.upstream.status import error_code

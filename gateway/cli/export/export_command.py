@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.datasets import DatasetCommand, dataset_named, dataset_option
+from gateway.cli.datasets import DatasetCommand, dataset_option
 from gateway.cli.export.exit_codes import EXIT_CODES, ExportFailed
+from gateway.cli.export.options import ExportOptions
 from gateway.cli.export.output import OutputFile, OutputStream, output_at
-from gateway.cli.export.parameters import endpoint_parameters, json_object, missing_columns
+from gateway.cli.export.source import source_of
 
 if TYPE_CHECKING:
     from gateway.cli.export.dataset_export import DatasetExport
     from gateway.cli.export.gateway_client import GatewayClient
     from gateway.cli.export.partial_file import Finisher, PartialFile, ResumePoint, StreamTarget
     from gateway.cli.export.query_export import QueryExport
-    from schema.export.document import Column, ExportDocument
 
 FORMATS = ("csv", "ndjson", "parquet")
 
@@ -42,31 +41,6 @@ PAGE_ROWS = 10_000
 
 # The default of shutil.copyfileobj.
 COPY_BYTES = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """The command-line options, unprocessed."""
-
-    output: OutputFile | OutputStream
-    format: str | None
-    dataset: str | None
-    filter: str | None
-    group_by: str | None
-    processed_date_time: str | None
-    search: str | None
-    having: str | None
-    order_by: str | None
-    query: Path | None
-    variables: str | None
-    url: str | None
-    upstream: str | None
-    token_file: Path | None
-    token_stdin: bool
-    page_rows: int
-    raw: bool
-    resume: bool
-    restart: bool
 
 
 @click.command(cls=DatasetCommand, epilog=EXIT_CODES, help=HELP)
@@ -137,7 +111,7 @@ def _export(options: ExportOptions) -> None:
     from gateway.cli.export.parquet import write_parquet
     from gateway.cli.export.partial_file import ResumePoint, request_digest
 
-    source, columns = _source(options, format_name)
+    source, columns = source_of(options, format_name)
     is_parquet = format_name == "parquet"
     if is_parquet and find_spec("pyarrow") is None:
         raise click.UsageError(
@@ -193,56 +167,3 @@ def _format_name(output: OutputFile | OutputStream) -> str:
         unknown = f"The ending .{ending} names no known format" if ending else "The file name has no ending"
         raise click.UsageError(f"{unknown}. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or add --format csv.")
     return ending
-
-
-def _source(options: ExportOptions, format_name: str) -> tuple[DatasetExport | QueryExport, Sequence[Column]]:
-    from gateway.cli.export.dataset_export import DatasetExport
-    from gateway.cli.export.query_export import QueryExport
-    from schema.export.document import dataset_columns
-    from schema.export.row_formats import CSV, NDJSON
-
-    written_as = f"{format_name}{' raw' if options.raw else ''}"
-    # Parquet is made of the NDJSON lines.
-    row_format = CSV if format_name == "csv" else NDJSON
-    dataset = dataset_named(options.dataset)
-    parameters = endpoint_parameters(
-        {
-            "filter": options.filter,
-            "groupBy": options.group_by,
-            "processedDateTime": options.processed_date_time,
-            "search": options.search,
-            "having": options.having,
-            "orderBy": options.order_by,
-        },
-        dataset,
-    )
-    if options.query is not None:
-        if parameters or options.dataset:
-            raise click.UsageError(
-                "--query sets its own arguments. Remove --dataset, --filter, --group-by, --processed-date-time,"
-                " --search, --having and --order-by."
-            )
-        document = _document(options.query)
-        variables = {} if options.variables is None else json_object(options.variables, "--variables", '{"first": 10}')
-        source = QueryExport(document, variables, row_format, written_as, options.raw, options.page_rows)
-        return source, document.columns
-    if options.variables is not None:
-        raise click.UsageError("--variables needs --query.")
-    if missing := missing_columns(parameters, dataset):
-        click.echo(
-            f"The order has {', '.join(missing)}, but the file has no such column. Use --query for it.", err=True
-        )
-    if options.raw:
-        parameters["raw"] = "1"
-    path = f"/export/{dataset.name}.{row_format.extension}"
-    return DatasetExport(path, parameters, written_as, options.page_rows), dataset_columns(dataset)
-
-
-def _document(path: Path) -> ExportDocument:
-    from schema.export.document import NotExportable, export_document
-
-    try:
-        return export_document(path.read_text(encoding="utf-8"))
-    except (NotExportable, UnicodeDecodeError) as error:
-        reason = error if isinstance(error, NotExportable) else "It is not text in UTF-8."
-        raise click.UsageError(f"{path} cannot be exported. {reason}") from None

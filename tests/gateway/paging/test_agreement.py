@@ -12,7 +12,7 @@ from gateway.caller import Caller
 from gateway.errors import GatewayError, SnapshotChanged, UpstreamUnavailable
 from gateway.page import Page
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
 from schema.connection import ConnectionResult, read_connection

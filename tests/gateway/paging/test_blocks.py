@@ -10,7 +10,8 @@ import pytest
 from gateway.caller import Budget, Caller
 from gateway.errors import QueryTooComplex, UpstreamTimeout
 from gateway.page import Page, PageWarning
-from gateway.paging.blocks import GRACE_SECONDS, Blocks, BlockSizes, SnapshotConflict
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import GRACE_SECONDS, Blocks, SnapshotConflict
 from gateway.query import PageQuery
 from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import FakeSource, caller, query

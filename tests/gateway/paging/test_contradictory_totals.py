@@ -9,7 +9,8 @@ import pytest
 from gateway.caller import Caller
 from gateway.errors import SnapshotChanged
 from gateway.page import CacheState, Page
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks
 from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import UpstreamUnavailable
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.prefetch import MAX_LOADING, MAX_LOADING_PER_TOKEN, MAX_READERS, Prefetch
 from tests.gateway.fakes import FakeSource, caller, query
 

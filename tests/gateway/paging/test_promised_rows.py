@@ -11,14 +11,14 @@ from gateway.cache.pages import CachedPages
 from gateway.config.groups import CacheConfig
 from gateway.page import Page, Promise
 from gateway.paging.agreement import OperationSnapshots
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.paging.window import PageArguments
 from gateway.query import PageQuery
 from gateway.snapshots.snapshot import Snapshot
 from gateway.snapshots.snapshot_digest import SnapshotDigest
 from gateway.upstream import BlockReader
-from gateway.upstream.decode import UpstreamResponse
+from gateway.upstream.codec import UpstreamResponse
 from schema.connection import ConnectionResult, read_connection
 from tests.gateway.fakes import Clock, Row, caller, query
 

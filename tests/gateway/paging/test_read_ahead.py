@@ -20,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.page import Page
 from gateway.paging import read_ahead
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.paging.row_stream import RowStream
 from gateway.query import PageQuery

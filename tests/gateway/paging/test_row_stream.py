@@ -12,7 +12,7 @@ import pytest
 from gateway.caller import Caller
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import CacheState, Page
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.row_stream import RowStream
 from gateway.query import PageQuery
 from gateway.snapshots.differing_blocks import DifferingBlocks

@@ -14,7 +14,7 @@ from gateway.caller import Budget, Caller
 from gateway.errors import BadUserInput, InvalidCursor, QueryTooComplex, SnapshotChanged, UpstreamUnavailable
 from gateway.page import CacheState, Page, PageSource
 from gateway.paging import cursor
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.window import DEFAULT_PAGE_ROWS, PageArguments, page_arguments
 from gateway.query import PageQuery
 from gateway.snapshots.snapshot import Snapshot

@@ -7,7 +7,8 @@ import pytest
 from gateway.caller import Caller
 from gateway.errors import SnapshotChanged
 from gateway.page import Page
-from gateway.paging.blocks import Blocks, BlockSizes
+from gateway.paging.block_sizes import BlockSizes
+from gateway.paging.blocks import Blocks
 from gateway.paging.cursor import Cursor, CursorSnapshot
 from gateway.paging.window import PageArguments, snapshot_changed
 from gateway.query import PageQuery

@@ -19,7 +19,7 @@ from gateway.caller import Budget, Caller
 from gateway.config.groups import CacheConfig
 from gateway.errors import DeadlineExceeded, Forbidden, QueryTooComplex, ServiceUnavailable, UpstreamUnavailable
 from gateway.page import CacheState, Page
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
 from gateway.scanning.cached_views import CachedViews

@@ -14,7 +14,7 @@ from gateway.clocks.clock import SYSTEM_CLOCK
 from gateway.config.groups import CacheConfig
 from gateway.errors import QueryTooComplex, SnapshotChanged, UpstreamUnavailable
 from gateway.page import INCOMPLETE, CacheState, Page, PageWarning
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
 from gateway.scanning.scan import MAX_RESTARTS, Consumer, Reading, Scan, ScanRules

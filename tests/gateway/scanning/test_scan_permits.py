@@ -11,7 +11,7 @@ import pytest
 from gateway.caller import Budget, Caller
 from gateway.errors import DeadlineExceeded, UpstreamUnavailable
 from gateway.page import CacheState, Page
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from gateway.scanning import scan_permits
 from gateway.scanning.first_block import FEW_ROWS

@@ -12,8 +12,8 @@ import uvicorn
 
 from gateway.__main__ import build
 from gateway.config.environment import read_settings
-from gateway.server.http_protocol import MAX_HEADER_LINES
 from gateway.server.listener import Listener
+from gateway.server.request_rules import MAX_HEADER_LINES
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gateway.dataset import Dataset
 from gateway.errors import UpstreamBadResponse
 from gateway.upstream.chunks import split_rows
-from gateway.upstream.decode import UpstreamResponse, decode_cooperatively, decode_strictly
+from gateway.upstream.codec import UpstreamResponse
+from gateway.upstream.decode import decode_cooperatively, decode_strictly
 from tests.gateway.upstream.scripted import DATASET, envelope
 
 ROWS = [{"customerName": f"customer {number}", "licensesSold": number} for number in range(100)]

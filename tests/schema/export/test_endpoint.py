@@ -22,7 +22,7 @@ from gateway.caller import Caller
 from gateway.config.environment import read_settings
 from gateway.config.groups import Limits
 from gateway.page import Page
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
@@ -425,7 +425,8 @@ def test_reading_ends_when_the_client_disconnects(start_gateway: StartGateway, u
     calls = len(upstream.calls_of(token))
     assert calls < 25
     assert fetch(gateway, CSV, "contoso+latency=0.4+as=after-gone").status_code == 200
-    assert len(upstream.calls_of(token)) == calls
+    # Calls in flight may have arrived since. In that time, reading on would have made sixteen.
+    assert len(upstream.calls_of(token)) <= calls + 4
 
 
 def test_metrics_count_exports_separately(start_gateway: StartGateway) -> None:

@@ -19,7 +19,7 @@ from gateway.config.groups import HttpConfig, Limits
 from gateway.http.response_buffers import ResponseBuffers
 from gateway.observability.metrics import Metrics
 from gateway.page import Page, PageSource
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema
 from schema.execution.operations import Operations

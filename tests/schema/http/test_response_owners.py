@@ -9,7 +9,7 @@ from starlette.types import Message, Scope
 
 from gateway.access_token import AccessToken
 from gateway.http.response_buffers import ResponseBuffers
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.scheduling.accepted_tokens import NO_OWNER
 from schema.build import build_schema
 from schema.execution.operations import Operations

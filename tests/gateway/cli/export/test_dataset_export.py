@@ -22,7 +22,7 @@ from gateway.cli.export.retries import RETRY_SECONDS
 from gateway.config.environment import read_settings
 from gateway.config.groups import Limits
 from gateway.page import Page, PageWarning
-from gateway.paging.blocks import BlockSizes
+from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
 from schema.build import build_schema
 from schema.datasets.license_deployment import LICENSE_DEPLOYMENTS
