@@ -5,7 +5,7 @@ Cache, single-flight, block reader, client and fakes are all PageSources, so the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Protocol
@@ -76,8 +76,9 @@ class Page:
 
     ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``has_link``
     says whether the upstream linked to that row. ``total_count`` is None if the upstream's value cannot be used.
-    ``fetched_at`` is by the monotonic clock. ``calls`` counts the upstream calls of this fetch, 0 for a cache hit. A
-    page outside the cache has no ``renderings``.
+    ``unreadable`` has the numbers of the rows, from 0 in this page, in which a measure is null because its value could
+    not be read. ``fetched_at`` is by the monotonic clock. ``calls`` counts the upstream calls of this fetch, 0 for a
+    cache hit. A page outside the cache has no ``renderings``.
     """
 
     rows: Sequence[Any]
@@ -86,6 +87,7 @@ class Page:
     total_count: int | None = None
     snapshot: Snapshot = UNKNOWN_SNAPSHOT
     warnings: tuple[PageWarning, ...] = ()
+    unreadable: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     fetched_at: float = 0.0
     calls: int = 0
     cache: CacheState = CacheState.MISS

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
     has_link: bool
     snapshot: Snapshot
     warnings: tuple[PageWarning, ...]
+    unreadable: Mapping[str, tuple[int, ...]]
     data: bytes
     rows: int
 
@@ -85,6 +87,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
             page.has_link,
             page.snapshot,
             page.warnings,
+            page.unreadable,
             packed.data,
             len(packed),
         )
@@ -99,6 +102,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
             has_link=self.has_link,
             snapshot=self.snapshot,
             warnings=self.warnings,
+            unreadable=self.unreadable,
         )
 
 

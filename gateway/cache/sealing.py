@@ -22,7 +22,7 @@ from gateway.access_token import AccessToken
 T = TypeVar("T")
 
 # The format of sealed values. Values of other versions, from other releases of the gateway, cannot be opened.
-VERSION = b"\x02"
+VERSION = b"\x03"
 
 # NIST SP 800-38D, 8.2: 96 random bits. Each entry has its own key, so nonces cannot run out.
 NONCE_BYTES = 12

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.cache.packing import MAX_PLAIN_BYTES, Packed, compress, decompress
 from gateway.dataset import Dataset
-from gateway.page import UNREADABLE_VALUES, Page
+from gateway.page import Page
 from gateway.query import PageQuery
 from gateway.scanning.scan import Consumer
 from gateway.scheduling.rotation import Turns
@@ -61,9 +60,8 @@ class ScannedTable:
         self._builder = self._new()
 
     async def _take(self, page: Page) -> None:
-        has_unreadable = any(warning.code == UNREADABLE_VALUES for warning in page.warnings)
         run = runner(len(page.rows), self._in_thread)
-        await run(partial(self._builder.add, page.rows, has_unreadable=has_unreadable))
+        await run(self._builder.add, page.rows, page.unreadable)
 
 
 async def grouped_table(table: Table, query: PageQuery, in_thread: InThread) -> Table:
@@ -117,8 +115,7 @@ def _unpacking(packed: PackedTable) -> Pieces[Table]:
     yield
     table = from_bytes(packed.dataset, plain)
     yield
-    # Computed here, because it takes too long for the event loop.
-    _ = table.size_bytes
+    yield from table.measuring_texts()
     return table
 
 

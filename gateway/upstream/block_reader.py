@@ -115,6 +115,7 @@ class _BlockBuilder:
         self._is_total_contradicted = False
         self._was_empty = False
         self._unreadable_values = 0
+        self._unreadable_measures: dict[str, tuple[int, ...]] = {}
         self._warnings: list[PageWarning] = []
         self._more: bool | None = None
         self._has_link = False
@@ -142,6 +143,9 @@ class _BlockBuilder:
         rows = response.rows[:missing]
         self.calls += response.attempts
         self._unreadable_values += response.unreadable_values
+        for measure, numbers in response.unreadable_measures.items():
+            kept = (len(self._rows) + number for number in numbers if number < missing)
+            self._unreadable_measures[measure] = (*self._unreadable_measures.get(measure, ()), *kept)
         self._note_total(response, len(rows))
         self._note_snapshot(rows)
         self._has_link = response.has_link
@@ -228,6 +232,7 @@ class _BlockBuilder:
             has_link=self._has_link,
             snapshot=Snapshot(self._total, snapshot.dates),
             warnings=tuple(self._warnings),
+            unreadable=self._unreadable_measures,
             fetched_at=now,
             calls=self.calls,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -27,6 +28,7 @@ Text = bytes | memoryview
 class UpstreamResponse:
     """The rows of a successful response, perhaps more than requested, its total if valid, and whether it has a link.
 
+    ``unreadable_values`` counts those of all fields, and ``unreadable_measures`` has the rows of each measure's.
     ``attempts`` counts the HTTP requests needed to get it.
     """
 
@@ -34,6 +36,7 @@ class UpstreamResponse:
     total_count: int | None
     has_link: bool
     unreadable_values: int = 0
+    unreadable_measures: Mapping[str, Sequence[int]] = field(default_factory=dict)
     attempts: int = 1
 
 
@@ -52,6 +55,7 @@ class Codec:
         self._service = names[dataset.service]
         readers = dict.fromkeys(names, text_of) | dict.fromkeys(dataset.measures, long_of) | {dataset.date: date_of}
         self._readers = [(name, attribute, readers[name]) for name, attribute in names.items()]
+        self._measures = {names[name]: name for name in dataset.measures}
         self._typed = msgspec.json.Decoder(_envelope(dataset.row))
         self._chunk = msgspec.json.Decoder(tuple[dataset.row, ...])  # type: ignore[name-defined]  # made at run time
         # Decimals keep digits that a float would round.
@@ -149,19 +153,23 @@ class Codec:
         readers = [(spelling.get(name, name), attribute, read) for name, attribute, read in self._readers]
         others = [(spelling.get(other, other), spelling.get(name, name)) for other, name in self._others]
         unreadable_values = 0
+        unreadable_measures: dict[str, list[int]] = {}
         rows = []
-        for fields in objects:
+        for number, fields in enumerate(objects):
             for other, name in others:
                 if fields.get(name) is None:
                     fields[name] = fields.get(other)
             values = {
                 attribute: read(fields[name]) for name, attribute, read in readers if fields.get(name) is not None
             }
-            unreadable_values += list(values.values()).count(None)
+            for attribute in [attribute for attribute, value in values.items() if value is None]:
+                unreadable_values += 1
+                if attribute in self._measures:
+                    unreadable_measures.setdefault(self._measures[attribute], []).append(number)
             rows.append(self._row(**values))
         link = any(envelope.get(name) not in (None, "") for name in LINK_NAMES)
         total = total_of(envelope.get(name) for name in TOTAL_NAMES)
-        return UpstreamResponse(tuple(rows), total, link, unreadable_values)
+        return UpstreamResponse(tuple(rows), total, link, unreadable_values, unreadable_measures)
 
 
 codec_of = lru_cache(maxsize=64)(Codec)

@@ -80,7 +80,7 @@ def without_measures(response: UpstreamResponse, dataset: Dataset) -> UpstreamRe
     rows = tuple(
         dataset.row(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
     )
-    return replace(response, rows=rows)
+    return replace(response, rows=rows, unreadable_measures={})
 
 
 def _guarded(read: Callable[[Text], T], body: bytes) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -26,17 +26,16 @@ class TableBuilder:
         self._texts = {name: _TextBlocks(sort_key_of(dataset, name)) for name in names}
         self._measures = {name: _MeasureBlocks() for name in dataset.measures}
 
-    def add(self, rows: Sequence[msgspec.Struct], *, has_unreadable: bool) -> None:
+    def add(self, rows: Sequence[msgspec.Struct], unreadable: Mapping[str, Sequence[int]]) -> None:
         """Append a block of rows: 10,000 take about 7 ms.
 
-        ``has_unreadable`` says that the block has values that could not be read. They are null in a row, so all null
-        measures of the block count as unreadable.
+        ``unreadable`` has the numbers of the rows in which a measure is null because its value could not be read.
         """
         attributes = self._dataset.attributes
         for name, texts in self._texts.items():
             texts.add(map(attrgetter(attributes[name]), rows), len(rows))
         for name, measures in self._measures.items():
-            measures.add(list(map(attrgetter(attributes[name]), rows)), State.UNKNOWN if has_unreadable else State.NULL)
+            measures.add(list(map(attrgetter(attributes[name]), rows)), unreadable.get(name, ()))
         self._rows += len(rows)
 
     def __len__(self) -> int:
@@ -79,11 +78,12 @@ class _MeasureBlocks:
     def __init__(self) -> None:
         self._blocks: list[MeasureColumn] = [MeasureColumn(np.empty(0, np.int64))]
 
-    def add(self, values: list[int | None], missing: State) -> None:
+    def add(self, values: list[int | None], unreadable: Sequence[int]) -> None:
         if None not in values:
             self._blocks.append(MeasureColumn(np.array(values, np.int64)))
             return
-        states = np.fromiter((missing if value is None else State.KNOWN for value in values), np.uint8, len(values))
+        states = np.fromiter((State.NULL if value is None else State.KNOWN for value in values), np.uint8, len(values))
+        states[list(unreadable)] = State.UNKNOWN
         self._blocks.append(MeasureColumn(np.array([value or 0 for value in values], np.int64), states))
 
     def column(self) -> MeasureColumn:

@@ -253,3 +253,27 @@ def test_an_empty_page_is_not_an_error(harness: Harness) -> None:
     assert harness.connection(token)["totalCount"] == 0
     assert harness.post(token, QUERY.replace("50", "5")).json()["data"]["licenseDeployments"]["nodes"] == []
     assert harness.calls(token) == 1
+
+
+EXACT = """{ licenseDeployments(groupBy: [CUSTOMER_NAME]) {
+  nodes { customerName licensesSold licensesUnassigned } totals { licensesSold licensesDeployed }
+} }"""
+
+
+@pytest.mark.parametrize("unreadable", ["?", 9.5, [1], 2**70])
+def test_an_unreadable_count_leaves_groups_with_nulls_known(harness: Harness, unreadable: Any) -> None:
+    """Sums skip the nulls of the same page. An unreadable date or name takes no count away."""
+    items = [
+        {"customerName": "a", "licensesSold": 5, "licensesDeployed": 2},
+        {"customerName": "a", "licensesSold": None, "licensesDeployed": 1, "processedDateTime": "?"},
+        {"customerName": "b", "licensesSold": unreadable, "licensesDeployed": 4},
+        {"customerName": "c", "licensesSold": None, "licensesDeployed": None, "channel": 7},
+    ]
+    connection = harness.connection(harness.token(respond(envelope(items, 4))), EXACT)
+    assert connection["nodes"] == [
+        {"customerName": "a", "licensesSold": 5, "licensesUnassigned": 3},
+        {"customerName": "b", "licensesSold": None, "licensesUnassigned": None},
+        {"customerName": "c", "licensesSold": None, "licensesUnassigned": None},
+    ]
+    assert connection["totals"] == {"licensesSold": None, "licensesDeployed": 7}
+    assert [warning["count"] for warning in connection["warnings"]] == [3]

@@ -193,6 +193,13 @@ async def test_unreadable_values_are_reported_with_their_count() -> None:
     page, _ = await read(respond(envelope([*rows(0), *bad], 3)), respond(envelope(bad, 3)))
     assert [(warning.code, warning.count) for warning in page.warnings] == [("UPSTREAM_UNREADABLE_VALUES", 4)]
     assert page.rows[1] == Row()
+    assert page.unreadable == {"licensesSold": (1, 2)}
+
+
+async def test_rows_beyond_the_block_have_no_unreadable_values() -> None:
+    bad = {"licensesSold": 1.5, "licensesDeployed": None}
+    page, _ = await read(respond(envelope([*rows(0, 1), bad, bad, bad], 9)), top=4)
+    assert (len(page.rows), page.unreadable) == (4, {"licensesSold": (2, 3)})
 
 
 OLD = rows(0, 1)
@@ -363,7 +370,7 @@ class Model:
         self.calls.append(query)
         end = max(query.skip, min(self.count, query.skip + min(query.top, self.cap)))
         numbers = tuple(Row(licenses_sold=number) for number in range(query.skip, end))
-        return UpstreamResponse(numbers, self.total(self.count, end, len(numbers)), self.link(end, self.count), 0, 1)
+        return UpstreamResponse(numbers, self.total(self.count, end, len(numbers)), self.link(end, self.count))
 
 
 @given(

@@ -406,3 +406,11 @@ def test_measures_can_be_left_out() -> None:
     bare = without_measures(decoded, DATASET)
     assert bare.rows == (Row(product_name="a"), Row(product_name="b"))
     assert bare.total_count == 9
+
+
+def test_unreadable_measures_are_told_from_nulls() -> None:
+    """By the numbers of their rows. Dimensions and dates are only counted."""
+    rows = [{"licensesSold": None, "channel": 7}, {"licensesSold": "?"}, {"LicensesSold": 1}, {"licensesDeployed": [1]}]
+    decoded = decode_leniently(json.dumps(envelope(rows)).encode(), DATASET)
+    assert decoded.unreadable_measures == {"licensesSold": [1], "licensesDeployed": [3]}
+    assert decoded.unreadable_values == 3

@@ -75,35 +75,46 @@ rows = st.builds(
 
 @dataclass(frozen=True)
 class Generated:
-    """A table, and its rows for the reference."""
+    """A table, and its rows for the reference.
 
-    blocks: list[tuple[list[SmallRow], bool]]
+    Each block has the numbers of the rows whose null measures could not be read.
+    """
+
+    blocks: list[tuple[list[SmallRow], set[int]]]
     dataset: Dataset = DATASET
     table: Table = field(init=False, repr=False)
     rows: list[Row] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         builder = TableBuilder(self.dataset)
-        for block, has_unreadable in self.blocks:
-            builder.add(block, has_unreadable=has_unreadable)
+        for block, numbers in self.blocks:
+            builder.add(block, {name: self._nulls(block, numbers, name) for name in self.dataset.measures})
         object.__setattr__(self, "table", builder.build())
-        rows = [self._row(row, has_unreadable) for block, has_unreadable in self.blocks for row in block]
+        rows = [self._row(row, number in unread) for block, unread in self.blocks for number, row in enumerate(block)]
         object.__setattr__(self, "rows", rows)
 
-    def _row(self, row: SmallRow, has_unreadable: bool) -> Row:
+    def _nulls(self, block: list[SmallRow], numbers: set[int], name: str) -> list[int]:
+        attribute = self.dataset.attributes[name]
+        return [number for number in sorted(numbers) if getattr(block[number], attribute) is None]
+
+    def _row(self, row: SmallRow, is_unreadable: bool) -> Row:
         values: dict[str, Any] = msgspec.to_builtins(row)
-        unread = {name: UNREADABLE for name in self.dataset.measures if has_unreadable and values[name] is None}
+        unread = {name: UNREADABLE for name in self.dataset.measures if is_unreadable and values[name] is None}
         return values | unread
 
 
 def tables(dataset: Dataset = DATASET) -> st.SearchStrategy[Generated]:
     """Generate tables of a few blocks, with or without unreadable values; also empty ones and ones of one row."""
-    blocks = st.lists(
-        st.tuples(st.lists(rows, max_size=8), st.integers(0, 5).map(lambda number: number == 0)), max_size=4
+    block = st.lists(rows, max_size=8).flatmap(
+        lambda block: (
+            st.tuples(st.just(block), st.sets(st.integers(0, len(block) - 1), max_size=2))
+            if block
+            else st.just((block, set[int]()))
+        )
     )
-    return blocks.map(lambda blocks: Generated(blocks, dataset))
+    return st.lists(block, max_size=4).map(lambda blocks: Generated(blocks, dataset))
 
 
 def table_of(rows: Sequence[SmallRow], *, has_unreadable: bool = False) -> Table:
-    """Return the table of one block."""
-    return Generated([(list(rows), has_unreadable)]).table
+    """Return the table of one block. With ``has_unreadable``, all null measures could not be read."""
+    return Generated([(list(rows), set(range(len(rows))) if has_unreadable else set())]).table

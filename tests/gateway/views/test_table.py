@@ -36,7 +36,7 @@ def test_a_table_holds_every_value(generated: Generated) -> None:
 @given(st.lists(rows, max_size=12), st.lists(st.integers(0, 12), max_size=3))
 def test_the_digest_does_not_depend_on_the_blocks(all_rows: list[SmallRow], cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(all_rows)]
-    blocks = [(all_rows[start:stop], False) for start, stop in pairwise(edges)]
+    blocks = [(all_rows[start:stop], set[int]()) for start, stop in pairwise(edges)]
     assert Generated(blocks).table.digest == table_of(all_rows).digest
     assert len(table_of(all_rows).digest) == 8
 
@@ -113,7 +113,7 @@ def test_rows_of_a_large_account_take_at_most_60_bytes() -> None:
     builder = TableBuilder(LICENSE_DEPLOYMENTS)
     attributes = LICENSE_DEPLOYMENTS.attributes
     structs = [LICENSE_DEPLOYMENTS.row(**{attributes[name]: row[name] for name in attributes}) for row in sample]
-    builder.add(structs, has_unreadable=False)
+    builder.add(structs, {})
     table = builder.build()
     whole(ordering(table, [OrderTerm("customerName")]))
     assert table.size_bytes <= 60 * len(table)
