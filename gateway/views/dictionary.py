@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,7 @@ from numpy.typing import NDArray
 from gateway.clocks.instant import instant
 from gateway.dataset import Dataset
 from gateway.views.pieces import Pieces, Shared, whole
-from gateway.views.text_key import text_key, text_keys
-
-# One sort holds the GIL: 4,096 texts for about 2 ms (measured).
-_TEXTS_A_STEP = 4_096
+from gateway.views.text_key import TEXTS_A_STEP, text_key, text_keys
 
 # A pointer in a tuple, and a text of ASCII without its characters. sum(map(sys.getsizeof, texts)) would hold the GIL
 # for some ten milliseconds.
@@ -48,6 +46,13 @@ class Dictionary:
         """True if the ranks have been computed."""
         return "ranks" in self.__dict__
 
+    def copy(self) -> Dictionary:
+        """Return a dictionary of the same values for another table, which may be ordered at the same time."""
+        copy = Dictionary(self.values, self.sort_key)
+        if self.is_ranked:
+            vars(copy)["ranks"] = self.ranks
+        return copy
+
     def ranking(self) -> Pieces[None]:
         """Compute the ranks, unless they have been computed, in pieces."""
         if not self.is_ranked:
@@ -69,6 +74,11 @@ class Dictionary:
         """Memory of the values, and of the ranks if they have been computed."""
         return self._values_bytes + (self.ranks.nbytes if self.is_ranked else 0)
 
+    def measuring(self) -> Pieces[None]:
+        """Compute the size of the values, in pieces."""
+        # The place where cached_property keeps it.
+        vars(self)["_values_bytes"] = yield from _measuring(self._texts, len(self.values))
+
     @cached_property
     def _ranking(self) -> Shared[NDArray[Any]]:
         return Shared()
@@ -84,12 +94,7 @@ class Dictionary:
 
     @cached_property
     def _values_bytes(self) -> int:
-        texts = self._texts
-        others = [text for text in texts if not text.isascii()]
-        ascii_bytes = _TEXT_BYTES * (len(texts) - len(others)) + sum(map(len, texts)) - sum(map(len, others))
-        # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
-        other_bytes = sum(sys.getsizeof(text) + len(text.encode("utf-8", "surrogatepass")) + 1 for text in others)
-        return _POINTER_BYTES * len(self.values) + ascii_bytes + other_bytes
+        return whole(_measuring(self._texts, len(self.values)))
 
 
 def sort_key_of(dataset: Dataset, name: str) -> Callable[[str], str]:
@@ -105,29 +110,48 @@ def code_type(count: int) -> type[np.uint8 | np.uint16 | np.uint32]:
 def sorting_in_steps(texts: Sequence[str]) -> Pieces[list[str]]:
     """Return ``texts`` sorted by code point. Other threads run between the steps, which last some milliseconds."""
     runs: list[list[str]] = []
-    for start in range(0, len(texts), _TEXTS_A_STEP):
-        runs.append(sorted(texts[start : start + _TEXTS_A_STEP]))
+    for start in range(0, len(texts), TEXTS_A_STEP):
+        runs.append(sorted(texts[start : start + TEXTS_A_STEP]))
         yield
     while len(runs) > 1:
-        merged: list[list[str]] = []
-        for start in range(0, len(runs), 2):
-            # Sorting two sorted runs merges them (Timsort).
-            merged.append(sorted(chain(*runs[start : start + 2])))
-            yield
-        runs = merged
+        one, other = runs.pop(0), runs.pop(0)
+        runs.append((yield from _merging(one, other)))
     return runs[0] if runs else []
+
+
+def _merging(one: list[str], other: list[str]) -> Pieces[list[str]]:
+    """Return the texts of two sorted lists, sorted."""
+    merged: list[str] = []
+    start = 0
+    for end in range(TEXTS_A_STEP, len(one) + TEXTS_A_STEP, TEXTS_A_STEP):
+        stop = bisect_left(other, one[end]) if end < len(one) else len(other)
+        # Sorting two sorted runs merges them (Timsort).
+        merged += sorted(chain(one[end - TEXTS_A_STEP : end], other[start:stop]))
+        start = stop
+        yield
+    return merged
 
 
 def _ranks(texts: list[str], sort_key: Callable[[str], str], null_code: int | None) -> Pieces[NDArray[Any]]:
     """Return the ranks of a dictionary of ``texts`` and perhaps None."""
-    keys = text_keys(texts) if sort_key is text_key else list(map(sort_key, texts))
-    yield
-    distinct = list(set(keys))
-    yield
-    in_order = yield from sorting_in_steps(distinct)
-    rank_of = {key: rank for rank, key in enumerate(in_order)}
-    yield
-    return _with_null(np.fromiter(map(rank_of.__getitem__, keys), np.int64, len(keys)), null_code)
+    keys: list[str] = []
+    distinct: set[str] = set()
+    for start in range(0, len(texts), TEXTS_A_STEP):
+        step = texts[start : start + TEXTS_A_STEP]
+        keys += text_keys(step) if sort_key is text_key else map(sort_key, step)
+        distinct.update(keys[start:])
+        yield
+    in_order = yield from sorting_in_steps(list(distinct))
+    rank_of: dict[str, int] = {}
+    for start in range(0, len(in_order), TEXTS_A_STEP):
+        rank_of.update(zip(in_order[start : start + TEXTS_A_STEP], count(start)))
+        yield
+    ranks = np.empty(len(keys), np.int64)
+    for start in range(0, len(keys), TEXTS_A_STEP):
+        step = keys[start : start + TEXTS_A_STEP]
+        ranks[start : start + len(step)] = [rank_of[key] for key in step]
+        yield
+    return _with_null(ranks, null_code)
 
 
 def _with_null(ranks: NDArray[np.int64], null_code: int | None) -> NDArray[Any]:
@@ -151,3 +175,16 @@ def _by_text(texts: list[str], by_key: NDArray[np.int64]) -> Pieces[NDArray[np.i
     ranks = np.empty(len(texts), np.int64)
     ranks[np.lexsort((among_tied, by_key))] = np.arange(len(texts))
     return ranks
+
+
+def _measuring(texts: list[str], value_count: int) -> Pieces[int]:
+    """Return the memory of ``texts`` and of a tuple with ``value_count`` pointers."""
+    size_bytes = _POINTER_BYTES * value_count
+    for start in range(0, len(texts), TEXTS_A_STEP):
+        step = texts[start : start + TEXTS_A_STEP]
+        others = [text for text in step if not text.isascii()]
+        size_bytes += _TEXT_BYTES * (len(step) - len(others)) + sum(map(len, step)) - sum(map(len, others))
+        # CPython keeps the UTF-8 form of a text that is not ASCII once the text has been rendered.
+        size_bytes += sum(sys.getsizeof(text) + len(text.encode("utf-8", "surrogatepass")) + 1 for text in others)
+        yield
+    return size_bytes

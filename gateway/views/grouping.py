@@ -29,7 +29,7 @@ def grouping(table: Table, dimensions: Collection[str], *, has_measures: bool = 
     first_rows, group_of_row = yield from _groups(table, dimensions)
     groups = len(first_rows)
     texts = {
-        name: TextColumn(text.dictionary, text.codes[first_rows]) if name in dimensions else _nulls(text, groups)
+        name: TextColumn(text.dictionary.copy(), text.codes[first_rows]) if name in dimensions else _nulls(text, groups)
         for name, text in table.texts.items()
     }
     yield

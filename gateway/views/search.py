@@ -17,17 +17,18 @@ def containing(table: Table, words: Iterable[str], dimensions: Sequence[str]) ->
 
     The words are those of search_words.words_of; they may be in different dimensions. Without words, every row matches.
     """
-    masks = {word: np.zeros(len(table), np.bool_) for word in words}
+    # One bit a row: a search may have a hundred words.
+    masks = {word: np.packbits(np.zeros(len(table), np.bool_)) for word in words}
     for dimension in dimensions:
         text = table.texts[dimension]
-        keys = SearchKeys(text.dictionary.values)
+        keys = yield from SearchKeys.preparing(text.dictionary.values)
         yield
         for word, mask in masks.items():
-            has_word = keys.containing(word)
+            has_word = yield from keys.containing(word)
             if has_word.any():
-                mask |= has_word[text.codes]
+                mask |= np.packbits(has_word[text.codes])
             yield
-    found = np.ones(len(table), np.bool_)
+    found = np.packbits(np.ones(len(table), np.bool_))
     for mask in masks.values():
         found &= mask
-    return found
+    return np.unpackbits(found, count=len(table)).astype(np.bool_)

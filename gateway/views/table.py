@@ -57,9 +57,12 @@ class Table:
         """Compute the digest, and the size of the texts."""
         # The place where cached_property keeps it.
         vars(self)["digest"] = yield from self._digesting()
+        yield from self.measuring_texts()
+
+    def measuring_texts(self) -> Pieces[None]:
+        """Compute the size of the texts, which takes too long for the event loop."""
         for text in self.texts.values():
-            _ = text.dictionary.size_bytes
-            yield
+            yield from text.dictionary.measuring()
 
     def ranking(self, fields: Iterable[str]) -> Pieces[None]:
         """Compute what orders by ``fields`` need and the table keeps."""

@@ -12,8 +12,9 @@ from gateway.views.conditions import MeasureComparison
 from gateway.views.drawing import draw
 from gateway.views.grouping import grouping
 from gateway.views.having import matching
-from gateway.views.measures import measure, out_of_range
+from gateway.views.measures import counting_out_of_range, measure
 from gateway.views.order import ordering
+from gateway.views.order_term import OrderTerm
 from gateway.views.pieces import whole
 from gateway.views.totals import totaling
 from tests.gateway.views import reference
@@ -41,7 +42,7 @@ def test_groups_are_those_of_the_reference(generated: Generated, dimensions: lis
     assert list(map(msgspec.to_builtins, items)) == [reference.item(DATASET, row) for row in expected]
     for name in MEASURES:
         count = [reference.measure(DATASET, row, name) for row in expected].count(OUT_OF_RANGE)
-        assert out_of_range(groups, [name]) == count
+        assert whole(counting_out_of_range(groups, [name])) == count
 
 
 @settings(deadline=None)
@@ -66,8 +67,8 @@ def test_totals_are_those_of_the_reference(generated: Generated, dimensions: lis
 @given(tables(), dimension_lists)
 def test_a_grouped_table_has_the_digest_of_the_same_rows(generated: Generated, dimensions: list[str]) -> None:
     """The digest covers the values, except null columns, and not the earlier row numbers."""
-    again = Generated([([row for block, _ in generated.blocks for row in block], False)])
-    if not any(has_unreadable for _, has_unreadable in generated.blocks):
+    again = Generated([([row for block, _ in generated.blocks for row in block], set())])
+    if not any(unreadable for _, unreadable in generated.blocks):
         assert whole(grouping(generated.table, dimensions)).digest == whole(grouping(again.table, dimensions)).digest
 
 
@@ -132,3 +133,40 @@ def test_many_possible_groups_are_numbered_like_few() -> None:
     ]
     groups = whole(grouping(table_of(rows), ["customerName", "productName"]))
     assert measure(groups, "licensesSold").python_values() == [2 * number + 600 for number in range(600)]
+
+
+def test_rows_and_their_groups_may_be_ordered_at_the_same_time() -> None:
+    """In two threads: the rows may be many, and the groups few. Ranking the rows' texts orders the groups here."""
+    table = table_of([SmallRow(customer_name=name) for name in "cab"])
+    groups = whole(grouping(table, ["customerName"]))
+    by_name = [OrderTerm("customerName")]
+    orders: list[list[int]] = []
+
+    def key(text: str) -> str:
+        if not orders:
+            orders.append(whole(ordering(groups, by_name)).tolist())
+        return text
+
+    object.__setattr__(table.texts["customerName"].dictionary, "sort_key", key)
+    assert whole(ordering(table, by_name)).tolist() == orders[0] == [1, 2, 0]
+
+
+def test_groups_of_ordered_rows_use_their_ranks() -> None:
+    table = table_of([SmallRow(customer_name=name) for name in "cab"])
+    whole(ordering(table, [OrderTerm("customerName")]))
+    dictionary = whole(grouping(table, ["customerName"])).texts["customerName"].dictionary
+    assert dictionary.is_ranked
+    assert dictionary.ranks.tolist() == [2, 0, 1]
+
+
+def test_a_null_beside_an_unreadable_value_is_still_skipped() -> None:
+    """Only the group with the unreadable value is unknown, and so is the total."""
+    rows = [
+        SmallRow(customer_name="a", licenses_sold=5),
+        SmallRow(customer_name="a"),
+        SmallRow(customer_name="b", licenses_sold=7),
+        SmallRow(customer_name="b"),
+    ]
+    table = Generated([(rows, {3})]).table
+    assert whole(grouping(table, ["customerName"])).measures["licensesSold"].python_values() == [5, None]
+    assert whole(totaling(table)).values["licensesSold"] is None

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.views import search_keys
 from gateway.views.pieces import whole
 from gateway.views.search import containing
 from gateway.views.search_words import words_of
@@ -80,3 +81,16 @@ def test_a_word_is_not_found_across_two_values() -> None:
 def test_only_the_given_dimensions_are_searched() -> None:
     """Groups have no others."""
     assert whole(containing(table_of(ROWS), ["office"], ["customerName"])).tolist() == [False, False, False]
+
+
+def test_words_are_found_in_every_step_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also across the end of a step, and among texts that are not ASCII."""
+    names = [f"{'x' * number}needle{'é' * (number % 2)}" for number in range(40)]
+    for step in (1, 2, 3, 7, 64):
+        monkeypatch.setattr(search_keys, "_BYTES_A_STEP", step)
+        monkeypatch.setattr(search_keys, "TEXTS_A_STEP", step)
+        table = table_of([SmallRow(customer_name=name) for name in [*names, "need", "les", None]])
+        assert whole(containing(table, ["needle"], DIMENSIONS)).tolist() == [True] * 40 + [False] * 3
+        assert (
+            whole(containing(table, ["xneedlee"], DIMENSIONS)).tolist() == [n % 2 == 1 for n in range(40)] + [False] * 3
+        )

@@ -53,3 +53,9 @@ def test_the_key_of_joined_texts_is_their_keys_joined(one: str, other: str) -> N
 @given(st.lists(st.text() | st.text("aB \n")))
 def test_the_keys_of_many_texts_are_the_key_of_each(texts: list[str]) -> None:
     assert text_keys(texts) == list(map(text_key, texts))
+
+
+def test_any_number_of_marks_vanishes() -> None:
+    """Python normalizes a million marks in a row for hours."""
+    marks = "\u0301\u0316" * 500_000
+    assert text_key(f"Ce{marks}dil{marks}la") == "cedilla"
