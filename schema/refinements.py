@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isinf
 from typing import Any
 
 from gateway.errors import BadUserInput
@@ -81,11 +82,17 @@ class _HavingReader:
             )
             return _all(parts) if name == "and" else AnyOf(tuple(parts))
         return _all(
-            self._comparison(MeasureComparison(name, operator, not_null(number, f"{path}.{operator}", _HAVING)))  # type: ignore[arg-type]  # the input has these operators
+            self._comparison(
+                MeasureComparison(name, operator, not_null(number, f"{path}.{operator}", _HAVING)),  # type: ignore[arg-type]  # the input has these operators
+                f"{path}.{operator}",
+            )
             for operator, number in set_fields(value)
         )
 
-    def _comparison(self, comparison: MeasureComparison) -> MeasureComparison:
+    def _comparison(self, comparison: MeasureComparison, path: str) -> MeasureComparison:
+        if isinf(comparison.operand):
+            # A variable is refused before.
+            raise BadUserInput(f"{path} is not a finite number. Use one up to 1e308.", argument=_HAVING)
         self._comparisons += 1
         if self._comparisons > MAX_COMPARISONS:
             raise BadUserInput(
