@@ -103,7 +103,7 @@ async def answer(context: OperationContext, request: ConnectionRequest, caller: 
 async def _view(context: OperationContext, query: PageQuery, caller: Caller, *, is_by_rows: bool = False) -> View:
     """Return the view of ``query``: the same one for all fields of an operation."""
     view = await context.sources.views.view(query, caller, is_by_rows=is_by_rows)
-    return context.views.setdefault((query.question, is_by_rows), view)
+    return context.views.agreed(query.question, view)
 
 
 async def _from_blocks(context: OperationContext, request: ConnectionRequest, caller: Caller) -> ConnectionResult:

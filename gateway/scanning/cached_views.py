@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gateway.access_token import AccessToken
 from gateway.cache.block import query_key_of
+from gateway.cache.packing import Packed
 from gateway.cache.pages import CachedPages
 from gateway.cache.policy import stale_warning
 from gateway.cache.renderings import KeptRenderings
@@ -17,10 +18,12 @@ from gateway.errors import QueryTooComplex, ServiceUnavailable
 from gateway.page import CacheState, PageSource
 from gateway.query import PageQuery
 from gateway.scanning.building import Building, Demand
+from gateway.scanning.computations import Computations
 from gateway.scanning.scan import Scan, ScanRules
-from gateway.scanning.scan_permits import ScanPermit, ScanPermits
+from gateway.scanning.scan_permits import SCANS, SCANS_PER_TOKEN, ScanPermit
 from gateway.scanning.tables import ScannedTable, grouped_table, import_tables, unpacked_table
 from gateway.scanning.view import View
+from gateway.scheduling.fair_permits import FairPermits
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.single_flight import being_cancelled
 
@@ -41,8 +44,8 @@ class CachedViews:
         self._source = source
         self._pages = pages
         self._rules = rules
-        self._thread = thread or WorkerThread()
-        self.scan_permits = ScanPermits()
+        self.computations = Computations(thread or WorkerThread())
+        self.scan_permits = FairPermits(SCANS_PER_TOKEN, SCANS)
         self._has_imported = False
         self._importing = asyncio.Lock()
         self._buildings: dict[str, Building] = {}
@@ -101,9 +104,14 @@ class CachedViews:
             rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            table = await grouped_table(rows.table, query, rows.in_thread)
-            view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
-            return view if read.void else await self._keep(key, all_rows, caller, view)
+            async with rows.place():
+                # Meanwhile another caller may have grouped them.
+                kept: View | None = self._pages.store.peek(key)
+                if kept is not None and kept.reading is rows.reading and not isinstance(kept.content, Packed):
+                    return kept.having(cache=rows.cache, stale_warnings=rows.stale_warnings)
+                table = await grouped_table(rows.table, query, rows.computations.in_thread)
+                view = rows.having(table=table, dimensions=query.group_by, is_by_rows=True, kept=None)
+                return view if read.void else await self._keep(key, all_rows, caller, view)
 
     async def _cached(self, key: str, caller: Caller) -> View | None:
         """Return the cached view, fresh or stale; None if it must be built."""
@@ -171,14 +179,14 @@ class CachedViews:
 
     async def _scanned(self, query: PageQuery, caller: Caller, scan: Scan) -> View | None:
         await self._import_tables()
-        in_thread = self._thread.of(caller.token.locator)
-        tables = ScannedTable(query, in_thread)
+        computations = self.computations.of(caller.token.locator)
+        tables = ScannedTable(query, computations.in_thread)
         reading = await scan.run(tables.consumer)
         if reading is None:
             return None
         dimensions = query.group_by or query.dataset.dimensions
         table = await tables.table()
-        view = View(table, reading, dimensions, is_by_rows=False, in_thread=in_thread, cache=reading.cache)
+        view = View(table, reading, dimensions, is_by_rows=False, computations=computations, cache=reading.cache)
         if reading.cache is CacheState.STALE:
             view = view.having(stale_warnings=(stale_warning(view, self._pages.clock.monotonic()),))
         return view

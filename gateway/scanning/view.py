@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,14 +12,15 @@ import msgspec
 from gateway.cache.renderings import KeptRenderings
 from gateway.page import CacheState, PageWarning
 from gateway.paging.cursor import ViewMark
+from gateway.scanning.computations import TokenComputations
 from gateway.scanning.scan import Reading
-from gateway.scanning.tables import PackedTable, packed_table, runner
-from gateway.scheduling.worker_thread import InThread, in_pieces
+from gateway.scanning.tables import INLINE_ROWS, PackedTable, packed_table, runner
+from gateway.scheduling.worker_thread import InThread, in_pieces, inline
+from gateway.views.pieces import Pieces, whole
 from gateway.views.refinement import Refinement
 
 if TYPE_CHECKING:
     from gateway.views.measure_column import Rows
-    from gateway.views.pieces import Pieces
     from gateway.views.table import Table
     from gateway.views.totals import Totals
 
@@ -28,6 +30,9 @@ Result = TypeVar("Result")
 # The size of a table of 1,000 rows whose texts are all different. Longer texts take longer to order and to search.
 INLINE_BYTES = 262_144
 
+# An array that is kept, without its numbers, and its key (measured, rounded up).
+KEPT_BYTES = 512
+
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
 
@@ -36,15 +41,15 @@ TOTALS_BYTES = 2_048
 class View:
     """The rows or groups of a query. ``is_by_rows`` says that the gateway has grouped them, not the upstream.
 
-    ``dimensions`` are those that the rows have. ``in_thread`` runs work in turns of the view's token. ``kept`` holds
-    what was computed from the table, such as orders, as long as the view is cached.
+    ``dimensions`` are those that the rows have. ``computations`` are those of the view's token. ``kept`` holds what was
+    computed from the table, such as orders, as long as the view is cached.
     """
 
     table: Table
     reading: Reading
     dimensions: tuple[str, ...]
     is_by_rows: bool
-    in_thread: InThread
+    computations: TokenComputations
     cache: CacheState = CacheState.MISS
     kept: KeptRenderings | None = None
     stale_warnings: tuple[PageWarning, ...] = ()
@@ -88,16 +93,16 @@ class View:
 
     async def numbers(self, refinement: Refinement) -> Rows:
         """Return the numbers of the rows that ``refinement`` selects, in its order."""
-        key = ("numbers", refinement.text)
-        return await self._computed(key, lambda: in_pieces(self._run, self._arranging(refinement)), _array_bytes)
+        key = ("numbers", refinement.key)
+        return await self._computed(key, lambda: self._arranging(refinement), _array_bytes)
 
     async def totals(self, refinement: Refinement) -> Totals:
         """Return the totals of the rows that ``refinement`` selects."""
         unordered = refinement.unordered()
         # They do not depend on the order, but an order that is kept already has the rows.
         numbers = await self.numbers(unordered) if unordered.text else None
-        key = ("totals", unordered.text)
-        return await self._computed(key, lambda: in_pieces(self._run, self._totaling(numbers)), lambda _: TOTALS_BYTES)
+        key = ("totals", unordered.key)
+        return await self._computed(key, lambda: self._totaling(numbers), lambda _: TOTALS_BYTES)
 
     async def out_of_range(self, names: frozenset[str], numbers: Rows | None = None) -> int:
         """Count the values of the measures ``names`` that do not fit into 64 bits, in some rows or in all."""
@@ -105,34 +110,50 @@ class View:
         if not measures:
             return 0
         if numbers is not None:
-            run = runner(len(numbers), self.in_thread)
-            return await run(self._out_of_range, measures, numbers)
+            run = runner(len(numbers), self.computations.in_thread)
+            return await run(whole, self._counting(measures, numbers))
         key = ("out of range", *measures)
-        return await self._computed(key, lambda: self._run(self._out_of_range, measures, None), lambda _: 0)
+        return await self._computed(key, lambda: self._counting(measures, None), lambda _: KEPT_BYTES)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
-        run = runner(len(numbers), self.in_thread)
+        run = runner(len(numbers), self.computations.in_thread)
         return await run(self._drawn, numbers, item)
 
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Wait for the place of a computation over the whole table, and hold it during the context."""
+        if self._is_small:
+            return nullcontext()
+        return self.computations.place(len(self.table), is_further=self.is_by_rows)
+
     @property
-    def _run(self) -> InThread:
-        """Runs work on the whole table: in the thread if it has many rows or long texts."""
-        is_small = self.table.size_bytes <= INLINE_BYTES
-        return runner(len(self.table), self.in_thread) if is_small else self.in_thread
+    def _is_small(self) -> bool:
+        """True if computations over the whole table need no thread: it has few rows, and no long texts."""
+        return len(self.table) <= INLINE_ROWS and self.table.size_bytes <= INLINE_BYTES
 
     async def _computed(
-        self, key: Hashable, compute: Callable[[], Awaitable[Result]], size_bytes: Callable[[Result], int]
+        self, key: Hashable, start: Callable[[], Pieces[Result]], size_bytes: Callable[[Result], int]
     ) -> Result:
         """Return the value kept as ``key``; compute it if it is missing."""
-        result: Result | None = None if self.kept is None else self.kept.get(key)
-        if result is None:
-            result = await compute()
-            if self.kept is not None:
-                # The table keeps ranks itself.
-                self.kept.resize(self.table.size_bytes)
-                self.kept.keep(key, result, size_bytes(result))
-        return result
+        result: Result | None = self._kept(key)
+        if result is not None:
+            return result
+        async with self.place():
+            # Meanwhile another caller may have computed it.
+            result = self._kept(key)
+            if result is None:
+                result = await in_pieces(inline if self._is_small else self.computations.in_thread, start())
+                self._keep(key, result, size_bytes(result))
+            return result
+
+    def _kept(self, key: Hashable) -> Any:
+        return None if self.kept is None else self.kept.get(key)
+
+    def _keep(self, key: Hashable, result: Any, size_bytes: int) -> None:
+        if self.kept is not None:
+            # The table keeps ranks itself.
+            self.kept.resize(self.table.size_bytes)
+            self.kept.keep(key, result, size_bytes)
 
     def _arranging(self, refinement: Refinement) -> Pieces[Rows]:
         from gateway.views.arrangement import arranging
@@ -144,10 +165,10 @@ class View:
 
         return totaling(self.table, numbers)
 
-    def _out_of_range(self, names: list[str], numbers: Rows | None) -> int:
-        from gateway.views.measures import out_of_range
+    def _counting(self, names: list[str], numbers: Rows | None) -> Pieces[int]:
+        from gateway.views.measures import counting_out_of_range
 
-        return out_of_range(self.table, names, numbers)
+        return counting_out_of_range(self.table, names, numbers)
 
     def _drawn(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         from gateway.views.drawing import draw
@@ -160,5 +181,5 @@ class View:
 
 
 def _array_bytes(array: Rows) -> int:
-    size: int = array.nbytes
+    size: int = array.nbytes + KEPT_BYTES
     return size

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.dataset import Derived, Rate
 from gateway.views.measure_column import MeasureColumn, Rows, State
+from gateway.views.pieces import Pieces
 from gateway.views.table import Table
 
 # Integers up to here are exact as float64.
@@ -31,9 +32,13 @@ def measure(table: Table, name: str, rows: Rows | None = None) -> MeasureColumn:
     raise KeyError(name)
 
 
-def out_of_range(table: Table, names: Iterable[str], rows: Rows | None = None) -> int:
+def counting_out_of_range(table: Table, names: Iterable[str], rows: Rows | None = None) -> Pieces[int]:
     """Count the values of ``rows`` in the measures ``names`` that are null because they do not fit into 64 bits."""
-    return sum(measure(table, name, rows).out_of_range() for name in names)
+    count = 0
+    for name in names:
+        count += measure(table, name, rows).out_of_range()
+        yield
+    return count
 
 
 def derived_measure(derived: Derived, columns: Mapping[str, MeasureColumn], rows: Rows | None = None) -> MeasureColumn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +27,11 @@ class Refinement:
             return ""
         condition = None if self.condition is None else canonical_text(self.condition)
         return json.dumps([self.words, condition, [[term.field, term.descending] for term in self.order]])
+
+    @cached_property
+    def key(self) -> bytes:
+        """A short key, equal for equivalent refinements. The text may have thousands of characters."""
+        return hashlib.blake2b(self.text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     @cached_property
     def fields(self) -> frozenset[str]:

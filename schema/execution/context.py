@@ -13,8 +13,8 @@ from gateway.http.response_buffers import ResponseBuffer
 from gateway.page import age_seconds
 from gateway.paging.agreement import OperationSnapshots
 from gateway.query import PageQuery
+from gateway.scanning.operation_views import OperationViews
 from gateway.scanning.sources import RowSources
-from gateway.scanning.view import View
 from schema.connection import ConnectionResult, ConnectionValue
 from schema.execution.projection import Selection
 
@@ -39,8 +39,7 @@ class OperationContext:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     results: list[ConnectionResult] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
-    # By query and mode, so that all fields use the same one.
-    views: dict[tuple[str, bool], View] = field(default_factory=dict)
+    views: OperationViews = field(default_factory=OperationViews)
 
     def record(self, result: ConnectionResult, path: list[str | int]) -> None:
         """Collect the result of the field at ``path``, with its warnings."""
@@ -65,7 +64,6 @@ class OperationContext:
         self.results.clear()
         self.selections.clear()
         self.snapshots.clear()
-        self.views.clear()
         if self.held is not None:
             self.held.release()
 

@@ -18,7 +18,8 @@ from gateway.paging.block_sizes import BlockSizes
 from gateway.paging.read_ahead import ReadAhead
 from gateway.query import PageQuery
 from gateway.scanning.scan import MAX_RESTARTS, Consumer, Reading, Scan, ScanRules
-from gateway.scanning.scan_permits import ScanPermit, ScanPermits
+from gateway.scanning.scan_permits import SCANS, SCANS_PER_TOKEN, ScanPermit
+from gateway.scheduling.fair_permits import FairPermits
 from gateway.single_flight import SingleFlight
 from gateway.snapshots.differing_blocks import DifferingBlocks
 from tests.gateway.fakes import FakeSource, caller, query
@@ -76,7 +77,7 @@ def scan_of(
     source: object, rows: Rows, *, max_rows: int = 1_000, ahead: int = 4, is_wanted: Callable[[], bool] = lambda: True
 ) -> ScanOfRows:
     rules = ScanRules(SIZES, max_rows, 10, ReadAhead(ahead), DifferingBlocks())
-    permit = ScanPermit(ScanPermits(), caller().token.locator)
+    permit = ScanPermit(FairPermits(SCANS_PER_TOKEN, SCANS), caller().token.locator)
     return ScanOfRows(source, query(), caller(), rules, is_wanted, permit, rows)
 
 

@@ -13,11 +13,9 @@ from gateway.errors import DeadlineExceeded, UpstreamUnavailable
 from gateway.page import CacheState, Page
 from gateway.paging.block_sizes import BlockSizes
 from gateway.query import PageQuery
-from gateway.scanning import scan_permits
 from gateway.scanning.first_block import FEW_ROWS
-from gateway.scanning.scan_permits import SCANS, SCANS_PER_TOKEN, ScanPermits
+from gateway.scanning.scan_permits import SCANS, SCANS_PER_TOKEN
 from gateway.scanning.view import View
-from gateway.scheduling.permits import Patience, never
 from gateway.views.table_builder import TableBuilder
 from tests.gateway.fakes import FakeSource, Row, caller, query
 from tests.gateway.scanning.test_cached_views import SIZES, Bench, deadline_in
@@ -149,107 +147,6 @@ async def test_tokens_with_many_scans_do_not_delay_another_ones() -> None:
     assert source.entered[:6] == ["a", "a", "b", "c", "d", "calm"]
     assert not all(task.done() for task in busy)
     await asyncio.gather(*busy)
-
-
-class Order:
-    """Scans that hold a permit until ``end`` is called, in the order in which they got it."""
-
-    def __init__(self, permits: ScanPermits) -> None:
-        self.permits = permits
-        self.begun: list[str] = []
-        self.ends: dict[str, asyncio.Event] = {}
-
-    async def scan(self, name: str, token: bytes, is_patient: Patience = never) -> None:
-        async with self.permits.hold(token, is_patient):
-            self.begun.append(name)
-            await self.ends.setdefault(name, asyncio.Event()).wait()
-
-    async def start(self, name: str, token: bytes, is_patient: Patience = never) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.scan(name, token, is_patient))
-        await asyncio.sleep(0.001)
-        return task
-
-    async def end(self, name: str) -> None:
-        self.ends.setdefault(name, asyncio.Event()).set()
-        await asyncio.sleep(0.001)
-
-
-async def test_the_next_scan_is_of_the_token_that_used_the_least_time_lately() -> None:
-    order = Order(ScanPermits(per_token=1, total=1))
-    tasks = [await order.start("heavy 1", b"heavy"), await order.start("light 1", b"light")]
-    await asyncio.sleep(0.2)
-    await order.end("heavy 1")
-    await asyncio.sleep(0.02)
-    tasks += [await order.start(name, name.split()[0].encode()) for name in ("heavy 2", "light 2", "new 1")]
-    for name in ("light 1", "new 1", "light 2", "heavy 2"):
-        assert order.begun[-1] == name
-        await order.end(name)
-    await asyncio.gather(*tasks)
-    assert (order.permits.held, order.permits.waiting) == (0, 0)
-
-
-async def test_two_slow_tokens_leave_a_permit_to_others() -> None:
-    order = Order(ScanPermits())
-    tasks = [await order.start(f"{token} {n}", token.encode()) for token in ("slow", "stuck") for n in range(3)]
-    assert order.begun == ["slow 0", "slow 1", "stuck 0"]
-    tasks.append(await order.start("other 0", b"other"))
-    assert order.begun[-1] == "other 0"
-    for name in ("other 0", *order.begun, "stuck 1", "slow 2", "stuck 2"):
-        await order.end(name)
-    await asyncio.gather(*tasks)
-    assert order.permits.held == 0
-
-
-async def test_the_time_of_earlier_scans_fades(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_permits, "HALF_LIFE_SECONDS", 0.01)
-    order = Order(ScanPermits(per_token=1, total=1))
-    first = await order.start("heavy 1", b"heavy")
-    await asyncio.sleep(0.2)
-    await order.end("heavy 1")
-    await asyncio.sleep(0.2)
-    tasks = [first, await order.start("light 1", b"light"), await order.start("light 2", b"light")]
-    tasks.append(await order.start("heavy 2", b"heavy"))
-    await asyncio.sleep(0.02)
-    for name in ("light 1", "heavy 2", "light 2"):
-        assert order.begun[-1] == name
-        await order.end(name)
-    await asyncio.gather(*tasks)
-
-
-async def test_a_patient_scan_comes_after_all_others_until_somebody_waits_for_it() -> None:
-    order, is_patient = Order(ScanPermits(per_token=4, total=1)), [True, True]
-    tasks = [await order.start("first", b"a")]
-    tasks.append(await order.start("patient", b"b", lambda: is_patient[0]))
-    tasks.append(await order.start("wanted", b"c", lambda: is_patient[1]))
-    tasks.append(await order.start("ordinary", b"a"))
-    is_patient[1] = False
-    for name in ("first", "wanted", "ordinary", "patient"):
-        assert order.begun[-1] == name
-        await order.end(name)
-    await asyncio.gather(*tasks)
-
-
-async def test_a_canceled_scan_passes_its_permit_on() -> None:
-    order = Order(ScanPermits(per_token=1, total=1))
-    tasks = [await order.start(name, name.encode()) for name in ("one", "two", "three")]
-    # The permit is given to the second one in the same step in which it is canceled.
-    order.ends["one"].set()
-    await asyncio.sleep(0)
-    tasks[1].cancel()
-    await asyncio.sleep(0.001)
-    assert order.begun == ["one", "three"]
-    await order.end("three")
-    assert order.permits.held == 0
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_only_the_latest_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_permits, "MAX_TOKENS", 3)
-    permits = ScanPermits()
-    for number in range(10):
-        async with permits.hold(str(number).encode()):
-            pass
-    assert list(permits._used) == [b"7", b"8", b"9"]
 
 
 async def test_the_scans_of_a_token_begin_in_the_order_of_their_arrival() -> None:
