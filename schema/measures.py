@@ -53,6 +53,8 @@ class _Noun:
     """The noun of a measure, such as "Number of licenses sold"."""
 
     text: str
+    # A sentence about what the measure costs, with a blank before it; or empty.
+    cost: str = ""
 
     @property
     def lower(self) -> str:
@@ -64,15 +66,16 @@ def measure(noun: str, details: str = "", *, example: int) -> Any:
     return _measure(noun, f"{noun}. {details}{' ' if details else ''}Example: `{example}`.")
 
 
-def derived_measure(noun: str, details: str, *, example: float) -> Any:
-    """A number that the gateway computes, as ``details`` say."""
-    return _measure(noun, f"{noun}: {details} Example: `{example}`.")
+def derived_measure(noun: str, details: str, *, example: float, needs_rows: bool = False) -> Any:
+    """A number that the gateway computes, as ``details`` say. ``needs_rows`` says that groups need all their rows."""
+    cost = " With `groupBy`, all rows are read for it." if needs_rows else ""
+    return _measure(noun, f"{noun}: {details} Example: `{example}`.", cost)
 
 
 def order_field_enum(name: str, row: type) -> Any:
     """The GraphQL enum ``name`` of the fields of ``row`` to order by; its values are the upstream's names."""
     dimensions = {field: descriptions.enum_value for field, descriptions in dimension_descriptions(row).items()}
-    descriptions = dimensions | {field: f"{noun.text}." for field, noun in _measures(row).items()}
+    descriptions = dimensions | {field: f"{noun.text}.{noun.cost}" for field, noun in _measures(row).items()}
     members = {
         field.upper(): strawberry.enum_value(to_camel_case(field), description=description)
         for field, description in descriptions.items()
@@ -102,7 +105,7 @@ def having_input(name: str, row: type) -> Any:
     """
     measures = _measures(row)
     conditions = {
-        field: strawberry.field(default=UNSET, description=f"Condition on the {noun.lower}.")
+        field: strawberry.field(default=UNSET, description=f"Condition on the {noun.lower}.{noun.cost}")
         for field, noun in measures.items()
     }
     kinds = {
@@ -128,6 +131,7 @@ def totals_type(name: str, row: type, details: str = "") -> Any:
             description=f"{noun.text}: the quotient of two totals; null if the second is 0, or if one is unknown."
             if _is_rate(row, field)
             else f"{noun.text}, added up over all rows; null if a number is unknown or the sum is beyond 64 bits."
+            f"{noun.cost}"
         )
         for field, noun in measures.items()
     }
@@ -137,8 +141,8 @@ def totals_type(name: str, row: type, details: str = "") -> Any:
     )
 
 
-def _measure(noun: str, description: str) -> Any:
-    return strawberry.field(description=description, metadata={_METADATA_KEY: _Noun(noun)})
+def _measure(noun: str, description: str, cost: str = "") -> Any:
+    return strawberry.field(description=description, metadata={_METADATA_KEY: _Noun(noun, cost)})
 
 
 def _measures(row: type) -> Mapping[str, _Noun]:

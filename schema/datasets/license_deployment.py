@@ -38,15 +38,17 @@ class LicenseDeployment:
     licenses_sold: Long | None = measure("Number of licenses sold", example=9)
     licenses_unassigned: Long | None = derived_measure(
         "Number of licenses sold and not deployed",
-        "the sum over rows of max(0, sold - deployed). With `groupBy`, selecting it, ordering by it or a condition on"
-        " it makes the gateway read all rows and group them itself, because over-deployed products would hide unused"
-        " licenses.",
+        "the sum over rows of max(0, sold - deployed). With `groupBy`, selecting it or its total, ordering by it or a"
+        " condition on it makes the gateway read all rows and group them itself, because over-deployed products would"
+        " hide unused licenses.",
         example=9,
+        needs_rows=True,
     )
     licenses_overdeployed: Long | None = derived_measure(
         "Number of licenses deployed beyond what was sold",
         "the sum over rows of max(0, deployed - sold). With `groupBy` it is read as `licensesUnassigned` is.",
         example=0,
+        needs_rows=True,
     )
     deployment_rate: float | None = derived_measure(
         "Deployed licenses per license sold, as a fraction",
