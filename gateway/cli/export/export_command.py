@@ -43,6 +43,11 @@ PAGE_ROWS = 10_000
 COPY_BYTES = 65_536
 
 
+def _joined(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> str | None:
+    """Join the texts of a repeated option."""
+    return ",".join(texts) if texts else None
+
+
 @click.command(cls=DatasetCommand, epilog=EXIT_CODES, help=HELP)
 @click.option(
     "-o",
@@ -57,6 +62,8 @@ COPY_BYTES = 65_536
 @click.option(
     "--group-by",
     metavar="A,B",
+    multiple=True,
+    callback=_joined,
     help="Sum the counts per value of these dimensions of the dataset, as in productName or PRODUCT_NAME.",
 )
 @click.option("--processed-date-time", metavar="DATE", help="Rows as processed on this date, instead of the latest.")
@@ -65,6 +72,8 @@ COPY_BYTES = 65_536
 @click.option(
     "--order-by",
     metavar="A:DESC,B",
+    multiple=True,
+    callback=_joined,
     help="Order the rows by these: dimensions, with --group-by only its own, and measures of the dataset.",
 )
 @click.option(

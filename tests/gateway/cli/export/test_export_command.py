@@ -742,3 +742,12 @@ def test_rows_can_be_searched_selected_and_ordered(gateway: Gateway) -> None:
     nodes = gateway.connection(arguments, "contoso", fields)["nodes"]
     rows = [json.loads(line) for line in out.splitlines()]
     assert [{name: row[name] for name in ("customerName", "licensesSold")} for row in rows] == nodes
+
+
+def test_repeated_orders_and_groups_are_one_list(gateway: Gateway) -> None:
+    """By default, the command-line library would use the last one alone."""
+    source = ("--url", gateway.url)
+    wanted = exported(*source, "--group-by", "CHANNEL,PRODUCT_NAME", "--order-by", "LICENSES_SOLD:DESC,PRODUCT_NAME")
+    repeated = ("--group-by", "CHANNEL", "--order-by", "LICENSES_SOLD:DESC", "--group-by", "PRODUCT_NAME")
+    assert exported(*source, *repeated, "--order-by", "PRODUCT_NAME")[:2] == wanted[:2]
+    assert wanted[0] == 0
