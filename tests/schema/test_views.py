@@ -418,3 +418,50 @@ def test_without_memory_every_page_is_the_same(start_gateway: StartGateway, argu
     assert first == shown(cached, f"{arguments}, first: 7", token)
     following = f'{arguments}, first: 7, after: "{first["pageInfo"]["endCursor"]}"'
     assert shown(uncached, following, token) == shown(cached, following, token)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_an_infinite_rate_is_refused_as_literal_and_as_variable(gateway: Gateway, number: str) -> None:
+    """JSON of other languages may hold it; Python's parser makes it infinite."""
+    token = "contoso+as=infinite"
+    refused(gateway, f"having: {{deploymentRate: {{gt: {number}}}}}", token, "BAD_USER_INPUT")
+    query = "query ($r: Float) { licenseDeployments(having: {deploymentRate: {gt: $r}}) { totalCount } }"
+    body = f'{{"query": "{query}", "variables": {{"r": {number}}}}}'
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    response = gateway.client.post("/graphql", content=body, headers=headers)
+    assert response.json()["errors"][0]["extensions"]["code"] in ("BAD_USER_INPUT", "BAD_REQUEST")
+
+
+ORDERS = ["CUSTOMER_NAME", "PRODUCT_NAME", "LICENSES_SOLD", "LICENSES_UNASSIGNED", "DEPLOYMENT_RATE"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize("field", ORDERS)
+def test_an_order_by_a_field_with_nulls_loses_no_row(gateway: Gateway, field: str, direction: str, size: int) -> None:
+    """Page by page, forward and backward: the nulls come last."""
+    name = {"CUSTOMER_NAME": "customerName", "PRODUCT_NAME": "productName", "DEPLOYMENT_RATE": "deploymentRate"}.get(
+        field, "licenses" + field.partition("_")[2].capitalize()
+    )
+    token, order = "contoso+rows=150+nulls+as=null-pages", f"orderBy: {{field: {field}, direction: {direction}}}"
+    fields = (
+        "nodes { customerTenantId customerName productId productName channel licensesSold licensesUnassigned"
+        " deploymentRate } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+    )
+    whole = shown(gateway, f"{order}, first: 1000", token, fields)["nodes"]
+    nulls = [row[name] is None for row in whole]
+    assert 0 < sum(nulls) < len(whole) == 150
+    assert nulls == sorted(nulls)
+    for limit, bound, has_more, end in (
+        ("first", "after", "hasNextPage", "endCursor"),
+        ("last", "before", "hasPreviousPage", "startCursor"),
+    ):
+        pages, where = [], ""
+        while True:
+            page = shown(gateway, f"{order}, {limit}: {size}{where}", token, fields)
+            pages.append(page["nodes"])
+            if not page["pageInfo"][has_more]:
+                break
+            where = f', {bound}: "{page["pageInfo"][end]}"'
+        rows = [row for page in (pages if limit == "first" else reversed(pages)) for row in page]
+        assert rows == whole
