@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import exp2
 
 from gateway.scheduling.permits import Patience, never
@@ -75,7 +76,8 @@ class FairPermits:
     def _give(self) -> None:
         """Give the free permits to those who wait."""
         while self.held < self._total:
-            turn = min(self._candidates(), key=self._rank, default=None)
+            # One moment for all: the past counts less from moment to moment.
+            turn = min(self._candidates(), key=partial(self._rank, self._now()), default=None)
             if turn is None:
                 return
             self._running[self._waiting.pop(turn).locator] += 1
@@ -89,9 +91,9 @@ class FairPermits:
             turn for turn, waiting in self._waiting.items() if not turn.done() and self._running[waiting.locator] < most
         ]
 
-    def _rank(self, turn: asyncio.Future[None]) -> tuple[bool, int, float, bool]:
+    def _rank(self, now: float, turn: asyncio.Future[None]) -> tuple[bool, int, float, bool]:
         waiting = self._waiting[turn]
-        used_seconds = self._seconds(waiting.locator)
+        used_seconds = self._seconds(waiting.locator, now)
         return waiting.is_patient(), self._running[waiting.locator], used_seconds, not waiting.is_further
 
     def _release(self, locator: bytes) -> None:
@@ -100,13 +102,14 @@ class FairPermits:
             del self._running[locator]
         self._give()
 
-    def _seconds(self, locator: bytes) -> float:
+    def _seconds(self, locator: bytes, now: float) -> float:
         """Return the time that the work of a token took lately."""
         seconds, noted_at = self._used.get(locator, (0.0, 0.0))
-        return seconds * exp2((noted_at - self._now()) / HALF_LIFE_SECONDS)
+        return seconds * exp2((noted_at - now) / HALF_LIFE_SECONDS)
 
     def _note(self, locator: bytes, seconds: float) -> None:
-        self._used[locator] = (self._seconds(locator) + seconds, self._now())
+        now = self._now()
+        self._used[locator] = (self._seconds(locator, now) + seconds, now)
         self._used.move_to_end(locator)
         if len(self._used) > MAX_TOKENS:
             self._used.popitem(last=False)

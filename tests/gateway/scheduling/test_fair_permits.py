@@ -19,13 +19,15 @@ class Order:
         self.begun: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
 
-    async def work(self, name: str, token: bytes, is_patient: Patience = never) -> None:
-        async with self.permits.hold(token, is_patient):
+    async def work(self, name: str, token: bytes, is_patient: Patience, is_further: bool) -> None:
+        async with self.permits.hold(token, is_patient, is_further=is_further):
             self.begun.append(name)
             await self.ends.setdefault(name, asyncio.Event()).wait()
 
-    async def start(self, name: str, token: bytes, is_patient: Patience = never) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.work(name, token, is_patient))
+    async def start(
+        self, name: str, token: bytes, is_patient: Patience = never, *, is_further: bool = False
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(self.work(name, token, is_patient, is_further))
         await asyncio.sleep(0.001)
         return task
 
@@ -110,3 +112,16 @@ async def test_only_the_latest_tokens_are_remembered(monkeypatch: pytest.MonkeyP
         async with permits.hold(str(number).encode()):
             pass
     assert list(permits._used) == [b"7", b"8", b"9"]
+
+
+async def test_further_work_comes_before_the_tokens_other_work_and_not_before_other_tokens() -> None:
+    order = Order(FairPermits(per_token=1, total=1))
+    tasks = [await order.start("first", b"a")]
+    tasks += [await order.start(name, b"a") for name in ("second", "third")]
+    tasks.append(await order.start("other", b"b"))
+    tasks.append(await order.start("further", b"a", is_further=True))
+    await asyncio.sleep(0.02)
+    for name in ("first", "other", "further", "second", "third"):
+        assert order.begun[-1] == name
+        await order.end(name)
+    await asyncio.gather(*tasks)
