@@ -104,7 +104,7 @@ class CachedViews:
             rows = await self.view(all_rows, caller)
             if cached is not None and cached.reading is rows.reading:
                 return cached
-            async with rows.place():
+            async with rows.permit():
                 # Meanwhile another caller may have grouped them.
                 kept: View | None = self._pages.store.peek(key)
                 if kept is not None and kept.reading is rows.reading and not isinstance(kept.content, Packed):

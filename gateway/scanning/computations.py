@@ -46,8 +46,8 @@ class TokenComputations:
     _small: FairPermits
     _large: FairPermits
 
-    def place(self, rows: int, *, is_further: bool = False) -> AbstractAsyncContextManager[None]:
-        """Wait for the place of a computation over ``rows`` rows, and hold it during the context.
+    def permit(self, rows: int, *, is_further: bool = False) -> AbstractAsyncContextManager[None]:
+        """Wait for the permit of a computation over ``rows`` rows, and hold it during the context.
 
         If it ``is_further``, it comes before the token's others: the rows were grouped for it, and perhaps no cache
         counts the groups.

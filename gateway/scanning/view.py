@@ -120,15 +120,15 @@ class View:
         run = runner(len(numbers), self.computations.in_thread)
         return await run(self._drawn, numbers, item)
 
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """Wait for the place of a computation over the whole table, and hold it during the context."""
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """Wait for the permit of a computation over the whole table, and hold it during the context."""
         if self._is_small:
             return nullcontext()
-        return self.computations.place(len(self.table), is_further=self.is_by_rows)
+        return self.computations.permit(len(self.table), is_further=self.is_by_rows)
 
     @property
     def _is_small(self) -> bool:
-        """True if computations over the whole table need no thread: it has few rows, and no long texts."""
+        """True if computations over the whole table run in the event loop: it has few rows and short texts."""
         return len(self.table) <= INLINE_ROWS and self.table.size_bytes <= INLINE_BYTES
 
     async def _computed(
@@ -138,7 +138,7 @@ class View:
         result: Result | None = self._kept(key)
         if result is not None:
             return result
-        async with self.place():
+        async with self.permit():
             # Meanwhile another caller may have computed it.
             result = self._kept(key)
             if result is None:

@@ -11,7 +11,7 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class BodyReader(Protocol):
-    """What gets the parts of the body."""
+    """A receiver of the parts of a body."""
 
     def on_body(self, body: bytes) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Snapshot: what tells one processing of the upstream's data from another."""
+"""Snapshots: the identity of one processing of the upstream's data."""
 
 from __future__ import annotations
 

@@ -102,13 +102,13 @@ async def test_computations_over_few_rows_wait_for_none_over_many() -> None:
     view = await it.view()
     async with AsyncExitStack() as stack:
         for number in range(LARGE_COMPUTATIONS):
-            places = it.views.computations.of(str(number).encode())
-            await stack.enter_async_context(places.place(FEW_ROWS + 1))
+            others = it.views.computations.of(str(number).encode())
+            await stack.enter_async_context(others.permit(FEW_ROWS + 1))
         assert len(await view.numbers(search(7))) > 0
     assert it.views.computations.under_way == 0
 
 
-async def test_a_caller_that_leaves_gives_its_place_to_the_next_one() -> None:
+async def test_a_caller_that_leaves_gives_its_permit_to_the_next_one() -> None:
     it = bench()
     view = await it.view()
     it.thread.is_used.clear()
