@@ -199,7 +199,9 @@ def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
-NO_COLUMN = "The order has licensesUnassigned, but the file has no such column. Use --query for it.\n"
+NO_COLUMN = (
+    "The file has no column licensesUnassigned. To have it, put the operation into a file and use --query FILE.\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,12 @@ def test_groups_and_their_order_are_named_like_columns_or_as_in_graphql(
     rows = [json.loads(line) for line in out.splitlines()]
     assert [{name: row[name] for name in fields.split()} for row in rows] == nodes
     assert len({tuple(row.values()) for row in rows}) == len(rows) > 1
+
+
+def test_a_condition_on_a_measure_that_is_no_column_gets_a_note(gateway: Gateway) -> None:
+    options = ("--url", gateway.url, "--group-by", "productName", "--having")
+    assert exported(*options, '{"licensesUnassigned": {"gt": 100}}')[2] == NO_COLUMN
+    assert exported(*options, '{"licensesSold": {"gt": 100}}')[2] == ""
 
 
 def test_customers_of_one_name_are_one_group_and_their_ids_keep_them_apart(gateway: Gateway) -> None:
