@@ -1,9 +1,10 @@
 """Regenerate README.md and docs/*.md: run every example, and rebuild every generated table.
 
-A fenced block ``graphql TOKEN`` is a query, and ``graphql NAME.graphql`` a file for the commands below it. A block ``json variables`` below it holds its variables, and the next block
-``json`` its result. ``after`` and ``before`` in variables are cursors from the previous result. A block ``console``
-holds a command, including a here-document that ends with QUERY, and its output. A block whose note is a path holds that
-file, or the part of it between the lines ``README: begin`` and ``README: end``. Comments mark the place of each table.
+A fenced block ``graphql TOKEN`` is a query. A block ``json variables`` below it holds its variables, and the next block
+``json`` its result. ``after`` and ``before`` in variables are cursors from the previous result. A block
+``graphql NAME.graphql`` is a file for the commands below it. A block ``console`` holds a command, including a
+here-document that ends with QUERY, and its output. A block whose note is a path holds that file, or the part of it
+between the lines ``README: begin`` and ``README: end``. Comments mark the place of each table.
 
 ``python -m tests.docs.readme`` rewrites the files.
 """

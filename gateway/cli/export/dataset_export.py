@@ -17,6 +17,7 @@ from gateway.cli.export.progress import Progress
 from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed
 from gateway.errors import BadUserInput
 from gateway.page import INCOMPLETE
+from schema.export.document import REFINEMENTS
 
 
 class _RefusalPayload(GatewayPayload):
@@ -41,6 +42,11 @@ class DatasetExport:
     def is_filtered(self) -> bool:
         """True if a filter selects the rows."""
         return "filter" in self.parameters
+
+    @property
+    def reads_all_rows(self) -> bool:
+        """True if the gateway has to read all rows before the first one is written."""
+        return not REFINEMENTS.isdisjoint(self.parameters)
 
     async def steps(self, gateway: GatewayClient, point: ResumePoint, progress: Progress) -> AsyncGenerator[Step, None]:
         """Yield the rows after ``point``. Raises StepFailed and ExportEnded."""

@@ -64,6 +64,8 @@ async def write_rows(
     retries = ExportRetries(progress, is_first=True)
     while not target.resume_point.is_complete:
         rows = target.resume_point.rows
+        if source.reads_all_rows:
+            progress.read_all_rows()
         try:
             async with aclosing(source.steps(gateway, target.resume_point, progress)) as steps:
                 async for step in steps:

@@ -706,11 +706,10 @@ def test_help_lists_every_exit_code() -> None:
 # On a terminal
 
 
-def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
+def shown_on_a_terminal(*arguments: str) -> str:
+    """Run the command with a terminal as standard error; return what it shows there."""
     controller, terminal = pty.openpty()
-    running = Export(
-        "--url", gateway.url, "-o", str(tmp_path / "rows.csv"), "--page-rows", "4000", token="contoso", stderr=terminal
-    )
+    running = Export(*arguments, "--page-rows", "4000", token="contoso", stderr=terminal, stdout=subprocess.DEVNULL)
     os.close(terminal)
     output = b""
     # Linux reports the end of a terminal as an error.
@@ -719,9 +718,25 @@ def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_pa
             output += more
     os.close(controller)
     assert running.process.wait() == 0
+    return output.decode()
+
+
+def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
+    output = shown_on_a_terminal("--url", gateway.url, "-o", str(tmp_path / "rows.csv"))
     line = r"\[#+\.+\] 4,000 of 12,000 rows  33%  [\d,]+ rows/s  \d+:\d\d left"
-    assert re.search(line, output.decode()), output
-    assert output.decode().endswith("\r\x1b[K12,000 rows\r\n")
+    assert re.search(line, output), output
+    assert output.endswith("\r\x1b[K12,000 rows\r\n")
+
+
+def test_a_terminal_shows_that_an_order_needs_all_rows_first(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "ordered.graphql").write_text(
+        "{ licenseDeployments(orderBy: [{field: LICENSES_SOLD}]) { nodes { productName } } }", encoding="utf-8"
+    )
+    for options in (("--order-by", "licensesSold"), ("--query", str(tmp_path / "ordered.graphql"))):
+        output = shown_on_a_terminal("--url", gateway.url, "-o", str(tmp_path / f"rows{options[0]}.csv"), *options)
+        assert output.startswith(
+            "\r\x1b[KReading all rows first …\r\x1b[K[######..............] 4,000 of 12,000 rows  33%\r"
+        )
 
 
 def test_an_unreachable_gateway_is_named_at_once_and_retried_briefly() -> None:
