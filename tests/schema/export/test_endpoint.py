@@ -254,6 +254,18 @@ def test_an_offset_beyond_the_end_is_refused(gateway: Gateway, offset: str) -> N
     check_changed(fetch(gateway, offset=offset, snapshot=fetch(gateway).headers["X-Snapshot"]))
 
 
+@pytest.mark.parametrize("order", ["", '[{"field": "LICENSES_SOLD"}]'])
+def test_a_snapshot_of_another_account_is_refused_with_that_as_a_possible_cause(gateway: Gateway, order: str) -> None:
+    snapshot = fetch(gateway, orderBy=order, token="sample").headers["X-Snapshot"]
+    response = fetch(gateway, orderBy=order, offset="1", snapshot=snapshot)
+    check_changed(response)
+    (error,) = response.json()["errors"]
+    assert error["message"] == (
+        "The data was processed again during the export, or the token belongs to another account. Start the"
+        " export again."
+    )
+
+
 def check_changed(response: httpx.Response) -> None:
     """The response refuses to continue another snapshot."""
     assert response.status_code == 409
