@@ -24,6 +24,9 @@ _JSON = ("filter", "having")
 
 _DIRECTIONS = ("ASC", "DESC")
 
+# As in SQL; the names of columns have no such end.
+_ORDER_WITHOUT_COLON = re.compile(r"\b(\w+)[\s=]+(asc|desc)\b", re.IGNORECASE)
+
 # Characters of a wrong value that are shown (our choice).
 MAX_SHOWN = 40
 
@@ -74,6 +77,10 @@ def _order(text: str, dataset: Dataset) -> str:
     import msgspec
 
     option = OPTIONS["orderBy"]
+    if match := _ORDER_WITHOUT_COLON.search(text):
+        raise click.UsageError(
+            f"{option} has '{match[0].strip()[:MAX_SHOWN]}'. Put a colon between them: {match[1]}:{match[2].upper()}."
+        )
     terms = [term.strip().partition(":") for term in text.split(",")]
     derived = [measure.name for measure in dataset.derived]
     fields = _known([term[0] for term in terms], (*dataset.dimensions, *dataset.measures, *derived), option)

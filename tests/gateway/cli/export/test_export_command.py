@@ -621,6 +621,10 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         (("--group-by", "channel,bogus"), "--group-by has 'bogus', which it does not take. Choose from SERVICE_CODE, "),
         (("--order-by", "bogus:desc"), "PRODUCT_NAME, LICENSES_DEPLOYED, LICENSES_SOLD, LICENSES_UNASSIGNED, "),
         (("--order-by", "channel:down"), "--order-by has 'channel:down'. Write channel:ASC or channel:DESC."),
+        (
+            ("--order-by", "channel, licensesUnassigned desc"),
+            "--order-by has 'licensesUnassigned desc'. Put a colon between them: licensesUnassigned:DESC.",
+        ),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
         (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
@@ -673,7 +677,8 @@ def test_a_missing_token_is_a_usage_error() -> None:
 def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
     code, _, err = exported("--url", gateway.url, "--group-by", "CHANNEL", "--order-by", "productName")
     assert code == 2
-    assert err.startswith("Error: --order-by has PRODUCT_NAME, which is null in every group.")
+    text = "Error: --order-by has PRODUCT_NAME, which is null in every group. Add it to --group-by, or leave it out."
+    assert err.splitlines()[0] == text
     code, _, err = exported("--url", gateway.url, "--filter", '{"service": {"eq": "x"}}')
     assert (code, err.splitlines()[0].partition(" Choose from ")[0]) == (2, "Error: --filter has no field 'service'.")
     assert "serviceCode" in err
