@@ -48,6 +48,11 @@ class DatasetExport:
         return "filter" in self.parameters
 
     @property
+    def is_dated(self) -> bool:
+        """True if a processed date selects the rows."""
+        return "processedDateTime" in self.parameters
+
+    @property
     def reads_all_rows(self) -> bool:
         """True if the gateway has to read all rows before the first one is written."""
         return not REFINEMENTS.isdisjoint(self.parameters)

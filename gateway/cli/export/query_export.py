@@ -63,6 +63,11 @@ class QueryExport:
         return "filter" in self.variables
 
     @property
+    def is_dated(self) -> bool:
+        """True if a processed date may select the rows."""
+        return "processedDateTime" in self.variables
+
+    @property
     def reads_all_rows(self) -> bool:
         """True if the gateway may have to read all rows before the first one is written."""
         return self.document.reads_all_rows

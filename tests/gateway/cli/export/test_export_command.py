@@ -294,6 +294,15 @@ def test_an_export_without_rows_shows_a_message() -> None:
     code, out, err = exported("--filter", '{"productName": {"eq": "misspelt"}}', token="contoso")
     assert (code, out.count(b"\r\n")) == (0, 1)
     assert err.endswith("No row matches the filter: a filter compares whole values.\n")
+    day = ("--processed-date-time", "2026-10-24")
+    code, out, err = exported(*day, token="contoso")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith("No rows were processed on this date, as on most days.\n")
+    code, out, err = exported(*day, "--filter", '{"channel": {"eq": "direct"}}', token="contoso")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith(
+        "No row of this date matches the filter. Most days have no rows, and a filter compares whole values.\n"
+    )
 
 
 def test_without_a_token_the_message_lists_the_sandboxs_tokens_if_it_is_the_upstream() -> None:
