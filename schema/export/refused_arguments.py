@@ -28,7 +28,7 @@ _STEP = re.compile(r"\w+")
 _OPERATORS = {"filter": "eq", "having": "gt"}
 
 # A comparison that was written as text, such as ">= 5".
-_COMPARISON = re.compile(r"\s*([<>]=?|)\s*(-?\d+(?:\.\d+)?)\s*", re.ASCII)
+_COMPARISON = re.compile(r"\s*([<>]=?|)\s*(-?(?:0|[1-9]\d{0,18})(?:\.\d{1,18})?)\s*", re.ASCII)
 _SIGNS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 # Longer values are not repeated (our choice).
@@ -81,7 +81,8 @@ def _no_object(message: str, values: Mapping[str, Any]) -> str | None:
         operator = _SIGNS.get(sign, operator)
     else:
         shown = _shown(value)
-    return f'\'{argument}\' has no condition at {path}. Write {{"{steps[-1]}": {{"{operator}": {shown}}}}}.'
+    condition = f'{{"{steps[-1]}": {{"{operator}": {shown}}}}}'
+    return f"'{argument}' has no condition at {path}. Write {condition}."
 
 
 def _no_scalar(message: str, values: Mapping[str, Any]) -> str | None:
