@@ -186,6 +186,17 @@ def test_reprocessing_after_a_cursor_is_a_snapshot_conflict_and_a_new_start_work
     assert {node["processedDateTime"] for node in again["nodes"]} == {error["extensions"]["processedDateTime"]}
 
 
+@pytest.mark.parametrize("order", ["", "orderBy: {field: LICENSES_SOLD}, "])
+def test_a_cursor_of_another_account_is_refused_with_that_as_a_possible_cause(gateway: Any, order: str) -> None:
+    cursor = gateway.connection(f"{order}first: 1", "sample", "pageInfo { endCursor }")["pageInfo"]["endCursor"]
+    (error,) = gateway.ask(f'{{ licenseDeployments({order}first: 1, after: "{cursor}") {{ totalCount }} }}')["errors"]
+    assert error["extensions"]["code"] == "SNAPSHOT_CHANGED"
+    assert error["message"] == (
+        "The data was processed again after this cursor was issued, or the token belongs to another account. Start"
+        " again from the first page."
+    )
+
+
 def test_an_answer_that_spans_two_snapshots_is_reloaded_without_an_error(start_gateway: Any) -> None:
     gateway, token = start_gateway(first_block_rows=10, block_rows=10), "contoso+rows=50+reprocess-after=2+as=torn"
     nodes = gateway.connection("first: 40", token, "nodes { processedDateTime }")["nodes"]

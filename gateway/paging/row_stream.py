@@ -77,11 +77,11 @@ class RowStream:
                     rows = first.rows[self.start - first.skip :] if self.start > first.skip else first.rows
                     return self._complete([first.having(rows=rows, skip=self.start), *pages[1:]], tried.values())
             elif all(page.cache is CacheState.MISS for page in tried.values()):
-                raise changed_stream()
+                raise changed_stream(is_continued=True)
             if self.digest is not None or tries_left == 1:
                 # A cached block may be older than the snapshot, and a shared call may have begun before it.
                 query = replace(query, revalidate=True)
-        raise changed_stream()
+        raise changed_stream(is_continued=self.digest is not None)
 
     async def pages(self, opening: list[Page]) -> AsyncGenerator[Page]:
         """Yield the pages of ``opening``, emptying it, and the pages after them. Raises GatewayError.
@@ -167,7 +167,7 @@ class RowStream:
             if start is None:
                 start = self._mark(await self._block(self.query, 0, accepts_incomplete=True))
             if self.digest.conflicts(start.snapshot):
-                raise changed_stream()
+                raise changed_stream(is_continued=True)
             marks.setdefault(start.snapshot, start)
         mark = self._mark(page)
         conflicting = [other for other in marks.values() if self._conflict(other, mark)]

@@ -11,6 +11,8 @@ def incomplete_stream() -> UpstreamBadResponse:
     return UpstreamBadResponse("The upstream promised more rows than it returned. Retry later.")
 
 
-def changed_stream() -> SnapshotChanged:
-    """Return the error for rows of two snapshots."""
-    return SnapshotChanged("The data was processed again during the export. Start the export again.")
+def changed_stream(*, is_continued: bool = False) -> SnapshotChanged:
+    """Return the error for rows of two snapshots. ``is_continued`` is True if the client has rows from before."""
+    # Another account's rows look like another snapshot.
+    cause = ", or the token belongs to another account" if is_continued else ""
+    return SnapshotChanged(f"The data was processed again during the export{cause}. Start the export again.")

@@ -190,5 +190,8 @@ async def snapshot_changed(blocks: Blocks) -> SnapshotChanged:
 def changed_since_cursor(present: Snapshot) -> SnapshotChanged:
     """Return the error for a cursor of another snapshot than ``present``, with its latest date if it has one."""
     dates = [when for _, when in present.dates]
-    message = "The data was processed again after this cursor was issued. Start again from the first page."
+    message = (
+        "The data was processed again after this cursor was issued, or the token belongs to another account. Start"
+        " again from the first page."
+    )
     return SnapshotChanged(message, processedDateTime=max(dates, key=instant)) if dates else SnapshotChanged(message)

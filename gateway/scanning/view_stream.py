@@ -56,7 +56,7 @@ class ViewStream:
         numbers = self._numbers = await view.numbers(self.refinement)
         snapshot = Snapshot(len(numbers), (("", view.table.digest.hex()),))
         if self.start > len(numbers) or (self.digest is not None and self.digest.conflicts(snapshot)):
-            raise changed_stream()
+            raise changed_stream(is_continued=True)
         too_large = await view.out_of_range(self.refinement.fields)
         warnings = (*view.warnings, *out_of_range_warnings(too_large))
         return [(await self._page(view, self.start)).having(snapshot=snapshot, warnings=warnings)]

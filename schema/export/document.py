@@ -27,6 +27,9 @@ FIRST, AFTER = "exportFirst", "exportAfter"
 
 _PAGING = frozenset({"first", "after", "last", "before", "offset"})
 
+# The arguments that the gateway applies itself, to all rows of the query.
+REFINEMENTS = frozenset({"search", "having", "orderBy"})
+
 
 class NotExportable(Exception):
     """The operation does not have exactly one connection with fixed columns."""
@@ -43,11 +46,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ExportDocument:
-    """An operation with the variables FIRST and AFTER, which returns a page of ``columns`` under ``field``."""
+    """An operation with the variables FIRST and AFTER, which returns a page of ``columns`` under ``field``.
+
+    ``reads_all_rows`` is True if the gateway may have to read all rows before the first page.
+    """
 
     text: str
     field: str
     columns: tuple[Column, ...]
+    reads_all_rows: bool = False
 
 
 def dataset_columns(dataset: Dataset) -> tuple[Column, ...]:
@@ -76,6 +83,7 @@ def export_document(text: str) -> ExportDocument:
         columns=tuple(
             Column(name, node.name.value in numbers, node.name.value in rates) for name, node in rows.items()
         ),
+        reads_all_rows=_reads_all_rows(root[0], list(rows.values())),
     )
 
 
@@ -136,6 +144,15 @@ def _numbers(field: str) -> tuple[frozenset[str], frozenset[str]]:
     names = {name for dataset in datasets for name in (*dataset.measures, *dataset.exceptional)}
     rates = {rate.name for dataset in datasets for rate in dataset.rates}
     return frozenset(names | rates), frozenset(rates)
+
+
+def _reads_all_rows(connection: FieldNode, rows: list[FieldNode]) -> bool:
+    arguments = {node.name.value for node in connection.arguments or ()}
+    # The gateway makes groups with these measures itself.
+    exceptional = {name for dataset, _ in DATASETS for name in dataset.exceptional}
+    return bool(
+        arguments & REFINEMENTS or ("groupBy" in arguments and exceptional & {node.name.value for node in rows})
+    )
 
 
 def _text(operation: OperationDefinitionNode, connection: FieldNode, rows: list[FieldNode]) -> str:

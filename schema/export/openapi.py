@@ -43,7 +43,10 @@ _COUNT: Json = {"type": "integer", "minimum": 0}
 
 _HEADERS: Mapping[str, tuple[str, Json]] = {
     "X-Snapshot": ("The query and its snapshot of the data, for `snapshot`.", {"type": "string"}),
-    "X-Total-Count": ("The number of rows that the upstream announces, if it does.", _COUNT),
+    "X-Total-Count": (
+        "The number of rows that the upstream announces, if it does, or that search or having finds.",
+        _COUNT,
+    ),
     "X-Warnings": ("Codes of warnings that are known before the first byte, separated by commas.", {"type": "string"}),
     "X-Cache": ("Where the first rows come from.", {"type": "string", "enum": ["hit", "stale", "miss"]}),
     "Age": ("The age of the first rows in seconds.", _COUNT),

@@ -19,10 +19,17 @@ _UNKNOWN_FIELD = re.compile(
     re.DOTALL,
 )
 _NO_OBJECT = re.compile(_START + r"Expected value of type '\w+' to be an object")
+_NO_SCALAR = re.compile(
+    _START + r"(?:Expected value of type '(?=Long')|(?=Float|String))(?P<type>\w+)(?:', but| cannot represent a? ?non)"
+)
 _STEP = re.compile(r"\w+")
 
 # Operators for the examples of conditions.
 _OPERATORS = {"filter": "eq", "having": "gt"}
+
+# A comparison that was written as text, such as ">= 5".
+_COMPARISON = re.compile(r"\s*([<>]=?|)\s*(-?(?:0|[1-9]\d{0,18})(?:\.\d{1,18})?)\s*", re.ASCII)
+_SIGNS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 # Longer values are not repeated (our choice).
 MAX_SHOWN = 40
@@ -36,7 +43,8 @@ def refused_arguments(
     def advise(message: str) -> str:
         # None of the arguments is an Int, whose advice names the largest page.
         text = advised(message, schema, max_rows=0) if introspection else message
-        return _unknown_field(text, schema if introspection else None) or _no_object(text, values) or text
+        plain = _unknown_field(text, schema if introspection else None) or _no_object(text, values)
+        return plain or _no_scalar(text, values) or text
 
     cause = coercion_failed(errors[:1], advise)[0].original_error
     assert isinstance(cause, BadUserInput)
@@ -66,10 +74,37 @@ def _no_object(message: str, values: Mapping[str, Any]) -> str | None:
     steps = _STEP.findall(path or "")
     if not steps or steps[-1].isdecimal():
         return f"'{argument}' needs an object{f' at {path}' if path else ''}, in braces."
-    value = json.dumps(_value_at(values[argument], steps))
-    shown = value if len(value) <= MAX_SHOWN and value[0] not in "[{" else "…"
-    condition = f'{{"{steps[-1]}": {{"{_OPERATORS.get(argument, "eq")}": {shown}}}}}'
+    operator, value = _OPERATORS.get(argument, "eq"), _value_at(values[argument], steps)
+    if argument == "having" and isinstance(value, str):
+        match = _COMPARISON.fullmatch(value)
+        sign, shown = match.groups() if match else ("", "…")
+        operator = _SIGNS.get(sign, operator)
+    else:
+        shown = _shown(value)
+    condition = f'{{"{steps[-1]}": {{"{operator}": {shown}}}}}'
     return f"'{argument}' has no condition at {path}. Write {condition}."
+
+
+def _no_scalar(message: str, values: Mapping[str, Any]) -> str | None:
+    """Return the message about a value of another kind: a number in quotes, or a text without."""
+    match = _NO_SCALAR.match(message)
+    if match is None or not match["path"]:
+        return None
+    value = _value_at(values[match["argument"]], _STEP.findall(match["path"]))
+    shown = _shown(value)
+    if match["type"] == "String":
+        advice = f'Write it in quotes: "{shown}".' if isinstance(value, int | float) else "Write a text in quotes."
+    elif isinstance(value, str):
+        shown, advice = f"the text {shown}", "Write a number without quotes."
+    else:
+        advice = f"Write a {'whole number of at most 64 bits' if match['type'] == 'Long' else 'number'}."
+    return f"'{match['argument']}' has {shown} at {match['path']}. {advice}"
+
+
+def _shown(value: Any) -> str:
+    """Return a short text or number as JSON, and an ellipsis for other values."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN and text[0] not in "[{" else "…"
 
 
 def _value_at(value: Any, steps: Sequence[str]) -> Any:

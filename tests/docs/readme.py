@@ -1,9 +1,10 @@
 """Regenerate README.md and docs/*.md: run every example, and rebuild every generated table.
 
 A fenced block ``graphql TOKEN`` is a query. A block ``json variables`` below it holds its variables, and the next block
-``json`` its result. ``after`` and ``before`` in variables are cursors from the previous result. A block ``console``
-holds a command, including a here-document that ends with QUERY, and its output. A block whose note is a path holds that
-file, or the part of it between the lines ``README: begin`` and ``README: end``. Comments mark the place of each table.
+``json`` its result. ``after`` and ``before`` in variables are cursors from the previous result. A block
+``graphql NAME.graphql`` is a file for the commands below it. A block ``console`` holds a command, including a
+here-document that ends with QUERY, and its output. A block whose note is a path holds that file, or the part of it
+between the lines ``README: begin`` and ``README: end``. Comments mark the place of each table.
 
 ``python -m tests.docs.readme`` rewrites the files.
 """
@@ -41,10 +42,11 @@ ANSWER_WIDTH_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A gateway started as the README describes: its URL and its startup message."""
+    """A gateway started as the README describes: its URL, its startup message, and a folder for the user's files."""
 
     url: str
     banner: str
+    folder: Path
 
     def ask(self, query: str, token: str, variables: Any) -> Any:
         """Return the whole response to a query."""
@@ -57,7 +59,12 @@ class Newcomer:
         # The tests' programs may be installed elsewhere than in the README.
         command = command.replace(WRITTEN_URL, self.url).replace(".venv/bin/", "")
         done = subprocess.run(
-            ["bash", "-c", command], env=clean_environment({}), capture_output=True, text=True, check=True
+            ["bash", "-c", command],
+            env=clean_environment({}),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout if done.stdout.endswith("\n") else done.stdout + "\n"
 
@@ -79,7 +86,7 @@ def newcomer() -> Iterator[Newcomer]:
                 assert process.poll() is None and time.monotonic() < deadline, "the gateway did not start"  # noqa: PT018
                 time.sleep(0.02)  # another process, so no fake clock is possible
             banner = log.read_text(encoding="utf-8").split("Ctrl-C.")[0] + "Ctrl-C."
-            yield Newcomer(url, banner.strip("\n").replace(url, WRITTEN_URL) + "\n")
+            yield Newcomer(url, banner.strip("\n").replace(url, WRITTEN_URL) + "\n", Path(folder))
 
 
 def pretty(value: Any, indent: str = "", taken: int = 0) -> str:
@@ -126,6 +133,8 @@ class Examples:
         kind, note, body = fence.groups()
         if "/" in note:
             body = excerpt(README.parent / note)
+        elif kind == "graphql" and note.endswith(".graphql"):
+            (self._gateway.folder / note).write_text(body, encoding="utf-8")
         elif kind == "graphql":
             self._question, self._variables = (body, note), None
         elif kind == "json" and note == "variables":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -17,6 +18,10 @@ from gateway.cli.export.progress import Progress
 from gateway.cli.export.retries import BROKEN, ErrorPayload, StepFailed
 from gateway.errors import BadUserInput
 from gateway.page import INCOMPLETE
+from schema.export.document import REFINEMENTS
+
+# An argument that a message advises to use.
+_OTHER_ARGUMENT = re.compile(rf"\b(into|to|use) (?:the argument )?'({'|'.join(OPTIONS)})'")
 
 
 class _RefusalPayload(GatewayPayload):
@@ -41,6 +46,16 @@ class DatasetExport:
     def is_filtered(self) -> bool:
         """True if a filter selects the rows."""
         return "filter" in self.parameters
+
+    @property
+    def is_dated(self) -> bool:
+        """True if a processed date selects the rows."""
+        return "processedDateTime" in self.parameters
+
+    @property
+    def reads_all_rows(self) -> bool:
+        """True if the gateway has to read all rows before the first one is written."""
+        return not REFINEMENTS.isdisjoint(self.parameters)
 
     async def steps(self, gateway: GatewayClient, point: ResumePoint, progress: Progress) -> AsyncGenerator[Step, None]:
         """Yield the rows after ``point``. Raises StepFailed and ExportEnded."""
@@ -79,14 +94,18 @@ async def _refuse(response: httpx.Response) -> None:
     except StepFailed as failed:
         facts = failed.error.extensions
         argument = str(facts.get("argument"))
-        option = OPTIONS.get(argument) if facts.get("code") == BadUserInput.code else None
-        if option is None:
+        if argument not in OPTIONS or facts.get("code") != BadUserInput.code:
             raise
-        message, start = failed.error.message, f"'{argument}' "
-        is_about_argument = message.startswith(start)
-        raise OptionRefused(
-            f"{option} {message.removeprefix(start)}" if is_about_argument else f"{option}: {message}"
-        ) from None
+        raise OptionRefused(_about_options(failed.error.message, argument)) from None
+
+
+def _about_options(message: str, argument: str) -> str:
+    """Return a message about ``argument`` that names options instead of arguments."""
+    message = _OTHER_ARGUMENT.sub(lambda match: f"{match[1]} {OPTIONS[match[2]]}", message)
+    for start in (f"'{argument}' ", f"{argument} "):
+        if message.startswith(start):
+            return f"{OPTIONS[argument]} {message.removeprefix(start)}"
+    return f"{OPTIONS[argument]}: {message}"
 
 
 def _empty_step(response: httpx.Response, progress: Progress) -> Step:

@@ -24,6 +24,9 @@ _JSON = ("filter", "having")
 
 _DIRECTIONS = ("ASC", "DESC")
 
+# As in SQL; the names of columns have no such end.
+_ORDER_WITHOUT_COLON = re.compile(r"\b(\w+)[\s=]+(asc|desc)\b", re.IGNORECASE)
+
 # Characters of a wrong value that are shown (our choice).
 MAX_SHOWN = 40
 
@@ -50,9 +53,10 @@ def endpoint_parameters(texts: Mapping[str, str | None], dataset: Dataset) -> di
 
 
 def missing_columns(parameters: Mapping[str, str], dataset: Dataset) -> list[str]:
-    """Return the fields of the order that are no columns of the export."""
+    """Return the fields of order and conditions that are no columns of the export."""
+    order, having = parameters.get("orderBy", ""), parameters.get("having", "")
     names = [measure.name for measure in dataset.derived]
-    return [name for name in names if f'"{_enum_name(name)}"' in parameters.get("orderBy", "")]
+    return [name for name in names if f'"{_enum_name(name)}"' in order or f'"{name}"' in having]
 
 
 def json_object(text: str, option: str, example: str) -> Mapping[str, Any]:
@@ -73,6 +77,10 @@ def _order(text: str, dataset: Dataset) -> str:
     import msgspec
 
     option = OPTIONS["orderBy"]
+    if match := _ORDER_WITHOUT_COLON.search(text):
+        raise click.UsageError(
+            f"{option} has '{match[0].strip()[:MAX_SHOWN]}'. Put a colon between them: {match[1]}:{match[2].upper()}."
+        )
     terms = [term.strip().partition(":") for term in text.split(",")]
     derived = [measure.name for measure in dataset.derived]
     fields = _known([term[0] for term in terms], (*dataset.dimensions, *dataset.measures, *derived), option)

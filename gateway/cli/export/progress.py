@@ -28,18 +28,28 @@ class Progress:
         self._sleep = sleep
         self._start_rows = start_rows
         self._started = clock()
+        self._is_reading = False
         self._noted: set[str] = set()
 
+    def read_all_rows(self) -> None:
+        """Say that all rows are read before the first one arrives. This time does not count towards the rate."""
+        self._is_reading = True
+        self._rewrite("Reading all rows first …")
+
     def show(self, rows: int, total: int | None) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._started, self._start_rows = self._clock(), rows
         seconds = max(self._clock() - self._started, 0.001)
         rate = (rows - self._start_rows) / seconds
+        speed = f"  {rate:,.0f} rows/s" if rate else ""
         if not total:
-            self._rewrite(f"{rows:,} rows  {rate:,.0f} rows/s")
+            self._rewrite(f"{rows:,} rows{speed}")
             return
         share = min(1.0, rows / total)
         bar = ("#" * math.floor(share * BAR_CHARACTERS)).ljust(BAR_CHARACTERS, ".")
-        left = _duration(max(0, total - rows) / rate) if rate else "?"
-        self._rewrite(f"[{bar}] {rows:,} of {total:,} rows  {share:.0%}  {rate:,.0f} rows/s  {left} left")
+        left = f"  {_duration(max(0, total - rows) / rate)} left" if rate else ""
+        self._rewrite(f"[{bar}] {rows:,} of {total:,} rows  {share:.0%}{speed}{left}")
 
     async def wait(self, reason: str, seconds: float) -> None:
         """Wait ``seconds``, with a countdown on a terminal and one line elsewhere."""

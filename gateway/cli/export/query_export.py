@@ -62,6 +62,16 @@ class QueryExport:
         """True if a filter may select the rows."""
         return "filter" in self.variables
 
+    @property
+    def is_dated(self) -> bool:
+        """True if a processed date may select the rows."""
+        return "processedDateTime" in self.variables
+
+    @property
+    def reads_all_rows(self) -> bool:
+        """True if the gateway may have to read all rows before the first one is written."""
+        return self.document.reads_all_rows
+
     async def steps(self, gateway: GatewayClient, point: ResumePoint, progress: Progress) -> AsyncGenerator[Step, None]:
         """Yield the pages after ``point``. Raises StepFailed and ExportEnded."""
         cursor, is_incomplete, is_complete = point.cursor, point.is_incomplete, False

@@ -20,6 +20,14 @@ from gateway.cli.export.retries import ExportRetries, StepFailed
 
 Target = PartialFile | StreamTarget
 
+# Messages for files without rows, by whether a filter and a processed date select them.
+NO_ROWS = {
+    (False, False): "There are no rows.",
+    (True, False): "No row matches the filter: a filter compares whole values.",
+    (False, True): "No rows were processed on this date, as on most days.",
+    (True, True): "No row of this date matches the filter. Most days have no rows, and a filter compares whole values.",
+}
+
 
 async def run(
     connection: AbstractAsyncContextManager[GatewayClient],
@@ -46,11 +54,7 @@ async def run(
         progress.end(target.resume_point.rows)
         target.close()
     if not target.resume_point.rows:
-        sys.stderr.write(
-            "No row matches the filter: a filter compares whole values.\n"
-            if source.is_filtered
-            else "There are no rows.\n"
-        )
+        sys.stderr.write(f"{NO_ROWS[source.is_filtered, source.is_dated]}\n")
     if target.resume_point.is_incomplete:
         raise ExportIncomplete(
             "The file is written, but the upstream announced more rows than it returned. Export again later."
@@ -64,6 +68,8 @@ async def write_rows(
     retries = ExportRetries(progress, is_first=True)
     while not target.resume_point.is_complete:
         rows = target.resume_point.rows
+        if source.reads_all_rows:
+            progress.read_all_rows()
         try:
             async with aclosing(source.steps(gateway, target.resume_point, progress)) as steps:
                 async for step in steps:

@@ -70,7 +70,9 @@ def _dataset_source(
         raise click.UsageError("--variables needs --query.")
     if missing := missing_columns(parameters, dataset):
         click.echo(
-            f"The order has {', '.join(missing)}, but the file has no such column. Use --query for it.", err=True
+            f"The file has no column {', '.join(missing)}. To have it, put the operation into a file and use"
+            " --query FILE.",
+            err=True,
         )
     if options.raw:
         parameters = parameters | {"raw": "1"}

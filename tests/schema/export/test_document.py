@@ -40,6 +40,22 @@ def test_paging_and_fields_beside_rows_are_replaced() -> None:
     assert exported.columns == (Column("channel", False), Column("sold", True))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fields", "expected"),
+    [
+        ("filter: {}", "licensesUnassigned", False),
+        ("groupBy: [CHANNEL]", "licensesSold", False),
+        ("groupBy: [CHANNEL]", "wasted: licensesUnassigned", True),
+        ('search: "a"', "channel", True),
+        ("having: {}", "channel", True),
+        ("orderBy: []", "channel", True),
+    ],
+)
+def test_an_operation_shows_whether_all_rows_are_read_first(arguments: str, fields: str, expected: bool) -> None:
+    exported = export_document(f"{{ licenseDeployments({arguments}) {{ nodes {{ {fields} }} }} }}")
+    assert exported.reads_all_rows is expected
+
+
 def test_a_dataset_has_a_column_for_each_field() -> None:
     columns = dataset_columns(LICENSE_DEPLOYMENTS)
     assert [column.name for column in columns] == list(LICENSE_DEPLOYMENTS.attributes)

@@ -254,6 +254,18 @@ def test_an_offset_beyond_the_end_is_refused(gateway: Gateway, offset: str) -> N
     check_changed(fetch(gateway, offset=offset, snapshot=fetch(gateway).headers["X-Snapshot"]))
 
 
+@pytest.mark.parametrize("order", ["", '[{"field": "LICENSES_SOLD"}]'])
+def test_a_snapshot_of_another_account_is_refused_with_that_as_a_possible_cause(gateway: Gateway, order: str) -> None:
+    snapshot = fetch(gateway, orderBy=order, token="sample").headers["X-Snapshot"]
+    response = fetch(gateway, orderBy=order, offset="1", snapshot=snapshot)
+    check_changed(response)
+    (error,) = response.json()["errors"]
+    assert error["message"] == (
+        "The data was processed again during the export, or the token belongs to another account. Start the"
+        " export again."
+    )
+
+
 def check_changed(response: httpx.Response) -> None:
     """The response refuses to continue another snapshot."""
     assert response.status_code == 409
@@ -590,6 +602,27 @@ def test_wrong_refinements_are_refused(gateway: Gateway, name: str, text: str) -
         ("filter", "5", "'filter' needs an object, in braces."),
         ("having", '{"licensesSold": 100}', """at licensesSold. Write {"licensesSold": {"gt": 100}}."""),
         ("having", '{"licensesSold": [1]}', """at licensesSold. Write {"licensesSold": {"gt": …}}."""),
+        ("having", '{"licensesSold": ">5"}', """at licensesSold. Write {"licensesSold": {"gt": 5}}."""),
+        ("having", '{"deploymentRate": "<= 0.4"}', """Write {"deploymentRate": {"lte": 0.4}}."""),
+        ("having", '{"licensesSold": "many"}', """at licensesSold. Write {"licensesSold": {"gt": …}}."""),
+        (
+            "having",
+            '{"and": [{"licensesSold": {"gte": "5"}}]}',
+            """'having' has the text "5" at and[0].licensesSold.gte. Write a number without quotes.""",
+        ),
+        (
+            "having",
+            '{"deploymentRate": {"lt": "0.4"}}',
+            """'having' has the text "0.4" at deploymentRate.lt. Write a number without quotes.""",
+        ),
+        (
+            "having",
+            '{"licensesSold": {"gt": 5.5}}',
+            "'having' has 5.5 at licensesSold.gt. Write a whole number of at most 64 bits.",
+        ),
+        ("having", '{"deploymentRate": {"gt": true}}', "'having' has true at deploymentRate.gt. Write a number."),
+        ("filter", '{"channel": {"eq": 5}}', """'filter' has 5 at channel.eq. Write it in quotes: "5"."""),
+        ("filter", '{"channel": {"in": ["a", []]}}', "'filter' has … at channel.in[1]. Write a text in quotes."),
     ],
 )
 def test_wrong_conditions_are_refused_in_plain_words(gateway: Gateway, name: str, text: str, message: str) -> None:

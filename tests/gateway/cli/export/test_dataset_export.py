@@ -166,6 +166,30 @@ def test_other_responses_end_the_export(response: httpx.Response, kind: type[Exc
         ScriptedEndpoint(response).write()
 
 
+@pytest.mark.parametrize(
+    ("argument", "message", "shown"),
+    [
+        (
+            "having",
+            "'having' has no field 'a'. Put it into the argument 'filter'.",
+            "--having has no field 'a'. Put it into --filter.",
+        ),
+        (
+            "filter",
+            "'filter' has no field 'search'. To be brief, use the argument 'search'.",
+            "--filter has no field 'search'. To be brief, use --search.",
+        ),
+        ("processedDateTime", "processedDateTime is not a date.", "--processed-date-time is not a date."),
+        ("having", "having.a is null.", "--having: having.a is null."),
+    ],
+)
+def test_a_refusal_names_options_instead_of_arguments(argument: str, message: str, shown: str) -> None:
+    body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT", "argument": argument}}]}
+    with pytest.raises(OptionRefused) as caught:
+        ScriptedEndpoint(httpx.Response(400, json=body)).write()
+    assert caught.value.message == shown
+
+
 def test_missing_rows_are_noted_and_remembered() -> None:
     endpoint = ScriptedEndpoint([b"a,b\r\n"])
     endpoint.headers["X-Warnings"] = "STALE_DATA, UPSTREAM_INCOMPLETE"

@@ -199,7 +199,9 @@ def test_grouping_and_date_options_need_no_graphql(gateway: Gateway) -> None:
     assert [row["licensesSold"] for row in rows] == [str(row["licensesSold"]) for row in wanted]
 
 
-NO_COLUMN = "The order has licensesUnassigned, but the file has no such column. Use --query for it.\n"
+NO_COLUMN = (
+    "The file has no column licensesUnassigned. To have it, put the operation into a file and use --query FILE.\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,12 @@ def test_groups_and_their_order_are_named_like_columns_or_as_in_graphql(
     rows = [json.loads(line) for line in out.splitlines()]
     assert [{name: row[name] for name in fields.split()} for row in rows] == nodes
     assert len({tuple(row.values()) for row in rows}) == len(rows) > 1
+
+
+def test_a_condition_on_a_measure_that_is_no_column_gets_a_note(gateway: Gateway) -> None:
+    options = ("--url", gateway.url, "--group-by", "productName", "--having")
+    assert exported(*options, '{"licensesUnassigned": {"gt": 100}}')[2] == NO_COLUMN
+    assert exported(*options, '{"licensesSold": {"gt": 100}}')[2] == ""
 
 
 def test_customers_of_one_name_are_one_group_and_their_ids_keep_them_apart(gateway: Gateway) -> None:
@@ -286,6 +294,15 @@ def test_an_export_without_rows_shows_a_message() -> None:
     code, out, err = exported("--filter", '{"productName": {"eq": "misspelt"}}', token="contoso")
     assert (code, out.count(b"\r\n")) == (0, 1)
     assert err.endswith("No row matches the filter: a filter compares whole values.\n")
+    day = ("--processed-date-time", "2026-10-24")
+    code, out, err = exported(*day, token="contoso")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith("No rows were processed on this date, as on most days.\n")
+    code, out, err = exported(*day, "--filter", '{"channel": {"eq": "direct"}}', token="contoso")
+    assert (code, out.count(b"\r\n")) == (0, 1)
+    assert err.endswith(
+        "No row of this date matches the filter. Most days have no rows, and a filter compares whole values.\n"
+    )
 
 
 def test_without_a_token_the_message_lists_the_sandboxs_tokens_if_it_is_the_upstream() -> None:
@@ -613,6 +630,10 @@ def test_the_partial_file_contains_neither_token_nor_filter(upstream: Upstream, 
         (("--group-by", "channel,bogus"), "--group-by has 'bogus', which it does not take. Choose from SERVICE_CODE, "),
         (("--order-by", "bogus:desc"), "PRODUCT_NAME, LICENSES_DEPLOYED, LICENSES_SOLD, LICENSES_UNASSIGNED, "),
         (("--order-by", "channel:down"), "--order-by has 'channel:down'. Write channel:ASC or channel:DESC."),
+        (
+            ("--order-by", "channel, licensesUnassigned desc"),
+            "--order-by has 'licensesUnassigned desc'. Put a colon between them: licensesUnassigned:DESC.",
+        ),
         (("--processed-date-time", ""), "--processed-date-time is empty"),
         (("--output", "rows.xlsx"), "The ending .xlsx names no known format. Name the file FILE.csv, FILE.ndjson or"),
         (("--output", "rows"), "The file name has no ending. Name the file FILE.csv, FILE.ndjson or FILE.parquet, or"),
@@ -665,7 +686,8 @@ def test_a_missing_token_is_a_usage_error() -> None:
 def test_an_error_of_the_gateway_is_shown(gateway: Gateway) -> None:
     code, _, err = exported("--url", gateway.url, "--group-by", "CHANNEL", "--order-by", "productName")
     assert code == 2
-    assert err.startswith("Error: --order-by has PRODUCT_NAME, which is null in every group.")
+    text = "Error: --order-by has PRODUCT_NAME, which is null in every group. Add it to --group-by, or leave it out."
+    assert err.splitlines()[0] == text
     code, _, err = exported("--url", gateway.url, "--filter", '{"service": {"eq": "x"}}')
     assert (code, err.splitlines()[0].partition(" Choose from ")[0]) == (2, "Error: --filter has no field 'service'.")
     assert "serviceCode" in err
@@ -698,11 +720,10 @@ def test_help_lists_every_exit_code() -> None:
 # On a terminal
 
 
-def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
+def shown_on_a_terminal(*arguments: str) -> str:
+    """Run the command with a terminal as standard error; return what it shows there."""
     controller, terminal = pty.openpty()
-    running = Export(
-        "--url", gateway.url, "-o", str(tmp_path / "rows.csv"), "--page-rows", "4000", token="contoso", stderr=terminal
-    )
+    running = Export(*arguments, "--page-rows", "4000", token="contoso", stderr=terminal, stdout=subprocess.DEVNULL)
     os.close(terminal)
     output = b""
     # Linux reports the end of a terminal as an error.
@@ -711,9 +732,25 @@ def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_pa
             output += more
     os.close(controller)
     assert running.process.wait() == 0
+    return output.decode()
+
+
+def test_a_terminal_shows_rows_total_rate_and_time_left(gateway: Gateway, tmp_path: Path) -> None:
+    output = shown_on_a_terminal("--url", gateway.url, "-o", str(tmp_path / "rows.csv"))
     line = r"\[#+\.+\] 4,000 of 12,000 rows  33%  [\d,]+ rows/s  \d+:\d\d left"
-    assert re.search(line, output.decode()), output
-    assert output.decode().endswith("\r\x1b[K12,000 rows\r\n")
+    assert re.search(line, output), output
+    assert output.endswith("\r\x1b[K12,000 rows\r\n")
+
+
+def test_a_terminal_shows_that_an_order_needs_all_rows_first(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "ordered.graphql").write_text(
+        "{ licenseDeployments(orderBy: [{field: LICENSES_SOLD}]) { nodes { productName } } }", encoding="utf-8"
+    )
+    for options in (("--order-by", "licensesSold"), ("--query", str(tmp_path / "ordered.graphql"))):
+        output = shown_on_a_terminal("--url", gateway.url, "-o", str(tmp_path / f"rows{options[0]}.csv"), *options)
+        assert output.startswith(
+            "\r\x1b[KReading all rows first …\r\x1b[K[######..............] 4,000 of 12,000 rows  33%\r"
+        )
 
 
 def test_an_unreachable_gateway_is_named_at_once_and_retried_briefly() -> None:

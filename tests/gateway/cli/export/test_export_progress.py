@@ -31,6 +31,19 @@ def test_rate_and_time_left_count_only_rows_of_this_run() -> None:
     assert f"\n{line}\n" in (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
+def test_the_time_in_which_all_rows_are_read_does_not_count() -> None:
+    """The rows that arrive first have no rate, because nobody knows how long they took."""
+    display, stream, clock = progress(is_terminal=True)
+    display.read_all_rows()
+    assert stream.getvalue() == "\r\x1b[KReading all rows first …"
+    clock.seconds += 16
+    display.show(10_000, 30_000)
+    assert stream.getvalue().endswith("\r\x1b[K[######..............] 10,000 of 30,000 rows  33%")
+    clock.seconds += 2
+    display.show(20_000, 30_000)
+    assert stream.getvalue().endswith(" 20,000 of 30,000 rows  67%  5,000 rows/s  0:02 left")
+
+
 def test_an_unknown_or_too_low_total_is_handled() -> None:
     display, stream, clock = progress(is_terminal=True)
     clock.seconds += 1
