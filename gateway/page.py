@@ -76,9 +76,9 @@ class Page:
 
     ``more`` says whether row ``skip + len(rows)`` exists; None if that is unknown without another call. ``has_link``
     says whether the upstream linked to that row. ``total_count`` is None if the upstream's value cannot be used.
-    ``unreadable`` has the numbers of the rows, from 0 in this page, in which a measure is null because its value could
-    not be read. ``fetched_at`` is by the monotonic clock. ``calls`` counts the upstream calls of this fetch, 0 for a
-    cache hit. A page outside the cache has no ``renderings``.
+    ``unreadable`` marks the rows in which a measure is null because its value could not be read (see row_marks).
+    ``fetched_at`` is by the monotonic clock. ``calls`` counts the upstream calls of this fetch, 0 for a cache hit. A
+    page outside the cache has no ``renderings``.
     """
 
     rows: Sequence[Any]
@@ -87,7 +87,7 @@ class Page:
     total_count: int | None = None
     snapshot: Snapshot = UNKNOWN_SNAPSHOT
     warnings: tuple[PageWarning, ...] = ()
-    unreadable: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    unreadable: Mapping[str, bytes] = field(default_factory=dict)
     fetched_at: float = 0.0
     calls: int = 0
     cache: CacheState = CacheState.MISS

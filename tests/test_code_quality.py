@@ -36,7 +36,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.held_rows",),
     ("gateway.access_token",),
     ("gateway.query", "gateway.errors", "gateway.config", "gateway.sandbox", "gateway.graphiql"),
-    ("gateway.clocks", "gateway.scheduling", "gateway.network", "gateway.dataset", "gateway.version"),
+    ("gateway.clocks", "gateway.scheduling", "gateway.network"),
+    ("gateway.dataset", "gateway.row_marks", "gateway.version"),
 )
 
 PARTS = [part for parts in LAYERS for part in parts]

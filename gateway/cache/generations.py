@@ -73,7 +73,7 @@ class PackedPage(msgspec.Struct, array_like=True, frozen=True):
     has_link: bool
     snapshot: Snapshot
     warnings: tuple[PageWarning, ...]
-    unreadable: Mapping[str, tuple[int, ...]]
+    unreadable: Mapping[str, bytes]
     data: bytes
     rows: int
 

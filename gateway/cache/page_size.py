@@ -20,6 +20,10 @@ SAMPLE_MARGIN = 1.1
 
 def page_size_bytes(page: Page) -> int:
     """Return the bytes of ``page``'s rows with all values; for a large page, an estimate that errs upward."""
+    return _rows_bytes(page) + sum(map(len, page.unreadable.values()))
+
+
+def _rows_bytes(page: Page) -> int:
     if not page.rows:
         return 0
     step = -(-len(page.rows) // SAMPLE_ROWS)

@@ -18,14 +18,17 @@ FEW_ROWS = 20_000
 # over 300,000 rows holds at most 28 MB with the sandbox's rows, and 63 MB if each row has another customer.
 LARGE_COMPUTATIONS, SMALL_COMPUTATIONS = 2, 8
 
+# Our choice: several computations. A token that was alone for a while then waits for new ones no longer than that.
+HALF_LIFE_SECONDS = 1.0
+
 
 class Computations:
     """Runs computations in ``thread``: one at a time of each token over few rows, and one over many."""
 
     def __init__(self, thread: WorkerThread) -> None:
         self._thread = thread
-        self._small = FairPermits(per_token=1, total=SMALL_COMPUTATIONS)
-        self._large = FairPermits(per_token=1, total=LARGE_COMPUTATIONS)
+        self._small = FairPermits(1, SMALL_COMPUTATIONS, HALF_LIFE_SECONDS)
+        self._large = FairPermits(1, LARGE_COMPUTATIONS, HALF_LIFE_SECONDS)
 
     @property
     def under_way(self) -> int:

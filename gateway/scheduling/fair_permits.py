@@ -35,9 +35,10 @@ class FairPermits:
     Further work, on what earlier work of the token left in memory, comes before the token's other work.
     """
 
-    def __init__(self, per_token: int, total: int) -> None:
+    def __init__(self, per_token: int, total: int, half_life_seconds: float = HALF_LIFE_SECONDS) -> None:
         self._per_token = per_token
         self._total = total
+        self._half_life_seconds = half_life_seconds
         self._running: Counter[bytes] = Counter()
         self._waiting: dict[asyncio.Future[None], _Waiting] = {}
         # The seconds that the work of a token took, as of the time beside them, on the loop's clock.
@@ -105,7 +106,7 @@ class FairPermits:
     def _seconds(self, locator: bytes, now: float) -> float:
         """Return the time that the work of a token took lately."""
         seconds, noted_at = self._used.get(locator, (0.0, 0.0))
-        return seconds * exp2((noted_at - now) / HALF_LIFE_SECONDS)
+        return seconds * exp2((noted_at - now) / self._half_life_seconds)
 
     def _note(self, locator: bytes, seconds: float) -> None:
         now = self._now()

@@ -17,6 +17,7 @@ from gateway.dataset import Dataset
 from gateway.errors import SnapshotChanged, UpstreamBadResponse
 from gateway.page import INCOMPLETE, UNREADABLE_VALUES, Page, PageWarning
 from gateway.query import PageQuery
+from gateway.row_marks import marks_of
 from gateway.snapshots.snapshot import Snapshot, snapshot_of
 from gateway.upstream.codec import UpstreamResponse
 
@@ -115,7 +116,7 @@ class _BlockBuilder:
         self._is_total_contradicted = False
         self._was_empty = False
         self._unreadable_values = 0
-        self._unreadable_measures: dict[str, tuple[int, ...]] = {}
+        self._unreadable_measures: dict[str, list[int]] = {}
         self._warnings: list[PageWarning] = []
         self._more: bool | None = None
         self._has_link = False
@@ -144,8 +145,8 @@ class _BlockBuilder:
         self.calls += response.attempts
         self._unreadable_values += response.unreadable_values
         for measure, numbers in response.unreadable_measures.items():
-            kept = (len(self._rows) + number for number in numbers if number < missing)
-            self._unreadable_measures[measure] = (*self._unreadable_measures.get(measure, ()), *kept)
+            kept = [len(self._rows) + number for number in numbers if number < missing]
+            self._unreadable_measures.setdefault(measure, []).extend(kept)
         self._note_total(response, len(rows))
         self._note_snapshot(rows)
         self._has_link = response.has_link
@@ -232,7 +233,7 @@ class _BlockBuilder:
             has_link=self._has_link,
             snapshot=Snapshot(self._total, snapshot.dates),
             warnings=tuple(self._warnings),
-            unreadable=self._unreadable_measures,
+            unreadable={measure: marks_of(rows) for measure, rows in self._unreadable_measures.items()},
             fetched_at=now,
             calls=self.calls,
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dataset import Dataset
+from gateway.row_marks import marked_rows
 from gateway.views.dictionary import Dictionary, code_type, sort_key_of
 from gateway.views.measure_column import MeasureColumn, State
 from gateway.views.table import Table, TextColumn
@@ -26,16 +27,16 @@ class TableBuilder:
         self._texts = {name: _TextBlocks(sort_key_of(dataset, name)) for name in names}
         self._measures = {name: _MeasureBlocks() for name in dataset.measures}
 
-    def add(self, rows: Sequence[msgspec.Struct], unreadable: Mapping[str, Sequence[int]]) -> None:
+    def add(self, rows: Sequence[msgspec.Struct], unreadable: Mapping[str, bytes]) -> None:
         """Append a block of rows: 10,000 take about 7 ms.
 
-        ``unreadable`` has the numbers of the rows in which a measure is null because its value could not be read.
+        ``unreadable`` marks the rows in which a measure is null because its value could not be read (see row_marks).
         """
         attributes = self._dataset.attributes
         for name, texts in self._texts.items():
             texts.add(map(attrgetter(attributes[name]), rows), len(rows))
         for name, measures in self._measures.items():
-            measures.add(list(map(attrgetter(attributes[name]), rows)), unreadable.get(name, ()))
+            measures.add(list(map(attrgetter(attributes[name]), rows)), marked_rows(unreadable.get(name, b"")))
         self._rows += len(rows)
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from gateway.config.groups import CacheConfig
 from gateway.errors import Forbidden, GatewayError, RateLimited, Unauthenticated, UpstreamUnavailable
 from gateway.page import CacheState, Page, PageWarning
 from gateway.query import PageQuery
+from gateway.row_marks import marks_of
 from gateway.snapshots.snapshot import Snapshot
 from tests.gateway.fakes import Clock, FakeSource, Row, caller, query
 
@@ -289,6 +290,8 @@ def test_the_size_of_a_page_grows_with_its_rows_and_their_texts() -> None:
         return page_size_bytes(Page(tuple(Row(text, 1, None) for _ in range(rows))))
 
     assert page_size_bytes(Page(())) == 0
+    marked = Page((Row("o365", None, None),), unreadable={"licensesSold": marks_of(range(8_000))})
+    assert page_size_bytes(marked) == page_size_bytes(Page(marked.rows)) + 1_000
     assert size_bytes(60, "x" * 100) - size_bytes(60, "x") == 60 * 99
     assert size_bytes(20_000, "x") > 20_000 * sys.getsizeof(Row("x", 1, None))
     assert size_bytes(20_000, "x") < 25 * size_bytes(1_000, "x")

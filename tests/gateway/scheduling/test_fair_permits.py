@@ -62,9 +62,8 @@ async def test_two_slow_tokens_leave_a_permit_to_others() -> None:
     assert order.permits.held == 0
 
 
-async def test_the_time_of_earlier_work_fades(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fair_permits, "HALF_LIFE_SECONDS", 0.01)
-    order = Order(FairPermits(per_token=1, total=1))
+async def test_the_time_of_earlier_work_fades() -> None:
+    order = Order(FairPermits(per_token=1, total=1, half_life_seconds=0.01))
     first = await order.start("heavy 1", b"heavy")
     await asyncio.sleep(0.2)
     await order.end("heavy 1")

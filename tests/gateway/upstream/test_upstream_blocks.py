@@ -16,6 +16,7 @@ from gateway.caller import Caller
 from gateway.errors import SnapshotChanged, UpstreamBadResponse, UpstreamTimeout
 from gateway.page import Page
 from gateway.query import PageQuery
+from gateway.row_marks import marks_of
 from gateway.snapshots.snapshot import Snapshot
 from gateway.upstream import BlockReader, UpstreamResponse
 from tests.gateway.upstream.scripted import (
@@ -193,13 +194,13 @@ async def test_unreadable_values_are_reported_with_their_count() -> None:
     page, _ = await read(respond(envelope([*rows(0), *bad], 3)), respond(envelope(bad, 3)))
     assert [(warning.code, warning.count) for warning in page.warnings] == [("UPSTREAM_UNREADABLE_VALUES", 4)]
     assert page.rows[1] == Row()
-    assert page.unreadable == {"licensesSold": (1, 2)}
+    assert page.unreadable == {"licensesSold": marks_of([1, 2])}
 
 
 async def test_rows_beyond_the_block_have_no_unreadable_values() -> None:
     bad = {"licensesSold": 1.5, "licensesDeployed": None}
     page, _ = await read(respond(envelope([*rows(0, 1), bad, bad, bad], 9)), top=4)
-    assert (len(page.rows), page.unreadable) == (4, {"licensesSold": (2, 3)})
+    assert (len(page.rows), page.unreadable) == (4, {"licensesSold": marks_of([2, 3])})
 
 
 OLD = rows(0, 1)

@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from gateway.dataset import Dataset, Excess, Measure, Rate
+from gateway.row_marks import marks_of
 from gateway.views.table import Table
 from gateway.views.table_builder import TableBuilder
 from tests.gateway.views.reference import UNREADABLE, Row
@@ -88,7 +89,7 @@ class Generated:
     def __post_init__(self) -> None:
         builder = TableBuilder(self.dataset)
         for block, numbers in self.blocks:
-            builder.add(block, {name: self._nulls(block, numbers, name) for name in self.dataset.measures})
+            builder.add(block, {name: marks_of(self._nulls(block, numbers, name)) for name in self.dataset.measures})
         object.__setattr__(self, "table", builder.build())
         rows = [self._row(row, number in unread) for block, unread in self.blocks for number, row in enumerate(block)]
         object.__setattr__(self, "rows", rows)
