@@ -39,6 +39,24 @@ export function extensionsOf(operation) {
 
 /** Returns an operation of a document with the values of its variables, and its fragments. */
 export function scopeOf({ definitions }, variables, operationName) {
+/**
+ * Returns the operation without its name if its text has none of that name: GraphiQL notices the name of a newly chosen
+ * tab only after a tenth of a second.
+ */
+export function withFittingName({ operationName, ...operation }) {
+  return { ...operation, ...(hasOperation(operation.query, operationName) ? { operationName } : {}) };
+}
+
+function hasOperation(query, name) {
+  try {
+    const operations = parse(query).definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    return operations.some((operation) => operation.name?.value === name);
+  } catch {
+    // The gateway reports what is wrong with it.
+    return true;
+  }
+}
+
   const operations = definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const operation = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
   const defaults = (operation.variableDefinitions ?? []).map(({ variable, defaultValue }) => [

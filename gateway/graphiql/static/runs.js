@@ -57,7 +57,7 @@ export function useRun(runs, tabId) {
   const [runByTab, setRunByTab] = useState({});
   const tab = useRef(tabId);
   tab.current = tabId;
-  const change = (run) => setRunByTab((all) => ({ ...all, [tab.current]: { ...all[tab.current], ...run } }));
+  const change = (run) => setRunByTab((all) => ({ ...all, [tab.current]: { ...NO_RUN, ...all[tab.current], ...run } }));
   useEffect(() => runs.watch(change), [runs]);
   return runByTab[tabId] ?? NO_RUN;
 }
