@@ -98,7 +98,7 @@ export function Results({ page, authorization, runs }) {
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
   const saveAll = (format) => {
-    const name = fileName(editors.queryEditor.operationName, list, answer.lists);
+    const name = `${fileName(editors.queryEditor.operationName, list, answer.lists)}-all`;
     saving.save({ connection, name, format, page: url, headers: headersOf() });
   };
   const hint = list?.rows.length === 0 ? emptyHint(editors) : "";
