@@ -112,7 +112,12 @@ function figures(values, columns) {
 
 /** Returns "over-deployed", or "beyond qualified" if the dataset has no measure of its own for it. */
 function overWords({ over, sold }) {
-  return over || !sold || "over" in datasetOf(sold) ? "over-deployed" : `beyond ${keyword(sold)}`;
+  return over || !sold || "over" in datasetOf(sold.name) ? "over-deployed" : `beyond ${keyword(sold.name)}`;
+}
+
+function unassignedText(value, column) {
+  if (column.isDifference) return `${column.name}: ${formatted(value)}`;
+  return `${formatted(value)} ${column.isComputed ? "unassigned, computed" : "unassigned"}`;
 }
 
 function formatted(value) {

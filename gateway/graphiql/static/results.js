@@ -51,14 +51,14 @@ export function Results({ page, authorization, runs }) {
   const [wantedSort, setSort] = useState(null);
   const [wantedMeasure, setMeasure] = useState(null);
   const [notice, setNotice] = useState("");
-  const answer = useMemo(() => readAnswer(text), [text]);
+  const tabId = editors.tabs[editors.activeTabIndex].id;
+  const latestRun = useRun(runs, tabId);
+  const run = useHeld(latestRun, isTurning && isFetching);
+  const answer = useMemo(() => readAnswer(text, (key) => !run.ungrouped.has(key)), [text, run.ungrouped]);
   const lastView = useRef("Chart");
   const view = chosenView ?? (text === "" ? lastView.current : bestView(answer));
   lastView.current = view;
   const found = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
-  const tabId = editors.tabs[editors.activeTabIndex].id;
-  const latestRun = useRun(runs, tabId);
-  const run = useHeld(latestRun, isTurning && isFetching);
   const choice = chooseMeasure({ numbers: numbersOf(found), order: orderOf(run, found), wanted: wantedMeasure });
   const list = useMemo(() => shownList(found, choice.column), [found, choice.column]);
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;

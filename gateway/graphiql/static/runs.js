@@ -5,7 +5,7 @@ import { describeScans } from "./scan_estimate.js";
 
 const { useEffect, useRef, useState } = window.React;
 
-const NO_RUN = { operation: null, ordered: new Set(), note: "", exchange: null };
+const NO_RUN = { operation: null, ordered: new Map(), ungrouped: new Set(), note: "", exchange: null };
 
 /** The operation that the page has sent last. `blockRows` is the size of the blocks that the gateway reads. */
 export class Runs {
@@ -24,7 +24,8 @@ export class Runs {
 
   /** Notes a run. */
   begin(operation) {
-    this.#notify({ ...NO_RUN, operation, ordered: readOperation(operation).ordered });
+    const { ordered, ungrouped } = readOperation(operation);
+    this.#notify({ ...NO_RUN, operation, ordered, ungrouped });
   }
 
   /** Notes the facts about the response to the latest run. */
