@@ -19,6 +19,9 @@ SOLD: Final = "licensesSold"
 DEPLOYED: Final = "licensesDeployed"
 # The columns that the page adds to those two.
 COMPUTED: Final = ("unassigned computed", "rate computed")
+COMPUTED_OF_GROUPS: Final = ("sold − deployed computed", "rate computed")
+# Its rows are no groups.
+ROWS: Final = "{ licenseDeployments { nodes { productName } } }"
 # Two products of one customer: 60 of 100 licenses deployed, and 25 of 20.
 CANCELING: Final[dict[str, Any]] = {
     "customerName": "Both",

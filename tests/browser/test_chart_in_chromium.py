@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 def percentage(part: int, whole: int) -> str:
-    rounded = int(100 * part / whole + 0.5)
-    return ">99%" if rounded == 100 and part < whole else f"{rounded}%"
+    rounded = int(1000 * part / whole + 0.5) / 10
+    return ">99.9%" if rounded == 100 and part < whole else f"{rounded:g}%"
 
 
 def test_partial_shares_are_not_rounded_to_0_or_100_percent(graphiql: GraphiqlPage) -> None:
@@ -35,7 +35,7 @@ def test_partial_shares_are_not_rounded_to_0_or_100_percent(graphiql: GraphiqlPa
     graphiql.answer_with(connection(*(product(f"plan {sold}", sold, deployed) for sold, deployed in pairs)))
     graphiql.run()
     graphiql.show("Chart")
-    assert [figures.split(" · ")[1] for _, figures in bars(graphiql)] == ["100%", ">100%", ">99%", "<1%", "0%"]
+    assert [figures.split(" · ")[1] for _, figures in bars(graphiql)] == ["100%", ">100%", "99.5%", "0.1%", "0%"]
 
 
 def test_a_chart_of_some_rows_says_that_they_may_not_be_the_highest(graphiql: GraphiqlPage) -> None:
@@ -115,14 +115,14 @@ def test_the_measure_can_be_chosen(graphiql: GraphiqlPage) -> None:
     graphiql.answer_with(connection(*rows, totalCount=4))
     graphiql.run()
     graphiql.show("Chart")
-    texts = ["licenses sold", "licenses deployed", "unassigned licenses, computed", "deployment rate, computed"]
+    texts = ["licenses sold", "licenses deployed", "sold − deployed", "deployment rate, computed"]
     assert measures(graphiql).locator("option").all_inner_texts() == texts
     for text, labels in zip(texts, ("abdc", "bdac", "abdc", "dbac"), strict=True):
         measures(graphiql).select_option(text)
         assert headline(graphiql) == f"4 rows by {text}"
         assert [label for label, _ in bars(graphiql)] == list(labels)
     assert segments(graphiql)[0] == [("rate", 0, 100)]
-    expect(drawn(graphiql).locator(".legend")).to_have_text("rate")
+    expect(drawn(graphiql).locator(".legend")).to_have_text("rate, computed")
     graphiql.run()
     assert headline(graphiql) == "4 rows by deployment rate, computed"
 
@@ -157,6 +157,30 @@ def test_labels_have_the_fewest_columns_that_tell_rows_apart(graphiql: GraphiqlP
     graphiql.answer_with(connection(rows[0]))
     graphiql.run()
     assert [label for label, _ in bars(graphiql)] == ["s"]
+
+
+def test_an_id_has_its_name_beside_it(graphiql: GraphiqlPage) -> None:
+    """Tenants of one name, as a search finds them, are shown with this name."""
+    ids = [f"{number:08X}-DAE4-4550-8201-E2BD73AB4876" for number in range(2)]
+    graphiql.answer_with(connection(*({"customerTenantId": id_, "customerName": "Søn", SOLD: 1} for id_ in ids)))
+    graphiql.run()
+    graphiql.show("Chart")
+    assert [label for label, _ in bars(graphiql)] == [f"{id_[:8]}… · Søn" for id_ in ids]
+    products = [{"customerTenantId": ids[0], "customerName": "Søn"} | product(name, 1, 1) for name in ("a", "b")]
+    graphiql.answer_with(connection(*products))
+    graphiql.run()
+    assert [label for label, _ in bars(graphiql)] == ["a", "b"]
+
+
+def test_a_rate_just_below_a_limit_does_not_seem_to_reach_it(graphiql: GraphiqlPage) -> None:
+    graphiql.answer_with(connection(product("a", 48, 19), product("b", 10, 4), product("c", 0, 1)))
+    graphiql.run()
+    graphiql.show("Chart")
+    assert [figures for _, figures in bars(graphiql)] == [
+        "19 of 48 · 39.6%",
+        "4 of 10 · 40%",
+        "1 of 0 · 1 over-deployed",
+    ]
 
 
 def test_zero_sold_and_null_values_are_drawn_without_a_share_or_bar(graphiql: GraphiqlPage) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.builder import builder, field, rerun, writes
 from tests.browser.results import EXAMPLES, SOLD, bars, connection, drawn, product, results
+from tests.gateway.sandbox.rows import rows_of
 
 if TYPE_CHECKING:
     from tests.browser.conftest import GraphiqlPage
@@ -31,15 +33,44 @@ def test_a_bar_drills_down(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Chart")
     customer = bars(graphiql)[0][0]
+    tenant = graphiql.result()["data"]["licenseDeployments"]["nodes"][0]["customerTenantId"]
     drawn(graphiql).locator(".bars .figures").first.click()
     graphiql.screenshot("drill-menu")
     rerun_from_menu(graphiql, "Product name")
-    assert writes(graphiql, f'filter: {{customerName: {{eq: "{customer}"}}}}')
+    assert writes(graphiql, f'customerName: {{eq: "{customer}"}}')
+    assert writes(graphiql, f'customerTenantId: {{eq: "{tenant}"}}')
     assert writes(graphiql, "groupBy: [PRODUCT_NAME]")
     assert writes(graphiql, "nodes { productName licensesSold")
     nodes = graphiql.result()["data"]["licenseDeployments"]["nodes"]
     assert [label for label, _ in bars(graphiql)] == [node["productName"] for node in nodes]
     assert graphiql.focused() == "Chart"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "part"),
+    [
+        (6, "MostUnassigned", "Product name"),
+        (8, "DeploymentBelow40", "Product name"),
+        (10, "TenantsBelow40", "Service code"),
+    ],
+)
+def test_the_parts_of_a_customer_of_an_example_add_up(
+    graphiql: GraphiqlPage, number: int, name: str, part: str
+) -> None:
+    """Other tenants may have the same name: their licenses are not the customer's."""
+    tenants: dict[Any, set[Any]] = {}
+    for row in rows_of("contoso"):
+        tenants.setdefault(row["customerName"], set()).add(row["customerTenantId"])
+    graphiql.open_example(number, name)
+    [(key, answer)] = graphiql.run()["data"].items()
+    row = max(answer["nodes"], key=lambda node: len(tenants[node["customerName"]]))
+    graphiql.show("Table")
+    place = drawn(graphiql).locator(f'[aria-rowindex="{answer["nodes"].index(row) + 2}"]')
+    place.get_by_role("button", name=row["customerName"], exact=True).click()
+    rerun_from_menu(graphiql, part)
+    parts = graphiql.result()["data"][key]["nodes"]
+    counts = [count for count in row if count.startswith("licenses")]
+    assert [sum(node[count] or 0 for node in parts) for count in counts] == [row[count] for count in counts]
 
 
 def test_drilling_down_leaves_the_conditions_on_the_group_behind(graphiql: GraphiqlPage) -> None:

@@ -54,7 +54,7 @@ def test_the_chart_shows_derived_measures(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Chart")
     assert bars(graphiql) == [
-        ("Both", "85 of 120 · 71% · 40 unassigned · 5 over-deployed"),
+        ("Both", "85 of 120 · 70.8% · 40 unassigned · 5 over-deployed"),
         ("Idle", "0 of 0 · 0 unassigned"),
     ]
     assert segments(graphiql)[0] == [("sold", 0, 96), ("deployed", 0, 64), ("unassigned", 64, 32), ("over", 96, 4)]
@@ -65,7 +65,7 @@ def test_the_chart_shows_derived_measures(graphiql: GraphiqlPage) -> None:
     rows = [{name: row[name] for name in ("customerName", *names)} for row in (CANCELING, IDLE)]
     graphiql.answer_with(connection(*rows))
     graphiql.run()
-    assert bars(graphiql)[0] == ("Both", "120 · 71% · 40 unassigned")
+    assert bars(graphiql)[0] == ("Both", "120 · 70.8% · 40 unassigned")
     assert segments(graphiql)[0] == [("sold", 0, 100), ("unassigned", 67, 33)]
 
 

@@ -1,4 +1,4 @@
-"""A response to another token than the chosen one, in real Chromium."""
+"""A response to another token or operation than the current one, in real Chromium."""
 
 from __future__ import annotations
 
@@ -37,6 +37,29 @@ def test_a_changed_token_marks_the_earlier_response(graphiql: GraphiqlPage, view
     graphiql.run()
     expect(mark(graphiql)).to_be_empty()
     expect(shown).to_have_css("filter", "none")
+
+
+def test_a_changed_operation_marks_the_earlier_response(graphiql: GraphiqlPage) -> None:
+    """White space and comments change nothing. Before the first run, there is nothing to mark."""
+    graphiql.page.get_by_role("button", name="New tab").click()
+    graphiql.type_query(ONE_CALL)
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.wait_for_operation("SoldAndDeployed")
+    graphiql.run()
+    graphiql.show("Chart")
+    graphiql.type_query(f"# A comment\n\n{ONE_CALL}  ")
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.type_query(ONE_CALL.replace("{", "{ kind: __typename", 1))
+    expect(mark(graphiql)).to_have_text("The operation has changed. Press Run.")
+    graphiql.type_query('{ "unfinished')
+    graphiql.page.keyboard.press("Escape")
+    expect(mark(graphiql)).to_have_text("The operation has changed. Press Run.")
+    graphiql.type_query(ONE_CALL)
+    expect(mark(graphiql)).to_be_empty()
+    graphiql.type_variables('{"a": 1}')
+    expect(mark(graphiql)).to_have_text("The variables have changed. Press Run.")
+    graphiql.run()
+    expect(mark(graphiql)).to_be_empty()
 
 
 def test_each_tab_shows_which_token_its_response_belongs_to(graphiql: GraphiqlPage) -> None:

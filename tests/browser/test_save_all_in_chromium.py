@@ -60,7 +60,7 @@ def test_all_rows_are_saved_as_csv(graphiql: GraphiqlPage) -> None:
     graphiql.wait_for_operation("Some")
     graphiql.screenshot("save-all")
     name, content = saved(graphiql, "12,000 rows as CSV")
-    assert name == "Some.csv"
+    assert name == "Some-all.csv"
     assert content.startswith(b"\xef\xbb\xbfserviceCode,")
     table = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), "")))
     assert [row["customerName"] for row in table] == [row["customerName"] or "" for row in rows_of("contoso")]
@@ -81,7 +81,7 @@ def test_the_file_has_the_rows_of_the_operation(graphiql: GraphiqlPage) -> None:
     shown = graphiql.result()["data"]["licenseDeployments"]["nodes"]
     with graphiql.page.expect_request(EXPORTS) as waiting:
         name, content = saved(graphiql, f"{total:,} rows as NDJSON")
-    assert name == "licenseDeployments.ndjson"
+    assert name == "licenseDeployments-all.ndjson"
     rows = [json.loads(line) for line in content.splitlines()]
     assert len(rows) == total > 3
     assert [(row["customerName"], row["licensesSold"]) for row in rows[:3]] == [tuple(row.values()) for row in shown]
@@ -201,7 +201,7 @@ def test_rows_are_written_to_a_chosen_file_if_the_browser_can(graphiql: Graphiql
     save(graphiql, "12,000 rows as NDJSON").click()
     expect(notice(graphiql)).to_have_text("Saved 12,000 rows, with all columns of the report.")
     files = graphiql.page.evaluate(FILES)
-    assert files["licenseDeployments.ndjson"] > 1_000_000
+    assert files["licenseDeployments-all.ndjson"] > 1_000_000
     graphiql.page.evaluate(
         "() => { window.showSaveFilePicker = async () => { throw new DOMException('', 'AbortError') } }"
     )

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.results import COMPUTED, DEPLOYED, SOLD, bars, column, connection, download, drawn, product, results
+from tests.browser.results import (
+    COMPUTED,
+    COMPUTED_OF_GROUPS,
+    DEPLOYED,
+    ROWS,
+    SOLD,
+    bars,
+    column,
+    connection,
+    download,
+    drawn,
+    measures,
+    product,
+    results,
+)
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Chromium, GraphiqlPage
@@ -128,6 +142,8 @@ def test_ids_and_dates_are_short(graphiql: GraphiqlPage) -> None:
 
 def test_unassigned_licenses_and_rates_are_computed_if_the_answer_lacks_them(graphiql: GraphiqlPage) -> None:
     """They are marked, sortable, and no part of the file."""
+    graphiql.type_query(ROWS)
+    graphiql.wait_for_operation(None)
     graphiql.answer_with(connection(product("a", 10, 4), product("b", 5, 8), product("c", 0, None)))
     graphiql.run()
     graphiql.show("Table")
@@ -145,6 +161,42 @@ def test_unassigned_licenses_and_rates_are_computed_if_the_answer_lacks_them(gra
     )
 
 
+def test_the_computed_difference_of_groups_is_not_called_unassigned(graphiql: GraphiqlPage) -> None:
+    """Over-deployed products hide unused licenses in it; a tip says what to select instead."""
+    graphiql.type_query(f"{{ licenseDeployments(groupBy: CHANNEL) {{ nodes {{ channel {SOLD} {DEPLOYED} }} }} }}")
+    graphiql.wait_for_operation(None)
+    graphiql.answer_with(connection(product("a", 10, 4), product("b", 5, 8), product("c", 0, None)))
+    graphiql.run()
+    graphiql.show("Table")
+    expect(graphiql.page.get_by_role("columnheader")).to_have_text(["productName", SOLD, DEPLOYED, *COMPUTED_OF_GROUPS])
+    assert column(graphiql, 4) == ["6", "-3", "–"]
+    tip = re.compile("hide unused ones. Select licensesUnassigned for the sum of unused licenses.$")
+    header = graphiql.page.get_by_role("columnheader", name="sold − deployed").get_by_role("button")
+    expect(header).to_have_attribute("title", tip)
+    graphiql.show("Chart")
+    measures(graphiql).select_option("sold − deployed")
+    expect(measures(graphiql)).to_have_attribute("title", tip)
+    assert bars(graphiql)[0] == ("a", "4 of 10 · 40% · sold − deployed: 6")
+    assert bars(graphiql)[1] == ("b", "8 of 5 · 160% · sold − deployed: -3 · 3 over-deployed")
+    legend = drawn(graphiql).locator(".legend.unassigned")
+    expect(legend).to_have_text("sold − deployed")
+    expect(legend).to_have_attribute("title", tip)
+
+
+def test_bars_and_legend_say_that_unassigned_licenses_of_rows_are_computed(graphiql: GraphiqlPage) -> None:
+    graphiql.type_query(ROWS)
+    graphiql.wait_for_operation(None)
+    graphiql.answer_with(connection(product("a", 10, 4), product("b", 5, 8)))
+    graphiql.run()
+    graphiql.show("Chart")
+    measures(graphiql).select_option("unassigned licenses, computed")
+    assert [figures for _, figures in bars(graphiql)] == [
+        "4 of 10 · 40% · 6 unassigned, computed",
+        "8 of 5 · 160% · 0 unassigned, computed · 3 over-deployed",
+    ]
+    expect(drawn(graphiql).locator(".legend.unassigned")).to_have_text("unassigned, computed")
+
+
 def test_a_phone_shows_names_and_numbers_first(chromium: Chromium) -> None:
     guid = "965EDA32-DAE4-4550-8201-E2BD73AB4876"
     row = {"customerTenantId": guid, "processedDateTime": "2026-11-20", "channel": "direct"}
@@ -154,7 +206,7 @@ def test_a_phone_shows_names_and_numbers_first(chromium: Chromium) -> None:
         graphiql.run()
         graphiql.show("Table")
         headers = graphiql.page.get_by_role("columnheader")
-        first = ["customerName", "productName", "n", SOLD, DEPLOYED, *COMPUTED]
+        first = ["customerName", "productName", "n", SOLD, DEPLOYED, *COMPUTED_OF_GROUPS]
         expect(headers).to_have_text([*first, "channel", "processedDateTime", "customerTenantId"])
         for number in range(3):
             expect(headers.nth(number)).to_be_in_viewport(ratio=1)
@@ -214,7 +266,7 @@ def test_edges_are_shown_like_nodes(graphiql: GraphiqlPage) -> None:
     graphiql.run()
     graphiql.show("Table")
     assert column(graphiql, 1) == ["a"]
-    expect(graphiql.page.get_by_role("columnheader")).to_have_text(["productName", SOLD, DEPLOYED, *COMPUTED])
+    expect(graphiql.page.get_by_role("columnheader")).to_have_text(["productName", SOLD, DEPLOYED, *COMPUTED_OF_GROUPS])
     choice = graphiql.page.get_by_role("combobox", name="Rows of")
     assert choice.locator("option").all_inner_texts() == ["page.all", "page.nodes"]
 

@@ -12,9 +12,10 @@ export const ALIAS = "alias";
  * `problems` ({code, message, progress, isWarning}) are GraphQL's errors and the gateway's warnings. `cost` is the
  * operation's, if the response has it. Each of `totals` has a `name` (the path of its connection) and `values`. Each of
  * `lists` has a `name` (its path in the response), its `keys` (first parts of that path), `rows` (flat objects),
- * `columns` (those of columns.js) and `totalCount` (null if the response has none).
+ * `columns` (those of columns.js) and `totalCount` (null if the response has none). `isGrouped` returns whether the rows
+ * below a key are groups.
  */
-export function readAnswer(text) {
+export function readAnswer(text, isGrouped = () => true) {
   let answer;
   try {
     answer = JSON.parse(text);
@@ -29,7 +30,7 @@ export function readAnswer(text) {
   }));
   const warnings = objectsIn(answer.extensions?.warnings).map((warning) => ({ ...warning, isWarning: true }));
   const data = isObject(answer.data) ? answer.data : {};
-  const lists = findLists(data, []);
+  const lists = findLists(data, [], isGrouped);
   return {
     isRead: true,
     data,
@@ -45,16 +46,17 @@ function objectsIn(value) {
 }
 
 /** Returns the lists of rows in and below `parent`; a connection with both nodes and edges has two. */
-function findLists(parent, path) {
+function findLists(parent, path, isGrouped) {
   const entries = Object.entries(parent);
   const own = entries.filter(([, value]) => Array.isArray(value) && value.every(isObject));
   const lists = own.map(([key, items]) => {
     const isAlone = own.length === 1 && path.length > 0;
-    const list = describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount);
-    return { ...list, keys: [path[0] ?? key], isAlone };
+    const root = path[0] ?? key;
+    const list = describeList((isAlone ? path : [...path, key]).join("."), items, parent.totalCount, isGrouped(root));
+    return { ...list, keys: [root], isAlone };
   });
   const deeper = entries.filter(([, value]) => isObject(value));
-  return [...lists, ...deeper.flatMap(([key, value]) => findLists(value, [...path, key]))];
+  return [...lists, ...deeper.flatMap(([key, value]) => findLists(value, [...path, key], isGrouped))];
 }
 
 /** Returns the totals below `parent`: objects of numbers, outside lists, with the name of a measure. */
@@ -94,9 +96,9 @@ function joinLists(lists) {
   return [{ ...joined, name, rows, columns, totalCount: Number.isNaN(totalCount) ? null : totalCount }];
 }
 
-function describeList(name, items, totalCount) {
+function describeList(name, items, totalCount, isGrouped) {
   const rows = items.map(flatten);
-  const list = addComputed({ rows, columns: describeColumns(rows) });
+  const list = addComputed({ rows, columns: describeColumns(rows) }, isGrouped);
   return { name, ...list, totalCount: typeof totalCount === "number" ? totalCount : null };
 }
 

@@ -9,7 +9,7 @@ import { sortRows } from "./sorting.js";
 export const MAX_BARS = 20;
 
 /**
- * Returns the chart of `list` for a choice (headline.js): `columns` maps its measures to the names of their columns,
+ * Returns the chart of `list` for a choice (headline.js): `columns` maps its measures to their columns,
  * `labels` are the names of the columns that label its bars. Each of `bars` has a `label`, its `row`, the `values`
  * of its measures and `segments` ({measure, start, end}).
  */
@@ -21,7 +21,7 @@ export function planChart(list, choice) {
   const texts = labelsOf(rows, labels);
   const bars = rows.map((row, index) => {
     if (compared) return { row, label: texts[index], ...comparedBar(row, compared) };
-    const values = Object.fromEntries(Object.entries(columns).map(([measure, name]) => [measure, row[name] ?? null]));
+    const values = Object.fromEntries(Object.entries(columns).map(([measure, { name }]) => [measure, row[name] ?? null]));
     const segments = choice.column.measure === "rate" ? [rateSegment(values)] : countSegments(values);
     return { row, label: texts[index], values, segments };
   });
@@ -35,10 +35,10 @@ export function measureColumns({ columns }) {
   return [...first.filter((column) => !isComputed(column)), ...first.filter(isComputed)];
 }
 
-/** Returns the names of the columns in a bar's figures: the answer's, and a computed one only if it is chosen. */
+/** Returns the columns in a bar's figures: the answer's, and a computed one only if it is chosen. */
 function shownMeasures(list, chosen) {
   const shown = measureColumns(list).filter((column) => !column.isComputed || column === chosen);
-  return Object.fromEntries(shown.map(({ name, measure }) => [measure, name]));
+  return Object.fromEntries(shown.map((column) => [column.measure, column]));
 }
 
 /** Returns the rows, the highest first unless they keep their order. */
@@ -104,5 +104,5 @@ function countSegments(values) {
 export function overdeployed({ sold, deployed, unassigned, over }) {
   if (isPresent(over)) return Math.max(0, over);
   if (!isPresent(sold) || !isPresent(deployed)) return 0;
-  return Math.max(0, deployed - Math.max(0, sold - (unassigned ?? 0)));
+  return Math.max(0, deployed - Math.max(0, sold - Math.max(0, unassigned ?? 0)));
 }

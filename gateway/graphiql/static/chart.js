@@ -5,7 +5,7 @@ import { isPresent, shownText } from "./cells.js";
 import { describePart } from "./headline.js";
 import { comparedKeys, HATCHING, Legend, measureKeys } from "./legend.js";
 import { DATASETS, datasetOf, keyword } from "./measures.js";
-import { counted, formatNumber, formatShare, join } from "./numbers.js";
+import { counted, formatLabelShare, formatNumber, join } from "./numbers.js";
 
 const { createElement: h, Fragment, useMemo, useRef } = window.React;
 
@@ -93,15 +93,15 @@ function comparedFigures({ earlier, later, change }, { measure }) {
   );
 }
 
-/** Shows, for example, "875,984 of 1,208,808 · 72% · 332,824 unassigned"; without a share if nothing was sold. */
+/** Shows, for example, "875,984 of 1,208,808 · 72.5% · 332,824 unassigned"; without a share if nothing was sold. */
 function figures(values, columns) {
   const { sold, deployed, rate, unassigned } = values;
   const counts = [deployed, sold].filter((value) => value !== undefined);
   const over = overdeployed(values);
   const texts = [
     counts.map(formatted).join(" of "),
-    isPresent(rate) ? formatShare(rate) : sold > 0 && isPresent(deployed) && formatShare(deployed / sold),
-    unassigned !== undefined && `${formatted(unassigned)} unassigned`,
+    isPresent(rate) ? formatLabelShare(rate) : sold > 0 && isPresent(deployed) && formatLabelShare(deployed / sold),
+    unassigned !== undefined && unassignedText(unassigned, columns.unassigned),
     over > 0 && `${formatNumber(over)} ${overWords(columns)}`,
   ].filter(Boolean);
   return join(
@@ -112,7 +112,12 @@ function figures(values, columns) {
 
 /** Returns "over-deployed", or "beyond qualified" if the dataset has no measure of its own for it. */
 function overWords({ over, sold }) {
-  return over || !sold || "over" in datasetOf(sold) ? "over-deployed" : `beyond ${keyword(sold)}`;
+  return over || !sold || "over" in datasetOf(sold.name) ? "over-deployed" : `beyond ${keyword(sold.name)}`;
+}
+
+function unassignedText(value, column) {
+  if (column.isDifference) return `${column.name}: ${formatted(value)}`;
+  return `${formatted(value)} ${column.isComputed ? "unassigned, computed" : "unassigned"}`;
 }
 
 function formatted(value) {

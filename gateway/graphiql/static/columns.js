@@ -1,7 +1,7 @@
 // The columns of rows: their kinds, the ones that the page computes, and their order.
 
 import { isId, isPresent } from "./cells.js";
-import { datasetOf, inWords, measureOf } from "./measures.js";
+import { datasetOf, inWords, keyword, measureOf } from "./measures.js";
 
 const DATE = /^\d{4}-\d\d-\d\d(T|$)/;
 
@@ -18,34 +18,49 @@ export function describeColumns(rows) {
   });
 }
 
-/** Adds the unassigned licenses and the rate of the dataset, if the answer lacks them and has the numbers for them. */
-export function addComputed({ rows, columns }) {
+/**
+ * Adds the unassigned licenses and the rate of the dataset, if the answer lacks them and has the numbers for them. In
+ * groups, over-deployed products hide unassigned licenses: there, the difference has another name, and can be negative.
+ */
+export function addComputed({ rows, columns }, isGrouped) {
   const nameOf = (measure) => columns.find((column) => column.measure === measure)?.name;
   const [sold, deployed] = [nameOf("sold"), nameOf("deployed")];
   if (sold === undefined || deployed === undefined) return { rows, columns };
   const fields = datasetOf(sold);
   const missing = ["unassigned", "rate"].filter((measure) => measure in fields && nameOf(measure) === undefined);
   if (missing.length === 0) return { rows, columns };
+  const difference = `${keyword(sold)} − ${keyword(deployed)}`;
+  const names = { unassigned: isGrouped ? difference : "unassigned", rate: "rate" };
   const computed = rows.map((row) => {
     const [bought, used] = [row[sold], row[deployed]];
     const isKnown = isPresent(bought) && isPresent(used);
     const values = {
-      unassigned: isKnown ? Math.max(0, bought - used) : null,
+      unassigned: isKnown ? Math.max(isGrouped ? -Infinity : 0, bought - used) : null,
       rate: isKnown && bought > 0 ? used / bought : null,
     };
-    return missing.reduce((all, measure) => ({ ...all, [measure]: values[measure] }), row);
+    return missing.reduce((all, measure) => ({ ...all, [names[measure]]: values[measure] }), row);
   });
-  const added = missing.map((measure) => ({ name: measure, isNumber: true, measure, isComputed: true, fields }));
+  const added = missing.map((measure) => {
+    const isDifference = isGrouped && measure === "unassigned";
+    return { name: names[measure], isNumber: true, measure, isComputed: true, isDifference, fields };
+  });
   const place = columns.findLastIndex(({ isNumber }) => isNumber) + 1;
   return { rows: computed, columns: columns.toSpliced(place, 0, ...added) };
 }
 
-/** Says how the page has computed a column. */
-export function describeComputed({ measure, fields }) {
+/** Returns how the page has computed a column; undefined if it has not. */
+export function describeComputed({ isComputed, isDifference, measure, fields }) {
+  if (!isComputed) return undefined;
   const [sold, deployed] = [inWords(fields.sold), inWords(fields.deployed)];
-  return measure === "rate"
-    ? `Computed by this page: ${deployed}, divided by ${sold}.`
-    : `Computed by this page: ${sold}, less ${deployed}. In a group of rows, ${fields.unassigned} can be higher.`;
+  if (measure === "rate") return `Computed by this page: ${deployed}, divided by ${sold}.`;
+  const hidden = "Over-deployed products hide unused ones.";
+  const advice = `${hidden} Select ${fields.unassigned} for the sum of unused licenses.`;
+  return `Computed by this page: ${sold}, less ${deployed}.${isDifference ? ` ${advice}` : ""}`;
+}
+
+/** Returns the name of a column, with a mark if its number could be taken for the gateway's. */
+export function markedName({ name, isComputed, isDifference }) {
+  return isComputed && !isDifference ? `${name}, computed` : name;
 }
 
 /** Returns the columns for a phone: names and numbers come first, then other texts, dates and ids. */

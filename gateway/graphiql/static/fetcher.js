@@ -2,7 +2,7 @@
 // pane always shows what happened.
 
 import { exchangeOf } from "./exchange.js";
-import { extensionsOf } from "./operation.js";
+import { extensionsOf, withFittingName } from "./operation.js";
 
 // GraphiQL itself sends this one.
 const INTROSPECTION = "IntrospectionQuery";
@@ -14,7 +14,8 @@ const INTROSPECTION = "IntrospectionQuery";
 export function createFetcher(url, prepareHeaders, runs, clock) {
   // Returns an observable, because GraphiQL's stop button can cancel one, which cancels the request and the gateway's
   // work. A promise could not be canceled.
-  return (operation, { headers = {} } = {}) => {
+  return (given, { headers = {} } = {}) => {
+    const operation = withFittingName(given);
     const isOfUser = operation.operationName !== INTROSPECTION;
     if (isOfUser) runs.begin(operation);
     return {

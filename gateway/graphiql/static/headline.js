@@ -1,5 +1,6 @@
 // The line above the chart: which rows it shows, by which measure. It is true for any part of the rows.
 
+import { describeComputed } from "./columns.js";
 import { inWords } from "./measures.js";
 import { counted, formatNumber } from "./numbers.js";
 
@@ -17,7 +18,7 @@ export function chooseMeasure({ numbers, order, wanted }) {
   // Two dates are compared by what the query orders them by.
   const compared = order?.isDescending && order.isOfBothDates && numbers.find((column) => isOrderOf(order, column));
   const ofOrder = order && !inOrder ? [{ value: ORDER, text: "the query's order" }] : [];
-  const options = [...ofOrder, ...numbers.map((column) => ({ value: column.name, text: textOf(column) }))];
+  const options = [...ofOrder, ...numbers.map((column) => ({ value: column.name, text: textOf(column), title: describeComputed(column) }))];
   const preferred = order ? ((inOrder || compared)?.name ?? ORDER) : options[0]?.value;
   const value = options.some((option) => option.value === wanted) ? wanted : preferred;
   const column = numbers.find(({ name }) => name === value) ?? numbers[0];
@@ -29,7 +30,8 @@ function isOrderOf({ measure }, column) {
   return column.measure === measure && !column.isComputed;
 }
 
-function textOf({ name, measure, isComputed, fields }) {
+function textOf({ name, measure, isComputed, isDifference, fields }) {
+  if (isDifference) return name;
   if (isComputed) return `${inWords(fields[measure])}, computed`;
   return measure ? inWords(name) : name;
 }
@@ -39,8 +41,8 @@ export function Headline({ list, shownCount, choice, onChoose }) {
   const { options, value } = choice;
   const select = h(
     "select",
-    { "aria-label": "Measure", value, onChange: (event) => onChoose(event.target.value) },
-    options.map((option) => h("option", { key: option.value, value: option.value }, option.text)),
+    { "aria-label": "Measure", title: options.find((option) => option.value === value)?.title, value, onChange: (event) => onChoose(event.target.value) },
+    options.map((option) => h("option", { key: option.value, value: option.value, title: option.title }, option.text)),
   );
   const compared = list.totalCount === null ? "Compared in this answer:" : "Compared:";
   const start = shownCount === null ? compared : startOf(list, shownCount, choice);

@@ -9,7 +9,8 @@ const MAX_COLUMNS = 8;
 
 /**
  * Returns the columns that label the `shown` rows of a list, in the query's order: the fewest names that tell the
- * list's rows apart, and ids or dates if shown rows have the same names. Constant columns label nothing.
+ * list's rows apart, and ids or dates if shown rows have the same names. Constant columns label nothing, except that an id
+ * has its name beside it.
  */
 export function labelColumns({ rows, columns }, shown) {
   const texts = columns.filter(({ name, isNumber }) => !isNumber && rows.some((row) => typeof row[name] === "string"));
@@ -17,9 +18,21 @@ export function labelColumns({ rows, columns }, shown) {
   const sample = [...shown, ...rows.slice(0, SAMPLE)];
   const names = fewest(varied.filter(isReadable), sample, []);
   const others = fewest(varied.filter((column) => !isReadable(column)), shown, names);
-  const chosen = new Set([...names, ...others]);
+  const chosen = new Set([...names, ...others, ...namesBeside(others, names, texts)]);
   if (chosen.size > 0) return texts.filter((column) => chosen.has(column));
   return [texts.find(isReadable) ?? texts[0]].filter(Boolean);
+}
+
+/** Returns the names of what the ids stand for; all names, if nothing else than ids can be read. */
+function namesBeside(others, readable, texts) {
+  const ids = others.filter(({ isId }) => isId);
+  const words = new Set(ids.map(({ name }) => firstWord(name)));
+  const isWanted = ({ name }) => words.has(firstWord(name)) || readable.length === 0;
+  return ids.length === 0 ? [] : texts.filter((column) => /name$/i.test(column.name) && isWanted(column));
+}
+
+function firstWord(name) {
+  return /^[a-z]*/.exec(name)[0];
 }
 
 function isReadable({ isDate, isId }) {

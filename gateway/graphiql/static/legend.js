@@ -1,5 +1,6 @@
 // What the labels and segments of the bars mean.
 
+import { describeComputed, markedName } from "./columns.js";
 import { keyword } from "./measures.js";
 import { join } from "./numbers.js";
 
@@ -7,8 +8,12 @@ const { createElement: h } = window.React;
 
 export const HATCHING = "over-hatching";
 
-function key(measure, name) {
-  return h("span", { key: measure, className: `legend ${measure}` }, name);
+function key(measure, name, title) {
+  return h("span", { key: measure, className: `legend ${measure}`, title }, name);
+}
+
+function keyOf(column) {
+  return key(column.measure, markedName(column), describeComputed(column));
 }
 
 /** Returns the keys of the bars of two lists. */
@@ -18,15 +23,15 @@ export function comparedKeys({ sides }) {
 
 /** Returns the keys of the segments, with the names of their columns. */
 export function measureKeys(columns, hasOver, isRate) {
-  if (isRate) return key("rate", columns.rate);
+  if (isRate) return keyOf(columns.rate);
   const pair = join(
-    ["deployed", "sold"].filter((measure) => measure in columns).map((measure) => key(measure, columns[measure])),
+    ["deployed", "sold"].filter((measure) => measure in columns).map((measure) => keyOf(columns[measure])),
     " of ",
   );
   const keys = [
     pair,
-    "unassigned" in columns && key("unassigned", columns.unassigned),
-    hasOver && key("over", columns.over ?? `${keyword(columns.deployed)} beyond ${keyword(columns.sold)}`),
+    "unassigned" in columns && keyOf(columns.unassigned),
+    hasOver && key("over", columns.over?.name ?? `${keyword(columns.deployed.name)} beyond ${keyword(columns.sold.name)}`),
   ].filter((part) => part && part.length !== 0);
   return join(keys, " · ").flat();
 }

@@ -16,6 +16,14 @@ export function formatShare(share, digits = 0) {
   return `${rounded.toLocaleString("en", { minimumFractionDigits: digits })}%`;
 }
 
+/**
+ * Formats a share for a label, e.g. 39.6% or 72%: below 100 %, it has a decimal unless that is 0. Without it, a rate just
+ * below a limit would seem to reach it.
+ */
+export function formatLabelShare(share) {
+  return share < 1 ? formatShare(share, 1).replace(".0%", "%") : formatShare(share);
+}
+
 /** Returns, for example, "1 call" or "25 calls". */
 export function counted(count, noun) {
   return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;

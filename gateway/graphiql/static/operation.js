@@ -8,12 +8,13 @@ const { Kind, parse, print, visit, valueFromASTUntyped, getDirectiveValues } = G
 
 // Arguments that select and order rows which the gateway has read, and change nothing about what it reads.
 const NOT_READ = ["first", "after", "last", "before", "offset", "search", "having", "orderBy"];
-const NOTHING = { ordered: new Map(), scans: [], definitions: [] };
+const NOTHING = { ordered: new Map(), ungrouped: new Set(), scans: [], definitions: [] };
 
 /**
  * Reads an operation ({query, variables, operationName}). `ordered` maps the response keys of the connections with an
- * order to that order ({measure, isDescending, isFromStart}: of its first field, and whether the page is the first one). Each of `scans` is a query whose rows the gateway must read completely: the `name` of its field, and the
- * arguments (`kept`) that choose these rows. `definitions` are those of the variables. The rules are the gateway's, in
+ * order to that order ({measure, isDescending, isFromStart}: of its first field, and whether the page is the
+ * first one). `ungrouped` are the keys of those without groups. Each of `scans` is a query whose rows the gateway must
+ * read completely: the `name` of its field, and the arguments (`kept`) that choose these rows. `definitions` are those of the variables. The rules are the gateway's, in
  * schema/answers.py.
  */
 export function readOperation({ query, variables, operationName }) {
@@ -23,6 +24,7 @@ export function readOperation({ query, variables, operationName }) {
     const scans = connections.flatMap(({ scan }) => (scan ? [scan] : []));
     return {
       ordered: new Map(connections.filter(({ order }) => order).map(({ key, order }) => [key, order])),
+      ungrouped: new Set(connections.filter(({ isGrouped }) => !isGrouped).map(({ key }) => key)),
       scans: scans.filter(({ text }, index) => scans.findIndex((other) => other.text === text) === index),
       definitions: scope.operation.variableDefinitions ?? [],
     };
@@ -35,6 +37,24 @@ export function readOperation({ query, variables, operationName }) {
 /** Returns what to send with an operation: one that needs all rows also asks for its cost. */
 export function extensionsOf(operation) {
   return readOperation(operation).scans.length > 0 ? { extensions: { cost: true } } : {};
+}
+
+/**
+ * Returns the operation without its name if its text has none of that name: GraphiQL notices the name of a newly chosen
+ * tab only after a tenth of a second.
+ */
+export function withFittingName({ operationName, ...operation }) {
+  return { ...operation, ...(hasOperation(operation.query, operationName) ? { operationName } : {}) };
+}
+
+function hasOperation(query, name) {
+  try {
+    const operations = parse(query).definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    return operations.some((operation) => operation.name?.value === name);
+  } catch {
+    // The gateway reports what is wrong with it.
+    return true;
+  }
 }
 
 /** Returns an operation of a document with the values of its variables, and its fragments. */
@@ -76,7 +96,7 @@ function connectionOf(key, fields, scope) {
   const omitted = isExceptional ? [...NOT_READ, "groupBy"] : NOT_READ;
   const kept = nodes.filter((argument) => !omitted.includes(argument.name.value));
   const scan = { name: name.value, kept, text: [name.value, ...kept.map(print)].join() };
-  return { key, order, scan: isRefined || isExceptional ? scan : null };
+  return { key, order, isGrouped: hasItems(values.groupBy), scan: isRefined || isExceptional ? scan : null };
 }
 
 function orderOf({ orderBy, after, before, last, offset }) {

@@ -30,13 +30,13 @@ export function useHeld(value, isHeld) {
 
 /**
  * Returns {connection, pager}: what the list that is shown asks for (page_arguments.js), null if that is unknown, and
- * its pages, null if there is only one. `run` is the latest run of the tab and `answer` its answer; `isOutdated` if they
- * belong to another token than the current one. `mayAsk` if the page may send operations of its own. `headersOf` returns
- * the headers to send.
+ * its pages, null if there is only one. `run` is the latest run of the tab and `answer` its answer; `isEdited` if the
+ * editors hold another operation, and `isOutdated` if it belongs to another token than the current one. `mayAsk` if the
+ * page may send operations of its own. `headersOf` returns the headers to send.
  */
-export function usePager({ url, editors, execution, turning, list, run, answer, isOutdated, mayAsk, headersOf, notify }) {
+export function usePager({ url, editors, execution, turning, mayAsk, headersOf, notify, ...shown }) {
+  const { list, run, answer, isEdited, isOutdated } = shown;
   const [isTurning, setTurning] = turning;
-  const isEdited = useIsEdited(editors, run.operation);
   const key = list && !list.isJoined && run.operation ? list.keys[0] : null;
   const connection = useMemo(
     () => (key === null ? null : connectionArguments(run.operation, key)),
@@ -114,25 +114,4 @@ function write({ queryEditor, variableEditor }, { edits, variables }) {
   const text = JSON.stringify(variables, null, 2);
   const isSame = text === "{}" ? variableEditor.getValue().trim() === "" : text === variableEditor.getValue();
   if (!isSame) variableEditor.setValue(text);
-}
-
-/** Returns whether the editors hold another operation than `sent`. */
-function useIsEdited({ queryEditor, variableEditor }, sent) {
-  const [isEdited, setEdited] = useState(false);
-  useEffect(() => {
-    if (!queryEditor || !variableEditor || !sent) return undefined;
-    const follow = () => setEdited(queryEditor.getValue() !== sent.query || !hasValues(variableEditor, sent.variables));
-    follow();
-    for (const editor of [queryEditor, variableEditor]) editor.on("changes", follow);
-    return () => [queryEditor, variableEditor].forEach((editor) => editor.off("changes", follow));
-  }, [queryEditor, variableEditor, sent]);
-  return isEdited;
-}
-
-function hasValues(editor, variables) {
-  try {
-    return JSON.stringify(JSON.parse(editor.getValue().trim() || "{}")) === JSON.stringify(variables ?? {});
-  } catch {
-    return false;
-  }
 }

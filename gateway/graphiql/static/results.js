@@ -7,6 +7,7 @@ import { useDrillMenu } from "./builder/drill_menu.js";
 import { Chart } from "./chart.js";
 import { saveCsv, toCsv } from "./csv.js";
 import { copyText, curlCommand } from "./curl.js";
+import { useEdited } from "./edited.js";
 import { useText } from "./editors.js";
 import { Awaited, bestView, TokenNeeded, useEnterInTokenField, useFirstRun } from "./first_view.js";
 import { Happened } from "./happened.js";
@@ -50,25 +51,27 @@ export function Results({ page, authorization, runs }) {
   const [wantedSort, setSort] = useState(null);
   const [wantedMeasure, setMeasure] = useState(null);
   const [notice, setNotice] = useState("");
-  const answer = useMemo(() => readAnswer(text), [text]);
+  const tabId = editors.tabs[editors.activeTabIndex].id;
+  const latestRun = useRun(runs, tabId);
+  const run = useHeld(latestRun, isTurning && isFetching);
+  const answer = useMemo(() => readAnswer(text, (key) => !run.ungrouped.has(key)), [text, run.ungrouped]);
   const lastView = useRef("Chart");
   const view = chosenView ?? (text === "" ? lastView.current : bestView(answer));
   lastView.current = view;
   const found = answer.lists.find(({ name }) => name === chosenName) ?? answer.lists[0];
-  const tabId = editors.tabs[editors.activeTabIndex].id;
-  const latestRun = useRun(runs, tabId);
-  const run = useHeld(latestRun, isTurning && isFetching);
   const choice = chooseMeasure({ numbers: numbersOf(found), order: orderOf(run, found), wanted: wantedMeasure });
   const list = useMemo(() => shownList(found, choice.column), [found, choice.column]);
   const sort = list?.columns.some(({ name }) => name === wantedSort?.column) ? wantedSort : null;
   const tokens = useTokens(authorization, tabId, isFetching);
-  const outdated = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
+  const { isEdited, notice: changed } = useEdited(editors, run.operation);
+  const otherToken = answer.isRead && !isFetching ? otherTokenNotice(tokens, sandboxTokens) : "";
+  const outdated = otherToken || (answer.isRead && !isFetching && !isTurning ? changed : "");
   const rows = useMemo(() => (list ? sortRows(list.rows, sort) : []), [list, sort]);
 
   const headersOf = () => authorization.prepareHeaders(JSON.parse(editors.headerEditor.getValue() || "{}"));
-  const isOutdated = outdated !== "";
+  const isOutdated = otherToken !== "";
   const mayAsk = runs.mayAsk;
-  const shownPage = { editors, execution, turning, list, run, answer, isOutdated };
+  const shownPage = { editors, execution, turning, list, run, answer, isEdited, isOutdated };
   const { connection, pager } = usePager({ ...shownPage, url, mayAsk, headersOf, notify: setNotice });
   const saving = useSaveAll(setNotice);
   useFirstRun(page.runsAtOnce, editors, execution.run);
@@ -98,7 +101,7 @@ export function Results({ page, authorization, runs }) {
     h(Action, { key: "csv", title: "Save the rows as CSV", onClick: saveRows }, "CSV"),
   ];
   const saveAll = (format) => {
-    const name = fileName(editors.queryEditor.operationName, list, answer.lists);
+    const name = `${fileName(editors.queryEditor.operationName, list, answer.lists)}-all`;
     saving.save({ connection, name, format, page: url, headers: headersOf() });
   };
   const hint = list?.rows.length === 0 ? emptyHint(editors) : "";
@@ -115,7 +118,7 @@ export function Results({ page, authorization, runs }) {
   const happened = h(Happened, { exchange: latestRun.exchange, isFetching, run: execution.run, stop: execution.stop });
   return h(
     AroundResult,
-    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated },
+    { below: happened, view, isEmpty: text === "" && !isFetching, isOutdated: outdated !== "" },
     h("div", { className: "results-bar" }, h(ViewButtons, { view, setView }), actions),
     h(Summary, { list, lists: answer.lists, setChosenName, status, notice }),
     h("p", { className: "outdated", role: "status" }, outdated),

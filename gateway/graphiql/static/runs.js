@@ -5,7 +5,7 @@ import { describeScans } from "./scan_estimate.js";
 
 const { useEffect, useRef, useState } = window.React;
 
-const NO_RUN = { operation: null, ordered: new Set(), note: "", exchange: null };
+const NO_RUN = { operation: null, ordered: new Map(), ungrouped: new Set(), note: "", exchange: null };
 
 /** The operation that the page has sent last. `blockRows` is the size of the blocks that the gateway reads. */
 export class Runs {
@@ -24,7 +24,8 @@ export class Runs {
 
   /** Notes a run. */
   begin(operation) {
-    this.#notify({ ...NO_RUN, operation, ordered: readOperation(operation).ordered });
+    const { ordered, ungrouped } = readOperation(operation);
+    this.#notify({ ...NO_RUN, operation, ordered, ungrouped });
   }
 
   /** Notes the facts about the response to the latest run. */
@@ -57,7 +58,7 @@ export function useRun(runs, tabId) {
   const [runByTab, setRunByTab] = useState({});
   const tab = useRef(tabId);
   tab.current = tabId;
-  const change = (run) => setRunByTab((all) => ({ ...all, [tab.current]: { ...all[tab.current], ...run } }));
+  const change = (run) => setRunByTab((all) => ({ ...all, [tab.current]: { ...NO_RUN, ...all[tab.current], ...run } }));
   useEffect(() => runs.watch(change), [runs]);
   return runByTab[tabId] ?? NO_RUN;
 }

@@ -77,7 +77,7 @@ function useWidths(ref, columns, rows) {
 function Header({ column, sort, onSort }) {
   const isSorted = sort?.column === column.name;
   const state = isSorted ? (sort.isDescending ? "descending" : "ascending") : "none";
-  const title = column.isComputed ? describeComputed(column) : undefined;
+  const title = describeComputed(column);
   const mark = column.isComputed && h("small", null, " computed");
   return h(
     "th",

@@ -2,6 +2,7 @@
 
 import { formatNumber } from "../numbers.js";
 import { Choice } from "./parts.js";
+import { useValueSearch } from "./value_search.js";
 import { useValues } from "./values.js";
 
 const { createElement: h, Fragment, useState } = window.React;
@@ -13,6 +14,7 @@ const MAX_SHOWN = 50;
 export function ValueList({ query, dimension, condition, onSet, ask, describeProblem }) {
   const loaded = useValues(query, dimension, ask);
   const [typed, setTyped] = useState("");
+  const found = useValueSearch(loaded, dimension, typed, ask);
   const [wantsNot, setWantsNot] = useState(condition.isNot);
   const isNot = condition.values.length > 0 ? condition.isNot : wantsNot;
   const choose = (values) => onSet({ values, isNot });
@@ -24,10 +26,10 @@ export function ValueList({ query, dimension, condition, onSet, ask, describePro
     setWantsNot(next);
     if (condition.values.length > 0) onSet({ values: condition.values, isNot: next });
   };
-  const found = matching(loaded.values, typed);
-  const absent = condition.values.filter((value) => !loaded.values.some(({ text }) => text === value));
-  const shown = [...absent.map((text) => ({ text, count: null })), ...found.slice(0, MAX_SHOWN)];
-  const isNew = typed.trim() !== "" && !loaded.values.some(({ text }) => text === typed.trim());
+  const known = new Set([...loaded.values, ...found.values].map(({ text }) => text));
+  const absent = condition.values.filter((value) => !known.has(value));
+  const shown = [...absent.map((text) => ({ text, count: null })), ...found.values.slice(0, MAX_SHOWN)];
+  const isNew = typed.trim() !== "" && !known.has(typed.trim());
   const add = () => {
     toggle(typed.trim());
     setTyped("");
@@ -48,7 +50,7 @@ export function ValueList({ query, dimension, condition, onSet, ask, describePro
       }),
     ),
     isNew && h("button", { type: "button", onClick: add }, `Use “${typed.trim()}” as typed`),
-    h(About, { loaded, foundCount: found.length, describeProblem }),
+    h(About, { loaded, found, typed: typed.trim(), describeProblem }),
     h(
       "ul",
       { "aria-label": `Values of ${dimension.label}` },
@@ -72,25 +74,34 @@ function IsOrIsNot({ label, isNot, onChange }) {
 }
 
 /** Says what the counts are, or why there are none. */
-function About({ loaded, foundCount, describeProblem }) {
-  const { isLoading, problem, measure, total, isOutdated, reload } = loaded;
-  const update = h("button", { type: "button", onClick: reload }, "Count again");
-  if (problem) return h("p", { role: "alert", className: "builder-hint" }, describeProblem(problem), " ", update);
-  const counted = measure ? `, counted by ${measure.label.toLowerCase()}` : "";
-  const text = isLoading
-    ? "Counting …"
-    : `${formatNumber(Math.min(foundCount, MAX_SHOWN))} of ${formatNumber(total ?? 0)} values${counted}`;
+function About({ loaded, found, typed, describeProblem }) {
+  const { isOutdated, reload } = loaded;
+  const button = (text, onClick) => h("button", { type: "button", onClick }, text);
+  const problem = loaded.problem ?? found.problem;
+  if (problem) {
+    const retry = loaded.problem ? button("Count again", reload) : button("Search again", found.again);
+    return h("p", { role: "alert", className: "builder-hint" }, describeProblem(problem), " ", retry);
+  }
+  const update = button("Count again", reload);
   return h(
     Fragment,
     null,
-    h("p", { role: "status", className: "builder-hint" }, text),
+    h("p", { role: "status", className: "builder-hint" }, describeFound(loaded, found, typed)),
     isOutdated && h("p", { className: "builder-hint" }, "The other filters have changed since. ", update),
   );
 }
 
-function matching(values, typed) {
-  const wanted = typed.trim().toLocaleLowerCase();
-  return values.filter(({ text }) => text.toLocaleLowerCase().includes(wanted));
+/** Returns, for example, "12 of 2,018 values, counted by licenses sold". */
+function describeFound({ isLoading, measure, total = 0 }, found, typed) {
+  if (isLoading) return "Counting …";
+  const all = `${formatNumber(total)} values`;
+  if (found.isLoading) return `Searching all ${all} …`;
+  if (found.count === 0 && typed !== "") return `None of ${all} contains “${typed}”.`;
+  const counted = measure ? `, counted by ${measure.label.toLowerCase()}` : "";
+  const shown = Math.min(found.values.length, MAX_SHOWN);
+  const isCut = typed !== "" && found.count > shown;
+  const of = isCut ? `${formatNumber(found.count)} of ${all}, the first ${formatNumber(shown)} here` : "";
+  return `${of || `${formatNumber(shown)} of ${all}`}${counted}`;
 }
 
 function Value({ text, count, isOn, onToggle }) {

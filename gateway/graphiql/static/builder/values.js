@@ -6,14 +6,15 @@ import { datesOf } from "./dates.js";
 
 const { useEffect, useRef, useState } = window.React;
 
-// A list to look through in the browser; further values can be typed.
+// A list to look through in the browser; the gateway searches further values (value_search.js).
 export const MAX_VALUES = 1000;
 
 /**
  * Returns the operation ({query, variables}) that asks for the values of a dimension, the most frequent ones first, and
- * the `measure` that counts them. It has the query's filter but for this dimension, and its latest date.
+ * the `measure` that counts them. It has the query's filter but for this dimension, and its latest date. With `search`,
+ * it asks for those that contain these words.
  */
-export function valuesOperation(query, dimension) {
+export function valuesOperation(query, dimension, search = "") {
   const { name, types, dates } = query.dataset;
   const measure = countedBy(query);
   const { [dimension.name]: _own, ...filter } = query.resolvedArgument("filter") ?? {};
@@ -21,6 +22,7 @@ export function valuesOperation(query, dimension) {
   const given = [
     ...(Object.keys(filter).length > 0 ? [["filter", filter]] : []),
     ...(date ? [[dates[0], date]] : []),
+    ...(search ? [["search", search]] : []),
   ];
   const head = given.map(([argument]) => `$${argument}: ${types[argument]}`).join(", ");
   const order = measure?.order ? [`orderBy: [{field: ${measure.order}, direction: DESC}]`] : [];
@@ -46,7 +48,8 @@ function countedBy(query) {
 
 /**
  * Loads the values of a dimension once, and again when `reload` is called. Returns {isLoading, problem, values, total,
- * measure, isOutdated, reload}; each of `values` is {text, count}.
+ * isWhole, query, measure, isOutdated, reload}; each of `values` is {text, count}. `isWhole` if these are all values of
+ * the rows of `query`.
  */
 export function useValues(query, dimension, ask) {
   const { measure, operation } = valuesOperation(query, dimension);
@@ -58,7 +61,7 @@ export function useValues(query, dimension, ask) {
     const { signal } = (abort.current = new AbortController());
     setLoaded({ key, isLoading: true, values: [] });
     const answer = await ask(operation, signal);
-    if (!signal.aborted) setLoaded({ key, measure, ...readAnswer(answer, dimension, measure) });
+    if (!signal.aborted) setLoaded({ key, query, measure, ...readValues(answer, dimension, measure) });
   };
   useEffect(() => {
     reload();
@@ -67,7 +70,8 @@ export function useValues(query, dimension, ask) {
   return { ...loaded, isOutdated: loaded.key !== undefined && loaded.key !== key, reload };
 }
 
-function readAnswer(answer, dimension, measure) {
+/** Returns the values in the answer to their operation, or the problem. */
+export function readValues(answer, dimension, measure) {
   const rows = answer.data?.rows;
   if (!rows) {
     const { message = "The gateway sent no values.", extensions } = answer.errors?.[0] ?? {};
@@ -75,5 +79,6 @@ function readAnswer(answer, dimension, measure) {
   }
   const present = rows.nodes.filter((node) => isPresent(node[dimension.name]));
   const values = present.map((node) => ({ text: node[dimension.name], count: measure ? node[measure.name] : null }));
-  return { values, total: rows.totalCount ?? values.length };
+  const total = rows.totalCount ?? values.length;
+  return { values, total, isWhole: total <= rows.nodes.length };
 }
