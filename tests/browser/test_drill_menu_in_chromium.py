@@ -63,14 +63,14 @@ def test_the_parts_of_a_customer_of_an_example_add_up(
         tenants.setdefault(row["customerName"], set()).add(row["customerTenantId"])
     graphiql.open_example(number, name)
     [(key, answer)] = graphiql.run()["data"].items()
-    row = max(answer["nodes"], key=lambda node: len(tenants[node["customerName"]]))
+    wasted: Any = max(answer["nodes"], key=lambda node: len(tenants[node["customerName"]]))
     graphiql.show("Table")
-    place = drawn(graphiql).locator(f'[aria-rowindex="{answer["nodes"].index(row) + 2}"]')
-    place.get_by_role("button", name=row["customerName"], exact=True).click()
+    place = drawn(graphiql).locator(f'[aria-rowindex="{answer["nodes"].index(wasted) + 2}"]')
+    place.get_by_role("button", name=wasted["customerName"], exact=True).click()
     rerun_from_menu(graphiql, part)
     parts = graphiql.result()["data"][key]["nodes"]
-    counts = [count for count in row if count.startswith("licenses")]
-    assert [sum(node[count] or 0 for node in parts) for count in counts] == [row[count] for count in counts]
+    counts = [count for count in wasted if count.startswith("licenses")]
+    assert [sum(node[count] or 0 for node in parts) for count in counts] == [wasted[count] for count in counts]
 
 
 def test_drilling_down_leaves_the_conditions_on_the_group_behind(graphiql: GraphiqlPage) -> None:

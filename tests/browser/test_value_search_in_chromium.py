@@ -35,7 +35,8 @@ class Held:
         """Wait until exactly these searches are sent."""
         while len(self._routes) < len(words):
             self._page.wait_for_timeout(20)
-        assert [route.request.post_data_json["variables"]["search"] for route in self._routes] == list(words)
+        bodies: list[Any] = [route.request.post_data_json for route in self._routes]
+        assert [body["variables"]["search"] for body in bodies] == list(words)
 
     def release(self) -> None:
         """Let the last search be answered first."""

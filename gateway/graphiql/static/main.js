@@ -29,7 +29,7 @@ const TRUSTED_QUERY =
   "Paste one of them in place of these lines, to the letter, and run it.\n";
 
 // GraphiQL's proportions of its panes: the answer is wider than the query, which is longer than its variables.
-const PROPORTIONS = { "graphiql:editorFlex": "0.65", "graphiql:secondaryEditorFlex": "4" };
+const PROPORTIONS = { "graphiql:editorFlex": "0.6", "graphiql:secondaryEditorFlex": "4" };
 
 /** Returns the example operations, one per tab; if they cannot be loaded, the page still works. */
 async function loadExamples() {

@@ -68,7 +68,8 @@ function useWidths(ref, columns, rows) {
   const [widths, setWidths] = useState([]);
   useLayoutEffect(() => {
     const { fontSize, fontFamily } = window.getComputedStyle(ref.current);
-    const room = ref.current.closest(".results-scroll").clientWidth;
+    // It is rounded, perhaps up.
+    const room = ref.current.closest(".results-scroll").clientWidth - 1;
     setWidths(columnWidths(columns, rows, `${fontSize} ${fontFamily}`, room));
   }, [columns, rows]);
   return widths;
