@@ -26,6 +26,11 @@ class KeptRenderings:
         self._renderings: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._used_bytes = 0
 
+    @property
+    def is_current(self) -> bool:
+        """True if the page is cached, so that its memory is counted."""
+        return self._store.charge(self._key, self, 0)
+
     def get(self, key: Hashable) -> Any:
         """Return the rendering cached as ``key``, or None."""
         rendering = self._renderings.get(key)

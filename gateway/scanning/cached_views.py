@@ -27,6 +27,9 @@ from gateway.scheduling.fair_permits import FairPermits
 from gateway.scheduling.worker_thread import WorkerThread
 from gateway.single_flight import being_cancelled
 
+# Packed tables of more than 20,000 rows: they take 9 bytes a row (measured).
+LARGE_PACKED_BYTES = 180_000
+
 
 class CachedViews:
     """Views cached per token, query and mode of grouping, within the memory tier's limit.
@@ -46,6 +49,7 @@ class CachedViews:
         self._rules = rules
         self.computations = Computations(thread or WorkerThread())
         self.scan_permits = FairPermits(SCANS_PER_TOKEN, SCANS)
+        self._unpacking = asyncio.Lock()
         self._has_imported = False
         self._importing = asyncio.Lock()
         self._buildings: dict[str, Building] = {}
@@ -123,16 +127,25 @@ class CachedViews:
         state = pages.freshness.state(view, now)
         if state is CacheState.MISS:
             return None
-        view = await pages.packer.unpacked(key, view, caller.token.locator, unpacked_table, _size_bytes)
+        view = await self._unpacked(key, view, caller)
         if view is None:
             return None
         warnings = (stale_warning(view, now),) if state is CacheState.STALE else ()
         return view.having(cache=state, stale_warnings=warnings)
 
+    async def _unpacked(self, key: str, view: View, caller: Caller) -> View | None:
+        """Return the view with its table unpacked, if it was packed; None if that is not possible."""
+        packer, owner = self._pages.packer, caller.token.locator
+        if not isinstance(view.content, Packed) or len(view.content.data) < LARGE_PACKED_BYTES:
+            return await packer.unpacked(key, view, owner, unpacked_table, _size_bytes)
+        async with self._unpacking:
+            await self.computations.room()
+            return await packer.unpacked(key, view, owner, unpacked_table, _size_bytes)
+
     def _start(self, key: str, query: PageQuery, caller: Caller, *, is_refresh: bool = False) -> Building:
         """Start to build a view for callers who will wait for it, or to refresh a stale one."""
         demand = Demand(is_refresh, waiters=int(is_refresh))
-        permit = ScanPermit(self.scan_permits, caller.token.locator, demand.is_patient)
+        permit = ScanPermit(self.scan_permits, caller.token.locator, demand.is_patient, self.computations.room)
         scan = Scan(self._source, query, caller, self._rules, demand.is_wanted, permit)
         task = asyncio.create_task(self._built(key, query, caller, scan, permit), context=contextvars.Context())
         building = Building(task, caller.token.locator, scan.progress, permit, demand)

@@ -5,8 +5,11 @@ They run in pieces, and one over many rows keeps arrays from piece to piece. So 
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.scheduling.fair_permits import FairPermits
 from gateway.scheduling.worker_thread import InThread, WorkerThread
@@ -22,11 +25,31 @@ LARGE_COMPUTATIONS, SMALL_COMPUTATIONS = 2, 8
 HALF_LIFE_SECONDS = 1.0
 
 
-class Computations:
-    """Runs computations in ``thread``: one at a time of each token over few rows, and one over many."""
+# Our choice: four tables of 250,000 rows. Callers beyond it wait before they hold a table.
+MAX_WAITING_BYTES = 50_331_648
 
-    def __init__(self, thread: WorkerThread) -> None:
+
+class Tabular(Protocol):
+    """A caller's reason to hold a table: a view."""
+
+    @property
+    def uncounted(self) -> tuple[int, int]:
+        """The identity of the table and its bytes, 0 if it is cached: the cache counts it."""
+        ...
+
+
+class Computations:
+    """Runs computations in ``thread``: one at a time of each token over few rows, and one over many.
+
+    Callers that wait for a permit hold tables, perhaps of views that the cache has driven out. While those take more
+    than ``max_waiting_bytes``, ``room`` lets no further table be built or unpacked.
+    """
+
+    def __init__(self, thread: WorkerThread, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self._thread = thread
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: list[Tabular] = []
+        self._has_less = asyncio.Event()
         self._small = FairPermits(1, SMALL_COMPUTATIONS, HALF_LIFE_SECONDS)
         self._large = FairPermits(1, LARGE_COMPUTATIONS, HALF_LIFE_SECONDS)
 
@@ -35,9 +58,35 @@ class Computations:
         """The number of computations that have begun and not ended."""
         return self._small.held + self._large.held
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The memory of the tables that only waiting callers hold."""
+        return sum(dict(view.uncounted for view in self._waiting).values())
+
+    async def room(self) -> None:
+        """Wait until the callers that wait for permits hold few tables."""
+        while self.waiting_bytes > self._max_waiting_bytes:
+            self._has_less.clear()
+            await self._has_less.wait()
+
+    @contextmanager
+    def waiting(self, view: Tabular) -> Iterator[None]:
+        """Count the table of ``view`` until the context ends."""
+        self._waiting.append(view)
+        try:
+            yield
+        finally:
+            # By identity: equal views are different callers'.
+            del self._waiting[next(place for place, other in enumerate(self._waiting) if other is view)]
+            self._has_less.set()
+
     def of(self, locator: bytes) -> TokenComputations:
         """Return the computations of one token."""
-        return TokenComputations(self._thread.of(locator), locator, self._small, self._large)
+        return TokenComputations(self._thread.of(locator), locator, self)
+
+    def permits(self, rows: int) -> FairPermits:
+        """Return the permits of computations over ``rows`` rows."""
+        return self._small if rows <= FEW_ROWS else self._large
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +95,16 @@ class TokenComputations:
 
     in_thread: InThread
     _locator: bytes
-    _small: FairPermits
-    _large: FairPermits
+    _all: Computations
 
-    def permit(self, rows: int, *, is_further: bool = False) -> AbstractAsyncContextManager[None]:
-        """Wait for the permit of a computation over ``rows`` rows, and hold it during the context.
+    @asynccontextmanager
+    async def permit(self, view: Tabular, rows: int, *, is_further: bool = False) -> AsyncIterator[None]:
+        """Wait for the permit of a computation over the ``rows`` rows of ``view``, and hold it during the context.
 
         If it ``is_further``, it comes before the token's others: the rows were grouped for it, and perhaps no cache
         counts the groups.
         """
-        permits = self._small if rows <= FEW_ROWS else self._large
-        return permits.hold(self._locator, is_further=is_further)
+        async with AsyncExitStack() as stack:
+            with self._all.waiting(view):
+                await stack.enter_async_context(self._all.permits(rows).hold(self._locator, is_further=is_further))
+            yield

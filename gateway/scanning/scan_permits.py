@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -18,13 +19,20 @@ SCANS = 4
 class ScanPermit:
     """The permit of one scan, which it takes when its query turns out to have many rows, and keeps to its end.
 
-    A scan that holds a permit never waits for another one.
+    A scan that holds a permit never waits for another one. It then also waits for ``room`` for its table.
     """
 
-    def __init__(self, permits: FairPermits, locator: bytes, is_patient: Patience = never) -> None:
+    def __init__(
+        self,
+        permits: FairPermits,
+        locator: bytes,
+        is_patient: Patience = never,
+        room: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._permits = permits
         self._locator = locator
         self._is_patient = is_patient
+        self._room = room
         self._stack = AsyncExitStack()
         self.is_waiting = False
         self.is_held = False
@@ -37,6 +45,8 @@ class ScanPermit:
         try:
             # The callers of the scan have deadlines; the scan itself has none.
             await self._stack.enter_async_context(self._permits.hold(self._locator, self._is_patient))
+            if self._room is not None:
+                await self._room()
         finally:
             self.is_waiting = False
         self.is_held = True

@@ -124,7 +124,13 @@ class View:
         """Wait for the permit of a computation over the whole table, and hold it during the context."""
         if self._is_small:
             return nullcontext()
-        return self.computations.permit(len(self.table), is_further=self.is_by_rows)
+        return self.computations.permit(self, len(self.table), is_further=self.is_by_rows)
+
+    @property
+    def uncounted(self) -> tuple[int, int]:
+        """The identity of the table and its bytes, 0 if the view is cached."""
+        is_counted = self.kept is not None and self.kept.is_current
+        return id(self.table), 0 if is_counted else self.table.size_bytes
 
     @property
     def _is_small(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from gateway.paging.block_sizes import BlockSizes
 from gateway.scanning import computations
 from gateway.scanning.computations import FEW_ROWS, LARGE_COMPUTATIONS
+from gateway.scanning.first_block import FEW_ROWS as FEW_SCANNED_ROWS
 from gateway.scanning.view import View
 from gateway.scheduling import worker_thread
 from gateway.views.grouping import grouping
@@ -31,10 +32,10 @@ def one_piece_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_thread, "TURN_SECONDS", 0)
 
 
-def bench() -> Bench:
-    bench = Bench(10_000_000, max_rows=ROWS, sizes=BlockSizes(10, ROWS))
-    bench.source.total = ROWS
-    bench.source.names = [f"service {number}" for number in range(ROWS)]
+def bench(rows: int = ROWS, memory_bytes: int = 10_000_000) -> Bench:
+    bench = Bench(memory_bytes, max_rows=rows, sizes=BlockSizes(10, rows))
+    bench.source.total = rows
+    bench.source.names = [f"service {number}" for number in range(rows)]
     return bench
 
 
@@ -103,7 +104,7 @@ async def test_computations_over_few_rows_wait_for_none_over_many() -> None:
     async with AsyncExitStack() as stack:
         for number in range(LARGE_COMPUTATIONS):
             others = it.views.computations.of(str(number).encode())
-            await stack.enter_async_context(others.permit(FEW_ROWS + 1))
+            await stack.enter_async_context(others.permit(view, FEW_ROWS + 1))
         assert len(await view.numbers(search(7))) > 0
     assert it.views.computations.under_way == 0
 
@@ -119,3 +120,61 @@ async def test_a_caller_that_leaves_gives_its_permit_to_the_next_one() -> None:
     assert len(await second) > 0
     await asyncio.gather(first, return_exceptions=True)
     assert it.views.computations.under_way == 0
+
+
+# More than a scan may read without a permit.
+MANY_ROWS = FEW_SCANNED_ROWS + 1
+
+
+async def test_no_table_is_built_while_waiting_callers_hold_too_many_uncached_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(computations, "FEW_ROWS", 1_000)
+    it = bench(MANY_ROWS, memory_bytes=0)
+    it.views.computations._max_waiting_bytes = 1
+    view = await it.view("one")
+    others = it.views.computations.of(b"other")
+    async with others.permit(view, MANY_ROWS), it.views.computations.of(b"another").permit(view, MANY_ROWS):
+        waiting = asyncio.create_task(view.numbers(search(7)))
+        await asyncio.sleep(0.01)
+        assert it.views.computations.waiting_bytes == view.table.size_bytes
+        late = asyncio.create_task(it.view("two"))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+        assert it.views.scan_permits.held == 1
+    assert len(await waiting) > 0
+    assert len((await late).table) == MANY_ROWS
+    assert (it.views.computations.waiting_bytes, it.views.scan_permits.held) == (0, 0)
+
+
+async def test_tables_that_the_cache_counts_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it drives them out."""
+    monkeypatch.setattr(computations, "FEW_ROWS", 1_000)
+    it = bench(MANY_ROWS)
+    it.views.computations._max_waiting_bytes = 1
+    view = await it.view("one")
+    others = it.views.computations.of(b"other")
+    async with others.permit(view, MANY_ROWS), it.views.computations.of(b"another").permit(view, MANY_ROWS):
+        waiting = asyncio.create_task(view.numbers(search(7)))
+        await asyncio.sleep(0.01)
+        assert it.views.computations.waiting_bytes == 0
+        assert len((await it.view("two")).table) == MANY_ROWS
+        await it.drive_out()
+        assert it.views.computations.waiting_bytes == view.table.size_bytes
+    assert len(await waiting) > 0
+
+
+async def test_a_caller_that_leaves_the_queue_takes_its_table_along() -> None:
+    it = bench(memory_bytes=0)
+    view = await it.view("one")
+    async with it.views.computations.of(view_owner(view)).permit(view, ROWS):
+        waiting = asyncio.create_task(view.numbers(search(7)))
+        await asyncio.sleep(0.01)
+        assert it.views.computations.waiting_bytes == view.table.size_bytes
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert it.views.computations.waiting_bytes == 0
+
+
+def view_owner(view: View) -> bytes:
+    return view.computations._locator
