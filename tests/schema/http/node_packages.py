@@ -20,16 +20,30 @@ def installed(pins: Path) -> Path:
     digest = hashlib.sha256((pins / "package-lock.json").read_bytes()).hexdigest()[:12]
     user = os.getuid() if os.name == "posix" else 0
     place = Path(tempfile.gettempdir()) / f"{pins.name}-{digest}-{user}"
-    # npm writes this file last.
-    if not (place / "node_modules" / ".package-lock.json").exists():
-        place.mkdir(mode=0o700, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(pins / name, place)
-        command = [npm or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-        if done.returncode:
-            _unavailable(f"npm could not install {pins.name}:\n{done.stderr[-500:]}")
+    if _is_whole(place):
+        return place
+    # Test processes may install at the same time: each in a folder of its own, and the first one to end keeps it.
+    own = Path(tempfile.mkdtemp(prefix=f"{place.name}-"))
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(pins / name, own)
+    command = [npm or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=own, capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(own)
+        _unavailable(f"npm could not install {pins.name}:\n{done.stderr[-500:]}")
+    if place.exists() and not _is_whole(place):
+        # An interrupted run of an earlier version has left it.
+        shutil.rmtree(place, ignore_errors=True)
+    try:
+        own.rename(place)
+    except OSError:
+        shutil.rmtree(own)
     return place
+
+
+def _is_whole(place: Path) -> bool:
+    # npm writes this file last.
+    return (place / "node_modules" / ".package-lock.json").exists()
 
 
 def _unavailable(reason: str) -> None:
