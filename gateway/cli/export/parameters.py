@@ -53,7 +53,7 @@ def endpoint_parameters(texts: Mapping[str, str | None], dataset: Dataset) -> di
 
 
 def missing_columns(parameters: Mapping[str, str], dataset: Dataset) -> list[str]:
-    """Return the fields of order and conditions that are no columns of the export."""
+    """Return the fields of order and conditions for which the export lacks a column."""
     order, having = parameters.get("orderBy", ""), parameters.get("having", "")
     names = [measure.name for measure in dataset.derived]
     return [name for name in names if f'"{_enum_name(name)}"' in order or f'"{name}"' in having]

@@ -57,6 +57,6 @@ def test_the_keys_of_many_texts_are_the_key_of_each(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("two", ["\u0301\u0316", "\u0f73", "\u0f81"], ids=["marks", "one of two", "another of two"])
 def test_any_number_of_marks_vanishes(two: str) -> None:
-    """Python normalizes a million marks in a row for hours. Some vowel signs, which are no marks, are made of two."""
+    """Python normalizes a million marks in a row for hours. Some vowel signs are made of two marks."""
     marks = two * 500_000
     assert text_key(f"Ce{marks}dil{marks}la") == "cedilla"
