@@ -30,9 +30,6 @@ Result = TypeVar("Result")
 # The size of a table of 1,000 rows whose texts are all different. Longer texts take longer to order and to search.
 INLINE_BYTES = 262_144
 
-# An array that is kept, without its numbers, and its key (measured, rounded up).
-KEPT_BYTES = 512
-
 # The totals of a view with their names (rounded up).
 TOTALS_BYTES = 2_048
 
@@ -113,7 +110,7 @@ class View:
             run = runner(len(numbers), self.computations.in_thread)
             return await run(whole, self._counting(measures, numbers))
         key = ("out of range", *measures)
-        return await self._computed(key, lambda: self._counting(measures, None), lambda _: KEPT_BYTES)
+        return await self._computed(key, lambda: self._counting(measures, None), lambda _: 0)
 
     async def items(self, numbers: Rows, item: type[Item]) -> tuple[Item, ...]:
         """Return the rows ``numbers`` as structs of the type ``item``."""
@@ -187,5 +184,5 @@ class View:
 
 
 def _array_bytes(array: Rows) -> int:
-    size: int = array.nbytes + KEPT_BYTES
+    size: int = array.nbytes
     return size
