@@ -48,7 +48,7 @@ class Computations:
     def __init__(self, thread: WorkerThread, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self._thread = thread
         self._max_waiting_bytes = max_waiting_bytes
-        self._waiting: list[Tabular] = []
+        self._waiting: dict[object, Tabular] = {}
         self._has_less = asyncio.Event()
         self._small = FairPermits(1, SMALL_COMPUTATIONS, HALF_LIFE_SECONDS)
         self._large = FairPermits(1, LARGE_COMPUTATIONS, HALF_LIFE_SECONDS)
@@ -61,7 +61,7 @@ class Computations:
     @property
     def waiting_bytes(self) -> int:
         """The memory of the tables that only waiting callers hold."""
-        return sum(dict(view.uncounted for view in self._waiting).values())
+        return sum(dict(view.uncounted for view in self._waiting.values()).values())
 
     async def room(self) -> None:
         """Wait until the callers that wait for permits hold few tables."""
@@ -72,12 +72,12 @@ class Computations:
     @contextmanager
     def waiting(self, view: Tabular) -> Iterator[None]:
         """Count the table of ``view`` until the context ends."""
-        self._waiting.append(view)
+        waiting = object()
+        self._waiting[waiting] = view
         try:
             yield
         finally:
-            # By identity: equal views are different callers'.
-            del self._waiting[next(place for place, other in enumerate(self._waiting) if other is view)]
+            del self._waiting[waiting]
             self._has_less.set()
 
     def of(self, locator: bytes) -> TokenComputations:

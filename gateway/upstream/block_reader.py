@@ -146,7 +146,7 @@ class _BlockBuilder:
         self._unreadable_values += response.unreadable_values
         for measure, numbers in response.unreadable_measures.items():
             kept = [len(self._rows) + number for number in numbers if number < missing]
-            self._unreadable_measures.setdefault(measure, []).extend(kept)
+            self._unreadable_measures[measure] = [*self._unreadable_measures.get(measure, ()), *kept]
         self._note_total(response, len(rows))
         self._note_snapshot(rows)
         self._has_link = response.has_link
