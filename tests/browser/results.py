@@ -20,7 +20,7 @@ DEPLOYED: Final = "licensesDeployed"
 # The columns that the page adds to those two.
 COMPUTED: Final = ("unassigned computed", "rate computed")
 COMPUTED_OF_GROUPS: Final = ("sold − deployed computed", "rate computed")
-# Its rows are no groups.
+# Its rows are single ones, not groups.
 ROWS: Final = "{ licenseDeployments { nodes { productName } } }"
 # Two products of one customer: 60 of 100 licenses deployed, and 25 of 20.
 CANCELING: Final[dict[str, Any]] = {

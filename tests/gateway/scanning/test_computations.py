@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import GeneratorType
 from typing import Any
 
@@ -126,15 +127,24 @@ async def test_a_caller_that_leaves_gives_its_permit_to_the_next_one() -> None:
 MANY_ROWS = FEW_SCANNED_ROWS + 1
 
 
+@asynccontextmanager
+async def all_permits(it: Bench, view: View) -> AsyncIterator[None]:
+    """Hold all permits for many rows, and leave no room for the tables of callers that wait."""
+    it.views.computations._max_waiting_bytes = 1
+    async with AsyncExitStack() as stack:
+        for number in range(LARGE_COMPUTATIONS):
+            others = it.views.computations.of(str(number).encode())
+            await stack.enter_async_context(others.permit(view, MANY_ROWS))
+        yield
+
+
 async def test_no_table_is_built_while_waiting_callers_hold_too_many_uncached_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(computations, "FEW_ROWS", 1_000)
     it = bench(MANY_ROWS, memory_bytes=0)
-    it.views.computations._max_waiting_bytes = 1
     view = await it.view("one")
-    others = it.views.computations.of(b"other")
-    async with others.permit(view, MANY_ROWS), it.views.computations.of(b"another").permit(view, MANY_ROWS):
+    async with all_permits(it, view):
         waiting = asyncio.create_task(view.numbers(search(7)))
         await asyncio.sleep(0.01)
         assert it.views.computations.waiting_bytes == view.table.size_bytes
@@ -151,10 +161,8 @@ async def test_tables_that_the_cache_counts_keep_nobody_waiting(monkeypatch: pyt
     """Until it drives them out."""
     monkeypatch.setattr(computations, "FEW_ROWS", 1_000)
     it = bench(MANY_ROWS)
-    it.views.computations._max_waiting_bytes = 1
     view = await it.view("one")
-    others = it.views.computations.of(b"other")
-    async with others.permit(view, MANY_ROWS), it.views.computations.of(b"another").permit(view, MANY_ROWS):
+    async with all_permits(it, view):
         waiting = asyncio.create_task(view.numbers(search(7)))
         await asyncio.sleep(0.01)
         assert it.views.computations.waiting_bytes == 0

@@ -22,7 +22,7 @@ def installed(pins: Path) -> Path:
     place = Path(tempfile.gettempdir()) / f"{pins.name}-{digest}-{user}"
     if _is_whole(place):
         return place
-    # Test processes may install at the same time: each in a folder of its own, and the first one to end keeps it.
+    # Test processes may install at the same time: each has its own folder, and the first one to end keeps it.
     own = Path(tempfile.mkdtemp(prefix=f"{place.name}-"))
     for name in ("package.json", "package-lock.json"):
         shutil.copy(pins / name, own)

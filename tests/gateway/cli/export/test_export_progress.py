@@ -32,7 +32,7 @@ def test_rate_and_time_left_count_only_rows_of_this_run() -> None:
 
 
 def test_the_time_in_which_all_rows_are_read_does_not_count() -> None:
-    """The rows that arrive first have no rate, because nobody knows how long they took."""
+    """The time that the first rows took is unknown, so they have no rate."""
     display, stream, clock = progress(is_terminal=True)
     display.read_all_rows()
     assert stream.getvalue() == "\r\x1b[KReading all rows first …"
